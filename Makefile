@@ -1,0 +1,64 @@
+# Everything from a fresh clone: `make demo`, `make test`, `make lint`, `make clean`.
+# Needs Python >= 3.10 and nothing else; PYTHON=python3.12 picks another one.
+# LATEST=1 tries the newest versions that pyproject.toml allows, in an environment of its own.
+
+PYTHON ?= python3
+PYTEST_ARGS ?= -n 2
+SHELL := /bin/bash
+
+ifdef LATEST
+VENV := build/venv-latest
+PIN :=
+else
+VENV := .venv
+PIN := -c constraints.txt
+endif
+
+PY := $(VENV)/bin/python
+# Two levels of quiet: only errors are printed.
+INSTALL := $(PY) -m pip install -qq --disable-pip-version-check --no-input $(PIN)
+# Small tensors lose time on thread hand-over; each test worker has one thread.
+ONE_THREAD := OMP_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo   install, upscale samples/ into out/demo, print a table and a picture's path"
+	@echo "make test   install with the dev extras and run the test suite"
+	@echo "make lint   ruff, mypy and the import contract"
+	@echo "make clean  remove the environment, caches and out/"
+
+demo: $(VENV)/.stamp-run
+	@$(PY) -m monai_sr.apps.demo samples out/demo
+
+test: $(VENV)/.stamp-dev
+	@$(ONE_THREAD) $(PY) -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.stamp-dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports
+
+clean:
+	rm -rf .venv build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "make: Python 3.10 or newer is needed, got $$($(PYTHON) --version 2>&1);" \
+	    "name one with: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+# A stamp is newer than what it was made from: a second call installs nothing.
+$(VENV)/.stamp-run: pyproject.toml constraints.txt | $(PY)
+	@echo "Installing monai-sr into $(VENV) (minutes the first time, quick afterwards) ..."
+	@$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.stamp-dev: pyproject.toml constraints.txt | $(PY)
+	@echo "Installing monai-sr with dev extras into $(VENV) (minutes the first time) ..."
+	@$(INSTALL) -e '.[dev]'
+	@touch $@ $(VENV)/.stamp-run

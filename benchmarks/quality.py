@@ -1,0 +1,95 @@
+"""Measure bicubic and bundles on benchmarks; writes benchmarks/results/*.csv and docs/results.md.
+
+Example: ``python benchmarks/quality.py --root DATA --sets set5 xray --bundle natural_sr``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from monai_sr.core.errors import SRError
+from monai_sr.evaluators.benchmark import BICUBIC, System, evaluate, write_rows
+from monai_sr.evaluators.datasets import load_benchmark
+from monai_sr.evaluators.table import OUTPUT, RESULTS, write_table
+
+_logger = logging.getLogger("monai_sr.quality")
+
+
+def bundle_system(bundle: str, scale: int, consistency: int | None) -> System:
+    """Wrap a bundle as a system; its name tells the consistency steps where they are chosen."""
+    from monai_sr import SuperResolver
+
+    options = {} if consistency is None else {"consistency": consistency}
+    resolver = SuperResolver.from_bundle(bundle, scale=scale, **options)
+
+    def upscale(lr: Tensor, _scale: int) -> Tensor:
+        return torch.as_tensor(resolver(lr))
+
+    suffix = "" if consistency is None else f", consistency {consistency}"
+    return System(
+        name=f"{Path(bundle).name}{suffix}",
+        upscale=upscale,
+        channels=resolver.in_channels,
+        weights_sha256=resolver.weights_sha256,
+    )
+
+
+def systems(options: argparse.Namespace) -> Iterator[tuple[int, System]]:
+    """Build every system that was asked for, scale by scale."""
+    for scale in options.scales:
+        if not options.no_bicubic:
+            yield scale, BICUBIC
+        for bundle in options.bundle:
+            yield scale, bundle_system(bundle, scale, options.consistency)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Evaluate, keep the rows and write the table."""
+    benchmarks = [load_benchmark(name) for name in options.sets]
+    for scale, system in systems(options):
+        for benchmark in benchmarks:
+            rows = list(evaluate(benchmark, options.root, system, scale))
+            write_rows(options.results / f"{benchmark.name}.csv", rows)
+            mean = sum(row.psnr for row in rows) / len(rows)
+            _logger.info("%s x%d %s: %.2f dB", benchmark.name, scale, system.name, mean)
+    write_table(options.results, options.output)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", required=True, help="folder that holds the benchmark images")
+    parser.add_argument("--sets", nargs="+", default=["set5", "set14", "bsd100", "xray"])
+    parser.add_argument("--scales", nargs="+", type=int, default=[2, 4])
+    parser.add_argument("--bundle", nargs="*", default=[], help="names or paths of bundles")
+    parser.add_argument("--consistency", type=int, help="steps; the bundle's own number by default")
+    parser.add_argument("--no-bicubic", action="store_true", help="keep the bicubic rows there are")
+    parser.add_argument("--threads", type=int, help="CPU threads of the network")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file to write")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code, 2 after an error of the user."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    options = parse(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        run(options)
+    except SRError as error:
+        sys.stderr.write(f"monai-sr: error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""The engine of the inference bundles: enlarge file after file, report each, go on after a bad one."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.engines import SupervisedEvaluator
+from monai.inferers import Inferer
+from monai.utils import CommonKeys
+from torch import nn
+
+from monai_sr.apps.files import failure
+from monai_sr.apps.manifest import Manifest
+from monai_sr.core.errors import SRError
+from monai_sr.core.types import PathLike
+from monai_sr.networks import load_weights
+
+logger = logging.getLogger(__name__)
+
+
+class RunFailedError(SRError):
+    """Some inputs of a run could not be enlarged; the others are done."""
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What became of one input.
+
+    Attributes:
+        source: the input as named.
+        output: the result, or None.
+        size_in: its sizes in pixels, "W x H", with slices and bands where there are several.
+        size_out: those of the result.
+        seconds: from reading to the written file.
+        lr_psnr: dB by which the stored result, shrunk, agrees with the input.
+        error: one line, where it failed.
+    """
+
+    source: str
+    output: str | None = None
+    size_in: str = ""
+    size_out: str = ""
+    seconds: float = 0.0
+    lr_psnr: float = float("nan")
+    error: str | None = None
+
+
+class UpscaleEvaluator(SupervisedEvaluator):  # type: ignore[misc]
+    """MONAI's evaluator over :class:`monai_sr.apps.files.FileDataset`, one file a batch.
+
+    Args:
+        device: where the network runs.
+        val_data_loader: batches of one sample.
+        network: generator.
+        inferer: enlarges whole images, see :class:`monai_sr.inferers.TiledInferer`.
+        output_dir: folder of the results; checked before any work, and given a manifest.
+        weights: weights file, loaded strictly before the run; None keeps the network as it is.
+        **kwargs: the other arguments of ``SupervisedEvaluator``.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str,
+        val_data_loader: Any,
+        network: nn.Module,
+        *,
+        inferer: Inferer,
+        output_dir: PathLike,
+        weights: PathLike | None = None,
+        postprocessing: Any = None,
+        val_handlers: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            device=device,
+            val_data_loader=val_data_loader,
+            network=network,
+            inferer=inferer,
+            postprocessing=postprocessing,
+            val_handlers=val_handlers,
+            **kwargs,
+        )
+        self.output_dir = Path(output_dir)
+        self.weights = weights
+        self.results: list[FileResult] = []
+        self._started = time.perf_counter()
+
+    def run(self) -> None:
+        """Enlarge everything.
+
+        Raises:
+            OutputError: if the output folder cannot be written.
+            WeightsError: if the weights do not fit.
+            OptionError: if the scale was not trained.
+            RunFailedError: after the run, if some inputs failed.
+        """
+        check = getattr(self.inferer, "check", None)
+        if check is not None:
+            check(self.network)
+        if self.weights is not None:
+            load_weights(self.network, self.weights)
+        self._manifest = Manifest(self.output_dir)
+        # Whether results can be written shows before hours of work.
+        self._manifest.save()
+        self.results.clear()
+        self._started = time.perf_counter()
+        super().run()
+        failed = [r for r in self.results if r.error]
+        done = len(self.results) - len(failed)
+        if len(self.results) == 1 and failed:
+            raise RunFailedError(str(failed[0].error))
+        if failed:
+            raise RunFailedError(
+                f"{len(failed)} of {len(self.results)} inputs could not be enlarged, {done} done; "
+                "each is named above"
+            )
+
+    def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
+        started, self._started = self._started, time.perf_counter()
+        source = str(batchdata["source"][0])
+        if "error" in batchdata:
+            self._report(FileResult(source, error=str(batchdata["error"][0])))
+            return {}
+        try:
+            super()._iteration(engine, batchdata)
+            pred = engine.state.output[0][CommonKeys.PRED]
+        except Exception as error:  # one failed file must not end the run
+            self._report(FileResult(source, error=failure(error, source)))
+            return {}
+        finally:
+            self._started = time.perf_counter()
+        self._report(
+            FileResult(
+                source,
+                output=str(pred.meta.get("sr_output", "")),
+                size_in=_size(batchdata[CommonKeys.IMAGE][0]),
+                size_out=_size(pred),
+                seconds=time.perf_counter() - started,
+                lr_psnr=float(np.asarray(pred.meta["sr_lr_psnr"]).ravel()[0]),
+            )
+        )
+        # Nothing of a finished file is kept: images may be large.
+        engine.state.batch = engine.state.output = None
+        return {}
+
+    def _report(self, result: FileResult) -> None:
+        self.results.append(result)
+        self._manifest.add(**_row(result, self.output_dir))
+        self._manifest.save()
+        if result.error and len(self.data_loader) > 1:
+            logger.error("monai-sr: error: %s", result.error)
+        if not result.error:
+            logger.info(
+                "%s -> %s  %s -> %s  %.1f s  LR-PSNR %.1f dB",
+                result.source,
+                result.output,
+                result.size_in,
+                result.size_out,
+                result.seconds,
+                result.lr_psnr,
+            )
+
+
+def _size(image: torch.Tensor) -> str:
+    channels, *sizes = image.shape
+    text = " x ".join(map(str, sizes))
+    return text if channels == 1 else f"{text}, {channels} bands"
+
+
+def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
+    output = Path(result.output) if result.output else None
+    inside = output is not None and output.is_relative_to(output_dir)
+    return {
+        "source": Path(result.source).resolve(),
+        "output": output.relative_to(output_dir) if output and inside else output,
+        "size_in": result.size_in,
+        "size_out": result.size_out,
+        "seconds": f"{result.seconds:.2f}",
+        "lr_psnr": "" if result.error else f"{result.lr_psnr:.2f}",
+        "error": result.error,
+    }

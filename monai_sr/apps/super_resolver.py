@@ -1,0 +1,166 @@
+"""The Python interface: one object that enlarges arrays, tensors, MetaTensors and files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.utils import CommonKeys
+from torch import Tensor, nn
+
+from monai_sr.apps.bundles import find_bundle
+from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.types import PathLike
+from monai_sr.inferers import TiledInferer
+from monai_sr.networks import load_weights
+from monai_sr.transforms.restore import file_sha256
+
+ImageT = TypeVar("ImageT", np.ndarray, Tensor)
+Sample = dict[str, Any]
+
+
+class SuperResolver:
+    """Enlarge images with a trained generator.
+
+    Args:
+        network: generator, weights loaded.
+        inferer: how whole images are run.
+        device: where the network runs.
+        read: path -> sample with "image" in [0, 1]; None: paths are refused.
+        restore: sample with "pred" in [0, 1] -> sample with stored values; likewise.
+        weights_sha256: hash of the weights file, for records.
+
+    Attributes:
+        scale: factor of every result.
+        in_channels: channels that the generator takes; other numbers go band by band.
+
+    Example:
+        >>> from monai_sr import SuperResolver
+        >>> resolver = SuperResolver.from_bundle("natural_sr", scale=2)
+        >>> resolver(np.zeros((3, 5, 7), dtype=np.float32)).shape
+        (3, 10, 14)
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        inferer: TiledInferer,
+        *,
+        device: torch.device | str = "cpu",
+        read: Callable[[Sample], Sample] | None = None,
+        restore: Callable[[Sample], Sample] | None = None,
+        weights_sha256: str = "",
+    ) -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval()
+        self.inferer = inferer
+        self.read = read
+        self.restore = restore
+        self.weights_sha256 = weights_sha256
+        self.scale = inferer.check(network)
+        self.in_channels = int(getattr(network, "in_channels", 1))
+
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: PathLike,
+        *,
+        scale: int | None = None,
+        consistency: int | None = None,
+        device: torch.device | str | None = None,
+        weights: PathLike | None = None,
+        **overrides: Any,
+    ) -> SuperResolver:
+        """Build one from a bundle's ``inference.yaml``.
+
+        Args:
+            bundle: folder of a bundle, or the name of an installed one ("natural_sr").
+            scale: factor; the bundle's own where None.
+            consistency: back-projection steps; the bundle's own where None.
+            device: where to run; a GPU if there is one, where None.
+            weights: weights file instead of the bundle's.
+            **overrides: further entries of the configuration, as ``monai.bundle run`` takes them.
+
+        Raises:
+            OptionError: if there is no such bundle or option, or the scale was not trained.
+            WeightsError: if the weights are missing or do not fit.
+        """
+        root = find_bundle(bundle)
+        parser = ConfigParser()
+        parser.read_config(root / "configs" / "inference.yaml")
+        given = {"scale": scale, "consistency": consistency, "device": device, "ckpt_path": weights}
+        pairs = {k: v for k, v in given.items() if v is not None} | overrides
+        unknown = [key for key in pairs if key.replace("::", "#").split("#")[0] not in parser]
+        if unknown:
+            raise OptionError(f"{unknown[0]}: is no entry of {bundle}'s inference.yaml")
+        if "device" in pairs:
+            pairs["device"] = str(pairs["device"])
+        parser.update({"bundle_root": str(root), **pairs})
+        network: nn.Module = parser.get_parsed_content("network_def")
+        inferer: TiledInferer = parser.get_parsed_content("inferer")
+        inferer.progress = False
+        checkpoint = parser.get_parsed_content("ckpt_path")
+        load_weights(network, checkpoint)
+        return cls(
+            network,
+            inferer,
+            device=parser.get_parsed_content("device"),
+            read=parser.get_parsed_content("preprocessing"),
+            restore=parser.get_parsed_content("restore"),
+            weights_sha256=file_sha256(checkpoint),
+        )
+
+    def __call__(self, image: ImageT | PathLike) -> ImageT | MetaTensor:
+        """Enlarge one image.
+
+        Shape: (C, H, W), (C, H, W, D) or (N, C, H, W), values in [0, 1], spatial axes in any order
+        (none is ever transposed) -> the same layout with enlarged axes, float32, clipped to
+        [0, 1]. Other values of a plain array are clipped too; map them to [0, 1] first.
+
+        Args:
+            image: numpy array; tensor on any device (the result is on the same); MetaTensor
+                (C, X, Y[, Z]), whose geometry is updated; or a path, for which the result holds
+                stored values (data type and range of the file) with the file's metadata.
+
+        Returns:
+            The enlarged image, of the kind that was given; a MetaTensor for a path.
+
+        Raises:
+            BadImageError: if the image has a wrong rank, is empty, or holds NaN.
+        """
+        if isinstance(image, np.ndarray):
+            tensor = torch.from_numpy(np.ascontiguousarray(image))
+            return self._enlarge(tensor).cpu().numpy()
+        if isinstance(image, Tensor):
+            return self._enlarge(image).to(image.device)
+        return self._enlarge_file(Path(image))
+
+    def _enlarge(self, image: Tensor) -> Tensor:
+        if not image.is_floating_point():
+            raise BadImageError(
+                f"image: must be floating point in [0, 1], got {image.dtype}; divide by its range"
+            )
+        if image.ndim not in (3, 4) or 0 in image.shape:
+            raise BadImageError(
+                f"image: must be (C, H, W), (N, C, H, W) or (C, X, Y, Z), got {tuple(image.shape)}"
+            )
+        if not bool(torch.isfinite(image).all()):
+            raise BadImageError("image: holds NaN or infinite values; fill them first")
+        is_volume = isinstance(image, MetaTensor) and image.ndim == 4
+        is_batch = image.ndim == 4 and not is_volume
+        batch = image.to(self.device, torch.float32)
+        result: Tensor = self.inferer(batch if is_batch else batch[None], self.network)
+        return result if is_batch else result[0]
+
+    def _enlarge_file(self, path: Path) -> MetaTensor:
+        if self.read is None or self.restore is None:
+            raise OptionError("image: paths need a resolver made by SuperResolver.from_bundle")
+        sample = self.read({CommonKeys.IMAGE: str(path)})
+        sample[CommonKeys.PRED] = self._enlarge(sample[CommonKeys.IMAGE]).cpu()
+        result: MetaTensor = self.restore(sample)[CommonKeys.PRED]
+        return result

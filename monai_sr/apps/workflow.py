@@ -1,0 +1,46 @@
+"""A bundle workflow that finds its bundle by name and answers a misspelt option."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monai.bundle import ConfigWorkflow
+
+from monai_sr.apps.bundles import find_bundle
+from monai_sr.core.registry import unknown_name
+from monai_sr.core.types import PathLike
+
+
+class SRWorkflow(ConfigWorkflow):  # type: ignore[misc]
+    """Run one of a bundle's configurations from anywhere.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+        config: "inference", "train", ...: which file of its ``configs``.
+        workflow_type: "infer" or "train"; by the configuration's name where None.
+        **override: entries of the configuration to replace.
+
+    Raises:
+        OptionError: if the bundle, the configuration or an entry is unknown.
+    """
+
+    def __init__(
+        self,
+        bundle: PathLike,
+        config: str = "inference",
+        workflow_type: str | None = None,
+        **override: Any,
+    ) -> None:
+        root = find_bundle(bundle)
+        known = {f.stem: f for f in sorted((root / "configs").glob("*.yaml"))}
+        if config not in known:
+            raise unknown_name("configuration", config, known)
+        super().__init__(
+            config_file=str(known[config]),
+            workflow_type=workflow_type or ("train" if "train" in config else "infer"),
+            bundle_root=str(root),
+        )
+        for key in override:
+            if key.replace("::", "#").split("#")[0] not in self.parser:
+                raise unknown_name("option", key, self.parser.get())
+        self.parser.update(override)

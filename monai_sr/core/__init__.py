@@ -1,0 +1,1 @@
+"""Foundations that know no image: errors, optional imports, registries, type aliases."""

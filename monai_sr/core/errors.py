@@ -1,0 +1,53 @@
+"""Errors that a user can act on: one line that names the file or option and the remedy."""
+
+from __future__ import annotations
+
+import re
+
+# A DataLoader worker flattens an exception into text; the qualified class name survives in it.
+_FLATTENED = re.compile(r"monai_sr\.core\.errors\.\w+: (.+)")
+
+
+class SRError(Exception):
+    """Base of every error that monai-sr raises on purpose. Its text is one readable line."""
+
+
+class BadImageError(SRError, ValueError):
+    """An input file or array cannot be used: corrupt, truncated, empty, wrong kind, NaN."""
+
+
+class OptionError(SRError, ValueError):
+    """An option, name or value is unknown or does not fit the model."""
+
+
+class OutputError(SRError, OSError):
+    """A result cannot be written, or its format cannot hold it."""
+
+
+class WeightsError(SRError, ValueError):
+    """A weights file is missing, unreadable or belongs to another network."""
+
+
+class MissingDependencyError(SRError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+def user_message(error: BaseException | None) -> str | None:
+    """Find the line meant for the user in an exception that MONAI or ignite may have wrapped.
+
+    Args:
+        error: the exception as it arrived; its causes and contexts are searched in order.
+
+    Returns:
+        The message of the first :class:`SRError` of the chain, or None where there is none.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, SRError):
+            return str(error)
+        flattened = _FLATTENED.findall(str(error))
+        if flattened:
+            return str(flattened[-1])
+        error = error.__cause__ or error.__context__
+    return None

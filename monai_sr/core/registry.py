@@ -1,0 +1,54 @@
+"""A table of names: duplicates are refused, an unknown name is answered with the nearest one."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Iterable, Iterator
+from typing import Generic, TypeVar
+
+from monai_sr.core.errors import OptionError
+
+T = TypeVar("T")
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> OptionError:
+    """Build the error for a name that is not known, with the nearest one and the full list."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return OptionError(f"{kind} {name!r} is unknown; {hint}known: {', '.join(names)}")
+
+
+class Registry(Generic[T]):
+    """Map names to entries of one kind.
+
+    Args:
+        kind: what an entry is, for messages ("generator").
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def add(self, name: str, entry: T) -> None:
+        """Register ``entry``; raises OptionError when the name is taken."""
+        if name in self._entries:
+            raise OptionError(f"{self.kind} {name!r} is registered already; choose another name")
+        self._entries[name] = entry
+
+    def get(self, name: str) -> T:
+        """Return the entry called ``name``; raises OptionError with the nearest known name."""
+        if name not in self._entries:
+            raise unknown_name(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def names(self, pattern: str = "*") -> list[str]:
+        """List the names that match a shell pattern, sorted."""
+        return sorted(fnmatch.filter(self._entries, pattern))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries

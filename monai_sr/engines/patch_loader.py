@@ -1,0 +1,235 @@
+"""Cut training patches on the training device; a batch is a pure function of (seed, iteration).
+
+Images are decoded once and kept as whole images on the device, each with its low-resolution
+versions, which are made once per whole image exactly as benchmarks make them. A folder that does
+not fit in memory is split into groups that take turns; the next one loads in the background.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.types import PathLike
+from monai_sr.functional.resize import downsample, downsample_uint8
+
+logger = logging.getLogger(__name__)
+
+Load = Callable[[Path], np.ndarray]
+
+
+@dataclass
+class _Pool:
+    """Whole images of one group, flattened into one buffer for each resolution.
+
+    ``buffers[s]`` holds the images shrunk by s (1: the originals) one after the other, each
+    (C, H / s, W / s); ``starts[s]`` says where; ``sizes`` are (H, W) of the originals, cropped to a
+    multiple of every scale.
+    """
+
+    buffers: dict[int, Tensor]
+    starts: dict[int, Tensor]
+    sizes: Tensor
+
+
+class PatchLoader:
+    """Endless stream of aligned LR/HR patches, as ignite engines take it.
+
+    Each batch is {"image": (N, C, P, P), "label": (N, C, s * P, s * P)}, float32 in [0, 1], on the
+    device. The scale s of a batch is drawn from ``scales`` by ``scale_weights``; images are drawn
+    by area; every patch is flipped and turned at random.
+
+    Args:
+        files: image files.
+        load: reads one file as (C, H, W), uint8 or floating point in [0, 1].
+        scales: factors to train.
+        scale_weights: how often each is drawn; equal where None.
+        patch_size: P, side of an LR patch in pixels.
+        batch_size: N.
+        epoch_length: batches in what the engine calls an epoch.
+        seed: with the iteration it decides everything.
+        device: where images are kept and patches are cut.
+        cache_gib: memory for images; a larger folder streams through it.
+        group_batches: batches drawn from one group before the next, when streaming.
+
+    Raises:
+        OptionError: if there are no files or ``scales`` are not positive.
+        BadImageError: if an image cannot be read, or none is as large as a patch.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[PathLike],
+        load: Load,
+        *,
+        scales: Sequence[int] = (4, 2),
+        scale_weights: Sequence[float] | None = None,
+        patch_size: int = 48,
+        batch_size: int = 16,
+        epoch_length: int = 500,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        cache_gib: float = 8.0,
+        group_batches: int = 500,
+    ) -> None:
+        if not files:
+            raise OptionError(
+                "dataset_dir: holds no training images; point it to a folder of images"
+            )
+        self.files = [Path(f) for f in files]
+        self.load = load
+        self.scales = tuple(scales)
+        weights = torch.tensor(scale_weights or [1.0] * len(self.scales), dtype=torch.float64)
+        self.scale_weights = weights / weights.sum()
+        self.patch_size = patch_size
+        self.batch_size = batch_size
+        self.epoch_length = epoch_length
+        self.seed = seed
+        self.device = torch.device(device)
+        self.cache_bytes = int(cache_gib * 2**30)
+        self.group_batches = group_batches
+        self.iteration = 0
+        self.seconds = 0.0
+        self._groups = self._split()
+        self._pool: tuple[int, _Pool] | None = None
+        self._next: tuple[int, Future[_Pool]] | None = None
+        self._executor = ThreadPoolExecutor(1)
+
+    def __len__(self) -> int:
+        """Return the batches of an epoch, which only sets the rhythm of handlers."""
+        return self.epoch_length
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        """Yield the batch of ``self.iteration``, which the training engine keeps up to date."""
+        while True:
+            started = time.perf_counter()
+            batch = self.batch(self.iteration)
+            self.seconds += time.perf_counter() - started
+            self.iteration += 1
+            yield batch
+
+    def batch(self, iteration: int) -> dict[str, Tensor]:
+        """Cut the batch of one iteration; always the same for the same seed and files."""
+        random = torch.Generator().manual_seed((self.seed << 32) + iteration)
+        pool = self._group(iteration // self.group_batches)
+        choice = int(torch.multinomial(self.scale_weights, 1, generator=random))
+        scale = self.scales[choice]
+        n, lr_size = self.batch_size, self.patch_size
+        area = pool.sizes.prod(dim=1).double()
+        which = torch.multinomial(area, n, replacement=True, generator=random)
+        room = pool.sizes[which] // scale - lr_size + 1
+        corner = (torch.rand(n, 2, generator=random, dtype=torch.float64) * room).long()
+        turn = torch.randint(0, 8, (n,), generator=random)
+        return {
+            "image": self._cut(pool, scale, which, corner, turn, lr_size),
+            "label": self._cut(pool, 1, which, corner * scale, turn, lr_size * scale),
+        }
+
+    def _cut(
+        self, pool: _Pool, shrink: int, which: Tensor, corner: Tensor, turn: Tensor, size: int
+    ) -> Tensor:
+        """Gather turned square patches (N, C, size, size) from the images shrunk by ``shrink``."""
+        line = torch.arange(size)
+        rows, cols = line.view(1, -1, 1), line.view(1, 1, -1)
+        turn = turn.view(-1, 1, 1)
+        rows, cols = (
+            torch.where(turn & 1 > 0, size - 1 - rows, rows),
+            torch.where(turn & 2 > 0, size - 1 - cols, cols),
+        )
+        swap = turn & 4 > 0
+        shape = (len(which), size, size)
+        rows, cols = rows.expand(shape), cols.expand(shape)
+        rows, cols = (
+            torch.where(swap, cols.transpose(1, 2), rows),
+            torch.where(swap, rows.transpose(1, 2), cols),
+        )
+        height, width = (pool.sizes[which] // shrink).unbind(1)
+        start = pool.starts[shrink][which]
+        plane = (rows + corner[:, 0].view(-1, 1, 1)) * width.view(-1, 1, 1)
+        pixel = start.view(-1, 1, 1) + plane + cols + corner[:, 1].view(-1, 1, 1)
+        buffer = pool.buffers[shrink]
+        channel = torch.arange(self.channels).view(1, -1, 1, 1) * (height * width).view(-1, 1, 1, 1)
+        index = (pixel.unsqueeze(1) + channel).to(self.device, non_blocking=True)
+        values = buffer[index]
+        return values.float().div_(255) if buffer.dtype == torch.uint8 else values
+
+    def _split(self) -> list[list[Path]]:
+        """Divide the files into groups that fit the cache, by the size of the first images."""
+        first = [self._read(f) for f in self.files[:8]]
+        self.channels = int(first[0].shape[0])
+        per_file = sum(image.nbytes for image in first) / len(first)
+        # The low-resolution versions come on top; two groups live at once while one is loading.
+        per_file *= 1 + sum(1 / s**2 for s in self.scales)
+        if per_file * len(self.files) <= self.cache_bytes:
+            return [self.files]
+        count = max(1, int(self.cache_bytes / 2 / per_file))
+        order = torch.randperm(
+            len(self.files), generator=torch.Generator().manual_seed(self.seed)
+        ).tolist()
+        shuffled = [self.files[i] for i in order]
+        return [shuffled[i : i + count] for i in range(0, len(shuffled), count)]
+
+    def _group(self, turn: int) -> _Pool:
+        """Return the images of one turn; start loading those of the next."""
+        group = turn % len(self._groups)
+        if self._pool is None or self._pool[0] != group:
+            if self._next is not None and self._next[0] == group:
+                self._pool = (group, self._next[1].result())
+            else:
+                self._pool = (group, self._load_pool(self._groups[group]))
+            following = (group + 1) % len(self._groups)
+            if following != group:
+                files = self._groups[following]
+                self._next = (following, self._executor.submit(self._load_pool, files))
+        return self._pool[1]
+
+    def _read(self, file: Path) -> np.ndarray:
+        image = self.load(file)
+        step = int(np.lcm.reduce(self.scales))
+        height, width = (size // step * step for size in image.shape[1:])
+        return image[:, :height, :width]
+
+    def _is_large_enough(self, image: np.ndarray) -> bool:
+        return bool(min(image.shape[1:]) >= self.patch_size * max(self.scales))
+
+    def _load_pool(self, files: Sequence[Path]) -> _Pool:
+        parts: dict[int, list[Tensor]] = {1: [], **{s: [] for s in self.scales}}
+        sizes = []
+        for file in files:
+            image = self._read(file)
+            if not self._is_large_enough(image):
+                continue
+            hr = torch.from_numpy(np.ascontiguousarray(image))
+            if hr.shape[0] != self.channels:
+                raise BadImageError(
+                    f"{file}: must have {self.channels} channels as the first image has, "
+                    f"got {hr.shape[0]}; convert it"
+                )
+            sizes.append(hr.shape[1:])
+            parts[1].append(hr.flatten())
+            for scale in self.scales:
+                shrink = downsample_uint8 if hr.dtype == torch.uint8 else downsample
+                parts[scale].append(shrink(hr, scale).flatten())
+        if not sizes:
+            raise BadImageError(
+                f"{files[0].parent}: holds no image with sides of at least "
+                f"{self.patch_size * max(self.scales)} pixels; add larger ones or lower patch_size"
+            )
+        if len(sizes) < len(files):
+            skipped = len(files) - len(sizes)
+            logger.warning("%d of %d training images are too small and unused", skipped, len(files))
+        starts = {}
+        for key, tensors in parts.items():
+            lengths = torch.tensor([0, *(t.numel() for t in tensors)])
+            starts[key] = lengths.cumsum(0)[:-1]
+        buffers = {key: torch.cat(tensors).to(self.device) for key, tensors in parts.items()}
+        return _Pool(buffers, starts, torch.tensor(sizes))

@@ -1,0 +1,191 @@
+"""Find the reference images of a benchmark that a YAML file describes, and decode them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.registry import unknown_name
+from monai_sr.core.types import PathLike
+from monai_sr.metrics.protocol import Protocol, get_protocol
+
+_logger = logging.getLogger(__name__)
+_REQUIRED = {"title", "folders", "pattern", "protocol"}
+_KNOWN = _REQUIRED | {"count", "classes", "data_range", "channels", "citation"}
+
+
+@dataclass(frozen=True)
+class BenchmarkImage:
+    """Name one reference image: its file, its name in tables and its class."""
+
+    path: Path
+    name: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Describe a set of reference images and how results on it are judged.
+
+    Args:
+        name: file name of tables, such as ``set5``.
+        title: name in headings.
+        folders: places below the root; the first that exists is used.
+        pattern: shell pattern of image files.
+        protocol: how pairs are compared.
+        count: expected number of images, None where it is open.
+        classes: sub-folder -> expected number of images; empty where the set has no classes.
+        channels: 1 for a grey set, 3 where color images stay color.
+        citation: who made the images.
+    """
+
+    name: str
+    title: str
+    folders: tuple[str, ...]
+    pattern: str
+    protocol: Protocol
+    count: int | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
+    channels: int = 3
+    citation: str = ""
+
+    def images(self, root: PathLike) -> list[BenchmarkImage]:
+        """List the images below a root, in name order; a wrong number is logged as a warning.
+
+        Raises:
+            BadImageError: if no folder exists or none holds an image.
+        """
+        base = next((Path(root, f) for f in self.folders if Path(root, f).is_dir()), None)
+        if base is None:
+            raise BadImageError(
+                f"{root}: must hold one of the folders {', '.join(self.folders)} for benchmark "
+                f"{self.name!r}, got none; pass the folder that holds them as root"
+            )
+        found: list[BenchmarkImage] = []
+        for label in self.classes or ("",):
+            files = sorted(p for p in (base / label).glob(self.pattern) if p.is_file())
+            self._report(base / label, len(files), self.classes.get(label, self.count))
+            found += [BenchmarkImage(path, path.stem, label) for path in files]
+        if not found:
+            raise BadImageError(
+                f"{base}: must hold images {self.pattern!r} for benchmark {self.name!r}, got none; "
+                "copy the reference images there"
+            )
+        return found
+
+    @property
+    def expected(self) -> int | None:
+        """How many images the whole set has, None where it is open."""
+        return sum(self.classes.values()) if self.classes else self.count
+
+    def _report(self, folder: Path, got: int, expected: int | None) -> None:
+        if expected is not None and got != expected:
+            _logger.warning(
+                "%s: benchmark %r must have %d images, got %d; its means do not compare with "
+                "published ones",
+                folder,
+                self.name,
+                expected,
+                got,
+            )
+
+    def load(self, image: BenchmarkImage) -> Tensor:
+        """Decode a reference image.
+
+        Returns:
+            (1, C, H, W) float64 in [0, 1]; C is 1 for grey and 3 for color images.
+
+        Raises:
+            BadImageError: if the file is unreadable, has transparency or another depth than the
+                protocol's range, or is a color image in a grey set.
+        """
+        array = _decode(image.path)
+        stored_range = np.iinfo(array.dtype).max
+        if self.protocol.data_range not in (1, stored_range):
+            raise BadImageError(
+                f"{image.path}: must hold values 0…{self.protocol.data_range:g} for benchmark "
+                f"{self.name!r}, got {array.dtype}; set data_range in its YAML file"
+            )
+        if array.ndim == 2:
+            array = array[..., None]
+        if self.channels == 1 and array.shape[-1] == 3:
+            if not (array == array[..., :1]).all():
+                raise BadImageError(
+                    f"{image.path}: must be grey for benchmark {self.name!r}, got a color image; "
+                    "convert or remove it"
+                )
+            array = array[..., :1]
+        values = torch.from_numpy(array.astype(np.float64)) / stored_range
+        return values.permute(2, 0, 1)[None].contiguous()
+
+
+def load_benchmark(name: PathLike) -> Benchmark:
+    """Read the description of a benchmark.
+
+    Args:
+        name: path of a YAML file, or the name of one that comes with the package (``set5``).
+
+    Raises:
+        OptionError: if there is no such benchmark or its file lacks or misspells a key.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        path = _shipped().get(str(name), path)
+    if not path.is_file():
+        raise unknown_name("benchmark", str(name), _shipped())
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    keys = set(content) if isinstance(content, dict) else set()
+    if not _REQUIRED <= keys <= _KNOWN:
+        raise OptionError(
+            f"{path}: must have the keys {', '.join(sorted(_REQUIRED))} and may have "
+            f"{', '.join(sorted(_KNOWN - _REQUIRED))}, got {', '.join(sorted(keys)) or 'none'}; "
+            "correct it"
+        )
+    return _benchmark(path.stem, content)
+
+
+def _benchmark(name: str, content: dict[str, Any]) -> Benchmark:
+    return Benchmark(
+        name=name,
+        title=content["title"],
+        folders=tuple(content["folders"]),
+        pattern=content["pattern"],
+        protocol=get_protocol(content["protocol"], content.get("data_range")),
+        count=content.get("count"),
+        classes=content.get("classes", {}),
+        channels=content.get("channels", 3),
+        citation=content.get("citation", ""),
+    )
+
+
+def _shipped() -> dict[str, Path]:
+    """Map the names of the benchmarks in the wheel or in the checkout to their files."""
+    package = Path(__file__).resolve().parent.parent
+    folders = (package.parent / "configs" / "benchmarks", package / "configs" / "benchmarks")
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
+
+
+def _decode(path: Path) -> np.ndarray[Any, Any]:
+    try:
+        with Image.open(path) as image:
+            if image.mode == "P" and "transparency" not in image.info:
+                image = image.convert("RGB")
+            if image.mode not in ("L", "RGB", "I;16"):
+                raise BadImageError(
+                    f"{path}: must be a grey or RGB image, got mode {image.mode}; convert it"
+                )
+            return np.asarray(image)
+    except (UnidentifiedImageError, OSError) as error:
+        raise BadImageError(
+            f"{path}: must be a readable image, got {type(error).__name__}; replace the file"
+        ) from error

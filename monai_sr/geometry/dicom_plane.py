@@ -1,0 +1,290 @@
+"""Finds where the pixels of DICOM frames lie in the patient, in millimeters.
+
+DICOM PS3.3 C.7.6.2.1.1 (image plane), C.7.6.16.2 (functional groups of multi-frame objects),
+10.7.1.3 (which pixel spacing means what). DICOM's patient axes are LPS; the affines are RAS.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from monai_sr.geometry.affine import scaled_affine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydicom.dataset import Dataset
+
+logger = logging.getLogger(__name__)
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+SPACING_KEYWORDS = (
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing",
+    "ImagePlanePixelSpacing",
+)
+"""Tags that hold (between rows, between columns) in millimeters, the most trusted first."""
+
+SAME_POSITION_MM = 1e-3
+"""Slices nearer than this share a position; real slice distances start at some 0.05 mm."""
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_CENTIMETERS = 3  # (0018,6024) Physical Units X Direction, PS3.3 C.8.5.5.1.15
+_MM_PER_CM = 10.0
+_COSINE_TOLERANCE = 1e-2  # files round direction cosines to two or more decimals
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Hold the pixel grid of one frame in patient coordinates (LPS, millimeters).
+
+    Args:
+        position: center of the first pixel, (0020,0032).
+        across: unit vector along a row, towards growing column index.
+        down: unit vector along a column, towards growing row index.
+        spacing_mm: (between rows, between columns), the order of (0028,0030).
+    """
+
+    position: FloatArray
+    across: FloatArray
+    down: FloatArray
+    spacing_mm: tuple[float, float]
+
+    @property
+    def normal(self) -> FloatArray:
+        """Return the unit vector at right angles to the plane."""
+        vector = np.cross(self.across, self.down)
+        unit: FloatArray = vector / np.linalg.norm(vector)
+        return unit
+
+    @property
+    def height_mm(self) -> float:
+        """Return the position along the normal."""
+        return float(self.position @ self.normal)
+
+    def affine_lps(self, step: FloatArray) -> FloatArray:
+        """Map (column, row, slice) indices to LPS millimeters.
+
+        Args:
+            step: vector from one slice to the next.
+
+        Returns:
+            A (4, 4) float64 matrix.
+        """
+        affine = np.eye(4)
+        affine[:3, 0] = self.across * self.spacing_mm[1]
+        affine[:3, 1] = self.down * self.spacing_mm[0]
+        affine[:3, 2] = step
+        affine[:3, 3] = self.position
+        return affine
+
+    def scaled_position(self, scale: tuple[float, float]) -> FloatArray:
+        """Find the center of the first pixel after an enlargement that keeps the outer edges.
+
+        Args:
+            scale: enlargement of (columns, rows).
+
+        Returns:
+            The new position, (3,) in LPS millimeters.
+        """
+        moved: FloatArray = scaled_affine(self.affine_lps(self.normal), scale)[:3, 3]
+        return moved
+
+
+def pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """Read the distance between pixel centers from the first usable tag.
+
+    Args:
+        dataset: a dataset, or an item of the Pixel Measures sequence.
+
+    Returns:
+        (between rows, between columns) in millimeters; None where no tag declares it.
+    """
+    for keyword in SPACING_KEYWORDS:
+        values = dataset.get(keyword)
+        if values is None or np.size(values) != 2:
+            continue
+        rows, columns = (float(v) for v in values)
+        if np.isfinite([rows, columns]).all() and min(rows, columns) > 0:
+            return rows, columns
+    return _ultrasound_spacing(dataset)
+
+
+def frame_planes(dataset: Dataset) -> list[Plane | None]:
+    """Locate every frame of one object, in the order in which the frames are stored.
+
+    Args:
+        dataset: a single-frame, multi-frame or enhanced multi-frame object.
+
+    Returns:
+        One plane per frame; None for frames whose position or orientation is not declared.
+    """
+    frames = max(int(dataset.get("NumberOfFrames") or 1), 1)
+    if "PerFrameFunctionalGroupsSequence" in dataset:
+        shared = (dataset.get("SharedFunctionalGroupsSequence") or [None])[0]
+        own = list(dataset.PerFrameFunctionalGroupsSequence)
+        groups = [[own[i] if i < len(own) else None, shared, dataset] for i in range(frames)]
+        return [group_plane([g for g in group if g is not None]) for group in groups]
+    single = item_plane(dataset, dataset)
+    if single is None and dataset.get("DetectorInformationSequence"):
+        single = item_plane(dataset.DetectorInformationSequence[0], dataset)
+    if single is None or frames == 1:
+        return [single] * frames
+    offsets = _frame_offsets(dataset, frames)
+    return [
+        Plane(
+            single.position + single.normal * (o - offsets[0]),
+            single.across,
+            single.down,
+            single.spacing_mm,
+        )
+        for o in offsets
+    ]
+
+
+def group_plane(groups: Sequence[Dataset], space: str = "") -> Plane | None:
+    """Locate one frame of an enhanced object.
+
+    Args:
+        groups: functional group items that apply to the frame, the most specific first.
+        space: "" for patient coordinates, "Volume" for those of an ultrasound volume (C.8.24.6).
+
+    Returns:
+        The plane; None where the groups do not declare position and orientation.
+    """
+    measures = _first_item(groups, "PixelMeasuresSequence")
+    position = _first_item(groups, f"PlanePosition{space}Sequence")
+    orientation = _first_item(groups, f"PlaneOrientation{space}Sequence")
+    if position is None or orientation is None:
+        return None
+    return _plane(
+        position, orientation, measures if measures is not None else groups[-1], space or "Patient"
+    )
+
+
+def item_plane(item: Dataset, dataset: Dataset) -> Plane | None:
+    """Locate the plane that a dataset, or one detector of nuclear medicine (C.8.4.11), declares.
+
+    Args:
+        item: holds position and orientation.
+        dataset: holds the spacing.
+
+    Returns:
+        The plane; None where position or orientation is not declared.
+    """
+    return _plane(item, item, dataset, "Patient")
+
+
+def stack_affine(planes: Sequence[Plane], thickness_mm: float = 1.0) -> FloatArray:
+    """Map (column, row, slice) indices of parallel planes to RAS millimeters.
+
+    The step is that between the first and the last plane, shortened where slices are missing or
+    repeated so that its part along the normal is the median distance of neighbors. A gantry tilt
+    stays in the matrix as shear.
+
+    Args:
+        planes: in slice order.
+        thickness_mm: length of the step where only one position exists.
+
+    Returns:
+        A (4, 4) float64 matrix for MONAI's axis order.
+    """
+    first, last = planes[0], planes[-1]
+    gaps = position_gaps(planes)
+    rise = last.height_mm - first.height_mm
+    if gaps.size and abs(rise) > SAME_POSITION_MM:
+        step = (last.position - first.position) * float(np.median(gaps)) / abs(rise)
+    else:
+        step = first.normal * thickness_mm
+    affine: FloatArray = _LPS_TO_RAS @ first.affine_lps(step)
+    return affine
+
+
+def flat_affine(spacing_mm: tuple[float, float] | None) -> FloatArray:
+    """Return the affine of an image without a place in the patient: spacing alone.
+
+    Args:
+        spacing_mm: (between rows, between columns), or None where the file declares none.
+
+    Returns:
+        diag(between columns, between rows, 1, 1).
+    """
+    rows, columns = spacing_mm or (1.0, 1.0)
+    return np.diag([columns, rows, 1.0, 1.0])
+
+
+def position_gaps(planes: Sequence[Plane]) -> FloatArray:
+    """List the distances along the normal between neighboring different positions, in mm."""
+    heights = np.sort([float(p.position @ planes[0].normal) for p in planes])
+    gaps: FloatArray = np.diff(heights)
+    return gaps[gaps > SAME_POSITION_MM]
+
+
+def is_parallel(a: Plane, b: Plane) -> bool:
+    """Tell whether two planes have the same orientation within what files round to."""
+    difference = np.abs(np.concatenate([a.across - b.across, a.down - b.down]))
+    return bool(difference.max() < _COSINE_TOLERANCE)
+
+
+def _plane(position: Dataset, orientation: Dataset, measures: Dataset, space: str) -> Plane | None:
+    place = position.get(f"ImagePosition{space}")
+    cosines = orientation.get(f"ImageOrientation{space}")
+    if np.size(place) != 3 or np.size(cosines) != 6 or place is None or cosines is None:
+        return None
+    origin = np.array([float(v) for v in place])
+    across, down = np.array([float(v) for v in cosines]).reshape(2, 3)
+    lengths = np.array([np.linalg.norm(across), np.linalg.norm(down)])
+    is_sound = (
+        np.isfinite(origin).all()
+        and bool((np.abs(lengths - 1) < _COSINE_TOLERANCE).all())
+        and abs(float(across @ down)) < _COSINE_TOLERANCE
+    )
+    if not is_sound:
+        logger.warning("ImageOrientationPatient: not two unit vectors at right angles; ignored.")
+        return None
+    return Plane(origin, across, down, pixel_spacing(measures) or (1.0, 1.0))
+
+
+def _first_item(groups: Sequence[Dataset], keyword: str) -> Dataset | None:
+    for group in groups:
+        if group.get(keyword):
+            item: Dataset = group[keyword].value[0]
+            return item
+    return None
+
+
+def _frame_offsets(dataset: Dataset, frames: int) -> FloatArray:
+    """Place the frames of a plain multi-frame object along the normal, in millimeters."""
+    offsets = dataset.get("GridFrameOffsetVector")  # RT dose, PS3.3 C.8.8.3.2
+    if offsets is not None and np.size(offsets) == frames:
+        return np.array([float(v) for v in offsets])
+    return np.arange(frames, dtype=np.float64) * slice_distance(dataset)
+
+
+def slice_distance(dataset: Dataset) -> float:
+    """Read the nominal distance of slices in millimeters; 1 where the file declares none."""
+    for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+        value = dataset.get(keyword)
+        if value is not None and np.isfinite(float(value)) and float(value) != 0:
+            return abs(float(value))
+    return 1.0
+
+
+def _ultrasound_spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """Read the spacing of ultrasound regions where all calibrated ones agree (C.8.5.5)."""
+    found: set[tuple[float, float]] = set()
+    for region in dataset.get("SequenceOfUltrasoundRegions") or []:
+        units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
+        if units == (_CENTIMETERS, _CENTIMETERS):
+            x = abs(float(region.get("PhysicalDeltaX") or 0))
+            y = abs(float(region.get("PhysicalDeltaY") or 0))
+            found.add((y * _MM_PER_CM, x * _MM_PER_CM))
+    spacing = found.pop() if len(found) == 1 else (0.0, 0.0)
+    return spacing if min(spacing) > 0 else None

@@ -1,0 +1,149 @@
+"""Rewrites the georeference of a raster (geotransform, ground control points, RPCs).
+
+GDAL raster data model: pixel/line coordinates of geotransforms and ground control points start at
+the outer corner of the first pixel (https://gdal.org/user/raster_data_model.html). Offsets of
+rational polynomial coefficients count from the center of the first pixel (STDI-0002, RPC00B).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rasterio.control import GroundControlPoint
+from rasterio.rpc import RPC
+from rasterio.transform import Affine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    from rasterio.io import DatasetReader
+
+
+def has_transform(transform: Affine) -> bool:
+    """Tell whether a geotransform was declared; GDAL gives the identity where none was.
+
+    Args:
+        transform: geotransform of an open raster.
+
+    Returns:
+        False for exactly the identity.
+    """
+    return tuple(transform)[:6] != (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def pixel_affine(transform: Affine) -> npt.NDArray[np.float64]:
+    """Turn a geotransform (outer corner as origin) into an affine of pixel centers.
+
+    The identity means "no georeference" to GDAL; it stays the identity, so that pixel (0, 0) is
+    at (0, 0) in images without coordinates.
+
+    Shape: six terms -> (4, 4) float64 that maps (column, row, 0, 1) to the world.
+
+    Args:
+        transform: (column, row) of pixel corners to coordinates of the reference system.
+
+    Returns:
+        The affine; its third axis is the unit vector.
+    """
+    result = np.eye(4)
+    if not has_transform(transform):
+        return result
+    a, b, c, d, e, f = transform[:6]
+    result[:2, :2] = (a, b), (d, e)
+    result[:2, 3] = c + a / 2 + b / 2, f + d / 2 + e / 2
+    return result
+
+
+def corner_transform(affine: npt.ArrayLike) -> Affine:
+    """Turn an affine of pixel centers into a geotransform; inverse of :func:`pixel_affine`.
+
+    Shape: affine (4, 4), columns (column, row, -, origin) -> six terms.
+
+    Args:
+        affine: maps (column, row, 0, 1) of pixel centers to the world.
+
+    Returns:
+        The transform of pixel corners.
+    """
+    (a, b), (d, e) = (matrix := np.asarray(affine, dtype=np.float64))[:2, :2]
+    c, f = matrix[:2, 3]
+    return Affine(*map(float, (a, b, c - a / 2 - b / 2, d, e, f - d / 2 - e / 2)))
+
+
+def scaled_transform(
+    transform: Affine, scale: Sequence[float], offset: Sequence[float] = (0.0, 0.0)
+) -> Affine:
+    """Divide the pixel steps, rotation terms included; the outer corner stays where it is.
+
+    Args:
+        transform: geotransform of the source, corner of the first pixel as origin.
+        scale: enlargement in (column, row) direction.
+        offset: (column, row) in source pixels at which the result starts, not 0 for a crop.
+
+    Returns:
+        The geotransform of the enlarged raster.
+    """
+    a, b, c, d, e, f = transform[:6]
+    (sx, sy), (dx, dy) = scale, offset
+    return Affine(a / sx, b / sy, a * dx + b * dy + c, d / sx, e / sy, d * dx + e * dy + f)
+
+
+def scaled_gcps(
+    gcps: Sequence[GroundControlPoint],
+    scale: Sequence[float],
+    offset: Sequence[float] = (0.0, 0.0),
+) -> list[GroundControlPoint]:
+    """Move ground control points to the enlarged pixel grid; ground coordinates stay.
+
+    Args:
+        gcps: points with corner-based columns and rows.
+        scale: enlargement in (column, row) direction.
+        offset: (column, row) in source pixels at which the result starts.
+
+    Returns:
+        New points in the same order.
+    """
+    (sx, sy), (dx, dy) = scale, offset
+    return [
+        GroundControlPoint(
+            row=(p.row - dy) * sy, col=(p.col - dx) * sx,
+            x=p.x, y=p.y, z=p.z, id=p.id, info=p.info,
+        )
+        for p in gcps
+    ]  # fmt: skip
+
+
+def scaled_rpcs(rpcs: RPC, scale: Sequence[float], offset: Sequence[float] = (0.0, 0.0)) -> RPC:
+    """Rescale line and sample offsets and scales of an RPC camera model.
+
+    Offsets are center-based: a center x of the source lies at (x + 1/2) s - 1/2 of the result.
+
+    Args:
+        rpcs: the coefficients; ground terms and errors in meters stay.
+        scale: enlargement in (column, row) direction.
+        offset: (column, row) in source pixels at which the result starts.
+
+    Returns:
+        A new model.
+    """
+    (sx, sy), (dx, dy) = scale, offset
+    fields = rpcs.to_dict()
+    fields["samp_off"] = (rpcs.samp_off - dx + 0.5) * sx - 0.5
+    fields["line_off"] = (rpcs.line_off - dy + 0.5) * sy - 0.5
+    fields["samp_scale"], fields["line_scale"] = rpcs.samp_scale * sx, rpcs.line_scale * sy
+    return RPC(**fields)
+
+
+def is_georeferenced(dataset: DatasetReader) -> bool:
+    """Tell whether a raster says where it lies: by transform, reference system, GCPs or RPCs.
+
+    Args:
+        dataset: an open raster.
+
+    Returns:
+        True when PNG or JPEG could not carry what it says.
+    """
+    located = has_transform(dataset.transform) or bool(dataset.gcps[0])
+    return located or dataset.crs is not None or dataset.rpcs is not None

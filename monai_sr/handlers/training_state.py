@@ -1,0 +1,115 @@
+"""Checkpoints from which a run goes on at the very step where it was killed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from ignite.engine import Engine, Events
+
+from monai_sr.core.errors import OutputError, WeightsError
+from monai_sr.core.types import PathLike
+
+logger = logging.getLogger(__name__)
+
+
+class Stateful(Protocol):
+    """Anything with a state dict."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Take a state."""
+
+
+class Counted(Protocol):
+    """A data stream whose next batch is decided by its iteration."""
+
+    iteration: int
+
+
+class TrainingState:
+    """Save everything that decides the next step, and continue from it.
+
+    The file holds the state dicts of ``parts`` and the engine's iteration; it loads with
+    ``weights_only`` and replaces its predecessor atomically.
+
+    Args:
+        path: checkpoint file.
+        parts: name -> network, averaged network, optimizer, schedule, ...
+        loader: data stream, told the iteration before each batch.
+        every: iterations between checkpoints.
+        resume: whether an existing file is continued; else it is replaced.
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        parts: dict[str, Stateful],
+        loader: Counted,
+        *,
+        every: int = 500,
+        resume: bool = True,
+    ) -> None:
+        self.path = Path(path)
+        self.parts = parts
+        self.loader = loader
+        self.every = every
+        self.resume = resume
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.GET_BATCH_STARTED, self._place_loader)
+        engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every), self.save)
+        engine.add_event_handler(Events.COMPLETED, self.save)
+        engine.add_event_handler(Events.TERMINATE, self.save)
+
+    def save(self, engine: Engine) -> None:
+        """Write the checkpoint.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
+        state["iteration"] = engine.state.iteration
+        partial = self.path.with_name(f".{self.path.name}.partial")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(state, partial)
+            os.replace(partial, self.path)
+        except (OSError, RuntimeError) as error:
+            raise OutputError(
+                f"{self.path}: checkpoint cannot be written; free space or choose another folder"
+            ) from error
+
+    def load(self) -> int:
+        """Restore all parts and return the iteration.
+
+        Raises:
+            WeightsError: if the file is damaged or belongs to another run.
+        """
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            for name, part in self.parts.items():
+                part.load_state_dict(state[name])
+            return int(state["iteration"])
+        except Exception as error:
+            raise WeightsError(
+                f"{self.path}: is no checkpoint of this run; remove it or start with --resume False"
+            ) from error
+
+    def _start(self, engine: Engine) -> None:
+        if self.resume and self.path.exists():
+            iteration = self.load()
+            length = engine.state.epoch_length or len(self.loader)  # type: ignore[arg-type]
+            engine.state.iteration = iteration
+            engine.state.epoch = iteration // length
+            logger.info("continuing from step %d", iteration)
+
+    def _place_loader(self, engine: Engine) -> None:
+        self.loader.iteration = engine.state.iteration

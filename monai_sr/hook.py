@@ -1,0 +1,96 @@
+"""What the bundles import first, so that the plain ``monai.bundle run`` fails in one clear line.
+
+MONAI ignores a misspelt option and ends a failed run with hundreds of lines. Imported by a bundle's
+``imports`` inside that command, this module refuses unknown options with the nearest known one, and
+turns errors meant for the user into one line and exit code 2. Imported anywhere else it does
+nothing. Set MONAI_SR_TRACEBACK=1 to see tracebacks.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import sys
+import warnings
+from pathlib import Path
+from types import TracebackType
+
+from monai_sr.core.errors import OptionError, user_message
+from monai_sr.core.registry import unknown_name
+
+EXIT_CODE = 2
+TRACEBACK_VARIABLE = "MONAI_SR_TRACEBACK"
+
+
+def is_bundle_command(argv: list[str]) -> bool:
+    """Tell whether this process is ``python -m monai.bundle run``."""
+    return Path(argv[0]).parts[-3:] == ("monai", "bundle", "__main__.py") and "run" in argv[1:2]
+
+
+def given_options(argv: list[str]) -> dict[str, str]:
+    """Return the ``--name value`` and ``--name=value`` pairs as Fire reads them."""
+    options: dict[str, str] = {}
+    for position, word in enumerate(argv):
+        if word.startswith("--"):
+            name, _, value = word[2:].partition("=")
+            following = argv[position + 1] if position + 1 < len(argv) else ""
+            options[name.replace("-", "_")] = value or following
+    return options
+
+
+def check_options(argv: list[str]) -> None:
+    """Refuse options that neither MONAI nor the configuration knows.
+
+    Raises:
+        OptionError: naming the option and the nearest known one.
+    """
+    from monai.bundle import ConfigParser, run
+    from monai.bundle.workflows import ConfigWorkflow
+
+    options = given_options(argv)
+    if "config_file" not in options:
+        return
+    text = options["config_file"]
+    files = ast.literal_eval(text) if text.startswith("[") else [text]
+    content = ConfigParser.load_config_files(files)
+    known = {key.lstrip("+") for key in content} | {"workflow_name"}
+    known |= set(inspect.signature(run).parameters)
+    known |= set(inspect.signature(ConfigWorkflow).parameters)
+    for name in options:
+        top = name.lstrip("+").replace("::", "#").split("#")[0]
+        if top not in known:
+            raise unknown_name("option", f"--{top}", (f"--{k}" for k in known if k[0] != "_"))
+
+
+def report(error: BaseException) -> bool:
+    """Print the line meant for the user, if the error has one; tell whether it had."""
+    message = user_message(error)
+    if message is None or os.environ.get(TRACEBACK_VARIABLE):
+        return False
+    sys.stdout.flush()
+    sys.stderr.write(f"monai-sr: error: {message}\n")
+    return True
+
+
+def _excepthook(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if report(error):
+        raise SystemExit(EXIT_CODE)
+    sys.__excepthook__(kind, error, traceback)
+
+
+def _activate() -> None:
+    sys.excepthook = _excepthook
+    # One per LoadImage(): it concerns a reader that the bundles do not use.
+    warnings.filterwarnings("ignore", message=".*nvimgcodec.*")
+    try:
+        check_options(sys.argv[1:])
+    except OptionError as error:
+        report(error)
+        raise SystemExit(EXIT_CODE) from None
+
+
+if is_bundle_command(sys.argv):
+    _activate()

@@ -1,0 +1,6 @@
+"""From whole images to enlarged images, through any generator."""
+
+from monai_sr.inferers.autocast import AutocastInferer
+from monai_sr.inferers.tiled import TiledInferer
+
+__all__ = ["AutocastInferer", "TiledInferer"]

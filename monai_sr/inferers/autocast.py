@@ -1,0 +1,41 @@
+"""Run a generator in reduced precision on any device: the inferer of training and GPU inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor
+
+from monai_sr.core.errors import OptionError
+
+
+class AutocastInferer(Inferer):
+    """Call the network under autocast and return float32.
+
+    MONAI's engines offer autocast on CUDA only; bfloat16 also speeds up recent CPUs, and needs no
+    gradient scaler on either.
+
+    Args:
+        dtype: "bfloat16", "float16" or "float32" (no autocast).
+
+    Raises:
+        OptionError: if ``dtype`` is none of them.
+    """
+
+    def __init__(self, dtype: str = "float32") -> None:
+        super().__init__()
+        if dtype not in ("float32", "bfloat16", "float16"):
+            raise OptionError(f"dtype: must be float32, bfloat16 or float16, got {dtype!r}")
+        self.dtype: torch.dtype = getattr(torch, dtype)
+
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Tensor:
+        """Return ``network(inputs, *args, **kwargs)`` as float32."""
+        enabled = self.dtype != torch.float32
+        with torch.autocast(inputs.device.type, self.dtype, enabled=enabled):
+            result: Tensor = network(inputs, *args, **kwargs)
+        return result.float()

@@ -1,0 +1,263 @@
+"""Enlarge an image of any size tile by tile, so that the tiles equal the whole image.
+
+Every tile is read with a halo as wide as the generator's receptive field plus what the consistency
+steps need; only its core is kept. No blending, hence no seam and no overlap to choose.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from monai.data import MetaTensor
+from monai.inferers import Inferer
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from monai_sr.core.errors import OptionError
+from monai_sr.functional.back_projection import HALO_PER_STEP, back_project
+from monai_sr.geometry.affine import scaled_affine
+
+logger = logging.getLogger(__name__)
+
+
+class TiledInferer(Inferer):
+    """Run a generator over whole images, 2D or slice by slice or 3D.
+
+    Shape: inputs (N, C, X, Y[, Z]) float32, in [0, 1] -> (N, C, s * X, s * Y[, Z]). A volume given
+    to a 2D generator is enlarged slice by slice; the slice axis is the metadata's ``sr_slice_axis``
+    or the last. A generator for another number of channels is used band by band; one for RGB takes
+    the first three of three or four bands together.
+
+    A MetaTensor keeps its metadata, with the geometry enlarged, ``sr_scale`` added and values
+    clipped to what its file can store (``sr_clip``).
+
+    Args:
+        scale: factor; None: the generator's own.
+        tile_size: largest side of a tile core, in input pixels.
+        consistency: back-projection steps (0: none), see :func:`back_project`.
+        clip: limits for images whose metadata has none; None: no limit.
+        dtype: "float32", or "bfloat16" / "float16" for autocast on GPUs.
+        progress: whether to show a bar with the time left.
+
+    Raises:
+        OptionError: if an option does not fit.
+    """
+
+    def __init__(
+        self,
+        scale: int | None = None,
+        *,
+        tile_size: int = 1024,
+        consistency: int = 2,
+        clip: tuple[float, float] | None = (0.0, 1.0),
+        dtype: str = "float32",
+        progress: bool = False,
+    ) -> None:
+        super().__init__()
+        if not isinstance(consistency, int) or consistency < 0:
+            raise OptionError(f"consistency: must be a whole number >= 0, got {consistency!r}")
+        if tile_size < 1:
+            raise OptionError(f"tile_size: must be at least 1, got {tile_size}")
+        if dtype not in ("float32", "bfloat16", "float16"):
+            raise OptionError(f"dtype: must be float32, bfloat16 or float16, got {dtype!r}")
+        self.scale = scale
+        self.tile_size = tile_size
+        self.consistency = consistency
+        self.clip = clip
+        self.dtype: torch.dtype = getattr(torch, dtype)
+        self.progress = progress
+
+    def check(self, network: nn.Module) -> int:
+        """Return the scale that a generator will be run at.
+
+        Raises:
+            OptionError: if the generator was not built for this inferer's scale, or is none of ours.
+        """
+        scales = getattr(network, "scales", None)
+        if scales is None or not hasattr(network, "halo"):
+            raise OptionError(
+                f"network: {type(network).__name__} declares no scales and receptive field; "
+                "build it with monai_sr.networks.create_generator"
+            )
+        scale = self.scale if self.scale is not None else int(network.scale)
+        if scale not in scales:
+            raise OptionError(
+                f"scale: this model was trained for {' and '.join(map(str, scales))}, got {scale}; "
+                f"use --scale {scales[-1]}"
+            )
+        return scale
+
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+        """Enlarge a batch; see the class."""
+        scale = self.check(network)
+        meta = dict(inputs.meta) if isinstance(inputs, MetaTensor) else None
+        image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        bar = tqdm(desc=self._label(meta), unit="tile", disable=not self.progress, leave=False)
+        with bar:
+            job = _Job(network, scale, _limits(meta, self.clip, image), bar)
+            result = self._in_slices(image, job, _slice_axis(meta))
+        if meta is None:
+            return result
+        factors = [b / a for a, b in zip(image.shape[2:], result.shape[2:], strict=True)]
+        return MetaTensor(result, meta=enlarged_meta(meta, factors, scale))
+
+    @staticmethod
+    def _label(meta: dict[str, Any] | None) -> str:
+        """Name the file of a batch on its progress bar, as the user gave it."""
+        names = (meta or {}).get("filename_or_obj", "")
+        return Path(names if isinstance(names, str) else next(iter(names), "")).name
+
+    def _in_slices(self, image: Tensor, job: _Job, slice_axis: int) -> Tensor:
+        spatial_dims = int(getattr(job.network, "spatial_dims", 2))
+        if image.ndim - 2 == spatial_dims:
+            return self._in_bands(image, job, 1)
+        if image.ndim != 5 or spatial_dims != 2:
+            raise OptionError(
+                f"image: must have {spatial_dims} spatial axes (or 3, as slices), got shape "
+                f"{tuple(image.shape)}"
+            )
+        slices = image.movedim(2 + slice_axis, 0)
+        parts = [self._in_bands(part, job, len(slices)) for part in slices]
+        return torch.stack(parts, dim=2 + slice_axis)
+
+    def _in_bands(self, image: Tensor, job: _Job, slices: int) -> Tensor:
+        """Feed a generator of any number of channels with what the image has."""
+        given = image.shape[1]
+        wanted = int(getattr(job.network, "in_channels", given))
+        if wanted not in (1, 3, given):
+            raise OptionError(f"image: must have {wanted} channels for this model, got {given}")
+        groups = _band_groups(given, wanted)
+        parts = []
+        for first, last in groups:
+            bands = image[:, first:last]
+            fed = bands if bands.shape[1] == wanted else bands.expand(-1, wanted, *bands.shape[2:])
+            large = self._in_tiles(fed, job, slices * len(groups))
+            parts.append(large if fed is bands else large.mean(dim=1, keepdim=True))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _in_tiles(self, image: Tensor, job: _Job, repeats: int) -> Tensor:
+        """Cut, enlarge and place tiles of one image whose channels fit the generator."""
+        n, c, *sizes = image.shape
+        halo = int(job.network.halo) + HALO_PER_STEP * self.consistency  # type: ignore[arg-type]
+        tiles = list(_tiles(sizes, self.tile_size))
+        job.bar.total = len(tiles) * repeats
+        if len(tiles) > 1 and not getattr(job.network, "info").is_local:  # noqa: B009
+            logger.warning("this generator sees the whole image: its tiles differ from the whole")
+        result = torch.empty((n, c, *(s * job.scale for s in sizes)), device=image.device)
+        for core in tiles:
+            outer = [
+                slice(max(0, k.start - halo), min(size, k.stop + halo))
+                for k, size in zip(core, sizes, strict=True)
+            ]
+            large = self._enlarge(image[(..., *outer)], job)
+            inner = tuple(
+                slice((k.start - o.start) * job.scale, (k.stop - o.start) * job.scale)
+                for k, o in zip(core, outer, strict=True)
+            )
+            place = tuple(slice(k.start * job.scale, k.stop * job.scale) for k in core)
+            result[(..., *place)] = large[(..., *inner)]
+            job.bar.update()
+        return result
+
+    @torch.inference_mode()
+    def _enlarge(self, lr: Tensor, job: _Job) -> Tensor:
+        """Run the generator and the consistency steps on one tile."""
+        padded, sizes = _fit_sizes(lr, job.network), lr.shape[2:]
+        if padded.ndim == 4:
+            padded = padded.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(lr.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            sr = job.network(padded, job.scale).float()
+        sr = sr[(..., *(slice(0, size * job.scale) for size in sizes))]
+        low, high = (None, None) if job.limits is None else (
+            bound.reshape(-1, *[1] * (lr.ndim - 1)) for bound in job.limits.unbind(1)
+        )
+        return back_project(sr, lr, job.scale, self.consistency, low, high)
+
+
+@dataclass
+class _Job:
+    """What every tile of one call shares; ``limits`` (N, 2) is what each image can store."""
+
+    network: nn.Module
+    scale: int
+    limits: Tensor | None
+    bar: tqdm[Any]
+
+
+def _band_groups(given: int, wanted: int) -> list[tuple[int, int]]:
+    """Divide bands into groups: RGB stays together where the generator takes three, the rest not."""
+    if given == wanted:
+        return [(0, given)]
+    start = 3 if wanted == 3 and given == 4 else 0
+    return [(0, 3)] * (start == 3) + [(b, b + 1) for b in range(start, given)]
+
+
+def _tiles(sizes: list[int], tile_size: int) -> Iterator[tuple[slice, ...]]:
+    """Divide an image into as few cores of nearly equal size as the largest size allows."""
+    axes = []
+    for size in sizes:
+        count = math.ceil(size / tile_size)
+        edges = [round(i * size / count) for i in range(count + 1)]
+        axes.append([slice(a, b) for a, b in itertools.pairwise(edges)])
+    return itertools.product(*axes)
+
+
+def _fit_sizes(lr: Tensor, network: nn.Module) -> Tensor:
+    """Repeat the far edge until a generator's smallest size and divisor are met."""
+    info = getattr(network, "info", None)
+    if info is None:
+        return lr
+    step = info.multiple_of
+    pad: list[int] = []
+    for size in reversed(lr.shape[2:]):
+        wanted = math.ceil(max(size, info.minimum_size) / step) * step
+        pad += [0, wanted - size]
+    return F.pad(lr, pad, mode="replicate") if any(pad) else lr
+
+
+def _slice_axis(meta: dict[str, Any] | None) -> int:
+    axis = int(np.asarray((meta or {}).get("sr_slice_axis", -1)).ravel()[0])
+    return 2 if axis < 0 else axis
+
+
+def _limits(
+    meta: dict[str, Any] | None, clip: tuple[float, float] | None, image: Tensor
+) -> Tensor | None:
+    """Return (N, 2): the smallest and largest value that each image of the batch can store."""
+    found = (meta or {}).get("sr_clip", clip)
+    if found is None:
+        return None
+    pairs = torch.as_tensor(np.asarray(found, dtype=np.float64)).reshape(-1, 2)
+    return pairs.to(image.device, torch.float32).expand(image.shape[0], 2)
+
+
+def enlarged_meta(meta: dict[str, Any], factors: list[float], scale: int) -> dict[str, Any]:
+    """Return metadata for an image enlarged by ``factors`` along its spatial axes.
+
+    ``affine`` and ``original_affine`` (one matrix or a batch of them) follow the rule of
+    :func:`monai_sr.geometry.affine.scaled_affine`, ``spatial_shape`` the sizes; the source's own
+    affine stays as ``sr_source_affine``. (With the old ``original_affine`` MONAI's ``SaveImage``
+    would shrink the result again.)
+    """
+    meta = dict(meta)
+    if "original_affine" in meta:
+        meta.setdefault("sr_source_affine", meta["original_affine"])
+    for key in ("affine", "original_affine"):
+        if key in meta:
+            matrices = np.asarray(meta[key], dtype=np.float64)
+            scaled = np.stack([scaled_affine(m, factors) for m in matrices.reshape(-1, 4, 4)])
+            meta[key] = torch.as_tensor(scaled.reshape(matrices.shape))
+    if "spatial_shape" in meta:
+        shape = np.asarray(meta["spatial_shape"])
+        meta["spatial_shape"] = np.rint(shape * np.asarray(factors)[: shape.shape[-1]]).astype(int)
+    meta["sr_scale"] = scale
+    return meta

@@ -1,0 +1,108 @@
+"""Accumulate one value per image under a protocol, as MONAI's cumulative metrics do."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from monai.handlers.ignite_metric import IgniteMetricHandler
+from monai.metrics.metric import CumulativeIterationMetric
+from monai.utils.type_conversion import convert_to_tensor
+from torch import Tensor
+
+from monai_sr.core.errors import OptionError
+from monai_sr.metrics.protocol import Protocol, get_protocol, prepare_pair
+
+_logger = logging.getLogger(__name__)
+
+
+def finite_mean(values: Sequence[float]) -> tuple[float, int]:
+    """Average the finite values.
+
+    A PSNR is infinite where an image equals its reference; one such image would make every mean
+    infinite, so it is left out and counted.
+
+    Args:
+        values: one number an image, without NaN.
+
+    Returns:
+        The mean, infinite where no value is finite, and how many were left out.
+
+    Raises:
+        OptionError: if there are no values.
+    """
+    if not values:
+        raise OptionError("metric: needs at least one image, got none; check the data set")
+    finite = [value for value in values if value != float("inf")]
+    mean = sum(finite) / len(finite) if finite else float("inf")
+    return mean, len(values) - len(finite)
+
+
+class PairMetric(CumulativeIterationMetric):
+    """Base of the metrics that compare a result with its reference.
+
+    Call it with ``y_pred`` and ``y``: batches (N, C, H, W[, D]) or lists of images (C, H, W[, D])
+    with values in [0, 1]. ``get_buffer()`` holds one value an image, shape (images, 1).
+
+    Args:
+        scale: the enlargement, which is the border left out; 0 keeps the border.
+        protocol: a protocol or its name.
+        data_range: for protocol ``"native"``, see :func:`monai_sr.metrics.protocol.native`.
+    """
+
+    def __init__(
+        self, scale: int, protocol: str | Protocol = "natural", data_range: float | None = None
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.protocol = get_protocol(protocol, data_range)
+
+    @abstractmethod
+    def _measure(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Compare prepared planes (N, C, H, W[, D]); returns (N,)."""
+
+    def _compute_tensor(self, y_pred: Tensor, y: Tensor | None = None, **_kwargs: Any) -> Tensor:
+        if y is None:
+            raise OptionError(
+                "y: this metric compares with a reference, got None; pass the HR image"
+            )
+        # Plain tensors: meta data would ride along through every operation for nothing.
+        sr, hr = (convert_to_tensor(image, track_meta=False) for image in (y_pred, y))
+        return self._measure(*prepare_pair(sr, hr, self.scale, self.protocol))[:, None]
+
+    def aggregate(self) -> Tensor:
+        """Average over all images so far; see :func:`finite_mean` for equal images.
+
+        Returns:
+            A float64 scalar.
+
+        Raises:
+            OptionError: if no image was seen.
+        """
+        buffer: Tensor | None = self.get_buffer()  # type: ignore[no-untyped-call]
+        values = [] if buffer is None else buffer.flatten().tolist()
+        mean, left_out = finite_mean(values)
+        if left_out:
+            _logger.info("%d of %d images equal their reference; left out", left_out, len(values))
+        return torch.tensor(mean, dtype=torch.float64)
+
+
+class PairHandler(IgniteMetricHandler):
+    """Base of the ignite handlers around a :class:`PairMetric`.
+
+    Args:
+        metric: what to compute.
+        output_transform: takes the engine's output to ``(pred, label)``; for MONAI's engines
+            ``monai.handlers.from_engine(["pred", "label"])``.
+        save_details: whether to keep the value of every image in ``engine.state.metric_details``.
+    """
+
+    def __init__(
+        self, metric: PairMetric, output_transform: Callable[..., Any], save_details: bool
+    ) -> None:
+        super().__init__(
+            metric_fn=metric, output_transform=output_transform, save_details=save_details
+        )

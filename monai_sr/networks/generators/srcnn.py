@@ -1,0 +1,81 @@
+"""SRCNN: three convolutions on the bicubic-enlarged image, the first network for this task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from monai.networks.layers.factories import Conv
+from torch import Tensor
+
+from monai_sr.core.errors import OptionError
+from monai_sr.functional.resize import REACH
+from monai_sr.networks.blocks import Interpolation
+from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
+
+
+@register_generator("srcnn")
+class SRCNN(Generator):
+    """Patch extraction, non-linear mapping and reconstruction.
+
+    Differs from the paper: zero padding keeps the size, all channels are enlarged together (the
+    paper's network sees luma alone), 3D is offered, and convolutions start as in PyTorch.
+
+    Args:
+        scale: 2, 3 or 4.
+        in_channels: channels of image and result.
+        spatial_dims: 2 or 3.
+        kernel_sizes: sides of the three kernels, odd; (9, 5, 5) is the paper's strongest variant.
+        filters: widths after the first and the second convolution.
+
+    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
+
+    Raises:
+        OptionError: if a choice is not offered.
+    """
+
+    info = GeneratorInfo(
+        paper="C. Dong, C. C. Loy, K. He and X. Tang, 2014, doi:10.1109/TPAMI.2015.2439281",
+        spatial_dims=(2, 3),
+    )
+
+    def __init__(
+        self,
+        scale: int = 4,
+        in_channels: int = 3,
+        *,
+        spatial_dims: int = 2,
+        kernel_sizes: Sequence[int] = (9, 1, 5),
+        filters: Sequence[int] = (64, 32),
+    ) -> None:
+        super().__init__()
+        if len(kernel_sizes) != 3 or any(size % 2 != 1 for size in kernel_sizes):
+            raise OptionError(f"kernel_sizes: needs three odd numbers, got {list(kernel_sizes)}")
+        if len(filters) != 2 or min(filters) < 1:
+            raise OptionError(f"filters: needs two positive numbers, got {list(filters)}")
+        # Enlarged pixels on each side; the outermost one lies (scale - 1) / 2 off the center of its
+        # pixel, and the bicubic kernel is zero at a distance of REACH.
+        radius = sum(size // 2 for size in kernel_sizes)
+        distance = REACH + ((scale - 1) / 2 + radius) / max(scale, 1)
+        self._declare(
+            scale=scale,
+            halo=math.ceil(distance) - 1,
+            in_channels=in_channels,
+            spatial_dims=spatial_dims,
+        )
+        conv = Conv[Conv.CONV, spatial_dims]
+        widths = [in_channels, *filters, in_channels]
+        self.enlarge = Interpolation(spatial_dims, scale)
+        self.extraction, self.mapping, self.reconstruction = (
+            conv(widths[i], widths[i + 1], size, padding=size // 2)
+            for i, size in enumerate(kernel_sizes)
+        )
+
+    def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
+        """Enlarge ``image``; ``scale`` must be one of ``self.scales``."""
+        self._factor(scale)
+        x = F.relu(self.extraction(self.enlarge(image)))
+        x = F.relu(self.mapping(x))
+        result: Tensor = self.reconstruction(x)
+        return result

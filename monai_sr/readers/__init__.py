@@ -1,0 +1,38 @@
+"""Readers: file -> stored values and metadata. Each serves MONAI's ``LoadImage`` unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from monai_sr.core.types import PathLike
+from monai_sr.readers.dicom import DicomReader
+from monai_sr.readers.dicom_files import find_series, is_dicom
+from monai_sr.readers.nifti import NiftiReader
+from monai_sr.readers.raster import RasterReader
+
+AnyReader: TypeAlias = DicomReader | NiftiReader | RasterReader
+
+
+def find_reader(source: PathLike | Sequence[PathLike]) -> AnyReader:
+    """Choose the reader for a file, or for the files of a DICOM series, by name and content.
+
+    NIfTI goes by its suffix, DICOM by suffix or content (its files have any name), the rest to GDAL.
+    """
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        return DicomReader()
+    if NiftiReader().verify_suffix(source):
+        return NiftiReader()
+    named_dicom = str(source).lower().endswith((".dcm", ".dicom", ".ima"))
+    return DicomReader() if named_dicom or is_dicom(source) else RasterReader()
+
+
+__all__ = [
+    "AnyReader",
+    "DicomReader",
+    "NiftiReader",
+    "RasterReader",
+    "find_reader",
+    "find_series",
+    "is_dicom",
+]

@@ -1,0 +1,172 @@
+"""What the readers share: checks of the input file and the meta dictionary of a sample."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from monai.utils import SpaceKeys
+
+from monai_sr.core.errors import BadImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from monai_sr.core.types import PathLike
+
+# Integers above 2^53 have no exact float64.
+_EXACT_INTEGER = 2.0**53
+
+
+def single_path(data: Sequence[PathLike] | PathLike) -> Path:
+    """Return the one path of a reader's argument and check that it is a file with content.
+
+    Args:
+        data: a path, or the tuple of one path that MONAI's ``LoadImage`` passes.
+
+    Returns:
+        The path as given.
+
+    Raises:
+        BadImageError: several paths, a missing file, a folder or an empty file.
+    """
+    if not isinstance(data, (str, os.PathLike)):
+        if len(data) != 1:
+            names = ", ".join(str(name) for name in data) or "nothing"
+            raise BadImageError(f"{names}: must be one file, got {len(data)}; load one at a time.")
+        data = data[0]
+    path = Path(data)
+    if not path.exists():
+        raise BadImageError(f"{data}: must exist, got no such file; check the spelling.")
+    if path.is_dir():
+        raise BadImageError(f"{data}: must be a file, got a folder; name a file in it.")
+    try:
+        if path.stat().st_size == 0:
+            raise BadImageError(
+                f"{data}: must hold an image, got an empty file; copy or download it again."
+            )
+        with path.open("rb"):
+            return path
+    except PermissionError as error:
+        raise BadImageError(
+            f"{data}: must be readable, got 'permission denied'; change its rights."
+        ) from error
+
+
+def load_dtype(stored: npt.DTypeLike) -> type[np.float32] | type[np.float64]:
+    """Choose the float type that holds stored values exactly.
+
+    Args:
+        stored: dtype in the file.
+
+    Returns:
+        float32 for up to 16-bit integers and float32, float64 for all wider ones.
+    """
+    dtype = np.dtype(stored)
+    wide = dtype.itemsize > 4 if dtype.kind == "f" else dtype.itemsize > 2
+    return np.float64 if wide else np.float32
+
+
+def storable_range(stored: npt.DTypeLike) -> tuple[float, float]:
+    """Return the smallest and largest value that a dtype holds; infinite for floats.
+
+    Args:
+        stored: dtype in the file.
+
+    Returns:
+        (lo, hi)
+    """
+    dtype = np.dtype(stored)
+    if dtype.kind == "f":
+        return -np.inf, np.inf
+    limits = np.iinfo(dtype)
+    return float(limits.min), float(limits.max)
+
+
+def check_pixels(path: Path, pixels: npt.NDArray[Any], nodata: float | None, remedy: str) -> None:
+    """Refuse pixels that no mapping to [0, 1] can use.
+
+    Args:
+        path: file named in the message.
+        pixels: stored values of any shape.
+        nodata: declared invalid value (NaN allowed), None when there is none.
+        remedy: what to do about undeclared NaN pixels.
+
+    Raises:
+        BadImageError: no pixel, undeclared NaN or infinite pixels, integers beyond 2^53, or
+            nothing but nodata.
+    """
+    if pixels.size == 0:
+        shape = " x ".join(str(side) for side in pixels.shape)
+        raise BadImageError(f"{path}: must hold pixels, got size {shape}; export it again.")
+    finite = np.isfinite(pixels) if pixels.dtype.kind == "f" else np.ones(1, dtype=bool)
+    declared = finite if nodata is None else finite | np.isnan(pixels) | (pixels == nodata)
+    if not declared.all():
+        count = int((~declared).sum())
+        raise BadImageError(
+            f"{path}: pixels must be finite, got {count} NaN or infinite ones; {remedy}."
+        )
+    if nodata is not None and not (finite & (pixels != nodata)).any():
+        raise BadImageError(f"{path}: must hold valid pixels, got only nodata; leave it out.")
+    if pixels.dtype.kind in "iu" and pixels.dtype.itemsize == 8:
+        extreme = max(abs(float(pixels.min())), abs(float(pixels.max())))
+        if extreme > _EXACT_INTEGER:
+            raise BadImageError(
+                f"{path}: integers must lie within +-2^53, got {extreme:g}; convert to int32."
+            )
+
+
+def image_meta(
+    *,
+    files: Sequence[Path],
+    sr_format: str,
+    affine: npt.NDArray[np.float64],
+    spatial_shape: Sequence[int],
+    dtype: npt.DTypeLike,
+    storable: Sequence[float] | None = None,
+    declared: Sequence[float] | None = None,
+    inverted: bool = False,
+    nodata: float = float("nan"),
+    slice_axis: int = -1,
+) -> dict[str, Any]:
+    """Build the meta dictionary of a sample: the same collatable keys for every format.
+
+    Args:
+        files: sources in slice order.
+        sr_format: "dicom", "nifti" or "raster".
+        affine: (4, 4), voxel centers to world.
+        spatial_shape: (X, Y[, Z]).
+        dtype: stored dtype.
+        storable: lowest and highest value the file can hold; by dtype where None.
+        declared: value range that the file declares; [0, 255] for uint8 where None, else NaN.
+        inverted: whether low stored values are shown bright (MONOCHROME1).
+        nodata: stored value of invalid pixels, NaN for none.
+        slice_axis: axis along which slices are independent, -1 for 2D images.
+
+    Returns:
+        Only strings, numbers and numpy arrays.
+    """
+    stored = np.dtype(dtype)
+    if declared is None:
+        declared = (0.0, 255.0) if stored == np.uint8 else (np.nan, np.nan)
+    return {
+        "affine": affine.copy(),
+        "original_affine": affine.copy(),
+        "spatial_shape": np.asarray(spatial_shape, dtype=np.int64),
+        "original_channel_dim": 0,
+        "space": SpaceKeys.RAS,
+        "filename_or_obj": str(files[0]),
+        "sr_format": sr_format,
+        "sr_files": json.dumps([os.path.abspath(file) for file in files]),
+        "sr_dtype": stored.name,
+        "sr_storable": np.asarray(storable or storable_range(stored), dtype=np.float64),
+        "sr_declared_range": np.asarray(declared, dtype=np.float64),
+        "sr_inverted": int(inverted),
+        "sr_nodata": float(nodata),
+        "sr_slice_axis": int(slice_axis),
+    }

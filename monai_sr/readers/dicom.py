@@ -1,0 +1,262 @@
+"""Reads DICOM images and series with their geometry and stored values, as a MONAI reader."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from monai.data import ImageReader
+from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
+
+from monai_sr.core.errors import BadImageError
+from monai_sr.geometry.dicom_plane import (
+    Plane,
+    flat_affine,
+    frame_planes,
+    is_parallel,
+    pixel_spacing,
+    position_gaps,
+    slice_distance,
+    stack_affine,
+)
+from monai_sr.readers.dicom_files import (
+    DAMAGE_ERRORS,
+    find_series,
+    is_dicom,
+    open_dicom,
+    quiet_pydicom,
+)
+from monai_sr.readers.dicom_pixels import StoredPixels, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+    from pydicom.dataset import FileDataset
+
+    from monai_sr.core.types import PathLike
+    from monai_sr.geometry.dicom_plane import FloatArray
+
+__all__ = ["DicomImage", "DicomReader", "find_series", "is_dicom"]
+
+logger = logging.getLogger(__name__)
+
+_FLOAT64_DTYPES = frozenset({"int32", "uint32", "int64", "uint64", "float64"})
+
+
+@dataclass(frozen=True)
+class DicomImage:
+    """Hold the opened files of one image between ``read`` and ``get_data``.
+
+    Args:
+        name: the file or folder as the user gave it.
+        paths: the files in slice order.
+        headers: one dataset per file; of a single file with its pixel data.
+        planes: one per frame where all frames have a place in the patient, else empty.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    headers: tuple[FileDataset, ...]
+    planes: tuple[Plane, ...]
+
+
+class DicomReader(ImageReader):
+    """Read one DICOM file, or the files of one series as a volume, for ``LoadImage``.
+
+    Gives stored values (no rescale, no window) as (C, X, Y) or (C, X, Y, Z): X runs along the
+    columns, Z along the slices or frames. MONOCHROME1 stays as stored and is flagged by
+    ``sr_inverted``; YBR and palettes become RGB. Integers of 32 bits or more come as float64, all
+    others as float32, so ask ``LoadImage`` for ``dtype=None`` to keep them.
+
+    Example:
+        >>> from monai.transforms import LoadImage
+        >>> from pydicom.data import get_testdata_file
+        >>> image = LoadImage(reader=DicomReader, dtype=None)(get_testdata_file("CT_small.dcm"))
+        >>> tuple(image.shape), image.meta["sr_dtype"]
+        ((1, 128, 128), 'int16')
+    """
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Tell whether every name is a DICOM file by content, or a folder that holds some."""
+        names = ensure_tuple(filename)
+        return bool(names) and all(
+            bool(find_series(n)) if os.path.isdir(n) else is_dicom(n) for n in names
+        )
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> DicomImage:
+        """Open a file, the files of one series, or a folder that holds one series.
+
+        Args:
+            data: one path, several paths, or one folder.
+            kwargs: unused; present in MONAI's interface.
+
+        Returns:
+            The opened image, its slices in order along the slice normal.
+
+        Raises:
+            BadImageError: a file cannot be used, or the files do not form one image.
+        """
+        names = [os.fspath(n) for n in ensure_tuple(data)]
+        given = names[0] if names else ""
+        if len(names) == 1 and os.path.isdir(given):
+            names = _only_series(given)
+        if not names:
+            raise BadImageError("image: must be at least one DICOM file, got none; name a file.")
+        is_series = len(names) > 1
+        headers = [open_dicom(n, stop_before_pixels=is_series) for n in names]
+        planes = [_planes(header, name) for header, name in zip(headers, names, strict=True)]
+        order = _slice_order(given, names, headers, planes) if is_series else [0]
+        flat = [plane for i in order for plane in planes[i]]
+        located = [plane for plane in flat if plane is not None]
+        return DicomImage(
+            name=given,
+            paths=tuple(names[i] for i in order),
+            headers=tuple(headers[i] for i in order),
+            planes=tuple(located) if len(located) == len(flat) else (),
+        )
+
+    def get_data(self, img: DicomImage) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Decode an opened image and state its geometry and value range.
+
+        Args:
+            img: what ``read`` returned.
+
+        Returns:
+            The stored values, channel-first, and the metadata of the package's data contract.
+
+        Raises:
+            BadImageError: pixels are missing, damaged or cannot be decoded.
+        """
+        if len(img.paths) == 1:
+            slices = [decode(img.headers[0], img.paths[0])]
+        else:
+            slices = [decode(open_dicom(path), path) for path in img.paths]
+        _check_alike(img, slices)
+        frames = np.concatenate([s.frames for s in slices])
+        is_volume = len(frames) > 1
+        array = frames.transpose(3, 2, 1, 0)
+        if not is_volume:
+            array = array[..., 0]
+        dtype = np.float64 if frames.dtype.name in _FLOAT64_DTYPES else np.float32
+        affine = _affine(img)
+        meta = {
+            MetaKeys.AFFINE: affine,
+            MetaKeys.ORIGINAL_AFFINE: affine.copy(),
+            MetaKeys.SPATIAL_SHAPE: np.array(array.shape[1:]),
+            MetaKeys.ORIGINAL_CHANNEL_DIM: 0,
+            MetaKeys.SPACE: SpaceKeys.RAS,
+            "filename_or_obj": img.name,
+            "sr_format": "dicom",
+            "sr_files": json.dumps([os.path.abspath(p) for p in img.paths]),
+            "sr_dtype": frames.dtype.name,
+            "sr_storable": np.array(
+                [min(s.storable[0] for s in slices), max(s.storable[1] for s in slices)]
+            ),
+            "sr_declared_range": _common_range(slices),
+            "sr_inverted": int(slices[0].is_inverted),
+            "sr_nodata": slices[0].padding,
+            # Files hold slices: whatever the spacings, a slice is what can be written back.
+            "sr_slice_axis": 2 if is_volume else -1,
+        }
+        return np.ascontiguousarray(array, dtype=dtype), meta
+
+
+def _only_series(folder: str) -> list[str]:
+    found = find_series(folder)
+    if len(found) != 1:
+        raise BadImageError(
+            f"{folder}: must hold one series of parallel slices, got {len(found)} images; give one "
+            "file, or the files of one series."
+        )
+    return [os.fspath(path) for path in found[0]]
+
+
+def _planes(header: FileDataset, name: str) -> list[Plane | None]:
+    try:
+        with quiet_pydicom():
+            return frame_planes(header)
+    except DAMAGE_ERRORS as error:
+        raise BadImageError(
+            f"{name}: frame count, position and spacing must be valid numbers, got an unreadable "
+            "one; repair the header or export the image again."
+        ) from error
+
+
+def _slice_order(
+    given: str, names: list[str], headers: list[FileDataset], planes: list[list[Plane | None]]
+) -> list[int]:
+    """Order single-frame files along the normal; by InstanceNumber where positions lack."""
+    for name, header, own in zip(names, headers, planes, strict=True):
+        if len(own) > 1:
+            raise BadImageError(
+                f"{name}: a series must consist of single-frame files, got a multi-frame one; give "
+                "that file alone."
+            )
+        size, first = (header.get("Rows"), header.get("Columns")), headers[0]
+        if size != (first.get("Rows"), first.get("Columns")):
+            raise BadImageError(
+                f"{name}: slices of a series must be of one size, got {size[0]} x {size[1]} after "
+                f"{first.get('Rows')} x {first.get('Columns')}; give the sizes separately."
+            )
+    single = [p[0] for p in planes]
+    located = [plane for plane in single if plane is not None]
+    numbers = [_instance_number(header) for header in headers]
+    if len(located) < len(names):
+        logger.warning("%s: slices without a position, sorted by InstanceNumber.", given)
+        return sorted(range(len(names)), key=lambda i: (numbers[i], names[i]))
+    if not all(is_parallel(located[0], plane) for plane in located):
+        raise BadImageError(
+            f"{given}: slices of a series must be parallel, got several orientations; give the "
+            "files of each orientation separately."
+        )
+    _report_gaps(given, located)
+    normal = located[0].normal
+    return sorted(
+        range(len(names)),
+        key=lambda i: (round(float(located[i].position @ normal), 3), numbers[i], names[i]),
+    )
+
+
+def _instance_number(header: FileDataset) -> int:
+    try:
+        return int(header.get("InstanceNumber") or 0)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _report_gaps(given: str, planes: list[Plane]) -> None:
+    gaps = position_gaps(planes)
+    repeated = len(planes) - 1 - gaps.size
+    if repeated:
+        logger.warning("%s: %d slices repeat a position.", given, repeated)
+    if gaps.size:
+        missing = int(np.maximum(np.rint(gaps / np.median(gaps)) - 1, 0).sum())
+        if missing:
+            logger.warning("%s: %d slices are missing between others.", given, missing)
+
+
+def _affine(img: DicomImage) -> FloatArray:
+    if img.planes:
+        return stack_affine(img.planes, slice_distance(img.headers[0]))
+    return flat_affine(pixel_spacing(img.headers[0]))
+
+
+def _check_alike(img: DicomImage, slices: list[StoredPixels]) -> None:
+    kinds = {(s.is_inverted, s.frames.shape[-1], s.frames.dtype.name) for s in slices}
+    if len(kinds) > 1:
+        raise BadImageError(
+            f"{img.name}: slices of a series must share photometric interpretation and pixel type, "
+            f"got {len(kinds)} kinds; give the kinds separately."
+        )
+
+
+def _common_range(slices: list[StoredPixels]) -> FloatArray:
+    ranges = {s.declared for s in slices if np.isfinite(s.declared).all()}
+    is_shared = len(ranges) == 1 and all(np.isfinite(s.declared).all() for s in slices)
+    return np.array(ranges.pop() if is_shared else (np.nan, np.nan))

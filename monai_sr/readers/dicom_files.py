@@ -1,0 +1,254 @@
+"""Opens DICOM files, tells them from others, and groups the files of a folder into images.
+
+DICOM PS3.10 section 7.1: a file starts with 128 free bytes and "DICM". Older files lack both and
+are recognized by their first element.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+import warnings
+import zlib
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pydicom
+from pydicom.dataset import FileMetaDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
+
+from monai_sr.core.errors import BadImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydicom.dataset import FileDataset
+
+    from monai_sr.core.types import PathLike
+
+logger = logging.getLogger(__name__)
+
+DAMAGE_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom and its decoders raise, by experiment, on damaged or unsupported files."""
+
+_PREAMBLE_BYTES = 128
+_SERIES_TAGS = [
+    "SOPClassUID",
+    "Modality",
+    "SeriesInstanceUID",
+    "NumberOfFrames",
+    "Rows",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+]
+# Each exposure is an image of its own, even where a vendor adds positions.
+_PROJECTIONS = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "RG", "RTIMAGE", "XA"})
+_NO_META_SYNTAX = {
+    (True, True): ImplicitVRLittleEndian,
+    (False, True): ExplicitVRLittleEndian,
+    (False, False): ExplicitVRBigEndian,
+}
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Hide pydicom's remarks on odd but harmless headers, which quote values and alarm users."""
+    pydicom_logger = logging.getLogger("pydicom")
+    level = pydicom_logger.level
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"pydicom")
+        if not logger.isEnabledFor(logging.DEBUG):
+            pydicom_logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            pydicom_logger.setLevel(level)
+
+
+def is_dicom(path: PathLike) -> bool:
+    """Tell whether a file is DICOM, from its "DICM" mark or else its first elements.
+
+    Args:
+        path: any path; folders and files that cannot be read are not DICOM.
+
+    Returns:
+        True for DICOM files, with or without images in them.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            head = stream.read(_PREAMBLE_BYTES + 4)
+    except OSError:
+        return False
+    return head[_PREAMBLE_BYTES:] == b"DICM" or (_may_start_dataset(head) and _parses(path))
+
+
+def open_dicom(path: PathLike, *, stop_before_pixels: bool = False) -> FileDataset:
+    """Read one DICOM file; files without preamble or meta header are completed.
+
+    Args:
+        path: the file.
+        stop_before_pixels: leave the pixel data on the disk.
+
+    Returns:
+        The dataset; its ``file_meta`` names a transfer syntax.
+
+    Raises:
+        BadImageError: the file is missing, empty, not DICOM, or damaged.
+    """
+    file = Path(path)
+    if not file.is_file():
+        got = "a folder" if file.is_dir() else "no such file"
+        raise BadImageError(f"{path}: must be a DICOM file, got {got}; check the path.")
+    try:
+        if file.stat().st_size == 0:
+            raise BadImageError(f"{path}: must be a DICOM file, got 0 bytes; copy it again.")
+        if not is_dicom(file):
+            raise BadImageError(
+                f"{path}: must be a DICOM file, got another kind of file; "
+                "use the reader of its format or remove it from the input."
+            )
+        with quiet_pydicom():
+            dataset = pydicom.dcmread(file, force=True, stop_before_pixels=stop_before_pixels)
+            _complete_meta(dataset)
+    except OSError as error:
+        if isinstance(error, BadImageError):
+            raise
+        reason = error.strerror or "an input/output error"
+        raise BadImageError(f"{path}: must be readable, got '{reason}'; check it.") from error
+    except DAMAGE_ERRORS as error:
+        if isinstance(error, BadImageError):
+            raise
+        raise BadImageError(
+            f"{path}: must be a whole DICOM file, got a damaged header; copy it again from its "
+            "source."
+        ) from error
+    return dataset
+
+
+def find_series(folder: PathLike, recursive: bool = False) -> list[list[Path]]:
+    """Group the DICOM files of a folder into images; other files and DICOMDIR are passed over.
+
+    Files of one series with the same orientation and a position each form one volume. Every other
+    file (projections, ultrasound, secondary captures, multi-frame objects, damaged files and
+    objects without pixels) stands alone, so that reading it gives an image or a clear error.
+
+    Args:
+        folder: where to look.
+        recursive: look into folders inside it, too.
+
+    Returns:
+        Lists of paths, each one image, ordered by name. Names that start with a dot are skipped.
+
+    Raises:
+        BadImageError: the folder does not exist or cannot be listed.
+    """
+    root = Path(folder)
+    try:
+        found = root.rglob("*") if recursive else root.iterdir()
+        files = sorted(p for p in found if not p.name.startswith(".") and p.is_file())
+    except OSError as error:
+        reason = error.strerror or "an input/output error"
+        raise BadImageError(
+            f"{folder}: must be a folder that can be listed, got '{reason}'; check the path."
+        ) from error
+    groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
+    for file in files:
+        if is_dicom(file):
+            key = _series_key(file)
+            if key is not None:
+                groups[key].append(file)
+    return sorted(groups.values())
+
+
+def _series_key(file: Path) -> tuple[object, ...] | None:
+    """Name the volume a file belongs to; a key of its own path stands alone, None is no image."""
+    alone = ("file", os.fspath(file))
+    try:
+        with quiet_pydicom():
+            header = pydicom.dcmread(
+                file, force=True, stop_before_pixels=True, specific_tags=_SERIES_TAGS
+            )
+            media = header.file_meta.get("MediaStorageSOPClassUID")
+            if media == MediaStorageDirectoryStorage:
+                return None
+            orientation = header.get("ImageOrientationPatient")
+            is_slice = (
+                header.get("SeriesInstanceUID")
+                and header.get("ImagePositionPatient")
+                and orientation
+                and "Rows" in header
+                and header.get("Modality") not in _PROJECTIONS
+                and int(header.get("NumberOfFrames") or 1) == 1
+            )
+            if not is_slice:
+                return alone
+            # Localizers hold three orientations in one series: three volumes.
+            cosines = tuple(round(float(v), 2) + 0.0 for v in orientation)
+            return ("series", str(header.SeriesInstanceUID), cosines)
+    except (OSError, *DAMAGE_ERRORS) as error:
+        logger.debug("%s: header not readable (%s)", file, type(error).__name__)
+        return alone
+
+
+def _complete_meta(dataset: FileDataset) -> None:
+    """Give files without a transfer syntax the one that their elements are encoded in."""
+    if not hasattr(dataset, "file_meta"):
+        dataset.file_meta = FileMetaDataset()
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        implicit, little = dataset.original_encoding
+        syntax = _NO_META_SYNTAX.get((bool(implicit), little is not False))
+        dataset.file_meta.TransferSyntaxUID = syntax or ImplicitVRLittleEndian
+
+
+def _may_start_dataset(head: bytes) -> bool:
+    """Check the first element: group 0002 or 0008, then a value representation or a length."""
+    if len(head) < 12 or not any(
+        head[:4] == struct.pack(o, g, e)
+        for o in ("<HH", ">HH")
+        for g in (2, 8)
+        for e in (0, 1, 5, 6, 8, 0x10, 0x12, 0x16, 0x18)
+    ):
+        return False
+    is_explicit = head[4:6].isalpha() and head[4:6].isupper()
+    return is_explicit or struct.unpack("<I", head[4:8])[0] < 4096
+
+
+def _parses(path: PathLike) -> bool:
+    """Read the first groups of a file without preamble and look for what images declare."""
+    try:
+        with quiet_pydicom():
+            header = pydicom.dcmread(
+                path,
+                force=True,
+                stop_before_pixels=True,
+                specific_tags=["SOPClassUID", "Modality", "Rows", "Columns"],
+            )
+            sop_class = str(header.get("SOPClassUID") or "")
+            return sop_class.startswith("1.2.840.10008.") or (
+                isinstance(header.get("Rows"), int) and isinstance(header.get("Columns"), int)
+            )
+    except (OSError, *DAMAGE_ERRORS):
+        return False

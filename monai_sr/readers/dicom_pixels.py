@@ -1,0 +1,234 @@
+"""Decodes the stored pixel values of one DICOM object and states what they can be.
+
+DICOM PS3.3 C.7.6.3 (image pixel module), PS3.5 section 8 (native and compressed pixel data).
+Rescale slope, windows and look-up tables for display are not applied: values stay as stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.uid import UID
+
+from monai_sr.core.errors import BadImageError
+from monai_sr.readers.dicom_files import DAMAGE_ERRORS, quiet_pydicom
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+    from pydicom.dataset import Dataset, FileDataset
+
+    from monai_sr.core.types import PathLike
+
+PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+
+_DECLARED_BITS = 12  # deeper files seldom fill their range: the values themselves must tell
+_PHOTOMETRIC = frozenset(
+    {
+        "MONOCHROME1",
+        "MONOCHROME2",
+        "PALETTE COLOR",
+        "RGB",
+        "YBR_FULL",
+        "YBR_FULL_422",
+        "YBR_PARTIAL_420",
+        "YBR_ICT",
+        "YBR_RCT",
+    }
+)
+
+
+@dataclass(frozen=True)
+class StoredPixels:
+    """Hold decoded frames and the facts that the header declares about them.
+
+    Args:
+        frames: (N, H, W, C), C = 1 for gray and 3 for RGB.
+        storable: least and greatest value that the stored type holds.
+        declared: range that the header declares, (nan, nan) where the values must tell.
+        is_inverted: True for MONOCHROME1, where the least value is white.
+        padding: (0028,0120) Pixel Padding Value, nan where none is declared.
+    """
+
+    frames: NDArray[Any]
+    storable: tuple[float, float]
+    declared: tuple[float, float]
+    is_inverted: bool
+    padding: float
+
+
+def decode(dataset: FileDataset, name: PathLike) -> StoredPixels:
+    """Decode all frames of an object; YBR and palettes become RGB, the rest stays as stored.
+
+    Palettes expand to 8 bits per channel, the only depth of the color objects that may carry
+    them (PS3.3 A.6.4, C.8.5.6.1); 16-bit palette entries give their upper byte.
+
+    Args:
+        dataset: an opened file with pixel data.
+        name: what messages call it.
+
+    Returns:
+        The frames and their facts.
+
+    Raises:
+        BadImageError: no pixels, a segmentation, a whole slide, an odd pixel description, a
+            compression without decoder, or data that are truncated or damaged.
+    """
+    _check_header(dataset, name)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        with quiet_pydicom():
+            array, facts = get_decoder(syntax).as_array(dataset, raw=False)
+    except NotImplementedError as error:
+        raise BadImageError(
+            f"{name}: must be compressed as DICOM still images are, got {_syntax_name(syntax)}; "
+            "convert it to uncompressed DICOM."
+        ) from error
+    except RuntimeError as error:
+        raise BadImageError(
+            f"{name}: pixels must be decodable, got {_syntax_name(syntax)} that is damaged or of a "
+            "kind no installed decoder reads; convert it to uncompressed DICOM (dcmdjpeg, gdcmconv)"
+            " or install pylibjpeg-libjpeg."
+        ) from error
+    except DAMAGE_ERRORS as error:
+        raise BadImageError(
+            f"{name}: pixel data must be whole and match Rows, Columns and NumberOfFrames, got "
+            "truncated or inconsistent data; copy the file again from its source."
+        ) from error
+    photometric = str(facts["photometric_interpretation"])
+    if photometric == "PALETTE COLOR":
+        array = _expand_palette(array, dataset, name)
+    samples = 3 if photometric == "PALETTE COLOR" else int(facts["samples_per_pixel"])
+    if samples == 3 and photometric not in {"RGB", "PALETTE COLOR"}:
+        raise BadImageError(
+            f"{name}: colors must be RGB, YBR_FULL or YBR_FULL_422 after decoding, got "
+            f"{photometric}; convert it to uncompressed RGB DICOM."
+        )
+    frames = array.reshape(-1, int(dataset.Rows), int(dataset.Columns), samples)
+    if frames.dtype.kind == "f" and not np.isfinite(frames).all():
+        raise BadImageError(
+            f"{name}: pixels must be finite numbers, got NaN or infinity; replace them first."
+        )
+    return _state_facts(dataset, frames, photometric)
+
+
+def stored_range(dataset: Dataset) -> tuple[float, float]:
+    """Return the least and greatest value that an object's pixels can store.
+
+    Args:
+        dataset: an object with an image pixel module.
+
+    Returns:
+        The range of BitsStored and PixelRepresentation; infinite for float pixel data.
+    """
+    if "PixelData" not in dataset:
+        return -np.inf, np.inf
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        return 0.0, 255.0
+    bits = int(dataset.BitsStored)
+    if int(dataset.get("PixelRepresentation") or 0):
+        return -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1
+    return 0.0, 2.0**bits - 1
+
+
+def _state_facts(dataset: Dataset, frames: NDArray[Any], photometric: str) -> StoredPixels:
+    low, high = stored_range(dataset)
+    declared = (np.nan, np.nan)
+    if np.isfinite(high):
+        outside = frames.min() < low or frames.max() > high
+        if outside:  # wider than BitsStored says: trust the type of the values
+            limits = np.iinfo(frames.dtype)
+            low, high = float(limits.min), float(limits.max)
+        elif high - low < 2.0**_DECLARED_BITS:
+            declared = (low, high)
+    padding = dataset.get("PixelPaddingValue")
+    has_padding = padding is not None and frames.shape[-1] == 1 and np.size(padding) == 1
+    return StoredPixels(
+        frames=frames,
+        storable=(low, high),
+        declared=declared,
+        is_inverted=photometric == "MONOCHROME1",
+        padding=float(padding) if has_padding else np.nan,
+    )
+
+
+def _check_header(dataset: FileDataset, name: PathLike) -> None:
+    """Refuse what holds no image of intensities, in words that name what it is."""
+    if not any(keyword in dataset for keyword in PIXEL_KEYWORDS):
+        raise BadImageError(_no_pixels(dataset, name))
+    try:
+        rows, columns = int(dataset.Rows), int(dataset.Columns)
+        frames = int(dataset.get("NumberOfFrames") or 1)
+        bits, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
+        photometric = str(dataset.PhotometricInterpretation)
+        is_slide = dataset.get("SOPClassUID") == WHOLE_SLIDE
+        high_bit = int(dataset.get("HighBit", int(dataset.get("BitsStored", 1)) - 1))
+        has_low_gap = "PixelData" in dataset and high_bit != int(dataset.BitsStored) - 1
+    except DAMAGE_ERRORS as error:
+        raise BadImageError(
+            f"{name}: Rows, Columns, BitsAllocated and the other pixel tags must be valid, got a "
+            "missing or unreadable one; repair the header or export the image again."
+        ) from error
+    if min(rows, columns, frames) < 1:
+        raise BadImageError(
+            f"{name}: must have at least one row, column and frame, got {rows} x {columns} x "
+            f"{frames}; export the image again."
+        )
+    if bits == 1:
+        raise BadImageError(
+            f"{name}: must hold gray values or colors, got a one-bit mask (segmentation); enlarge "
+            "masks by nearest neighbor instead."
+        )
+    if is_slide:
+        raise BadImageError(
+            f"{name}: must be a whole image, got tiles of a microscope slide; convert it to TIFF."
+        )
+    if photometric not in _PHOTOMETRIC or samples not in (1, 3):
+        raise BadImageError(
+            f"{name}: must be gray, RGB, YBR or palette, got '{photometric[:16]}' with {samples} "
+            "samples per pixel; convert it to RGB."
+        )
+    if has_low_gap:
+        raise BadImageError(
+            f"{name}: HighBit must be BitsStored - 1, got {high_bit}; convert it to current DICOM."
+        )
+
+
+def _no_pixels(dataset: FileDataset, name: PathLike) -> str:
+    # pydicom gives an empty dataset where the file ends within compressed pixels.
+    declared = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
+    sop_class = UID(str(declared or ""))
+    kind = "an unknown kind of object" if sop_class.name == sop_class else sop_class.name
+    if "Rows" in dataset or "Image Storage" in kind or len(dataset) == 0:
+        return (
+            f"{name}: must hold pixel data, got a header alone ({kind}); the file is truncated or "
+            "was stripped: copy it again from its source."
+        )
+    return (
+        f"{name}: must be an image, got a DICOM object without pixels ({kind}); "
+        "remove it from the input."
+    )
+
+
+def _expand_palette(array: NDArray[Any], dataset: Dataset, name: PathLike) -> NDArray[Any]:
+    try:
+        with quiet_pydicom():
+            colors: NDArray[Any] = apply_color_lut(array, dataset)
+    except DAMAGE_ERRORS as error:
+        raise BadImageError(
+            f"{name}: the color palette must be whole, got missing or damaged tables; export the "
+            "image as RGB."
+        ) from error
+    # Some writers declare 16-bit entries and fill only the lower byte.
+    is_deep = colors.dtype.itemsize > 1 and int(colors.max()) > np.iinfo(np.uint8).max
+    return (colors >> 8 if is_deep else colors)[..., :3].astype(np.uint8)
+
+
+def _syntax_name(syntax: UID) -> str:
+    return "an unknown compression" if syntax.name == syntax else syntax.name

@@ -1,0 +1,154 @@
+"""Map stored values to [0, 1] and back, by one mapping for each file or series.
+
+The mapping follows declared facts (``sr_declared_range``: 8-bit types, DICOM up to 12 bits stored)
+or the caller's range; where nothing declares one, the exact smallest and largest valid value of the
+whole file. It is kept in the metadata, so that every slice and window shares it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Transform
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from monai_sr.core.errors import BadImageError, OptionError
+
+VALID_SUFFIX = "_valid"
+"""Key suffix under which :class:`ScaleToUnitd` leaves the mask of valid pixels."""
+
+
+def valid_mask(stored: Tensor, nodata: float) -> Tensor:
+    """Tell which stored values are measurements: finite, and not the declared nodata value."""
+    valid = torch.isfinite(stored)
+    return valid if np.isnan(nodata) else valid & (stored != nodata)
+
+
+def fill_invalid(stored: Tensor, valid: Tensor) -> Tensor:
+    """Give every invalid pixel the value of the nearest valid one of its channel.
+
+    Shape: both (C, X, Y[, Z]) -> the same. A channel without any valid pixel becomes 0.
+    """
+    filled = stored.clone()
+    for channel, mask in zip(filled, valid, strict=True):
+        if mask.all():
+            continue
+        if not mask.any():
+            channel.zero_()
+            continue
+        nearest = distance_transform_edt(
+            ~mask.numpy(), return_distances=False, return_indices=True
+        )
+        channel.copy_(channel[tuple(torch.from_numpy(nearest))])
+    return filled
+
+
+class ScaleToUnit(Transform):
+    """Map stored values to [0, 1] in float32.
+
+    Shape: MetaTensor (C, X, Y[, Z]) of stored values with the metadata of our readers -> same
+    shape, float32; values outside the range map outside [0, 1] and stay.
+
+    The result's metadata gains ``sr_range`` (stored values of 0 and 1), and ``sr_clip`` (what can
+    be stored, in the new units).
+
+    Args:
+        value_range: (low, high) stored values of 0 and 1; None: by the rule of this module.
+
+    Raises:
+        OptionError: if ``value_range`` is not two rising numbers.
+    """
+
+    def __init__(self, value_range: Sequence[float] | None = None) -> None:
+        if value_range is not None and (len(value_range) != 2 or value_range[0] >= value_range[1]):
+            raise OptionError(
+                f"range: must be two rising numbers, got {value_range}; write --range '[0,4095]'"
+            )
+        self.value_range = value_range
+
+    def __call__(self, image: Tensor) -> tuple[MetaTensor, Tensor]:
+        """Return the mapped image and its mask of valid pixels (empty where all are valid).
+
+        Raises:
+            BadImageError: if no pixel is valid.
+        """
+        meta: dict[str, Any] = dict(image.meta) if isinstance(image, MetaTensor) else {}
+        stored = image.as_tensor() if isinstance(image, MetaTensor) else image
+        valid = valid_mask(stored, float(meta.get("sr_nodata", np.nan)))
+        if not bool(valid.any()):
+            name = meta.get("filename_or_obj", "image")
+            raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
+        if bool(valid.all()):
+            valid = torch.empty(0, dtype=torch.bool)
+        else:
+            stored = fill_invalid(stored, valid)
+        low, high = self._range(stored, meta)
+        storable = np.asarray(meta.get("sr_storable", [-np.inf, np.inf]), dtype=np.float64)
+        # The offset is taken in the reader's precision (float64 for wide types), then narrowed.
+        unit = ((stored - low) / (high - low)).to(torch.float32)
+        clip = (storable - low) / (high - low)
+        if meta.get("sr_inverted", 0):
+            unit, clip = 1 - unit, 1 - clip[::-1]
+        meta["sr_range"] = np.array([low, high])
+        meta["sr_clip"] = clip.copy()
+        return MetaTensor(unit, meta=meta), valid
+
+    def _range(self, stored: Tensor, meta: Mapping[str, Any]) -> tuple[float, float]:
+        declared = np.asarray(meta.get("sr_declared_range", [np.nan, np.nan]), dtype=np.float64)
+        if self.value_range is not None:
+            low, high = map(float, self.value_range)
+        elif np.isfinite(declared).all():
+            low, high = map(float, declared)
+        else:
+            low, high = float(stored.min()), float(stored.max())
+        return low, high if high > low else low + 1.0
+
+
+class ScaleToUnitd(MapTransform):
+    """Dictionary version of :class:`ScaleToUnit`; the mask goes to ``<key>_valid``."""
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        value_range: Sequence[float] | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.scale = ScaleToUnit(value_range)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Map every key."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key], d[f"{key}{VALID_SUFFIX}"] = self.scale(d[key])
+        return d
+
+
+def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the floating-point type that holds every value of a stored type exactly."""
+    wide = dtype.itemsize > 4 or (dtype.kind in "iu" and dtype.itemsize == 4)
+    return np.dtype(np.float64 if wide else np.float32)
+
+
+def to_stored(unit: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
+    """Map [0, 1] back to stored values: rounded, clipped to what can be stored, original dtype.
+
+    Shape: (C, X, Y[, Z]) -> numpy array of the same shape and dtype ``sr_dtype``.
+    """
+    low, high = (float(v) for v in np.asarray(meta["sr_range"]).ravel())
+    storable = np.asarray(meta["sr_storable"], dtype=np.float64).ravel()
+    dtype = np.dtype(str(meta["sr_dtype"]))
+    values = unit.detach().cpu().numpy().astype(working_dtype(dtype))
+    if meta.get("sr_inverted", 0):
+        values = 1 - values
+    values = values * (high - low) + low
+    if np.issubdtype(dtype, np.integer):
+        np.rint(values, out=values)
+        np.clip(values, storable[0], storable[1], out=values)
+    return values.astype(dtype)

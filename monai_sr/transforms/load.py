@@ -1,0 +1,47 @@
+"""Load any supported file, or a DICOM series, with the reader that its content asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from monai_sr.core.types import PathLike
+from monai_sr.readers import find_reader
+
+
+def load_image(source: PathLike | Sequence[PathLike]) -> MetaTensor:
+    """Read a file, or the files of a DICOM series, as stored values.
+
+    Args:
+        source: a path, or the paths of one series.
+
+    Returns:
+        MetaTensor (C, X, Y[, Z]), float32, or float64 for element types wider than 16 bits, with
+        the metadata that all readers of this package share.
+
+    Raises:
+        BadImageError: if it cannot be read.
+    """
+    reader = find_reader(source)
+    array, meta = reader.get_data(reader.read(source))
+    return MetaTensor(torch.from_numpy(np.ascontiguousarray(array)), meta=meta)
+
+
+class LoadImageSRd(MapTransform):
+    """Replace paths by images; see :func:`load_image`."""
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Load every key."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = load_image(d[key])
+        return d

@@ -1,0 +1,138 @@
+"""Bring a network's result back to stored values, with geometry, mask, consistency and origin."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from torch import Tensor
+
+from monai_sr import __version__
+from monai_sr.core.errors import WeightsError
+from monai_sr.core.types import PathLike
+from monai_sr.functional.resize import downsample
+from monai_sr.transforms.intensity import VALID_SUFFIX, to_stored, working_dtype
+
+
+def in_plane_axes(meta: Mapping[str, Any], spatial_dims: int) -> tuple[int, ...]:
+    """Return the spatial axes (from 0) that are enlarged: all but the slice axis of a volume."""
+    slice_axis = int(np.asarray(meta.get("sr_slice_axis", -1)).ravel()[0])
+    if spatial_dims == 3 and slice_axis < 0:
+        slice_axis = 2
+    return tuple(a for a in range(spatial_dims) if spatial_dims == 2 or a != slice_axis)
+
+
+def stored_lr_psnr(stored: Tensor, lr: Tensor, scale: int, axes: tuple[int, ...]) -> float:
+    """Measure in dB how well a stored result, shrunk by bicubic, agrees with its input.
+
+    Shape: stored (C, ...) enlarged on ``axes``, lr (C, ...), both in [0, 1] units; computed slice
+    by slice to bound memory. Higher is better; infinite where they are equal.
+    """
+    total = 0.0
+    dims = tuple(a - len(lr.shape[1:]) for a in axes)
+    for channel_sr, channel_lr in zip(stored, lr, strict=True):
+        difference = downsample(channel_sr.double(), scale, dims) - channel_lr.double()
+        total += float((difference**2).sum())
+    error = total / lr.numel()
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+class Provenance:
+    """What a result says about its making: software, version, bundle, weights, options.
+
+    Args:
+        bundle: name of the bundle.
+        weights: weights file; its SHA-256 is recorded.
+        scale: factor.
+        consistency: back-projection steps.
+    """
+
+    def __init__(self, bundle: str, weights: PathLike, scale: int, consistency: int) -> None:
+        self.weights = Path(weights)
+        self.facts: dict[str, Any] = {
+            "software": "monai-sr",
+            "bundle": bundle,
+            "scale": scale,
+            "consistency": consistency,
+        }
+
+    def record(self, value_range: np.ndarray) -> str:
+        """Return the facts as JSON, the intensity mapping included."""
+        if "weights_sha256" not in self.facts:
+            self.facts["version"] = __version__
+            self.facts["weights_sha256"] = file_sha256(self.weights)
+        return json.dumps({**self.facts, "range": np.asarray(value_range).ravel().tolist()})
+
+
+def file_sha256(path: PathLike) -> str:
+    """Return the SHA-256 of a file in hexadecimal.
+
+    Raises:
+        WeightsError: if it cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: weights cannot be read; check --ckpt_path") from error
+
+
+class RestoreStoredd(MapTransform):
+    """Turn ``pred`` in [0, 1] into stored values that a writer can write as they are.
+
+    Shape: pred MetaTensor (C, X * s, Y * s[, Z]) whose metadata the inferer has enlarged; the key
+    ``ref`` holds the input in [0, 1]. The result has the values, the data type and the nodata mask
+    of the source file, and gains ``sr_lr_psnr`` and ``sr_provenance``.
+
+    Args:
+        keys: results to restore.
+        provenance: facts to record.
+        ref: key of the input image.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        provenance: Provenance,
+        ref: str = "image",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.provenance = provenance
+        self.ref = ref
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Restore every key."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = self._restore(d[key], d[self.ref], d.get(f"{self.ref}{VALID_SUFFIX}"))
+        return d
+
+    def _restore(self, pred: MetaTensor, lr: Tensor, valid: Tensor | None) -> MetaTensor:
+        meta: dict[str, Any] = dict(pred.meta)
+        axes = in_plane_axes(meta, pred.ndim - 1)
+        scale = int(np.asarray(meta["sr_scale"]).ravel()[0])
+        stored = to_stored(pred.as_tensor(), meta)
+        low, high = (float(v) for v in np.asarray(meta["sr_range"]).ravel())
+        unit = (torch.from_numpy(stored.astype(np.float64)) - low) / (high - low)
+        if meta.get("sr_inverted", 0):
+            unit = 1 - unit
+        lr_plain = lr.as_tensor() if isinstance(lr, MetaTensor) else lr
+        meta["sr_lr_psnr"] = stored_lr_psnr(unit, lr_plain.cpu(), scale, axes)
+        if valid is not None and valid.numel():
+            mask = torch.as_tensor(valid).cpu().numpy().astype(bool)
+            for axis in axes:
+                mask = np.repeat(mask, scale, axis=axis + 1)
+            nodata = float(np.asarray(meta["sr_nodata"]).ravel()[0])
+            stored[~mask] = nodata
+        meta["sr_provenance"] = self.provenance.record(meta["sr_range"])
+        exact = working_dtype(stored.dtype)
+        return MetaTensor(torch.from_numpy(stored.astype(exact)), meta=meta)

@@ -1,0 +1,179 @@
+"""Gives a result its final name only once it is complete: a file or a folder appears whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monai_sr.core.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_REMEDY = "choose another output folder or make it writable"
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary name beside ``path`` and rename it to ``path`` when the block succeeds.
+
+    The temporary name starts with a dot and ends in the suffixes of ``path`` (libraries choose
+    the format by them). The file is flushed to the disk before it is renamed; files that a
+    library left beside it (``<temporary name>.aux.xml``) go away. Missing folders are made.
+
+    Args:
+        path: the final name; an existing file is replaced.
+
+    Yields:
+        The name to write to.
+
+    Raises:
+        OutputError: the folder cannot be made or written, or ``path`` is a folder.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with atomic_file(folder / "a.txt") as temporary:
+        ...     _ = temporary.write_text("done")
+        >>> [p.name for p in folder.iterdir()]
+        ['a.txt']
+    """
+    final = Path(path)
+    if final.is_dir():
+        raise OutputError(f"{path}: must be a file, got a folder; remove or rename that folder.")
+    temporary = final.with_name(_temporary_name(final))
+    made = _make_folder(final.parent, path)
+    complete = False
+    try:
+        _check_writable(temporary, path)
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, final)
+        _flush_folder(final.parent)
+        complete = True
+    except OSError as error:
+        raise _output_error(path, error) from error
+    finally:
+        for stray in final.parent.glob(f"{_glob_escape(temporary.name)}*"):
+            stray.unlink()
+        if not complete:
+            _remove_empty(made)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path`` and rename it to ``path`` when the block succeeds.
+
+    An existing result folder is moved aside first and removed only after the new one has its
+    name; when the exchange fails it is moved back.
+
+    Args:
+        path: the final name; an existing folder is replaced as a whole.
+
+    Yields:
+        An existing, empty folder to fill.
+
+    Raises:
+        OutputError: the folder cannot be made or written, or ``path`` is a file.
+    """
+    final = Path(path)
+    if final.exists() and not final.is_dir():
+        raise OutputError(f"{path}: must be a folder, got a file; remove or rename that file.")
+    temporary = final.with_name(_temporary_name(final))
+    made = _make_folder(final.parent, path)
+    complete = False
+    try:
+        temporary.mkdir()
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        _exchange(temporary, final)
+        _flush_folder(final.parent)
+        complete = True
+    except OSError as error:
+        raise _output_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not complete:
+            _remove_empty(made)
+
+
+def _temporary_name(final: Path) -> str:
+    # Two processes may write the same result: the name must be nobody else's.
+    return f".{secrets.token_hex(6)}.part{''.join(final.suffixes[-2:])}"
+
+
+def _glob_escape(name: str) -> str:
+    return name.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
+
+
+def _make_folder(folder: Path, path: str | os.PathLike[str]) -> list[Path]:
+    """Make a folder with its parents; return those that were new, the deepest first."""
+    made: list[Path] = []
+    try:
+        missing = [p for p in (folder, *folder.parents) if not p.exists()]
+        for parent in reversed(missing):
+            parent.mkdir(exist_ok=True)
+            made.insert(0, parent)
+    except OSError as error:
+        _remove_empty(made)
+        raise _output_error(path, error) from error
+    return made
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        # Another process may have begun to use the folder: it stays then.
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _check_writable(temporary: Path, path: str | os.PathLike[str]) -> None:
+    """Fail before hours of work, not after: libraries report a missing right in many ways."""
+    try:
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        raise _output_error(path, error) from error
+
+
+def _exchange(temporary: Path, final: Path) -> None:
+    """Put the new folder in the place of the old one; the old one survives a failure."""
+    if not final.exists():
+        os.replace(temporary, final)
+        return
+    aside = final.with_name(f"{temporary.name}.old")
+    os.replace(final, aside)
+    try:
+        os.replace(temporary, final)
+    except OSError:
+        os.replace(aside, final)
+        raise
+    shutil.rmtree(aside)
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the new name itself durable, where the system can open folders."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
+    if isinstance(error, OutputError):
+        return error
+    reason = error.strerror or str(error)
+    return OutputError(f"{path}: cannot be written, got '{reason}'; {_REMEDY}.")

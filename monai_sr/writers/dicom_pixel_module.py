@@ -1,0 +1,150 @@
+"""Puts new pixels into a DICOM dataset and drops what described the old ones.
+
+DICOM PS3.3 C.7.6.3 (image pixel module), C.9.2 (overlays), PS3.5 8.1 and A.2 (Explicit VR Little
+Endian). Bits, sign, rescale, windows, display tables and padding value stay as they are.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydicom.uid import ExplicitVRBigEndian
+
+from monai_sr.core.errors import OutputError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+    from pydicom.dataset import Dataset, FileDataset
+
+    from monai_sr.core.types import PathLike
+
+logger = logging.getLogger(__name__)
+
+MAX_SIDE = 65535
+"""Rows and Columns are unsigned 16-bit numbers (PS3.3 C.7.6.3)."""
+
+MAX_BYTES = 2**32 - 2
+"""Longest even value of one element: its length is an unsigned 32-bit number (PS3.5 7.1.1)."""
+
+_OVERLAY_GROUPS = range(0x6000, 0x6020)
+_WORD_BYTES = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
+_FLOAT_KEYWORDS = {"float32": "FloatPixelData", "float64": "DoubleFloatPixelData"}
+_STALE = (
+    "PixelData",
+    "FloatPixelData",
+    "DoubleFloatPixelData",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "PixelDataProviderURL",
+    "IconImageSequence",
+    "DigitalSignaturesSequence",
+    "MACParametersSequence",
+    "DataSetTrailingPadding",
+    "SmallestPixelValueInSeries",
+    "LargestPixelValueInSeries",
+    "SmallestImagePixelValueInPlane",
+    "LargestImagePixelValueInPlane",
+)
+
+
+def check_size(name: PathLike, shape: tuple[int, int, int, int], item_bytes: int) -> None:
+    """Refuse sizes that DICOM cannot hold.
+
+    Args:
+        name: the output, for the message.
+        shape: (frames, rows, columns, samples).
+        item_bytes: bytes per sample.
+
+    Raises:
+        OutputError: a side or the pixel data are too large.
+    """
+    frames, rows, columns, samples = shape
+    if max(rows, columns) > MAX_SIDE:
+        raise OutputError(
+            f"{name}: DICOM holds at most {MAX_SIDE} rows and columns, got {rows} x {columns}; use "
+            "a smaller scale or crop the image."
+        )
+    size = frames * rows * columns * samples * item_bytes
+    if size > MAX_BYTES:
+        raise OutputError(
+            f"{name}: uncompressed DICOM pixels hold at most {MAX_BYTES} bytes, got {size}; use a "
+            "smaller scale or fewer frames."
+        )
+
+
+def swap_to_little_endian(dataset: FileDataset) -> None:
+    """Reverse the bytes of word-valued elements of a big-endian source; pixels come anew."""
+    if dataset.file_meta.TransferSyntaxUID != ExplicitVRBigEndian:
+        return
+    for element in dataset.iterall():
+        width = _WORD_BYTES.get(element.VR)
+        if width and isinstance(element.value, bytes) and element.keyword not in _STALE:
+            words = np.frombuffer(element.value, dtype=f">u{width}")
+            element.value = words.astype(f"<u{width}").tobytes()
+
+
+def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> None:
+    """Write frames into the pixel module in place and drop overlays, icons and signatures.
+
+    Shape: frames (N, H, W, C), C = 1 or 3, in the dtype that the source stores.
+
+    Args:
+        dataset: the source's dataset.
+        frames: stored values, already rounded and clipped.
+    """
+    _drop_stale(dataset)
+    _, rows, columns, samples = frames.shape
+    dataset.Rows, dataset.Columns = rows, columns
+    if samples > 1:
+        _describe_colors(dataset, frames)
+    else:
+        _update_extremes(dataset, frames)
+    data = frames.astype(frames.dtype.newbyteorder("<"), copy=False).tobytes()
+    keyword = _FLOAT_KEYWORDS.get(frames.dtype.name, "PixelData")
+    setattr(dataset, keyword, data + b"\0" * (len(data) % 2))
+    if keyword == "PixelData":
+        dataset.BitsAllocated = frames.dtype.itemsize * 8
+        dataset["PixelData"].VR = "OB" if frames.dtype.itemsize == 1 else "OW"
+        dataset["PixelData"].is_undefined_length = False
+
+
+def _drop_stale(dataset: Dataset) -> None:
+    for keyword in _STALE:
+        if keyword in dataset:
+            del dataset[keyword]
+    overlays = [tag for tag in dataset.keys() if tag.group in _OVERLAY_GROUPS]  # noqa: SIM118
+    for tag in overlays:
+        del dataset[tag]
+    if overlays:
+        logger.info("overlays do not fit the enlarged image and were dropped.")
+
+
+def _describe_colors(dataset: Dataset, frames: NDArray[Any]) -> None:
+    bits = frames.dtype.itemsize * 8
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        dataset.BitsStored, dataset.HighBit = bits, bits - 1
+    dataset.PhotometricInterpretation = "RGB"
+    dataset.SamplesPerPixel = frames.shape[-1]
+    dataset.PlanarConfiguration = 0
+    dataset.PixelRepresentation = 0
+    for element in list(dataset):
+        if "PaletteColorLookupTable" in element.keyword:
+            del dataset[element.tag]
+    for keyword in ("SmallestImagePixelValue", "LargestImagePixelValue"):
+        if keyword in dataset:
+            del dataset[keyword]
+
+
+def _update_extremes(dataset: Dataset, frames: NDArray[Any]) -> None:
+    """Recompute the least and greatest value where the source declared them."""
+    extremes = {"SmallestImagePixelValue": frames.min(), "LargestImagePixelValue": frames.max()}
+    for keyword, value in extremes.items():
+        if keyword not in dataset:
+            continue
+        del dataset[keyword]
+        if frames.dtype.kind in "iu" and frames.dtype.itemsize <= 2:
+            dataset.add_new(keyword, "SS" if frames.dtype.kind == "i" else "US", int(value))

@@ -1,0 +1,146 @@
+"""Writes enlarged NIfTI images with the source's header, raw values untouched by scaling.
+
+NIfTI-1 data format, https://nifti.nimh.nih.gov/nifti-1 (fields pixdim, qform, sform, scl_slope,
+descrip; header extensions, code 6 = comment).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+from monai.data.image_writer import ImageWriter
+from nibabel.nifti1 import Nifti1Extension
+
+from monai_sr.core.errors import OutputError
+from monai_sr.geometry.affine import grid_change
+from monai_sr.readers.nifti import raw_header, source_affine, stored_layout
+from monai_sr.writers.atomic import atomic_file
+from monai_sr.writers.naming import check_output_size
+from monai_sr.writers.stored import DISCLAIMER, as_stored, software, source_path, stored_array
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from monai_sr.core.types import PathLike
+
+_COMMENT = 6  # extension code of plain text
+
+
+class NiftiWriter(ImageWriter):
+    """Write a result as NIfTI-1 or NIfTI-2, whichever the source is, with its header.
+
+    Kept: dtype (RGB too), number of axes, scl_slope and scl_inter bit by bit, qform and sform
+    codes, units, intent, extensions. Rewritten: dim, pixdim, qform, sform, descrip; a comment
+    extension takes the provenance.
+
+    ``SaveImage`` passes options of resampling and dtype, which this writer ignores: it
+    never resamples, and the dtype is the source's.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._array: npt.NDArray[Any] = np.zeros((0, 0, 0))
+        self._meta: dict[str, Any] = {}
+
+    def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
+        """Take the voxels.
+
+        Shape: data_array (C, X, Y[, Z]) raw stored values.
+
+        Args:
+            data_array: array or tensor.
+            channel_dim: its channel axis, None when there is none.
+            **kwargs: options of MONAI's other writers, not used.
+        """
+        self._array = stored_array(data_array, channel_dim)
+
+    def set_metadata(self, meta_dict: Mapping[str, Any] | None, **options: Any) -> None:
+        """Take the meta of the sample; its ``affine`` is that of the result.
+
+        Args:
+            meta_dict: meta of a sample read by ``NiftiReader``.
+            **options: options of MONAI's other writers, not used.
+        """
+        self._meta = dict(meta_dict or {})
+
+    def write(self, filename: PathLike, verbose: bool = True, **kwargs: Any) -> None:
+        """Write the file; it appears whole or not at all.
+
+        Args:
+            filename: ends in .nii or .nii.gz.
+            verbose: log the name.
+            **kwargs: options of MONAI's other writers, not used.
+
+        Raises:
+            OutputError: the format cannot hold the result, or the file cannot be written.
+        """
+        super().write(filename, verbose=verbose)
+        name = Path(filename).name.lower()
+        if not name.endswith((".nii", ".nii.gz")):
+            raise OutputError(
+                f"{filename}: must end in .nii or .nii.gz, got '{Path(filename).suffix}'; "
+                "choose one of these names."
+            )
+        source = source_path(self._meta, "nifti", filename)
+        suffix = ".nii.gz" if name.endswith(".gz") else ".nii"
+        check_output_size(suffix, self._array.shape, source)
+        image: Any = nib.load(source)
+        channels = as_stored(self._array, self._meta, filename)
+        dtype = image.header.get_data_dtype()
+        stored = stored_layout(channels, image.shape, dtype.newbyteorder("="))
+        header = _header(image, source, stored.shape, self._meta, filename)
+        result = type(image)(stored, None, header)
+        # Both fields as found: nibabel then stores the array as it is and does not rescale.
+        raw = raw_header(source, image)
+        result.header["scl_slope"], result.header["scl_inter"] = raw["scl_slope"], raw["scl_inter"]
+        with atomic_file(filename) as temporary:
+            result.to_filename(temporary)
+
+
+def _header(
+    image: Any,
+    source: Path,
+    shape: tuple[int, ...],
+    meta: Mapping[str, Any],
+    filename: PathLike,
+) -> Any:
+    matrix, scale = grid_change(source_affine(source, image), np.asarray(meta["affine"]))
+    if np.allclose(scale, 1) and np.prod(shape) >= 4 * np.prod(image.shape):
+        raise OutputError(
+            f"{filename}: the affine must belong to the enlarged image, got that of the source; "
+            "update it with monai_sr.geometry.affine.scaled_affine."
+        )
+    header = image.header.copy()
+    header.set_data_shape(shape)
+    _scale_pixdim(header, scale)
+    # sform and qform may differ (scanner and template space): each moves in its own space.
+    sform, sform_code = image.header.get_sform(coded=True)
+    qform, qform_code = image.header.get_qform(coded=True)
+    if qform_code:
+        header.set_qform(qform @ matrix, int(qform_code))
+    if sform_code:
+        header.set_sform(sform @ matrix, int(sform_code))
+    _drop_slice_timing(header, scale)
+    header["descrip"] = f"{DISCLAIMER}; {software(meta)}"[:79].encode("ascii", "replace")
+    if meta.get("sr_provenance"):
+        note = Nifti1Extension(_COMMENT, str(meta["sr_provenance"]).encode())
+        header.extensions.append(note)
+    return header
+
+
+def _scale_pixdim(header: Any, scale: npt.NDArray[np.float64]) -> None:
+    axes = min(3, int(header["dim"][0]))
+    header["pixdim"][1 : 1 + axes] /= scale[:axes]
+
+
+def _drop_slice_timing(header: Any, scale: npt.NDArray[np.float64]) -> None:
+    """Forget slice order and times where the slices themselves were enlarged."""
+    slice_axis = header.get_dim_info()[2]
+    if slice_axis is not None and not np.isclose(scale[slice_axis], 1):
+        header["slice_start"], header["slice_end"] = 0, 0
+        header["slice_code"], header["slice_duration"] = 0, 0

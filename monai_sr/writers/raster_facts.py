@@ -1,0 +1,163 @@
+"""Copies what a source raster says beside its pixels to the enlarged raster, rescaled.
+
+TIFF 6.0 tags 270 (ImageDescription), 305 (Software), 282/283 (XResolution, YResolution); PNG
+text chunks, W3C PNG 11.3.3.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rasterio.enums import ColorInterp, MaskFlags
+
+from monai_sr.geometry.geotransform import (
+    corner_transform,
+    has_transform,
+    scaled_gcps,
+    scaled_rpcs,
+    scaled_transform,
+)
+from monai_sr.writers.stored import DISCLAIMER, software
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rasterio.io import DatasetReader, DatasetWriter
+
+logger = logging.getLogger(__name__)
+
+RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+# Domains that GDAL computes itself, or that describe the source's grid.
+_SKIPPED_DOMAINS = {
+    "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "RPC", "GEOLOCATION",
+    "COLOR_PROFILE", "TIFF",
+}  # fmt: skip
+_SKIPPED_TAGS = {"EXIF_Orientation", "EXIF_PixelXDimension", "EXIF_PixelYDimension"}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How the result's grid lies in the source's, (column, row) order."""
+
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+    is_aligned: bool
+
+
+def has_same_bands(src: DatasetReader, count: int) -> bool:
+    """Tell whether bands were neither expanded from a palette nor added by the user.
+
+    Args:
+        src: source raster.
+        count: number of bands of the result.
+
+    Returns:
+        True when what the source says of each band holds for the result.
+    """
+    return bool(src.count == count and src.colorinterp[0] != ColorInterp.palette)
+
+
+def colors_of(src: DatasetReader, count: int) -> tuple[ColorInterp, ...]:
+    """Return the color interpretation of the result's bands.
+
+    Args:
+        src: source raster.
+        count: number of bands of the result.
+
+    Returns:
+        One entry per band.
+    """
+    if has_same_bands(src, count):
+        return tuple(src.colorinterp)
+    return RGBA[:count] if count in (3, 4) else (ColorInterp.gray,) * count
+
+
+def copy_facts(src: DatasetReader, dst: DatasetWriter, meta: Mapping[str, Any], grid: Grid) -> None:
+    """Copy georeference, colors, tags, band names, scales, offsets and units.
+
+    Args:
+        src: source raster.
+        dst: result, open for writing, no pixels written yet.
+        meta: meta of the result.
+        grid: where the result lies in the source.
+    """
+    if dst.driver == "GTiff":
+        _copy_georeference(src, dst, meta, grid)
+    dst.colorinterp = colors_of(src, dst.count)
+    for domain in src.tag_namespaces():
+        if domain not in _SKIPPED_DOMAINS and not domain.startswith(("xml:", "json:")):
+            dst.update_tags(ns=domain, **src.tags(ns=domain))
+    dst.update_tags(**_tags(src.tags(), meta, grid, dst.driver))
+    if not has_same_bands(src, dst.count):
+        return
+    for band in src.indexes:
+        tags = src.tags(band)
+        dst.update_tags(band, **{k: v for k, v in tags.items() if not k.startswith("STATISTICS_")})
+        if src.descriptions[band - 1]:
+            dst.set_band_description(band, src.descriptions[band - 1])
+    if any(scale != 1 for scale in src.scales) or any(src.offsets):
+        dst.scales, dst.offsets = src.scales, src.offsets
+    if any(src.units):
+        dst.units = [unit or "" for unit in src.units]
+
+
+def _copy_georeference(
+    src: DatasetReader, dst: DatasetWriter, meta: Mapping[str, Any], grid: Grid
+) -> None:
+    if src.crs is not None:
+        dst.crs = src.crs
+    if has_transform(src.transform):
+        # From the source's own six terms where possible: exact for scales that are powers of two.
+        dst.transform = (
+            scaled_transform(src.transform, grid.scale, grid.offset)
+            if grid.is_aligned
+            else corner_transform(np.asarray(meta["affine"]))
+        )
+    points, crs = src.gcps
+    if (points or src.rpcs) and not grid.is_aligned:
+        logger.warning("%s: a turned image loses its control points and RPCs.", src.name)
+        return
+    if points:
+        dst.gcps = (scaled_gcps(points, grid.scale, grid.offset), crs)
+    if src.rpcs:
+        dst.rpcs = scaled_rpcs(src.rpcs, grid.scale, grid.offset)
+
+
+def _tags(
+    source: Mapping[str, str], meta: Mapping[str, Any], grid: Grid, driver: str
+) -> dict[str, str]:
+    """Return the source's tags with resolution, software and description brought up to date."""
+    tags = {key: value for key, value in source.items() if key not in _SKIPPED_TAGS}
+    for key, scale in zip(("TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION"), grid.scale, strict=True):
+        if key in tags:
+            tags[key] = f"{float(tags[key]) * scale:.9g}"
+    is_png = driver == "PNG"
+    description, program = (
+        ("Description", "Software") if is_png else ("TIFFTAG_IMAGEDESCRIPTION", "TIFFTAG_SOFTWARE")
+    )
+    before = tags.get(description, "")
+    if not before.startswith(DISCLAIMER):
+        tags[description] = f"{DISCLAIMER}. {before}".strip()
+    tags[program] = software(meta)
+    if meta.get("sr_provenance"):
+        tags["SUPER_RESOLUTION"] = str(meta["sr_provenance"])
+    return tags
+
+
+def copy_mask(src: DatasetReader, dst: DatasetWriter, grid: Grid) -> None:
+    """Enlarge a mask band of the source exactly: each source pixel becomes a block.
+
+    Args:
+        src: source raster; its alpha band and nodata are not masks here.
+        dst: result, pixels written.
+        grid: where the result lies in the source.
+    """
+    flags = set(src.mask_flag_enums[0])
+    own = MaskFlags.per_dataset in flags and not flags & {MaskFlags.alpha, MaskFlags.nodata}
+    columns, rows = (int(scale) for scale in grid.scale)
+    if own and dst.driver == "GTiff" and (src.height * rows, src.width * columns) == dst.shape:
+        mask = np.repeat(np.repeat(src.dataset_mask(), rows, axis=0), columns, axis=1)
+        dst.write_mask(mask)

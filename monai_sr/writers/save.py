@@ -1,0 +1,75 @@
+"""Write a restored result with the writer of its source's format."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.data import ImageWriter
+from monai.transforms import MapTransform
+
+from monai_sr.core.errors import OutputError
+from monai_sr.core.types import PathLike
+from monai_sr.writers.dicom import DicomWriter
+from monai_sr.writers.naming import output_suffix, plan_outputs
+from monai_sr.writers.nifti import NiftiWriter
+from monai_sr.writers.raster import RasterWriter
+
+WRITERS: dict[str, type[ImageWriter]] = {
+    "dicom": DicomWriter,
+    "nifti": NiftiWriter,
+    "raster": RasterWriter,
+}
+
+
+class SaveImageSRd(MapTransform):
+    """Write results as files of the kind they came from; nothing half-written is ever left.
+
+    The path of a result is the value of the key ``output`` where the sample has one, else the
+    source's name with ``_x<scale>`` in ``output_dir``. It is recorded as ``sr_output`` in the
+    metadata.
+
+    Args:
+        keys: restored results, see :class:`monai_sr.transforms.RestoreStoredd`.
+        output_dir: folder for results without a planned path.
+        path_key: key of the planned path.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: PathLike,
+        path_key: str = "output",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.output_dir = Path(output_dir)
+        self.path_key = path_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write every key.
+
+        Raises:
+            OutputError: if a result cannot be written.
+        """
+        d = dict(data)
+        for key in self.key_iterator(d):
+            path = Path(d[self.path_key]) if self.path_key in d else self._path(d[key].meta)
+            d[key].meta["sr_output"] = str(path)
+            kind = str(d[key].meta.get("sr_format"))
+            if kind not in WRITERS:
+                raise OutputError(f"{path}: no writer for a result of format {kind!r}")
+            writer = WRITERS[kind]()
+            writer.set_data_array(d[key], channel_dim=0)
+            writer.set_metadata(d[key].meta)
+            writer.write(path, verbose=False)
+        return d
+
+    def _path(self, meta: Mapping[str, Any]) -> Path:
+        source = Path(str(meta["filename_or_obj"]))
+        scale = int(np.asarray(meta["sr_scale"]).ravel()[0])
+        suffix = output_suffix(meta)
+        return plan_outputs([source], source.parent, self.output_dir, scale, lambda _: suffix)[0]

@@ -1,0 +1,49 @@
+"""Fixtures of the whole suite: fixed seeds, one thread, and the shared development data."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SEED = 20260101
+
+
+def pytest_configure() -> None:
+    """Keep every worker process on one thread."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    random.seed(SEED)
+    np.random.seed(SEED)  # MONAI's transforms draw from the global state
+    torch.manual_seed(SEED)
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    """Return the folder of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def samples_dir() -> Path:
+    """Return the folder of the sample files that come with the project."""
+    return ROOT / "samples"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the development data beside the checkout; skip the test where there is none."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/data: the development data are not part of the project")
+    return folder

@@ -1,0 +1,149 @@
+"""Benchmarks described by YAML: found, counted, decoded, and refused with a reason."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.evaluators.datasets import BenchmarkImage, load_benchmark
+
+
+@pytest.fixture
+def make_set(tmp_path):
+    """Return a function that writes images below a root and their description beside it."""
+
+    def make(images, **description):
+        for name, array in images.items():
+            path = tmp_path / "root" / "mine" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(path)
+        keys = {"title": "Mine", "folders": "[other, mine]", "pattern": "'*.png'"}
+        keys |= {"protocol": "natural"} | description
+        yaml = tmp_path / "mine.yaml"
+        yaml.write_text("\n".join(f"{key}: {value}" for key, value in keys.items()))
+        return load_benchmark(yaml), tmp_path / "root"
+
+    return make
+
+
+def _image(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "protocol"),
+    [("set5", 5, "natural"), ("set14", 14, "natural"), ("bsd100", 100, "natural"),
+     ("xray", 60, "native 255")],
+)  # fmt: skip
+def test_shipped_benchmarks_find_all_their_images(shared_data, caplog, name, count, protocol):
+    benchmark = load_benchmark(name)
+    with caplog.at_level(logging.WARNING):
+        images = benchmark.images(shared_data)
+    assert len(images) == benchmark.expected == count
+    assert benchmark.protocol.name == protocol
+    assert benchmark.citation
+    assert not caplog.text
+
+
+def test_images_come_in_name_order_from_the_first_folder_that_exists(make_set):
+    benchmark, root = make_set({n: _image(4, 6) for n in ("b.png", "a.png", "note.bmp")})
+    assert [image.name for image in benchmark.images(root)] == ["a", "b"]
+
+
+def test_a_wrong_count_is_reported(make_set, caplog):
+    benchmark, root = make_set({"a.png": _image(4, 6)}, count=3)
+    assert len(benchmark.images(root)) == 1
+    assert "'mine' must have 3 images, got 1" in caplog.text
+
+
+def test_a_wrong_count_of_a_class_is_reported(make_set, caplog):
+    images = {"ill/a.png": _image(4, 6), "well/b.png": _image(4, 6)}
+    benchmark, root = make_set(images, classes="{ill: 1, well: 2}")
+    assert [image.label for image in benchmark.images(root)] == ["ill", "well"]
+    assert "well: benchmark 'mine' must have 2 images, got 1" in caplog.text
+    assert benchmark.expected == 3
+
+
+def test_no_folder_is_an_error_that_names_those_looked_for(make_set, tmp_path):
+    benchmark, _ = make_set({})
+    with pytest.raises(BadImageError, match="one of the folders other, mine"):
+        benchmark.images(tmp_path / "elsewhere")
+
+
+def test_an_empty_folder_is_an_error(make_set):
+    benchmark, root = make_set({})
+    (root / "mine").mkdir(parents=True)
+    with pytest.raises(BadImageError, match="copy the reference images there"):
+        benchmark.images(root)
+
+
+def test_color_stays_color_and_grey_stays_grey(make_set):
+    color, grey = _image(5, 7, 3), _image(5, 7)
+    benchmark, root = make_set({"a.png": color, "b.png": grey})
+    first, second = (benchmark.load(image) for image in benchmark.images(root))
+    np.testing.assert_array_equal(first[0].permute(1, 2, 0).numpy() * 255, color)
+    np.testing.assert_array_equal(second[0, 0].numpy() * 255, grey)
+
+
+def test_three_equal_channels_become_one_in_a_grey_set(make_set):
+    grey = _image(5, 7)
+    benchmark, root = make_set({"a.png": np.stack([grey] * 3, axis=-1)}, channels=1)
+    image = benchmark.load(benchmark.images(root)[0])
+    np.testing.assert_array_equal(image[0].numpy() * 255, grey[None])
+
+
+def test_a_color_image_is_refused_in_a_grey_set(make_set):
+    benchmark, root = make_set({"a.png": _image(5, 7, 3)}, channels=1)
+    with pytest.raises(BadImageError, match=r"a\.png: must be grey"):
+        benchmark.load(benchmark.images(root)[0])
+
+
+def test_transparency_is_refused(make_set):
+    benchmark, root = make_set({"a.png": _image(5, 7, 4)})
+    with pytest.raises(BadImageError, match="got mode RGBA"):
+        benchmark.load(benchmark.images(root)[0])
+
+
+def test_another_depth_than_the_range_is_refused(make_set):
+    benchmark, root = make_set(
+        {"a.png": _image(5, 7).astype(np.uint16)}, protocol="native", data_range=255
+    )
+    with pytest.raises(BadImageError, match="set data_range"):
+        benchmark.load(benchmark.images(root)[0])
+
+
+def test_sixteen_bits_are_read_on_their_own_range(make_set):
+    array = _image(5, 7).astype(np.uint16) * 257
+    benchmark, root = make_set({"a.png": array}, protocol="native", data_range=65535)
+    image = benchmark.load(benchmark.images(root)[0])
+    np.testing.assert_allclose(image[0, 0].numpy() * 65535, array)
+
+
+def test_a_file_that_is_no_image_is_refused(make_set, tmp_path):
+    benchmark, _ = make_set({})
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    with pytest.raises(BadImageError, match="replace the file"):
+        benchmark.load(BenchmarkImage(broken, "broken"))
+
+
+def test_a_truncated_image_is_refused(make_set):
+    benchmark, root = make_set({"a.png": _image(64, 64, 3)})
+    image = benchmark.images(root)[0]
+    image.path.write_bytes(image.path.read_bytes()[:4000])
+    with pytest.raises(BadImageError, match=r"a\.png: must be a readable image"):
+        benchmark.load(image)
+
+
+def test_an_unknown_benchmark_is_answered_with_the_nearest():
+    with pytest.raises(OptionError, match="did you mean 'set14'"):
+        load_benchmark("set41")
+
+
+def test_a_misspelt_key_is_refused(make_set):
+    with pytest.raises(OptionError, match=r"got .*cuont"):
+        make_set({}, cuont=3)

@@ -1,0 +1,135 @@
+"""The Markdown table: means, differences, best in bold, classes, and what is left out."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.evaluators.benchmark import Row, write_rows
+from monai_sr.evaluators.table import main, render, summarize, write_table
+
+
+def _row(system="bicubic", image="a", psnr=30.0, **changes):
+    values = {
+        "set": "set5", "image": image, "label": "", "scale": 4, "system": system, "psnr": psnr,
+        "ssim": psnr / 40, "lr_psnr": 2 * psnr, "seconds": 0.1, "protocol": "natural",
+        "weights_sha256": "" if system == "bicubic" else "0123456789abcdef" * 4,
+    }  # fmt: skip
+    return Row(**(values | changes))
+
+
+def _line(text, system):
+    return next(line for line in text.splitlines() if line.startswith(f"| {system} "))
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Return a function that keeps rows and gives the rendered text."""
+
+    def render_rows(*rows):
+        for name in {row.set for row in rows}:
+            write_rows(tmp_path / f"{name}.csv", [row for row in rows if row.set == name])
+        return render(tmp_path)
+
+    return render_rows
+
+
+def test_a_line_holds_means_differences_count_and_weights(results):
+    text = results(_row(), _row(image="b", psnr=32.0), _row("ours", psnr=33.0), _row("ours", "b"))
+    assert _line(text, "bicubic") == "| bicubic | 31.00 | 0.7750 | 62.00 | - | - | 2 of 5 | - |"
+    assert _line(text, "ours") == (
+        "| ours | **31.50** | **0.7875** | **63.00** | +0.50 | +0.0125 | 2 of 5 | `0123456789ab` |"
+    )
+
+
+def test_each_set_names_its_source_scale_and_protocol(results):
+    text = results(_row(), _row(scale=2))
+    assert "Bevilacqua" in text
+    assert re.findall(r"^### .*", text, re.MULTILINE) == ["### Set5 x2", "### Set5 x4"]
+    assert text.count("Protocol `natural`: LR by MATLAB bicubic") == 2
+
+
+def test_sets_come_in_the_order_of_their_numbers(results):
+    text = results(_row(set="set14"), _row(), _row(set="bsd100"))
+    assert re.findall(r"^## (.*)", text, re.MULTILINE) == ["BSD100", "Set5", "Set14"]
+
+
+def test_a_set_without_description_is_shown_by_name(results):
+    text = results(_row(set="mine"))
+    assert "## mine" in text
+    assert "Protocol `natural`." in text
+
+
+def test_bicubic_comes_first_and_the_best_last(results):
+    text = results(_row("best", psnr=40.0), _row(), _row("worst", psnr=20.0))
+    assert re.findall(r"^\| (\w+) \|", text, re.MULTILINE) == ["system", "bicubic", "worst", "best"]
+
+
+def test_difference_counts_only_images_that_both_have(results):
+    text = results(_row(), _row(image="b", psnr=20.0), _row("part", psnr=31.0))
+    assert "| 31.00 |" in _line(text, "part")
+    assert "+1.00" in _line(text, "part")
+
+
+def test_a_system_run_on_part_of_the_images_is_never_the_best(results):
+    text = results(_row(), _row(image="b"), _row("part", psnr=50.0))
+    assert "**" not in _line(text, "part")
+    assert "**30.00**" in _line(text, "bicubic")
+
+
+def test_equal_images_are_left_out_of_the_mean_with_a_note(results):
+    text = results(_row(), _row(image="b"), _row("ours", psnr=31.0),
+                   _row("ours", "b", psnr=float("inf"), ssim=1.0, lr_psnr=60.0))  # fmt: skip
+    assert "| ours | **31.00** |" in text
+    assert "ours: 1 of 2 results equal the reference" in text
+
+
+def test_classes_stand_beside_the_whole_set(results):
+    rows = [
+        _row(system, label=label, image=label, set="xray", protocol="native 255", psnr=psnr)
+        for system, start in (("bicubic", 30.0), ("ours", 32.0))
+        for label, psnr in (("normal", start), ("covid19", start + 4))
+    ]
+    text = results(*rows)
+    assert "| system | normal (1) | pneumonia (0) | covid19 (1) |" in text
+    assert "| ours | 32.00 / 0.8000 / 64.00 | - | 36.00 / 0.9000 / 72.00 |" in text
+    assert "| ours | **34.00** |" in text
+    assert "Protocol `native 255`" in text
+
+
+def test_rows_of_two_weights_files_are_never_averaged():
+    with pytest.raises(OptionError, match="evaluate again"):
+        summarize([_row("ours"), _row("ours", weights_sha256="other")])
+
+
+def test_other_tables_in_the_folder_are_left_alone(results, tmp_path):
+    (tmp_path / "speed.csv").write_text("system,megapixels\nours,12\n")
+    assert "megapixels" not in results(_row())
+
+
+def test_the_same_rows_give_the_same_text(results):
+    rows = [_row(), _row("ours", psnr=31.0)]
+    assert results(*rows) == results(*rows[::-1])
+
+
+def test_a_folder_without_rows_is_refused(tmp_path):
+    with pytest.raises(BadImageError, match=r"run benchmarks/quality\.py first"):
+        write_table(tmp_path, tmp_path / "out.md")
+
+
+def test_command_writes_the_file(tmp_path):
+    write_rows(tmp_path / "set5.csv", [_row()])
+    assert main(["--results", str(tmp_path), "--output", str(tmp_path / "docs" / "r.md")]) == 0
+    assert "# Results" in (tmp_path / "docs" / "r.md").read_text()
+
+
+def test_command_ends_with_one_line_and_code_two(tmp_path, capsys):
+    assert main(["--results", str(tmp_path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_published_table_is_what_the_kept_rows_give(repo_root):
+    results, published = repo_root / "benchmarks" / "results", repo_root / "docs" / "results.md"
+    assert published.read_text(encoding="utf-8") == render(results)

@@ -1,0 +1,130 @@
+"""The protocol: luma, border, rounding, range, and the low-resolution image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skimage.color
+import torch
+from PIL import Image
+
+from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.metrics.protocol import (
+    NATURAL,
+    get_protocol,
+    make_lr,
+    modcrop,
+    native,
+    prepare_pair,
+    to_stored,
+)
+
+
+def _color(height=20, width=26):
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(3))
+
+
+def test_natural_compares_the_luma_of_the_stored_image():
+    image = _color()
+    stored = np.floor(image.numpy()[0].astype(np.float64) * 255 + 0.5).astype(np.uint8)
+    expected = skimage.color.rgb2ycbcr(stored, channel_axis=0)[0]
+    sr, _ = prepare_pair(image, image, 3, "natural")
+    np.testing.assert_allclose(sr[0, 0].numpy(), expected[3:-3, 3:-3], atol=1e-9)
+
+
+def test_natural_keeps_grey_images_as_they_are():
+    image = torch.tensor([0.0, 100.4 / 255, 1.2, -0.1]).reshape(1, 1, 2, 2)
+    sr, _ = prepare_pair(image, image, 0, "natural")
+    assert sr.flatten().tolist() == [0.0, 100.0, 255.0, 0.0]
+
+
+def test_halves_are_rounded_up():
+    assert to_stored(torch.tensor([[2.5, 3.5]], dtype=torch.float64) / 255, NATURAL).tolist() == [
+        [3.0, 4.0]
+    ]
+
+
+def test_native_leaves_every_channel_and_value_as_it_is():
+    image = _color() * 1.5 - 0.2
+    sr, hr = prepare_pair(image, image, 2, "native")
+    assert torch.equal(sr, image[..., 2:-2, 2:-2].double())
+    assert torch.equal(hr, sr)
+
+
+def test_native_of_a_stored_range_rounds_to_its_values():
+    sr, _ = prepare_pair(torch.full((1, 1, 4, 4), 0.5), torch.zeros(1, 1, 4, 4), 0, native(4095))
+    assert sr.unique().tolist() == [2048.0]
+
+
+def test_volumes_lose_their_border_on_every_axis():
+    volume = torch.zeros(1, 1, 9, 10, 11)
+    assert prepare_pair(volume, volume, 2, "native")[0].shape == (1, 1, 5, 6, 7)
+
+
+def test_image_without_batch_axis_keeps_its_channels():
+    image = _color()[0]
+    assert prepare_pair(image, image, 2, "natural")[0].shape == (1, 16, 22)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_low_resolution_equals_the_published_images(shared_data, scale):
+    hr_file = shared_data / "benchmarks" / "Set5" / "woman.png"
+    lr_file = shared_data / "benchmarks" / f"Set5_LR_bicubic_X{scale}" / f"womanx{scale}.png"
+    hr = torch.from_numpy(np.array(Image.open(hr_file))).permute(2, 0, 1)[None].double() / 255
+    expected = torch.from_numpy(np.array(Image.open(lr_file))).permute(2, 0, 1)[None]
+    lr = make_lr(modcrop(hr, scale), scale, "natural") * 255
+    assert (lr.round() - expected).abs().max() <= 1  # the published files' own rounding
+
+
+def test_low_resolution_of_unrounded_images_is_not_rounded():
+    hr = _color().double()
+    lr = make_lr(hr, 2, "native")
+    assert lr.shape == (1, 3, 10, 13)
+    assert (to_stored(lr, NATURAL) / 255 - lr).abs().max() > 1e-4
+
+
+def test_low_resolution_of_twelve_bits_keeps_whole_values():
+    lr = make_lr(_color(), 2, native(4095)) * 4095
+    torch.testing.assert_close(lr, lr.round())
+
+
+def test_modcrop_cuts_bottom_and_right():
+    image = _color(21, 27)
+    assert torch.equal(modcrop(image, 4), image[..., :20, :24])
+
+
+def test_image_smaller_than_the_scale_is_refused():
+    with pytest.raises(BadImageError, match="leave it out"):
+        modcrop(torch.zeros(1, 1, 3, 9), 4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused(value):
+    bad = torch.full((1, 1, 4, 4), value)
+    with pytest.raises(BadImageError, match="check the network's weights"):
+        prepare_pair(bad, torch.zeros(1, 1, 4, 4), 0, "natural")
+
+
+def test_pairs_of_different_size_are_refused():
+    with pytest.raises(OptionError, match="crop hr"):
+        prepare_pair(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 5), 0, "natural")
+
+
+def test_a_border_that_leaves_nothing_is_refused():
+    with pytest.raises(OptionError, match="pass scale 0"):
+        prepare_pair(torch.zeros(1, 1, 8, 9), torch.zeros(1, 1, 8, 9), 4, "natural")
+
+
+def test_an_unknown_protocol_is_answered_with_the_nearest():
+    with pytest.raises(OptionError, match="did you mean 'natural'"):
+        get_protocol("naturl")
+
+
+def test_a_range_is_refused_where_the_protocol_fixes_it():
+    with pytest.raises(OptionError, match="use protocol 'native'"):
+        get_protocol("natural", data_range=4095)
+
+
+def test_a_range_that_is_not_positive_is_refused():
+    with pytest.raises(OptionError, match="such as 255"):
+        native(0)

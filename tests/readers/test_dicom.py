@@ -1,0 +1,224 @@
+"""What DicomReader delivers: stored values, geometry and facts; and what it says to bad files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+
+import numpy as np
+import pydicom
+import pytest
+from monai.data import DataLoader, Dataset
+from monai.transforms import LoadImage, LoadImaged
+from pydicom.data import get_testdata_file
+from pydicom.dataset import FileMetaDataset
+from pydicom.pixels import apply_color_lut
+
+from monai_sr.readers.dicom import DicomReader, find_series, is_dicom
+from monai_sr.readers.dicom_files import open_dicom
+from tests import dicom_factory as factory
+
+
+def _load(path):
+    reader = DicomReader()
+    return reader.get_data(reader.read(path))
+
+
+@pytest.mark.parametrize(
+    ("modality", "bits", "signed"),
+    [("CT", 16, True), ("MR", 12, False), ("DX", 14, False), ("CR", 10, False), ("SC", 8, False)],
+)
+def test_stored_values_arrive_in_monai_order(tmp_path, modality, bits, signed):
+    pixels = factory.stored((6, 9), bits, signed)
+    tags = {"RescaleSlope": 2, "RescaleIntercept": -1024, "WindowCenter": 40, "WindowWidth": 9}
+    path = factory.write(tmp_path / "a.dcm", pixels, modality=modality, bits=bits, **tags)
+    array, meta = _load(path)
+    np.testing.assert_array_equal(array[0].T, pixels)
+    assert array.dtype == np.float32
+    assert meta["sr_dtype"] == pixels.dtype.name
+    limits = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    assert tuple(meta["sr_storable"]) == limits
+    if bits <= 12:
+        assert tuple(meta["sr_declared_range"]) == limits
+    else:
+        assert np.isnan(meta["sr_declared_range"]).all()
+
+
+def test_meta_keeps_the_contract(tmp_path):
+    path = factory.write(tmp_path / "a.dcm", **factory.located())
+    _, meta = _load(path)
+    assert set(meta) == {
+        "affine", "original_affine", "spatial_shape", "original_channel_dim", "space",
+        "filename_or_obj", "sr_format", "sr_files", "sr_dtype", "sr_storable",
+        "sr_declared_range", "sr_inverted", "sr_nodata", "sr_slice_axis",
+    }  # fmt: skip
+    assert all(isinstance(v, str | int | float | np.ndarray) for v in meta.values())
+    assert json.loads(meta["sr_files"]) == [str(path)]
+    assert meta["sr_slice_axis"] == -1
+    assert meta["sr_format"] == "dicom"
+
+
+def test_wide_integers_come_in_double_precision():
+    array, meta = _load(get_testdata_file("rtdose.dcm"))
+    stored = pydicom.dcmread(get_testdata_file("rtdose.dcm")).pixel_array
+    assert array.dtype == np.float64
+    assert meta["sr_slice_axis"] == 2
+    np.testing.assert_array_equal(array[0].transpose(2, 1, 0), stored)
+
+
+def test_monochrome1_is_flagged_and_stays_as_stored(tmp_path):
+    pixels = factory.stored((6, 9))
+    path = factory.write(tmp_path / "a.dcm", pixels, photometric="MONOCHROME1", modality="DX")
+    array, meta = _load(path)
+    assert meta["sr_inverted"] == 1
+    np.testing.assert_array_equal(array[0].T, pixels)
+
+
+def test_padding_value_is_the_nodata_value():
+    assert _load(get_testdata_file("CT_small.dcm"))[1]["sr_nodata"] == -2000
+    assert np.isnan(_load(get_testdata_file("MR_small.dcm"))[1]["sr_nodata"])
+
+
+def test_projection_spacing_is_diagonal(tmp_path):
+    path = factory.write(tmp_path / "a.dcm", modality="DX", ImagerPixelSpacing=[0.3, 0.2])
+    np.testing.assert_array_equal(_load(path)[1]["affine"], np.diag([0.2, 0.3, 1, 1]))
+
+
+def test_ybr_becomes_rgb(tmp_path):
+    gray = np.repeat(factory.stored((6, 9, 1), 8), 3, axis=2)
+    ybr = gray.copy()
+    ybr[..., 1:] = 128  # no color: R = G = B = Y
+    path = factory.write(tmp_path / "a.dcm", ybr, photometric="YBR_FULL", bits=8, modality="US")
+    np.testing.assert_array_equal(_load(path)[0].transpose(2, 1, 0), gray)
+
+
+def test_palette_becomes_rgb():
+    path = get_testdata_file("examples_palette.dcm")
+    source = pydicom.dcmread(path)
+    array, meta = _load(path)
+    expected = apply_color_lut(source.pixel_array, source) >> 8
+    np.testing.assert_array_equal(array.transpose(2, 1, 0), expected)
+    assert meta["sr_dtype"] == "uint8"
+    assert tuple(meta["sr_declared_range"]) == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("compressed", "plain"),
+    [
+        ("MR_small_RLE.dcm", "MR_small.dcm"),
+        ("MR_small_jp2klossless.dcm", "MR_small.dcm"),
+        ("MR_small_jpeg_ls_lossless.dcm", "MR_small.dcm"),
+        ("MR_small_bigendian.dcm", "MR_small.dcm"),
+        ("MR_small_implicit.dcm", "MR_small.dcm"),
+    ],
+)
+def test_lossless_compressions_give_the_same_values(compressed, plain):
+    expected = _load(get_testdata_file(plain))[0]
+    np.testing.assert_array_equal(_load(get_testdata_file(compressed))[0], expected)
+
+
+def test_every_shared_file_is_read(shared_data):
+    for path in sorted((shared_data / "dicom").glob("*.dcm")):
+        array, meta = _load(path)
+        assert array.shape[0] in (1, 3), path.name
+        assert np.linalg.det(meta["affine"]) != 0, path.name
+
+
+@pytest.mark.parametrize("is_implicit", [True, False])
+def test_files_without_preamble_are_read(tmp_path, is_implicit):
+    made = factory.dataset()
+    expected = made.pixel_array
+    made.file_meta, made.preamble = FileMetaDataset(), None
+    pydicom.dcmwrite(tmp_path / "bare", made, implicit_vr=is_implicit, little_endian=True)
+    assert (tmp_path / "bare").read_bytes()[:2] == b"\x08\x00"
+    np.testing.assert_array_equal(_load(tmp_path / "bare")[0][0].T, expected)
+
+
+def test_series_is_sorted_by_position(tmp_path):
+    volume = factory.stored((4, 6, 9))
+    folder = factory.write_series(tmp_path / "s", volume)
+    array, meta = _load(folder)
+    np.testing.assert_array_equal(array[0].transpose(2, 1, 0), volume)
+    names = [os.path.basename(p) for p in json.loads(meta["sr_files"])]
+    assert names == ["im04", "im03", "im02", "im01"]
+    assert meta["sr_slice_axis"] == 2
+    assert meta["filename_or_obj"] == str(folder)
+    assert np.linalg.norm(meta["affine"][:3, 2]) == pytest.approx(2.5, abs=1e-6)
+
+
+def test_series_without_positions_is_sorted_by_number(tmp_path, caplog):
+    volume = factory.stored((3, 6, 9))
+    paths = [
+        factory.write(tmp_path / f"{9 - i}", v, InstanceNumber=i) for i, v in enumerate(volume)
+    ]
+    with caplog.at_level(logging.WARNING):
+        array, _ = _load(paths[::-1])
+    np.testing.assert_array_equal(array[0].transpose(2, 1, 0), volume)
+    assert "InstanceNumber" in caplog.text
+
+
+def test_gaps_and_repeats_are_counted(tmp_path, caplog):
+    places = factory.slice_positions(8)[[0, 1, 1, 2, 3, 6, 7]]
+    factory.write_series(tmp_path / "s", factory.stored((7, 6, 9)), places)
+    with caplog.at_level(logging.WARNING):
+        _load(tmp_path / "s")
+    assert "1 slices repeat a position" in caplog.text
+    assert "2 slices are missing" in caplog.text
+
+
+def test_enhanced_frames_form_a_volume(tmp_path):
+    volume = factory.stored((3, 6, 9))
+    path = factory.write_enhanced(tmp_path / "e.dcm", volume, factory.slice_positions(3))
+    array, meta = _load(path)
+    np.testing.assert_array_equal(array[0].transpose(2, 1, 0), volume)
+    np.testing.assert_allclose(np.linalg.norm(meta["affine"][:3, :3], axis=0), [0.4, 0.7, 2.5])
+
+
+def test_folders_are_grouped_into_images(tmp_path):
+    factory.write_series(tmp_path / "a")
+    second = factory.stored((2, 6, 9), seed=5)
+    factory.write_series(tmp_path / "a" / "more", second, SeriesInstanceUID="1.2.3")
+    factory.write(tmp_path / "a" / "x1.dcm", modality="DX", **factory.located())
+    factory.write(tmp_path / "a" / "x2.dcm", modality="DX", **factory.located())
+    shutil.copy(get_testdata_file("rtplan.dcm"), tmp_path / "a" / "plan.dcm")
+    shutil.copy(get_testdata_file("DICOMDIR"), tmp_path / "a" / "DICOMDIR")
+    (tmp_path / "a" / "notes.txt").write_text("08 " * 200)
+    (tmp_path / "a" / ".hidden.dcm").write_bytes((tmp_path / "a" / "x1.dcm").read_bytes())
+    assert sorted(len(s) for s in find_series(tmp_path / "a")) == [1, 1, 1, 4]
+    assert sorted(len(s) for s in find_series(tmp_path / "a", recursive=True)) == [1, 1, 1, 2, 4]
+
+
+def test_localizers_fall_apart_by_orientation(tmp_path):
+    factory.write_series(tmp_path / "s", factory.stored((2, 6, 9)))
+    for name in ("b1", "b2"):
+        factory.write(tmp_path / "s" / name, **factory.located(orientation=factory.AXIAL))
+    assert [len(s) for s in find_series(tmp_path / "s")] == [2, 2]
+
+
+def test_only_dicom_is_taken_for_dicom(tmp_path):
+    words = tmp_path / "words"
+    words.write_bytes(b"\x08\x00\x05\x00CS" + b"not DICOM at all " * 50)
+    assert not is_dicom(words)
+    assert not is_dicom(tmp_path)
+    assert not is_dicom(get_testdata_file("rtplan.dump"))
+    assert is_dicom(get_testdata_file("rtstruct.dcm"))
+
+
+def test_load_image_and_loader_take_the_reader_as_it_is(tmp_path):
+    paths = [
+        factory.write(tmp_path / "1.dcm", modality="DX", ImagerPixelSpacing=[0.3, 0.2]),
+        factory.write(tmp_path / "2.dcm", photometric="MONOCHROME1", modality="CR"),
+    ]
+    image = LoadImage(reader=DicomReader, dtype=None)(paths[0])
+    assert tuple(image.shape) == (1, 9, 6)
+    assert image.pixdim[:2].tolist() == pytest.approx([0.2, 0.3])
+    data = Dataset([{"image": p} for p in paths], LoadImaged("image", reader=DicomReader))
+    batch = next(iter(DataLoader(data, batch_size=2)))["image"]
+    assert tuple(batch.shape) == (2, 1, 9, 6)
+
+
+def test_opening_completes_the_meta_header():
+    opened = open_dicom(get_testdata_file("no_meta_group_length.dcm"))
+    assert opened.file_meta.TransferSyntaxUID

@@ -1,0 +1,99 @@
+"""The derived identity of written DICOM files: origin, equipment, UIDs, an outside validator."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+
+from tests import dicom_factory as factory
+from tests.dicom_factory import PROVENANCE, enlarge
+
+
+def test_result_is_marked_as_derived(tmp_path):
+    tags = {"ImageComments": "left", "SeriesDescription": "chest", **factory.located()}
+    source = factory.write(tmp_path / "a.dcm", **tags)
+    enlarge(source, tmp_path / "o.dcm")
+    old, new = pydicom.dcmread(source), pydicom.dcmread(tmp_path / "o.dcm")
+    assert list(new.ImageType) == ["DERIVED", "SECONDARY", "AXIAL"]
+    assert new.ImageComments == "left; Derived by super-resolution; not for primary diagnosis"
+    for part in ("x4", "monai-sr 0.1.0", "xray_sr", "ab" * 32, "not for primary diagnosis"):
+        assert part in new.DerivationDescription
+    code = new.DerivationCodeSequence[0]
+    assert (code.CodeValue, code.CodingSchemeDesignator) == ("113085", "DCM")
+    assert code.CodeMeaning == "Spatial resampling"
+    item = new.SourceImageSequence[0]
+    assert item.ReferencedSOPInstanceUID == old.SOPInstanceUID
+    assert item.PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
+    assert item.SpatialLocationsPreserved == "YES"
+    equipment = new.ContributingEquipmentSequence[0]
+    assert equipment.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+    assert list(equipment.SoftwareVersions) == ["0.1.0", "ab" * 32]
+    assert new.file_meta.MediaStorageSOPInstanceUID == new.SOPInstanceUID != old.SOPInstanceUID
+    assert new.SeriesInstanceUID != old.SeriesInstanceUID
+    assert new.StudyInstanceUID == old.StudyInstanceUID
+    assert (new.PatientName, new.PatientID) == (old.PatientName, old.PatientID)
+    assert new.SeriesDescription == "chest (SR x4)"
+
+
+def test_a_second_derivation_keeps_the_first(tmp_path):
+    source = factory.write(tmp_path / "a.dcm")
+    enlarge(source, tmp_path / "o.dcm", 2)
+    enlarge(tmp_path / "o.dcm", tmp_path / "oo.dcm", 2)
+    new = pydicom.dcmread(tmp_path / "oo.dcm")
+    assert len(new.ContributingEquipmentSequence) == len(new.DerivationCodeSequence) == 2
+    assert new.DerivationDescription.count("monai-sr 0.1.0") == 2
+
+
+def test_equal_inputs_and_parameters_give_equal_files(tmp_path):
+    source = factory.write(tmp_path / "a.dcm")
+    enlarge(source, tmp_path / "1.dcm")
+    enlarge(source, tmp_path / "2.dcm")
+    assert (tmp_path / "1.dcm").read_bytes() == (tmp_path / "2.dcm").read_bytes()
+
+
+@pytest.mark.parametrize("change", [{"weights_sha256": "cd" * 32}, {"consistency": 0}])
+def test_other_parameters_give_other_uids(tmp_path, change):
+    source = factory.write(tmp_path / "a.dcm")
+    enlarge(source, tmp_path / "1.dcm")
+    enlarge(source, tmp_path / "2.dcm", provenance={**PROVENANCE, **change})
+    first, second = (pydicom.dcmread(tmp_path / f"{i}.dcm") for i in (1, 2))
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+    assert first.SeriesInstanceUID != second.SeriesInstanceUID
+
+
+def test_other_pixels_give_another_uid(tmp_path):
+    source = factory.write(tmp_path / "a.dcm", factory.stored((2, 2)))
+    enlarge(source, tmp_path / "1.dcm", 2, {})
+    enlarge(source, tmp_path / "2.dcm", 2, {}, values=np.zeros((1, 4, 4)))
+    first, second = (pydicom.dcmread(tmp_path / f"{i}.dcm") for i in (1, 2))
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+
+
+def test_exposures_of_one_series_stay_in_one_series(tmp_path):
+    for i, top in enumerate((100, 200)):
+        source = factory.write(tmp_path / f"{i}", modality="DX", InstanceNumber=i)
+        enlarge(source, tmp_path / f"{i}.dcm", provenance={**PROVENANCE, "range": [0, top]})
+    first, second = (pydicom.dcmread(tmp_path / f"{i}.dcm") for i in (0, 1))
+    assert first.SeriesInstanceUID == second.SeriesInstanceUID
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is missing")
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "US1_RGB_RLE.dcm"])
+def test_validator_finds_no_new_error(tmp_path, name, shared_data):
+    shared = shared_data / "dicom" / name
+    source = shared if shared.exists() else get_testdata_file(name)
+    enlarge(source, tmp_path / "o.dcm", 2)
+    assert _errors(tmp_path / "o.dcm") <= _errors(source)
+
+
+def _errors(path):
+    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, check=False)
+    lines = (done.stderr + done.stdout).decode(errors="replace").splitlines()
+    return {re.sub(r"\d+", "#", line) for line in lines if line.startswith("Error")}

@@ -1,0 +1,126 @@
+"""Outputs get the right extension, never share a name, and fit their format."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.data import get_testdata_file
+
+from monai_sr.core.errors import BadImageError, OutputError
+from monai_sr.readers.raster import RasterReader
+from monai_sr.writers.naming import check_output_size, output_suffix, plan_outputs
+from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
+
+
+def plan(sources, root="in"):
+    files = [Path(root) / name for name in sources]
+    result = plan_outputs(files, Path(root), Path("out"), 4, lambda p: p.suffix)
+    return [path.as_posix() for path in result]
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "suffix"),
+    [
+        ("a.nii", (), ".nii"),
+        ("a.b.nii.gz", (), ".nii.gz"),
+        ("a.dcm", (), ".dcm"),
+        ("a.TIFF", (), ".tif"),
+        ("a.png", ("uint8", 3, False), ".png"),
+        ("a.png", ("uint16", 3, True), ".tif"),
+        ("a.bmp", ("uint8", 3, False), ".png"),
+        ("a.jpg", ("uint8", 3, False), ".png"),
+        ("a.jp2", ("uint16", 4, True), ".tif"),
+        ("a.jp2", ("int16", 1, False), ".tif"),
+        ("a.vrt", ("uint8", 5, False), ".tif"),
+    ],
+)
+def test_extension_follows_the_stated_rule(name, facts, suffix):
+    assert output_suffix(Path(name), *facts) == suffix
+
+
+def test_extension_comes_from_the_header_where_facts_are_not_given(tmp_path):
+    assert output_suffix(write_raster(tmp_path / "a.jpg")) == ".png"
+    world = write_raster(tmp_path / "b.bmp", transform=NORTH_UP, worldfile="YES")
+    assert output_suffix(world) == ".tif"
+    assert output_suffix(write_raster(tmp_path / "c.tif")) == ".tif"
+    palette = write_raster(tmp_path / "d.gif")
+    assert output_suffix(palette) == ".png"
+    reader = RasterReader()
+    assert output_suffix(reader.get_data(reader.read(palette))[1]) == ".png"
+
+
+def test_dicom_is_known_by_content_and_series_by_folder(tmp_path):
+    shutil.copy(get_testdata_file("CT_small.dcm"), tmp_path / "1.2.840")
+    assert output_suffix(tmp_path / "1.2.840") == ".dcm"
+    assert output_suffix(tmp_path) == ""
+
+
+def test_file_that_is_no_image_is_refused(tmp_path):
+    (tmp_path / "notes.jpg").write_text("hello")
+    with pytest.raises(BadImageError, match="convert it to GeoTIFF or PNG"):
+        output_suffix(tmp_path / "notes.jpg")
+
+
+def test_folders_below_the_root_are_repeated():
+    assert plan(["a.png", "x/a.png"]) == ["out/a_x4.png", "out/x/a_x4.png"]
+
+
+def test_one_file_as_root_lies_directly_in_the_output_folder():
+    result = plan_outputs([Path("in/a.nii.gz")], Path("in/a.nii.gz"), Path("o"), 2, lambda _: ".x")
+    assert result == [Path("o/a_x2.x")]
+
+
+def test_names_of_numbers_have_no_extension():
+    result = plan_outputs([Path("in/1.2.840")], Path("in"), Path("o"), 2, lambda _: ".dcm")
+    assert result == [Path("o/1.2.840_x2.dcm")]
+
+
+def test_equal_stems_never_share_a_result():
+    names = ["a.png", "a.jpg", "a_png.bmp", "A.bmp", "b.png"]
+    sources = [Path("in") / name for name in names]
+
+    def named(order):
+        result = plan_outputs(order, Path("in"), Path("out"), 4, lambda _: ".png")
+        return dict(zip(order, result, strict=True))
+
+    expected = named(sources)
+    assert len({str(path).casefold() for path in expected.values()}) == len(names)
+    assert expected[Path("in/b.png")] == Path("out/b_x4.png")
+    assert expected[Path("in/a.jpg")] == Path("out/a_jpg_x4.png")
+    for order in itertools.permutations(sources):
+        assert named(order) == expected
+
+
+def test_result_never_takes_the_name_of_an_input():
+    sources = [Path("d/a.png"), Path("d/a_x4.png")]
+    result = plan_outputs(sources, Path("d"), Path("d"), 4, lambda p: p.suffix)
+    assert not set(result) & set(sources)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "shape", "remedy"),
+    [
+        (".png", (3, 1_000_001, 4), "write a .tif"),
+        (".tif", (1, 4, 2**31), "cut the image"),
+        (".nii.gz", (1, 40_000, 4, 3), "NIfTI-2"),
+        (".dcm", (1, 4, 65_536), "cut the image"),
+        ("", (1, 65_536, 4, 9), "cut the image"),
+    ],
+)
+def test_size_beyond_the_format_is_refused_before_inference(suffix, shape, remedy):
+    with pytest.raises(OutputError, match=remedy):
+        check_output_size(suffix, shape)
+
+
+def test_size_within_the_format_passes(tmp_path):
+    check_output_size(".dcm", (1, 65_535, 65_535, 100_000))
+    check_output_size(".tif", (1, 100_000, 70_000))
+    two = write_nifti(tmp_path / "two.nii", version=2)
+    check_output_size(".nii", (1, 40_000, 5, 3), two)
+    one = write_nifti(tmp_path / "one.nii", pixels((4, 5, 3), np.uint8))
+    with pytest.raises(OutputError, match="NIfTI-2"):
+        check_output_size(".nii", (1, 40_000, 5, 3), one)
