@@ -115,13 +115,13 @@ def make_xray(data: Path, out: Path) -> None:
     dataset = dx_dataset(np.ascontiguousarray(lr), "monai-sr sample chest_xray_dx")
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.save_as(out / "chest_xray_dx.dcm", enforce_file_format=True)
+    dataset.save_as(out / "xray_sr" / "chest_xray_dx.dcm", enforce_file_format=True)
 
 
 def make_photo(data: Path, out: Path) -> None:
     """Write the reduced photo and its original crop as PNG."""
     lr = reduce(crop(data / PHOTO, "RGB", PHOTO_BOX, out / "hr" / "photo.png"))
-    Image.fromarray(lr).save(out / "photo.png", optimize=True)
+    Image.fromarray(lr).save(out / "natural_sr" / "photo.png", optimize=True)
 
 
 def make_brain(data: Path, out: Path) -> None:
@@ -132,7 +132,7 @@ def make_brain(data: Path, out: Path) -> None:
     result = nib.Nifti1Image(stored, part.affine, part.header)
     result.header.set_slope_inter(source.dataobj.slope, source.dataobj.inter)
     # A name inside the gzip stream or its time would differ between runs; nibabel writes neither.
-    nib.save(result, out / "brain_mr.nii.gz")
+    nib.save(result, out / "xray_sr" / "brain_mr.nii.gz")
 
 
 def make_aerial(data: Path, out: Path) -> None:
@@ -145,7 +145,7 @@ def make_aerial(data: Path, out: Path) -> None:
             "alpha": "NO",
         }  # fmt: skip
         pixels = source.read(window=AERIAL_WINDOW)
-    with rasterio.open(out / "naip.tif", "w", **profile) as target:
+    with rasterio.open(out / "natural_sr" / "naip.tif", "w", **profile) as target:
         target.write(pixels)
         target.descriptions = ("red", "green", "blue", "near infrared")
         target.colorinterp = (
@@ -159,7 +159,8 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="folder that holds `data`")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="where to write")
     options = parser.parse_args()
-    (options.out / "hr").mkdir(parents=True, exist_ok=True)
+    for folder in ("hr", "natural_sr", "xray_sr"):
+        (options.out / folder).mkdir(parents=True, exist_ok=True)
     for make in (make_xray, make_photo, make_brain, make_aerial):
         make(options.shared / "data", options.out)
     for path in sorted(p for p in options.out.rglob("*") if p.suffix not in {".py", ".md", ".pyc"}):

@@ -62,7 +62,7 @@ class PatchLoader:
         group_batches: batches drawn from one group before the next, when streaming.
 
     Raises:
-        OptionError: if there are no files or ``scales`` are not positive.
+        OptionError: if there are no files, or ``scales`` or their weights do not fit.
         BadImageError: if an image cannot be read, or none is as large as a patch.
     """
 
@@ -84,6 +84,12 @@ class PatchLoader:
         if not files:
             raise OptionError(
                 "dataset_dir: holds no training images; point it to a folder of images"
+            )
+        if not scales or min(scales) < 1:
+            raise OptionError(f"scales: needs positive whole numbers, got {list(scales)}")
+        if scale_weights and (len(scale_weights) != len(scales) or min(scale_weights) < 0):
+            raise OptionError(
+                f"scale_weights: needs a weight for each of {list(scales)}, got {scale_weights}"
             )
         self.files = [Path(f) for f in files]
         self.load = load
@@ -119,7 +125,9 @@ class PatchLoader:
 
     def batch(self, iteration: int) -> dict[str, Tensor]:
         """Cut the batch of one iteration; always the same for the same seed and files."""
-        random = torch.Generator().manual_seed((self.seed << 32) + iteration)
+        # torch's generator looks at 32 bits of its seed only: mix both numbers into those.
+        mixed = np.random.SeedSequence((self.seed, iteration)).generate_state(1)
+        random = torch.Generator().manual_seed(int(mixed[0]))
         pool = self._group(iteration // self.group_batches)
         choice = int(torch.multinomial(self.scale_weights, 1, generator=random))
         scale = self.scales[choice]
@@ -209,6 +217,7 @@ class PatchLoader:
             if not self._is_large_enough(image):
                 continue
             hr = torch.from_numpy(np.ascontiguousarray(image))
+            hr = hr if hr.dtype == torch.uint8 else hr.float()
             if hr.shape[0] != self.channels:
                 raise BadImageError(
                     f"{file}: must have {self.channels} channels as the first image has, "

@@ -56,6 +56,7 @@ class BudgetSchedule:
     def attach(self, engine: Engine) -> None:
         """Register with a trainer."""
         engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._stop_before_more)
         engine.add_event_handler(Events.ITERATION_STARTED, self._set_rate)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._stop_when_spent)
 
@@ -86,6 +87,9 @@ class BudgetSchedule:
 
     def _start(self, engine: Engine) -> None:
         self._resumed_at = time.monotonic()
+
+    def _stop_before_more(self, engine: Engine) -> None:
+        # Not when the run starts: then the checkpoint of an earlier run may not be read yet.
         if self.progress(engine.state.iteration) >= 1:
             logger.info("the training budget is spent already; raise it to train on")
             engine.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -36,7 +37,8 @@ class TrainingState:
     """Save everything that decides the next step, and continue from it.
 
     The file holds the state dicts of ``parts`` and the engine's iteration; it loads with
-    ``weights_only`` and replaces its predecessor atomically.
+    ``weights_only`` and replaces its predecessor atomically. Attach it after the handlers that
+    change a part (an averaged network), or it saves their state of the step before.
 
     Args:
         path: checkpoint file.
@@ -83,6 +85,8 @@ class TrainingState:
             torch.save(state, partial)
             os.replace(partial, self.path)
         except (OSError, RuntimeError) as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
             raise OutputError(
                 f"{self.path}: checkpoint cannot be written; free space or choose another folder"
             ) from error

@@ -101,7 +101,9 @@ class TiledInferer(Inferer):
         scale = self.check(network)
         meta = dict(inputs.meta) if isinstance(inputs, MetaTensor) else None
         image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        bar = tqdm(desc=self._label(meta), unit="tile", disable=not self.progress, leave=False)
+        # None: shown on a terminal only.
+        disable = None if self.progress else True
+        bar = tqdm(desc=self._label(meta), unit="tile", disable=disable, leave=False)
         with bar:
             job = _Job(network, scale, _limits(meta, self.clip, image), bar)
             result = self._in_slices(image, job, _slice_axis(meta))

@@ -8,8 +8,7 @@ from monai_sr.networks.registry import (
     list_generators,
     register_generator,
 )
-
-from monai_sr.networks.weights import load_weights, read_weights
+from monai_sr.networks.weights import load_pretrained, load_weights, read_weights
 
 __all__ = [
     "Generator",
@@ -17,6 +16,7 @@ __all__ = [
     "create_generator",
     "generators",
     "list_generators",
+    "load_pretrained",
     "load_weights",
     "read_weights",
     "register_generator",

@@ -60,6 +60,40 @@ def load_weights(network: nn.Module, path: PathLike) -> None:
     network.load_state_dict(state)
 
 
+def load_pretrained(network: nn.Module, path: PathLike) -> None:
+    """Start a network from weights trained for the same sizes, maybe for other channels.
+
+    From color to grey the first convolution's inputs are summed and the last ones' outputs
+    averaged: a grey image gives what its three equal channels gave. From grey to color the inputs
+    share the weight and the outputs repeat.
+
+    Raises:
+        WeightsError: if the sizes differ otherwise.
+    """
+    state = read_weights(path)
+    for name, tensor in network.state_dict().items():
+        if name in state and state[name].shape != tensor.shape:
+            state[name] = _fit_channels(state[name].float(), tensor)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise _foreign(path, network, str(error).splitlines()[-1].strip()) from error
+
+
+def _fit_channels(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Sum or share inputs (axis 1), average or repeat outputs (axis 0) to the shape wanted."""
+    if tensor.ndim > 1 and tensor.ndim == like.ndim and tensor.shape[1] != like.shape[1]:
+        total = tensor.sum(dim=1, keepdim=True)
+        tensor = (total / like.shape[1]).expand(-1, like.shape[1], *tensor.shape[2:])
+    outputs, wanted = tensor.shape[0], like.shape[0]
+    if outputs == 3 * wanted:
+        # Sub-pixel convolutions keep the phases of one channel together.
+        tensor = tensor.reshape(3, wanted, *tensor.shape[1:]).mean(dim=0)
+    elif wanted == 3 * outputs:
+        tensor = tensor.repeat(3, *[1] * (tensor.ndim - 1))
+    return tensor
+
+
 def _foreign(path: PathLike, network: nn.Module, difference: str) -> WeightsError:
     return WeightsError(
         f"{path}: weights belong to another network than {type(network).__name__} as configured "

@@ -24,11 +24,10 @@ from monai_sr.geometry.dicom_plane import (
     stack_affine,
 )
 from monai_sr.readers.dicom_files import (
-    DAMAGE_ERRORS,
     find_series,
     is_dicom,
     open_dicom,
-    quiet_pydicom,
+    refuse_damage,
 )
 from monai_sr.readers.dicom_pixels import StoredPixels, decode
 
@@ -111,7 +110,8 @@ class DicomReader(ImageReader):
         is_series = len(names) > 1
         headers = [open_dicom(n, stop_before_pixels=is_series) for n in names]
         planes = [_planes(header, name) for header, name in zip(headers, names, strict=True)]
-        order = _slice_order(given, names, headers, planes) if is_series else [0]
+        with refuse_damage(f"{given}: headers of a series must be valid; copy it again."):
+            order = _slice_order(given, names, headers, planes) if is_series else [0]
         flat = [plane for i in order for plane in planes[i]]
         located = [plane for plane in flat if plane is not None]
         return DicomImage(
@@ -144,7 +144,8 @@ class DicomReader(ImageReader):
         if not is_volume:
             array = array[..., 0]
         dtype = np.float64 if frames.dtype.name in _FLOAT64_DTYPES else np.float32
-        affine = _affine(img)
+        with refuse_damage(f"{img.name}: spacing tags must be valid; repair the header."):
+            affine = _affine(img)
         meta = {
             MetaKeys.AFFINE: affine,
             MetaKeys.ORIGINAL_AFFINE: affine.copy(),
@@ -178,14 +179,12 @@ def _only_series(folder: str) -> list[str]:
 
 
 def _planes(header: FileDataset, name: str) -> list[Plane | None]:
-    try:
-        with quiet_pydicom():
-            return frame_planes(header)
-    except DAMAGE_ERRORS as error:
-        raise BadImageError(
-            f"{name}: frame count, position and spacing must be valid numbers, got an unreadable "
-            "one; repair the header or export the image again."
-        ) from error
+    unreadable = (
+        f"{name}: frame count, position and spacing must be valid numbers, got an unreadable one; "
+        "repair the header or export the image again."
+    )
+    with refuse_damage(unreadable):
+        return frame_planes(header)
 
 
 def _slice_order(

@@ -26,7 +26,7 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from monai_sr.core.errors import BadImageError
+from monai_sr.core.errors import BadImageError, SRError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +88,25 @@ def quiet_pydicom() -> Iterator[None]:
             pydicom_logger.setLevel(level)
 
 
+@contextmanager
+def refuse_damage(message: str) -> Iterator[None]:
+    """Turn what pydicom raises on a damaged file into one line; elements decode when touched.
+
+    Args:
+        message: the line for the user.
+
+    Raises:
+        BadImageError: with ``message``; errors of this package pass as they are.
+    """
+    try:
+        with quiet_pydicom():
+            yield
+    except SRError:
+        raise
+    except DAMAGE_ERRORS as error:
+        raise BadImageError(message) from error
+
+
 def is_dicom(path: PathLike) -> bool:
     """Tell whether a file is DICOM, from its "DICM" mark or else its first elements.
 
@@ -122,6 +141,7 @@ def open_dicom(path: PathLike, *, stop_before_pixels: bool = False) -> FileDatas
     if not file.is_file():
         got = "a folder" if file.is_dir() else "no such file"
         raise BadImageError(f"{path}: must be a DICOM file, got {got}; check the path.")
+    damaged = f"{path}: must be a whole DICOM file, got a damaged header; copy it again."
     try:
         if file.stat().st_size == 0:
             raise BadImageError(f"{path}: must be a DICOM file, got 0 bytes; copy it again.")
@@ -130,21 +150,12 @@ def open_dicom(path: PathLike, *, stop_before_pixels: bool = False) -> FileDatas
                 f"{path}: must be a DICOM file, got another kind of file; "
                 "use the reader of its format or remove it from the input."
             )
-        with quiet_pydicom():
+        with refuse_damage(damaged):
             dataset = pydicom.dcmread(file, force=True, stop_before_pixels=stop_before_pixels)
             _complete_meta(dataset)
     except OSError as error:
-        if isinstance(error, BadImageError):
-            raise
         reason = error.strerror or "an input/output error"
         raise BadImageError(f"{path}: must be readable, got '{reason}'; check it.") from error
-    except DAMAGE_ERRORS as error:
-        if isinstance(error, BadImageError):
-            raise
-        raise BadImageError(
-            f"{path}: must be a whole DICOM file, got a damaged header; copy it again from its "
-            "source."
-        ) from error
     return dataset
 
 

@@ -6,16 +6,27 @@ Rescale slope, windows and look-up tables for display are not applied: values st
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.uid import UID
+from pydicom.uid import (
+    UID,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSTransferSyntaxes,
+    RLELossless,
+)
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.readers.dicom_files import DAMAGE_ERRORS, quiet_pydicom
+from monai_sr.readers.dicom_files import refuse_damage
 
 if TYPE_CHECKING:
     from typing import Any
@@ -29,6 +40,18 @@ PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 _DECLARED_BITS = 12  # deeper files seldom fill their range: the values themselves must tell
+# On damaged data gdcm may end the process and pylibjpeg-rle panics, and Python can handle neither;
+# so gdcm comes last, and only behind a check of the frame's header.
+_PLUGINS: dict[UID, tuple[str, ...]] = {
+    RLELossless: ("pydicom",),
+    JPEGBaseline8Bit: ("pillow",),
+    JPEGExtended12Bit: ("pillow",),
+    JPEGLossless: ("gdcm",),
+    JPEGLosslessSV1: ("gdcm",),
+    **dict.fromkeys(JPEGLSTransferSyntaxes, ("pyjpegls", "gdcm")),
+    **dict.fromkeys(JPEG2000TransferSyntaxes, ("pylibjpeg",)),
+}
+_START_OF_FRAME = (b"\xff\xc3", b"\xff\xf7")  # lossless JPEG (T.81 B.2.2), JPEG-LS (T.87 C.1.1)
 _PHOTOMETRIC = frozenset(
     {
         "MONOCHROME1",
@@ -80,42 +103,28 @@ def decode(dataset: FileDataset, name: PathLike) -> StoredPixels:
         BadImageError: no pixels, a segmentation, a whole slide, an odd pixel description, a
             compression without decoder, or data that are truncated or damaged.
     """
-    _check_header(dataset, name)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        with quiet_pydicom():
-            array, facts = get_decoder(syntax).as_array(dataset, raw=False)
-    except NotImplementedError as error:
-        raise BadImageError(
-            f"{name}: must be compressed as DICOM still images are, got {_syntax_name(syntax)}; "
-            "convert it to uncompressed DICOM."
-        ) from error
-    except RuntimeError as error:
-        raise BadImageError(
-            f"{name}: pixels must be decodable, got {_syntax_name(syntax)} that is damaged or of a "
-            "kind no installed decoder reads; convert it to uncompressed DICOM (dcmdjpeg, gdcmconv)"
-            " or install pylibjpeg-libjpeg."
-        ) from error
-    except DAMAGE_ERRORS as error:
-        raise BadImageError(
-            f"{name}: pixel data must be whole and match Rows, Columns and NumberOfFrames, got "
-            "truncated or inconsistent data; copy the file again from its source."
-        ) from error
-    photometric = str(facts["photometric_interpretation"])
-    if photometric == "PALETTE COLOR":
-        array = _expand_palette(array, dataset, name)
-    samples = 3 if photometric == "PALETTE COLOR" else int(facts["samples_per_pixel"])
-    if samples == 3 and photometric not in {"RGB", "PALETTE COLOR"}:
-        raise BadImageError(
-            f"{name}: colors must be RGB, YBR_FULL or YBR_FULL_422 after decoding, got "
-            f"{photometric}; convert it to uncompressed RGB DICOM."
-        )
-    frames = array.reshape(-1, int(dataset.Rows), int(dataset.Columns), samples)
-    if frames.dtype.kind == "f" and not np.isfinite(frames).all():
-        raise BadImageError(
-            f"{name}: pixels must be finite numbers, got NaN or infinity; replace them first."
-        )
-    return _state_facts(dataset, frames, photometric)
+    truncated = (
+        f"{name}: pixel data must be whole and match Rows, Columns and NumberOfFrames, got "
+        "truncated or inconsistent data; copy the file again from its source."
+    )
+    with refuse_damage(truncated):
+        _check_header(dataset, name)
+        array, facts = _run_decoder(dataset, name)
+        photometric = str(facts["photometric_interpretation"])
+        samples = int(facts["samples_per_pixel"])
+        if photometric == "PALETTE COLOR":
+            array, samples = _expand_palette(array, dataset, name), 3
+        elif samples == 3 and photometric != "RGB":
+            raise BadImageError(
+                f"{name}: colors must be RGB, YBR_FULL or YBR_FULL_422 after decoding, got "
+                f"{photometric}; convert it to uncompressed RGB DICOM."
+            )
+        frames = array.reshape(-1, int(dataset.Rows), int(dataset.Columns), samples)
+        if frames.dtype.kind == "f" and not np.isfinite(frames).all():
+            raise BadImageError(
+                f"{name}: pixels must be finite numbers, got NaN or infinity; replace them first."
+            )
+        return _state_facts(dataset, frames, photometric)
 
 
 def stored_range(dataset: Dataset) -> tuple[float, float]:
@@ -158,11 +167,49 @@ def _state_facts(dataset: Dataset, frames: NDArray[Any], photometric: str) -> St
     )
 
 
+def _run_decoder(dataset: FileDataset, name: PathLike) -> tuple[NDArray[Any], dict[str, Any]]:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        raise BadImageError(
+            f"{name}: must be compressed as DICOM still images are, got {_syntax_name(syntax)}; "
+            "convert it to uncompressed DICOM."
+        ) from error
+    failure: RuntimeError | None = None
+    for plugin in _PLUGINS.get(syntax, ("",)):
+        if plugin == "gdcm":
+            _check_jpeg_headers(dataset)
+        try:
+            return decoder.as_array(dataset, raw=False, decoding_plugin=plugin)
+        except RuntimeError as error:
+            failure = error
+    raise BadImageError(
+        f"{name}: pixels must be decodable, got {_syntax_name(syntax)} that is damaged or of a "
+        "kind no installed decoder reads; convert it to uncompressed DICOM (dcmdjpeg, gdcmconv)."
+    ) from failure
+
+
+def _check_jpeg_headers(dataset: FileDataset) -> None:
+    """Compare precision, lines, samples and components of each frame with the DICOM header."""
+    count = int(dataset.get("NumberOfFrames") or 1)
+    expected = (int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel))
+    for frame in generate_frames(dataset.PixelData, number_of_frames=count):
+        start = max(frame.find(marker) for marker in _START_OF_FRAME)
+        precision, *found = struct.unpack(">BHHB", frame[start + 4 : start + 10])
+        if start < 0 or tuple(found) != expected or precision > int(dataset.BitsAllocated):
+            raise ValueError("the JPEG header does not match the DICOM header")
+
+
 def _check_header(dataset: FileDataset, name: PathLike) -> None:
     """Refuse what holds no image of intensities, in words that name what it is."""
     if not any(keyword in dataset for keyword in PIXEL_KEYWORDS):
         raise BadImageError(_no_pixels(dataset, name))
-    try:
+    unreadable = (
+        f"{name}: Rows, Columns, BitsAllocated and the other pixel tags must be valid, got a "
+        "missing or unreadable one; repair the header or export the image again."
+    )
+    with refuse_damage(unreadable):
         rows, columns = int(dataset.Rows), int(dataset.Columns)
         frames = int(dataset.get("NumberOfFrames") or 1)
         bits, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
@@ -170,11 +217,6 @@ def _check_header(dataset: FileDataset, name: PathLike) -> None:
         is_slide = dataset.get("SOPClassUID") == WHOLE_SLIDE
         high_bit = int(dataset.get("HighBit", int(dataset.get("BitsStored", 1)) - 1))
         has_low_gap = "PixelData" in dataset and high_bit != int(dataset.BitsStored) - 1
-    except DAMAGE_ERRORS as error:
-        raise BadImageError(
-            f"{name}: Rows, Columns, BitsAllocated and the other pixel tags must be valid, got a "
-            "missing or unreadable one; repair the header or export the image again."
-        ) from error
     if min(rows, columns, frames) < 1:
         raise BadImageError(
             f"{name}: must have at least one row, column and frame, got {rows} x {columns} x "
@@ -217,14 +259,9 @@ def _no_pixels(dataset: FileDataset, name: PathLike) -> str:
 
 
 def _expand_palette(array: NDArray[Any], dataset: Dataset, name: PathLike) -> NDArray[Any]:
-    try:
-        with quiet_pydicom():
-            colors: NDArray[Any] = apply_color_lut(array, dataset)
-    except DAMAGE_ERRORS as error:
-        raise BadImageError(
-            f"{name}: the color palette must be whole, got missing or damaged tables; export the "
-            "image as RGB."
-        ) from error
+    broken = f"{name}: the color palette must be whole, got damaged tables; export it as RGB."
+    with refuse_damage(broken):
+        colors: NDArray[Any] = apply_color_lut(array, dataset)
     # Some writers declare 16-bit entries and fill only the lower byte.
     is_deep = colors.dtype.itemsize > 1 and int(colors.max()) > np.iinfo(np.uint8).max
     return (colors >> 8 if is_deep else colors)[..., :3].astype(np.uint8)

@@ -46,6 +46,18 @@ def stored_lr_psnr(stored: Tensor, lr: Tensor, scale: int, axes: tuple[int, ...]
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
+def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
+    """Move results that happen to equal the declared nodata value off it, by one, in place.
+
+    A dark but valid pixel of an 8-bit raster with nodata 0 would otherwise become a hole.
+    """
+    nodata = float(np.asarray(meta.get("sr_nodata", np.nan)).ravel()[0])
+    if np.isnan(nodata) or stored.dtype.kind not in "iu":
+        return
+    low = float(np.asarray(meta["sr_storable"]).ravel()[0])
+    stored[stored == nodata] = nodata + 1 if nodata <= low else nodata - 1
+
+
 class Provenance:
     """What a result says about its making: software, version, bundle, weights, options.
 
@@ -121,6 +133,7 @@ class RestoreStoredd(MapTransform):
         axes = in_plane_axes(meta, pred.ndim - 1)
         scale = int(np.asarray(meta["sr_scale"]).ravel()[0])
         stored = to_stored(pred.as_tensor(), meta)
+        avoid_nodata(stored, meta)
         low, high = (float(v) for v in np.asarray(meta["sr_range"]).ravel())
         unit = (torch.from_numpy(stored.astype(np.float64)) - low) / (high - low)
         if meta.get("sr_inverted", 0):

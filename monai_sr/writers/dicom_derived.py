@@ -146,10 +146,24 @@ def _describe_derivation(dataset: Dataset, source: Dataset | None, description: 
         return
     # A functional group is either shared or per frame, never both (C.7.6.16.1.1).
     has_own = any("DerivationImageSequence" in frame for frame in frames)
+    if source is not None:
+        _append(dataset, "SourceImageEvidenceSequence", _evidence(dataset, source))
     for group in frames if has_own or not shared else shared:
         item = Dataset()
         _fill_derivation(item, source, description)
         _append(group, "DerivationImageSequence", item)
+
+
+def _evidence(dataset: Dataset, source: Dataset) -> Dataset:
+    """Name the source by study and series, too (C.7.6.16.1, macro of PS3.3 table 10-3b)."""
+    instance, series, study = Dataset(), Dataset(), Dataset()
+    instance.ReferencedSOPClassUID = source.ReferencedSOPClassUID
+    instance.ReferencedSOPInstanceUID = source.ReferencedSOPInstanceUID
+    series.ReferencedSOPSequence = DicomSequence([instance])
+    series.SeriesInstanceUID = dataset.SeriesInstanceUID
+    study.ReferencedSeriesSequence = DicomSequence([series])
+    study.StudyInstanceUID = dataset.StudyInstanceUID
+    return study
 
 
 def _fill_derivation(item: Dataset, source: Dataset | None, description: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from monai.transforms import LoadImage
 from pydicom.data import get_testdata_file
@@ -141,3 +143,33 @@ def test_message_survives_load_image(tmp_path):
     with pytest.raises(RuntimeError) as caught:
         LoadImage(reader=DicomReader)(tmp_path / "empty.dcm")
     assert "copy it again" in user_message(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("MR_small_RLE.dcm", 1),
+        ("SC_rgb_jpeg_gdcm.dcm", 1),
+        ("SC_rgb_jpeg_gdcm.dcm", -1),
+        ("MR_small_jp2klossless.dcm", 1),
+        ("MR_small_jp2klossless.dcm", -1),
+    ],
+)
+def test_compressed_frames_of_another_size_are_refused(tmp_path, name, rows):
+    made = pydicom.dcmread(get_testdata_file(name))
+    made.Rows += rows
+    made.save_as(tmp_path / name)
+    with pytest.raises(BadImageError, match=r"(copy the file again|convert it to uncompressed)"):
+        _load(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "image_dfl.dcm", "MR_small_jp2klossless.dcm"])
+def test_flipped_bits_never_pass_as_another_error(tmp_path, name):
+    data = Path(get_testdata_file(name)).read_bytes()
+    rng = np.random.default_rng(7)
+    for _ in range(12):
+        broken = np.frombuffer(data, np.uint8).copy()
+        broken[rng.integers(132, len(data), 8)] ^= np.uint8(1 << rng.integers(8))
+        (tmp_path / name).write_bytes(broken.tobytes())
+        with contextlib.suppress(BadImageError):
+            _load(tmp_path / name)

@@ -209,14 +209,6 @@ def test_display_and_rescale_tags_stay_and_stale_ones_go(tmp_path):
     assert not [e for e in new if 0x6000 <= e.tag.group < 0x6020]
 
 
-def test_lossy_history_is_declared(tmp_path):
-    enlarge(get_testdata_file("SC_rgb_jpeg_dcmtk.dcm"), tmp_path / "o.dcm", 2)
-    new = pydicom.dcmread(tmp_path / "o.dcm")
-    assert new.LossyImageCompression == "01"
-    assert new.LossyImageCompressionMethod == "ISO_10918_1"
-    assert new.file_meta.TransferSyntaxUID.name == "Explicit VR Little Endian"
-
-
 def test_palette_is_written_as_rgb(tmp_path):
     large = enlarge(get_testdata_file("examples_palette.dcm"), tmp_path / "o.dcm", 2)
     new = pydicom.dcmread(tmp_path / "o.dcm")

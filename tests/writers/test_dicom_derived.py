@@ -84,6 +84,14 @@ def test_exposures_of_one_series_stay_in_one_series(tmp_path):
     assert first.SOPInstanceUID != second.SOPInstanceUID
 
 
+def test_lossy_history_is_declared(tmp_path):
+    enlarge(get_testdata_file("SC_rgb_jpeg_dcmtk.dcm"), tmp_path / "o.dcm", 2)
+    new = pydicom.dcmread(tmp_path / "o.dcm")
+    assert new.LossyImageCompression == "01"
+    assert new.LossyImageCompressionMethod == "ISO_10918_1"
+    assert new.file_meta.TransferSyntaxUID.name == "Explicit VR Little Endian"
+
+
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is missing")
 @pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "US1_RGB_RLE.dcm"])
 def test_validator_finds_no_new_error(tmp_path, name, shared_data):

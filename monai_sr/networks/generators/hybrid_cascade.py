@@ -31,7 +31,7 @@ def _conv(spatial_dims: int, in_channels: int, out_channels: int, gain: float = 
         in_channels, out_channels, 3, padding=1
     )
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-    nn.init.zeros_(conv.bias)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     with torch.no_grad():
         conv.weight.mul_(gain)
     return conv

@@ -1,0 +1,49 @@
+"""Write the averaged generator as the plain state dict that bundles ship."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from monai_sr.core.errors import OutputError
+from monai_sr.core.types import PathLike
+
+
+class WeightsExport:
+    """Save a network's weights in half precision, at intervals and at the end.
+
+    Args:
+        network: whose weights are written (the averaged one).
+        path: file, replaced atomically; it loads with ``weights_only`` and strictly.
+        every: steps between writes.
+    """
+
+    def __init__(self, network: nn.Module, path: PathLike, *, every: int = 1000) -> None:
+        self.network = network
+        self.path = Path(path)
+        self.every = every
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every), self)
+        engine.add_event_handler(Events.COMPLETED, self)
+        engine.add_event_handler(Events.TERMINATE, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Write the file.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        state = {name: t.detach().cpu().half() for name, t in self.network.state_dict().items()}
+        partial = self.path.with_name(f".{self.path.name}.partial")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(state, partial)
+            os.replace(partial, self.path)
+        except (OSError, RuntimeError) as error:
+            raise OutputError(f"{self.path}: weights cannot be written; free space") from error
