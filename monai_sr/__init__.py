@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from monai_sr.apps.register import register
     from monai_sr.apps.super_resolver import SuperResolver
 
-__all__ = ["SuperResolver", "__version__"]
+__all__ = ["SuperResolver", "__version__", "register"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from monai_sr.apps.super_resolver import SuperResolver
 
         return SuperResolver
+    if name == "register":
+        from monai_sr.apps.register import register
+
+        return register
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""``make demo``: enlarge the samples with the bundles' own command, print a table, draw a picture."""
+"""``make demo``: enlarge the samples with the bundles' own command, print a table, draw them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine of the inference bundles: enlarge file after file, report each, go on after a bad one."""
+"""The engine of the inference bundles: enlarge file after file, report each, survive a bad one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FileResult:
     error: str | None = None
 
 
-class UpscaleEvaluator(SupervisedEvaluator):  # type: ignore[misc]
+class UpscaleEvaluator(SupervisedEvaluator):
     """MONAI's evaluator over :class:`monai_sr.apps.files.FileDataset`, one file a batch.
 
     Args:
@@ -79,7 +79,7 @@ class UpscaleEvaluator(SupervisedEvaluator):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            device=device,
+            device=torch.device(device),
             val_data_loader=val_data_loader,
             network=network,
             inferer=inferer,
@@ -92,7 +92,7 @@ class UpscaleEvaluator(SupervisedEvaluator):  # type: ignore[misc]
         self.results: list[FileResult] = []
         self._started = time.perf_counter()
 
-    def run(self) -> None:
+    def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         """Enlarge everything.
 
         Raises:
@@ -111,7 +111,7 @@ class UpscaleEvaluator(SupervisedEvaluator):  # type: ignore[misc]
         self._manifest.save()
         self.results.clear()
         self._started = time.perf_counter()
-        super().run()
+        super().run(global_epoch)
         failed = [r for r in self.results if r.error]
         done = len(self.results) - len(failed)
         if len(self.results) == 1 and failed:
@@ -154,7 +154,7 @@ class UpscaleEvaluator(SupervisedEvaluator):  # type: ignore[misc]
         self.results.append(result)
         self._manifest.add(**_row(result, self.output_dir))
         self._manifest.save()
-        if result.error and len(self.data_loader) > 1:
+        if result.error and self.state.epoch_length != 1:
             logger.error("monai-sr: error: %s", result.error)
         if not result.error:
             logger.info(

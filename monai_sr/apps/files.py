@@ -1,4 +1,4 @@
-"""The files of one run: what the input names, what each result is called, what could not be read."""
+"""The files of one run: what the input names, what each result is called, what is unreadable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIDECARS = (".aux.xml", ".ovr", ".msk", ".tfw", ".pgw", ".jgw", ".wld", ".prj")
 _NO_SUFFIX = ".unreadable"
 
 
-class FileDataset(Dataset):  # type: ignore[misc]
+class FileDataset(Dataset):
     """Everything that one input names, each with the path of its result.
 
     An item is {"image": path, or paths of a DICOM series, "output": path, "source": name}, passed
@@ -99,7 +99,9 @@ class FileDataset(Dataset):  # type: ignore[misc]
             check_output_size(output_suffix(image.meta), [image.shape[0], *axes], source)
             sample["source"] = source
             return sample
-        except Exception as error:  # any failure of one file is reported with it, and the run goes on
+        except (
+            Exception
+        ) as error:  # any failure of one file is reported with it, and the run goes on
             return {"error": failure(error, source), "source": source}
 
 

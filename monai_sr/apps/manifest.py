@@ -58,4 +58,6 @@ class Manifest:
         except OSError as error:
             if isinstance(error, OutputError):
                 raise
-            raise OutputError(f"{self.path}: cannot be written; free space or its rights") from error
+            raise OutputError(
+                f"{self.path}: cannot be written; free space or its rights"
+            ) from error

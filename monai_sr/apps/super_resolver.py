@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_weights
 from monai_sr.transforms.restore import file_sha256
 
-ImageT = TypeVar("ImageT", np.ndarray, Tensor)
 Sample = dict[str, Any]
 
 
@@ -115,7 +114,13 @@ class SuperResolver:
             weights_sha256=file_sha256(checkpoint),
         )
 
-    def __call__(self, image: ImageT | PathLike) -> ImageT | MetaTensor:
+    @overload
+    def __call__(self, image: np.ndarray) -> np.ndarray: ...
+    @overload
+    def __call__(self, image: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, image: PathLike) -> MetaTensor: ...
+    def __call__(self, image: np.ndarray | Tensor | PathLike) -> np.ndarray | Tensor:
         """Enlarge one image.
 
         Shape: (C, H, W), (C, H, W, D) or (N, C, H, W), values in [0, 1], spatial axes in any order

@@ -11,7 +11,7 @@ from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
 
 
-class SRWorkflow(ConfigWorkflow):  # type: ignore[misc]
+class SRWorkflow(ConfigWorkflow):
     """Run one of a bundle's configurations from anywhere.
 
     Args:

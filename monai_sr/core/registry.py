@@ -48,7 +48,9 @@ class Registry(Generic[T]):
         return sorted(fnmatch.filter(self._entries, pattern))
 
     def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, sorted."""
         return iter(self.names())
 
     def __contains__(self, name: object) -> bool:
+        """Tell whether a name is registered."""
         return name in self._entries

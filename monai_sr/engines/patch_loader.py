@@ -157,8 +157,8 @@ class PatchLoader:
         shape = (len(which), size, size)
         rows, cols = rows.expand(shape), cols.expand(shape)
         rows, cols = (
-            torch.where(swap, cols.transpose(1, 2), rows),
-            torch.where(swap, rows.transpose(1, 2), cols),
+            torch.where(swap, rows.transpose(1, 2), rows),
+            torch.where(swap, cols.transpose(1, 2), cols),
         )
         height, width = (pool.sizes[which] // shrink).unbind(1)
         start = pool.starts[shrink][which]

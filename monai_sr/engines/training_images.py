@@ -124,7 +124,7 @@ class ReadTrainingImage:
         return np.rint(values).astype(np.uint8) if is_8bit else values.astype(np.float32)
 
 
-class ValidationImages(Dataset):  # type: ignore[misc]
+class ValidationImages(Dataset):
     """Whole images with their low-resolution versions, for validation while training.
 
     An item is {"image": (C, X / s, Y / s), "label": (C, X, Y)}, float32 in [0, 1].
@@ -152,8 +152,8 @@ class ValidationImages(Dataset):  # type: ignore[misc]
         hr = torch.from_numpy(self.load(self.data[index]))
         sides = [min(side, self.largest_side) // self.scale * self.scale for side in hr.shape[1:]]
         starts = [(side - kept) // 2 for side, kept in zip(hr.shape[1:], sides, strict=True)]
-        crop = tuple(slice(a, a + kept) for a, kept in zip(starts, sides, strict=True))
-        hr = hr[(slice(None), *crop)]
+        for axis, (start, kept) in enumerate(zip(starts, sides, strict=True), start=1):
+            hr = hr.narrow(axis, start, kept)
         if hr.dtype == torch.uint8:
             lr = downsample_uint8(hr, self.scale)
             return {"image": lr.float() / 255, "label": hr.float() / 255}

@@ -79,7 +79,8 @@ class TrainingLog:
 
     def _collect(self, engine: Engine) -> None:
         # Kept as tensors: reading a value would wait for the GPU at every step.
-        self._losses.append(engine.state.output[CommonKeys.LOSS].detach())
+        output: Any = engine.state.output
+        self._losses.append(output[CommonKeys.LOSS].detach())
 
     def _write(self, engine: Engine) -> None:
         if not self._losses:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.inferers import Inferer
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from monai_sr.core.errors import OptionError
@@ -76,11 +76,11 @@ class TiledInferer(Inferer):
         self.dtype: torch.dtype = getattr(torch, dtype)
         self.progress = progress
 
-    def check(self, network: nn.Module) -> int:
+    def check(self, network: Callable[..., Any]) -> int:
         """Return the scale that a generator will be run at.
 
         Raises:
-            OptionError: if the generator was not built for this inferer's scale, or is none of ours.
+            OptionError: if the generator was not built for this scale, or is none of ours.
         """
         scales = getattr(network, "scales", None)
         if scales is None or not hasattr(network, "halo"):
@@ -88,7 +88,7 @@ class TiledInferer(Inferer):
                 f"network: {type(network).__name__} declares no scales and receptive field; "
                 "build it with monai_sr.networks.create_generator"
             )
-        scale = self.scale if self.scale is not None else int(network.scale)
+        scale = self.scale if self.scale is not None else int(getattr(network, "scale", 0))
         if scale not in scales:
             raise OptionError(
                 f"scale: this model was trained for {' and '.join(map(str, scales))}, got {scale}; "
@@ -96,7 +96,9 @@ class TiledInferer(Inferer):
             )
         return scale
 
-    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Tensor:
         """Enlarge a batch; see the class."""
         scale = self.check(network)
         meta = dict(inputs.meta) if isinstance(inputs, MetaTensor) else None
@@ -149,7 +151,7 @@ class TiledInferer(Inferer):
     def _in_tiles(self, image: Tensor, job: _Job, repeats: int) -> Tensor:
         """Cut, enlarge and place tiles of one image whose channels fit the generator."""
         n, c, *sizes = image.shape
-        halo = int(job.network.halo) + HALO_PER_STEP * self.consistency  # type: ignore[arg-type]
+        halo = int(getattr(job.network, "halo")) + HALO_PER_STEP * self.consistency  # noqa: B009
         tiles = list(_tiles(sizes, self.tile_size))
         job.bar.total = len(tiles) * repeats
         if len(tiles) > 1 and not getattr(job.network, "info").is_local:  # noqa: B009
@@ -160,13 +162,13 @@ class TiledInferer(Inferer):
                 slice(max(0, k.start - halo), min(size, k.stop + halo))
                 for k, size in zip(core, sizes, strict=True)
             ]
-            large = self._enlarge(image[(..., *outer)], job)
-            inner = tuple(
+            large = self._enlarge(image[_spatial(outer)], job)
+            inner = [
                 slice((k.start - o.start) * job.scale, (k.stop - o.start) * job.scale)
                 for k, o in zip(core, outer, strict=True)
-            )
-            place = tuple(slice(k.start * job.scale, k.stop * job.scale) for k in core)
-            result[(..., *place)] = large[(..., *inner)]
+            ]
+            place = [slice(k.start * job.scale, k.stop * job.scale) for k in core]
+            result[_spatial(place)] = large[_spatial(inner)]
             job.bar.update()
         return result
 
@@ -178,10 +180,10 @@ class TiledInferer(Inferer):
             padded = padded.contiguous(memory_format=torch.channels_last)
         with torch.autocast(lr.device.type, self.dtype, enabled=self.dtype != torch.float32):
             sr = job.network(padded, job.scale).float()
-        sr = sr[(..., *(slice(0, size * job.scale) for size in sizes))]
-        low, high = (None, None) if job.limits is None else (
-            bound.reshape(-1, *[1] * (lr.ndim - 1)) for bound in job.limits.unbind(1)
-        )
+        sr = sr[_spatial([slice(0, size * job.scale) for size in sizes])]
+        low = high = None
+        if job.limits is not None:
+            low, high = job.limits.reshape(-1, 2, *[1] * (lr.ndim - 1)).unbind(1)
         return back_project(sr, lr, job.scale, self.consistency, low, high)
 
 
@@ -189,18 +191,23 @@ class TiledInferer(Inferer):
 class _Job:
     """What every tile of one call shares; ``limits`` (N, 2) is what each image can store."""
 
-    network: nn.Module
+    network: Callable[..., Any]
     scale: int
     limits: Tensor | None
     bar: tqdm[Any]
 
 
 def _band_groups(given: int, wanted: int) -> list[tuple[int, int]]:
-    """Divide bands into groups: RGB stays together where the generator takes three, the rest not."""
+    """Divide bands into groups: RGB stays together where the generator takes three."""
     if given == wanted:
         return [(0, given)]
     start = 3 if wanted == 3 and given == 4 else 0
     return [(0, 3)] * (start == 3) + [(b, b + 1) for b in range(start, given)]
+
+
+def _spatial(slices: Sequence[slice]) -> tuple[Any, ...]:
+    """Index the trailing axes of a tensor."""
+    return (Ellipsis, *slices)
 
 
 def _tiles(sizes: list[int], tile_size: int) -> Iterator[tuple[slice, ...]]:
@@ -213,7 +220,7 @@ def _tiles(sizes: list[int], tile_size: int) -> Iterator[tuple[slice, ...]]:
     return itertools.product(*axes)
 
 
-def _fit_sizes(lr: Tensor, network: nn.Module) -> Tensor:
+def _fit_sizes(lr: Tensor, network: Callable[..., Any]) -> Tensor:
     """Repeat the far edge until a generator's smallest size and divisor are met."""
     info = getattr(network, "info", None)
     if info is None:

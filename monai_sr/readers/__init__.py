@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+
+from monai.data import ImageReader
 
 from monai_sr.core.types import PathLike
 from monai_sr.readers.dicom import DicomReader
@@ -11,13 +12,11 @@ from monai_sr.readers.dicom_files import find_series, is_dicom
 from monai_sr.readers.nifti import NiftiReader
 from monai_sr.readers.raster import RasterReader
 
-AnyReader: TypeAlias = DicomReader | NiftiReader | RasterReader
 
-
-def find_reader(source: PathLike | Sequence[PathLike]) -> AnyReader:
+def find_reader(source: PathLike | Sequence[PathLike]) -> ImageReader:
     """Choose the reader for a file, or for the files of a DICOM series, by name and content.
 
-    NIfTI goes by its suffix, DICOM by suffix or content (its files have any name), the rest to GDAL.
+    NIfTI goes by its suffix, DICOM by suffix or content, the rest to GDAL.
     """
     if isinstance(source, Sequence) and not isinstance(source, str):
         return DicomReader()
@@ -28,7 +27,6 @@ def find_reader(source: PathLike | Sequence[PathLike]) -> AnyReader:
 
 
 __all__ = [
-    "AnyReader",
     "DicomReader",
     "NiftiReader",
     "RasterReader",

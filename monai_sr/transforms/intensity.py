@@ -42,9 +42,7 @@ def fill_invalid(stored: Tensor, valid: Tensor) -> Tensor:
         if not mask.any():
             channel.zero_()
             continue
-        nearest = distance_transform_edt(
-            ~mask.numpy(), return_distances=False, return_indices=True
-        )
+        nearest = distance_transform_edt(~mask.numpy(), return_distances=False, return_indices=True)
         channel.copy_(channel[tuple(torch.from_numpy(nearest))])
     return filled
 

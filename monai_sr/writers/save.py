@@ -63,7 +63,7 @@ class SaveImageSRd(MapTransform):
             if kind not in WRITERS:
                 raise OutputError(f"{path}: no writer for a result of format {kind!r}")
             writer = WRITERS[kind]()
-            writer.set_data_array(d[key], channel_dim=0)
+            writer.set_data_array(d[key], channel_dim=0)  # type: ignore[no-untyped-call]
             writer.set_metadata(d[key].meta)
             writer.write(path, verbose=False)
         return d

@@ -56,6 +56,7 @@ class Run:
             prepare_batch=prepare_sr_batch,
             inferer=AutocastInferer("float32"),
             decollate=False,
+            optim_set_to_none=True,  # else a tail that a batch does not use is stepped as well
             train_handlers=[
                 self.schedule,
                 GradientClipping(self.network, 0.5),
