@@ -1,6 +1,6 @@
 """Measure output megapixels per second, peak memory and the share of time outside the network.
 
-``python benchmarks/speed.py --bundle natural_sr --size 1024`` enlarges one synthetic image in memory
+``python benchmarks/speed.py --bundle natural_sr --size 1024`` enlarges one made image in memory
 as ``SuperResolver`` does, several times, and attributes the time to the network, the consistency
 steps and the rest (tiling, copies). ``--files`` adds reading and writing a TIFF. Rows go to
 ``benchmarks/results/speed.csv`` with hardware and versions.

@@ -1,10 +1,19 @@
-"""Find a bundle by path or by name, in a checkout or in the installed package."""
+"""Find a bundle by path or by name, and write its configurations as JSON too.
+
+People read and edit the YAML. ``monai.bundle.load`` looks for JSON alone, so that each bundle ships
+both; ``python -m monai_sr.apps.bundles`` writes the JSON files anew from the YAML ones.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
+import yaml
+
 import monai_sr
+from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
@@ -41,3 +50,37 @@ def find_bundle(name: PathLike) -> Path:
     if str(name) not in known:
         raise unknown_name("bundle", str(name), known)
     return known[str(name)]
+
+
+def json_twin(config: PathLike) -> str:
+    """Return a YAML configuration as JSON text, with the same keys in the same order."""
+    content = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_json_twins(bundle: PathLike) -> list[Path]:
+    """Write ``configs/<name>.json`` beside every ``configs/<name>.yaml`` of a bundle.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+
+    Returns:
+        The written files.
+
+    Raises:
+        OptionError: if there is no such bundle.
+        OutputError: if a file cannot be written.
+    """
+    written = []
+    for config in sorted((find_bundle(bundle) / "configs").glob("*.yaml")):
+        twin = config.with_suffix(".json")
+        with atomic_file(twin) as partial:
+            partial.write_text(json_twin(config), encoding="utf-8")
+        written.append(twin)
+    return written
+
+
+if __name__ == "__main__":
+    for name in list_bundles():
+        for file in write_json_twins(name):
+            sys.stdout.write(f"{file}\n")

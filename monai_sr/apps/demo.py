@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 
 from monai_sr.apps.bundles import find_bundle
 from monai_sr.apps.manifest import Manifest
+from monai_sr.core.atomic import atomic_file
 from monai_sr.functional.resize import upsample
 from monai_sr.transforms import ScaleToUnit, load_image
-from monai_sr.writers import atomic_file
 
 SCALE = 4
 _CROP = 80  # LR pixels shown of each sample

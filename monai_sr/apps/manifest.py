@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.core.types import PathLike
-from monai_sr.writers import atomic_file
 
 FIELDS = ("output", "source", "size_in", "size_out", "seconds", "lr_psnr", "error")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
 from monai_sr.evaluators.datasets import Benchmark, BenchmarkImage
@@ -20,7 +21,6 @@ from monai_sr.functional.ssim import ssim
 from monai_sr.metrics.consistency import lr_psnr
 from monai_sr.metrics.protocol import make_lr, modcrop, prepare_pair, to_stored
 from monai_sr.metrics.psnr import psnr
-from monai_sr.writers.atomic import atomic_file
 
 _logger = logging.getLogger(__name__)
 

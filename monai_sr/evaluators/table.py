@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError, OptionError, SRError
 from monai_sr.core.types import PathLike
 from monai_sr.evaluators.benchmark import BICUBIC, HEADER, Row, read_rows
 from monai_sr.evaluators.datasets import Benchmark, load_benchmark
 from monai_sr.metrics.base import finite_mean
-from monai_sr.writers.atomic import atomic_file
 
 RESULTS = Path("benchmarks/results")
 OUTPUT = Path("docs/results.md")

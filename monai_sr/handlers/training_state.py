@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from ignite.engine import Engine, Events
 
+from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError, WeightsError
 from monai_sr.core.types import PathLike
 
@@ -81,14 +80,10 @@ class TrainingState:
         """
         state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
         state["iteration"] = engine.state.iteration
-        partial = self.path.with_name(f".{self.path.name}.partial")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state, partial)
-            os.replace(partial, self.path)
-        except (OSError, RuntimeError) as error:
-            with contextlib.suppress(OSError):
-                partial.unlink()
+            with atomic_file(self.path) as partial:
+                torch.save(state, partial)
+        except RuntimeError as error:  # torch's own word for a full disk
             raise OutputError(
                 f"{self.path}: checkpoint cannot be written; free space or choose another folder"
             ) from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
+from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.core.types import PathLike
 
@@ -40,10 +40,8 @@ class WeightsExport:
             OutputError: if it cannot be written.
         """
         state = {name: t.detach().cpu().half() for name, t in self.network.state_dict().items()}
-        partial = self.path.with_name(f".{self.path.name}.partial")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state, partial)
-            os.replace(partial, self.path)
-        except (OSError, RuntimeError) as error:
+            with atomic_file(self.path) as partial:
+                torch.save(state, partial)
+        except RuntimeError as error:  # torch's own word for a full disk
             raise OutputError(f"{self.path}: weights cannot be written; free space") from error

@@ -76,9 +76,10 @@ class ScaleToUnit(Transform):
         Raises:
             BadImageError: if no pixel is valid.
         """
-        meta: dict[str, Any] = dict(image.meta) if isinstance(image, MetaTensor) else {}
         stored = image.as_tensor() if isinstance(image, MetaTensor) else image
-        valid = valid_mask(stored, float(meta.get("sr_nodata", np.nan)))
+        meta = _in_memory_meta(stored)
+        meta.update(image.meta if isinstance(image, MetaTensor) else {})
+        valid = valid_mask(stored, float(meta["sr_nodata"]))
         if not bool(valid.any()):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
@@ -87,7 +88,7 @@ class ScaleToUnit(Transform):
         else:
             stored = fill_invalid(stored, valid)
         low, high = self._range(stored, meta)
-        storable = np.asarray(meta.get("sr_storable", [-np.inf, np.inf]), dtype=np.float64)
+        storable = np.asarray(meta["sr_storable"], dtype=np.float64)
         # The offset is taken in the reader's precision (float64 for wide types), then narrowed.
         unit = ((stored - low) / (high - low)).to(torch.float32)
         clip = (storable - low) / (high - low)
@@ -98,7 +99,7 @@ class ScaleToUnit(Transform):
         return MetaTensor(unit, meta=meta), valid
 
     def _range(self, stored: Tensor, meta: Mapping[str, Any]) -> tuple[float, float]:
-        declared = np.asarray(meta.get("sr_declared_range", [np.nan, np.nan]), dtype=np.float64)
+        declared = np.asarray(meta["sr_declared_range"], dtype=np.float64)
         if self.value_range is not None:
             low, high = map(float, self.value_range)
         elif np.isfinite(declared).all():
@@ -126,6 +127,20 @@ class ScaleToUnitd(MapTransform):
         for key in self.key_iterator(d):
             d[key], d[f"{key}{VALID_SUFFIX}"] = self.scale(d[key])
         return d
+
+
+def _in_memory_meta(stored: Tensor) -> dict[str, Any]:
+    """Return what our readers would say of an image that came from none of them (MONAI Deploy)."""
+    limits: Any = np.array([-np.inf, np.inf])
+    if not stored.is_floating_point():
+        info = torch.iinfo(stored.dtype)
+        limits = np.array([info.min, info.max], dtype=np.float64)
+    return {
+        "sr_dtype": str(stored.dtype).removeprefix("torch."),
+        "sr_storable": limits,
+        "sr_declared_range": limits if stored.dtype == torch.uint8 else np.full(2, np.nan),
+        "sr_nodata": float("nan"),
+    }
 
 
 def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

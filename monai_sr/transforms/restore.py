@@ -81,7 +81,9 @@ class Provenance:
         """Return the facts as JSON, the intensity mapping included."""
         if "weights_sha256" not in self.facts:
             self.facts["version"] = __version__
-            self.facts["weights_sha256"] = file_sha256(self.weights)
+            # A host such as MONAI Deploy loads the weights itself, from where it keeps them.
+            known = self.weights.is_file()
+            self.facts["weights_sha256"] = file_sha256(self.weights) if known else "unknown"
         return json.dumps({**self.facts, "range": np.asarray(value_range).ravel().tolist()})
 
 

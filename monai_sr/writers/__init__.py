@@ -1,6 +1,5 @@
 """Writers: stored values and metadata -> a file of the same kind as the source."""
 
-from monai_sr.writers.atomic import atomic_file, atomic_folder
 from monai_sr.writers.dicom import DicomWriter
 from monai_sr.writers.naming import check_output_size, output_suffix, plan_outputs
 from monai_sr.writers.nifti import NiftiWriter
@@ -12,8 +11,6 @@ __all__ = [
     "NiftiWriter",
     "RasterWriter",
     "SaveImageSRd",
-    "atomic_file",
-    "atomic_folder",
     "check_output_size",
     "output_suffix",
     "plan_outputs",

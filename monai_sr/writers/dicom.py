@@ -12,11 +12,11 @@ import pydicom
 from monai.data import ImageWriter
 from monai.utils import MetaKeys, convert_to_numpy
 
+from monai_sr.core.atomic import atomic_file, atomic_folder
 from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import scaled_affine
 from monai_sr.readers.dicom_files import DAMAGE_ERRORS, open_dicom, quiet_pydicom
 from monai_sr.readers.dicom_pixels import stored_range
-from monai_sr.writers.atomic import atomic_file, atomic_folder
 from monai_sr.writers.dicom_derived import keep_lossy_history, mark_derived
 from monai_sr.writers.dicom_geometry import rescale_geometry
 from monai_sr.writers.dicom_pixel_module import (

@@ -15,10 +15,10 @@ from monai.data.image_writer import ImageWriter
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import grid_change
 from monai_sr.geometry.geotransform import pixel_affine
-from monai_sr.writers.atomic import atomic_file
 from monai_sr.writers.naming import PNG_DTYPES, check_output_size
 from monai_sr.writers.raster_facts import (
     RGBA,

@@ -173,5 +173,5 @@ def test_damaged_checkpoint_is_refused(files, killed):
 
 def test_folder_that_cannot_be_written_is_named(files, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="free space or choose another folder"):
+    with pytest.raises(OutputError, match="choose another output folder"):
         Run(files, tmp_path / "file" / "state.pt").go()

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from monai_sr.core.atomic import atomic_file, atomic_folder
 from monai_sr.core.errors import OutputError
-from monai_sr.writers.atomic import atomic_file, atomic_folder
 
 
 def names(folder):
