@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -21,6 +22,7 @@ from monai_sr.core.registry import unknown_name
 
 EXIT_CODE = 2
 TRACEBACK_VARIABLE = "MONAI_SR_TRACEBACK"
+_FLAG = re.compile(r"--[^-]|-[a-zA-Z]")  # -1024 is a value
 
 
 def is_bundle_command(argv: list[str]) -> bool:
@@ -32,8 +34,10 @@ def given_options(argv: list[str]) -> dict[str, str]:
     """Return the ``--name value`` and ``--name=value`` pairs as Fire reads them."""
     options: dict[str, str] = {}
     for position, word in enumerate(argv):
-        if word.startswith("--"):
-            name, _, value = word[2:].partition("=")
+        if word == "--":  # what follows are Fire's own flags
+            break
+        if _FLAG.match(word):
+            name, _, value = word.lstrip("-").partition("=")
             following = argv[position + 1] if position + 1 < len(argv) else ""
             options[name.replace("-", "_")] = value or following
     return options

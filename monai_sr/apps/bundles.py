@@ -44,9 +44,9 @@ def find_bundle(name: PathLike) -> Path:
     folder = Path(name)
     if (folder / "configs" / "metadata.json").is_file():
         return folder.resolve()
-    if folder.is_dir():
-        raise OptionError(f"{name}: is no bundle (no configs/metadata.json); name another folder")
     known = list_bundles()
+    if str(name) not in known and folder.is_dir():
+        raise OptionError(f"{name}: is no bundle (no configs/metadata.json); name another folder")
     if str(name) not in known:
         raise unknown_name("bundle", str(name), known)
     return known[str(name)]

@@ -6,14 +6,28 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from monai_sr import __version__
+from monai_sr.core.registry import unknown_name
 
+_EXIT_CODE = 2
+_OPTIONS = (
+    "--output_dir", "--bundle", "--scale", "--consistency", "--device", "--ckpt_path", "--range"
+)  # fmt: skip
 _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain images."
 
 
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong call in one line, as every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process."""
+        self.exit(_EXIT_CODE, f"monai-sr: error: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="monai-sr", description=_DESCRIPTION, allow_abbrev=False)
+    parser = _Parser(prog="monai-sr", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"monai-sr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     upscale = commands.add_parser(
@@ -40,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 def _upscale(arguments: argparse.Namespace) -> None:
     from monai_sr.apps.workflow import SRWorkflow
 
-    names = ("input", "output_dir", "scale", "consistency", "device", "ckpt_path", "range")
+    names = ["input", *(option.removeprefix("--") for option in _OPTIONS if option != "--bundle")]
     given = {name: getattr(arguments, name) for name in names}
     workflow = SRWorkflow(arguments.bundle, **{k: v for k, v in given.items() if v is not None})
     workflow.initialize()
@@ -57,7 +71,11 @@ def _bundles() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 2 for anything a user can mend."""
-    arguments = _parser().parse_args(argv)
+    arguments, unknown = _parser().parse_known_args(argv)
+    if unknown:
+        kind = "option" if unknown[0].startswith("-") else "argument"
+        sys.stderr.write(f"monai-sr: error: {unknown_name(kind, unknown[0], _OPTIONS)}\n")
+        return _EXIT_CODE
     # Heavy imports come after the arguments are known to be right.
     import warnings
 
@@ -79,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not hook.report(error):
             raise
-        return hook.EXIT_CODE
+        return _EXIT_CODE
     return 0
 
 

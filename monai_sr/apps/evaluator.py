@@ -18,6 +18,7 @@ from torch import nn
 
 from monai_sr.apps.files import failure
 from monai_sr.apps.manifest import Manifest
+from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import SRError
 from monai_sr.core.types import PathLike
 from monai_sr.networks import load_weights
@@ -78,10 +79,11 @@ class UpscaleEvaluator(SupervisedEvaluator):
         val_handlers: Sequence[Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        place = usable_device(device)
         super().__init__(
-            device=torch.device(device),
+            device=place,
             val_data_loader=val_data_loader,
-            network=network,
+            network=network.to(place),
             inferer=inferer,
             postprocessing=postprocessing,
             val_handlers=val_handlers,
@@ -155,17 +157,22 @@ class UpscaleEvaluator(SupervisedEvaluator):
         self._manifest.add(**_row(result, self.output_dir))
         self._manifest.save()
         if result.error and self.state.epoch_length != 1:
-            logger.error("monai-sr: error: %s", result.error)
+            logger.error("monai-sr: error: %s", _printable(result.error))
         if not result.error:
             logger.info(
                 "%s -> %s  %s -> %s  %.1f s  LR-PSNR %.1f dB",
-                result.source,
-                result.output,
+                _printable(result.source),
+                _printable(result.output),
                 result.size_in,
                 result.size_out,
                 result.seconds,
                 result.lr_psnr,
             )
+
+
+def _printable(text: object) -> str:
+    """Return text that any terminal takes: names of files need not be UTF-8."""
+    return str(text).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _size(image: torch.Tensor) -> str:

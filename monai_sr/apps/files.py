@@ -8,13 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from monai.data import Dataset
+import numpy as np
+from monai.data import Dataset, MetaTensor
 
 from monai_sr.apps.manifest import Manifest
 from monai_sr.core.errors import BadImageError, SRError, user_message
 from monai_sr.core.types import PathLike
 from monai_sr.readers import find_series, is_dicom
+from monai_sr.transforms.restore import in_plane_axes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
+from monai_sr.writers.dicom_pixel_module import check_size
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +54,8 @@ class FileDataset(Dataset):
         self.root = _existing(data)
         self.output_dir = Path(output_dir)
         self.scale = scale
-        found = _find(self.root, self.output_dir)
+        self._made_from = Manifest(output_dir).sources()
+        found = _find(self.root, self.output_dir, set(self._made_from))
         if not found:
             raise BadImageError(f"{data}: holds no file to enlarge; name a file or another folder")
         names = list(found)
@@ -81,7 +85,7 @@ class FileDataset(Dataset):
 
     def _free(self, output: Path, source: Path) -> Path:
         """Keep a result that an earlier run made from another input."""
-        origin = Manifest(self.output_dir).source_of(output)
+        origin = self._made_from.get(output)
         if not output.exists() or origin == str(source.resolve()):
             return output
         digest = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:8]
@@ -94,15 +98,24 @@ class FileDataset(Dataset):
         source = str(item["source"])
         try:
             sample = dict(self.transform({k: v for k, v in item.items() if k != "source"}))
-            image = sample["image"]
-            axes = [s * self.scale for s in image.shape[1:3]]
-            check_output_size(output_suffix(image.meta), [image.shape[0], *axes], source)
+            _check_size(sample["image"], self.scale, source)
             sample["source"] = source
             return sample
-        except (
-            Exception
-        ) as error:  # any failure of one file is reported with it, and the run goes on
+        except Exception as error:  # a failed file is reported, and the run goes on
             return {"error": failure(error, source), "source": source}
+
+
+def _check_size(image: MetaTensor, scale: int, source: str) -> None:
+    """Refuse before inference what the format of the result cannot hold."""
+    shape = list(image.shape)
+    for axis in in_plane_axes(image.meta, image.ndim - 1):
+        shape[axis + 1] *= scale
+    suffix = output_suffix(image.meta)
+    check_output_size(suffix, shape, source)
+    if suffix == ".dcm":
+        samples, columns, rows, frames = (*shape, 1)[:4]
+        item_bytes = np.dtype(str(image.meta["sr_dtype"])).itemsize
+        check_size(source, (frames, rows, columns, samples), item_bytes)
 
 
 def failure(error: BaseException, source: str) -> str:
@@ -127,28 +140,36 @@ def _existing(data: PathLike | None) -> Path:
     return path
 
 
-def _find(root: Path, output_dir: Path) -> dict[Path, list[Path]]:
-    """Return name -> files: one entry for each plain file and each DICOM series."""
+def _find(root: Path, output_dir: Path, results: set[Path]) -> dict[Path, list[Path]]:
+    """Return name -> files: one entry for each plain file and each DICOM series.
+
+    Results of earlier runs into ``output_dir`` are left out, also where that is ``root`` itself.
+    """
     if root.is_file():
         return {root: [root]}
-    outputs = output_dir.resolve()
+    outputs = {path.resolve() for path in results}
+    if output_dir.resolve() != root.resolve():
+        outputs.add(output_dir.resolve())
     files = [
         f
         for f in sorted(root.rglob("*"))
         if f.is_file()
         and not any(part.startswith(".") for part in f.relative_to(root).parts)
         and not f.name.lower().endswith(_SIDECARS)
-        and f.name != "DICOMDIR"
-        and (outputs == root.resolve() or outputs not in f.resolve().parents)
+        and f.name not in ("DICOMDIR", Manifest.name)
+        and outputs.isdisjoint((f.resolve(), *f.resolve().parents))
     ]
     found: dict[Path, list[Path]] = {}
     dicom = {f for f in files if is_dicom(f)}
     for folder in sorted({f.parent for f in dicom}):
         series = [s for s in find_series(folder) if set(s) <= dicom]
         volumes = [s for s in series if len(s) > 1]
-        for number, volume in enumerate(volumes, start=1):
-            alone = len(series) == 1
-            found[folder if alone else folder / f"series_{number}"] = volume
+        for volume in volumes:
+            # Several in one folder go by their first files: the names stay when others come.
+            name = folder if len(series) == 1 else folder / f"{volume[0].stem}_series"
+            while name.exists() and name != folder:
+                name = name.with_name(f"{name.name}_series")
+            found[name] = volume
         found.update({s[0]: s for s in series if len(s) == 1})
     grouped = {f for group in found.values() for f in group}
     found.update({f: [f] for f in files if f not in grouped})

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.core.types import PathLike
 
 FIELDS = ("output", "source", "size_in", "size_out", "seconds", "lr_psnr", "error")
+
+# Names of files need not be UTF-8 on every system.
+_TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 class Manifest:
@@ -26,15 +30,26 @@ class Manifest:
         self.path = self.folder / self.name
         self.rows: dict[str, dict[str, str]] = {}
         if self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as stream:
-                self.rows = {row["source"]: row for row in csv.DictReader(stream)}
+            for row in self._read():
+                self.add(**row)
 
-    def source_of(self, output: PathLike) -> str | None:
-        """Return the absolute path of the input that a result was made from, if known."""
-        for row in self.rows.values():
-            if row["output"] and self.folder / row["output"] == Path(output):
-                return row["source"]
-        return None
+    def _read(self) -> list[dict[str, str]]:
+        try:
+            with self.path.open(newline="", **_TEXT) as stream:
+                reader = csv.DictReader(stream)
+                if not {"source", "output"} <= set(reader.fieldnames or ()):
+                    raise csv.Error("no such columns")
+                return [{k: v for k, v in row.items() if k in FIELDS} for row in reader]
+        except (csv.Error, OSError) as error:
+            raise OutputError(
+                f"{self.path}: must be the record of an earlier run, got another or a damaged "
+                "file; remove it or choose another output folder"
+            ) from error
+
+    def sources(self) -> dict[Path, str]:
+        """Return the absolute path of the input of every recorded result."""
+        rows = (row for row in self.rows.values() if row["output"])
+        return {self.folder / row["output"]: row["source"] for row in rows}
 
     def add(self, **row: object) -> None:
         """Record one input; a later run on the same input replaces its row."""
@@ -50,7 +65,7 @@ class Manifest:
         try:
             with (
                 atomic_file(self.path) as partial,
-                partial.open("w", newline="", encoding="utf-8") as stream,
+                partial.open("w", newline="", **_TEXT) as stream,
             ):
                 writer = csv.DictWriter(stream, FIELDS)
                 writer.writeheader()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, overload
@@ -14,13 +15,16 @@ from monai.utils import CommonKeys
 from torch import Tensor, nn
 
 from monai_sr.apps.bundles import find_bundle
-from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.devices import usable_device
+from monai_sr.core.errors import BadImageError, OptionError, unwrapped
 from monai_sr.core.types import PathLike
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_weights
 from monai_sr.transforms.restore import file_sha256
 
 Sample = dict[str, Any]
+
+_OVERSHOOT = 0.5  # bicubic resizing overshoots a step of 1 by 0.15 in two dimensions
 
 
 class SuperResolver:
@@ -55,7 +59,7 @@ class SuperResolver:
         restore: Callable[[Sample], Sample] | None = None,
         weights_sha256: str = "",
     ) -> None:
-        self.device = torch.device(device)
+        self.device = usable_device(device)
         self.network = network.to(self.device).eval()
         self.inferer = inferer
         self.read = read
@@ -100,19 +104,20 @@ class SuperResolver:
         if "device" in pairs:
             pairs["device"] = str(pairs["device"])
         parser.update({"bundle_root": str(root), **pairs})
-        network: nn.Module = parser.get_parsed_content("network_def")
-        inferer: TiledInferer = parser.get_parsed_content("inferer")
-        inferer.progress = False
-        checkpoint = parser.get_parsed_content("ckpt_path")
-        load_weights(network, checkpoint)
-        return cls(
-            network,
-            inferer,
-            device=parser.get_parsed_content("device"),
-            read=parser.get_parsed_content("preprocessing"),
-            restore=parser.get_parsed_content("restore"),
-            weights_sha256=file_sha256(checkpoint),
-        )
+        with unwrapped():
+            network: nn.Module = parser.get_parsed_content("network_def")
+            inferer: TiledInferer = parser.get_parsed_content("inferer")
+            inferer.progress = False
+            checkpoint = parser.get_parsed_content("ckpt_path")
+            load_weights(network, checkpoint)
+            return cls(
+                network,
+                inferer,
+                device=parser.get_parsed_content("device"),
+                read=parser.get_parsed_content("preprocessing"),
+                restore=parser.get_parsed_content("restore"),
+                weights_sha256=file_sha256(checkpoint),
+            )
 
     @overload
     def __call__(self, image: np.ndarray) -> np.ndarray: ...
@@ -125,7 +130,8 @@ class SuperResolver:
 
         Shape: (C, H, W), (C, H, W, D) or (N, C, H, W), values in [0, 1], spatial axes in any order
         (none is ever transposed) -> the same layout with enlarged axes, float32, clipped to
-        [0, 1]. Other values of a plain array are clipped too; map them to [0, 1] first.
+        [0, 1] (an image of our readers: to what its file can store). Values may overshoot
+        [0, 1] a little, as after bicubic resizing; an image on another range is refused.
 
         Args:
             image: numpy array; tensor on any device (the result is on the same); MetaTensor
@@ -136,26 +142,27 @@ class SuperResolver:
             The enlarged image, of the kind that was given; a MetaTensor for a path.
 
         Raises:
-            BadImageError: if the image has a wrong rank, is empty, or holds NaN.
+            BadImageError: if the image has a wrong rank, type or range, is empty, or holds NaN.
         """
         if isinstance(image, np.ndarray):
-            tensor = torch.from_numpy(np.ascontiguousarray(image))
-            return self._enlarge(tensor).cpu().numpy()
+            return self._enlarge(_as_tensor(image)).cpu().numpy()
         if isinstance(image, Tensor):
             return self._enlarge(image).to(image.device)
+        if not isinstance(image, str | os.PathLike):
+            kind = type(image).__name__
+            raise BadImageError(f"image: must be an array, a tensor or a path, got a {kind}")
         return self._enlarge_file(Path(image))
 
     def _enlarge(self, image: Tensor) -> Tensor:
         if not image.is_floating_point():
-            raise BadImageError(
-                f"image: must be floating point in [0, 1], got {image.dtype}; divide by its range"
-            )
+            raise _not_floating(image.dtype)
         if image.ndim not in (3, 4) or 0 in image.shape:
             raise BadImageError(
                 f"image: must be (C, H, W), (N, C, H, W) or (C, X, Y, Z), got {tuple(image.shape)}"
             )
         if not bool(torch.isfinite(image).all()):
             raise BadImageError("image: holds NaN or infinite values; fill them first")
+        _check_range(image)
         is_volume = isinstance(image, MetaTensor) and image.ndim == 4
         is_batch = image.ndim == 4 and not is_volume
         batch = image.to(self.device, torch.float32)
@@ -169,3 +176,29 @@ class SuperResolver:
         sample[CommonKeys.PRED] = self._enlarge(sample[CommonKeys.IMAGE]).cpu()
         result: MetaTensor = self.restore(sample)[CommonKeys.PRED]
         return result
+
+
+def _not_floating(dtype: object) -> BadImageError:
+    return BadImageError(
+        f"image: must be floating point in [0, 1], got {dtype}; divide it by its range"
+    )
+
+
+def _as_tensor(image: np.ndarray) -> Tensor:
+    """Return a float32 tensor; read-only arrays and foreign byte orders are copied."""
+    if image.dtype.kind != "f":
+        raise _not_floating(image.dtype)
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(np.require(image, np.float32, ["C", "W"]))
+
+
+def _check_range(image: Tensor) -> None:
+    """Refuse values that would be clipped to nothing; our readers' images say their own limits."""
+    if isinstance(image, MetaTensor) and "sr_clip" in image.meta:
+        return
+    low, high = float(image.min()), float(image.max())
+    if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
+        raise BadImageError(
+            f"image: values must lie in [0, 1], got {low:g} to {high:g}; map them first "
+            "(monai.transforms.ScaleIntensityRange), or give the path of the file"
+        )

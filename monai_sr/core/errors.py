@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # A DataLoader worker flattens an exception into text; the qualified class name survives in it.
 _FLATTENED = re.compile(r"monai_sr\.core\.errors\.\w+: (.+)")
@@ -32,6 +34,15 @@ class MissingDependencyError(SRError, ImportError):
     """An optional package is needed and not installed."""
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception, then its causes and contexts in order."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def user_message(error: BaseException | None) -> str | None:
     """Find the line meant for the user in an exception that MONAI or ignite may have wrapped.
 
@@ -41,13 +52,22 @@ def user_message(error: BaseException | None) -> str | None:
     Returns:
         The message of the first :class:`SRError` of the chain, or None where there is none.
     """
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, SRError):
-            return str(error)
-        flattened = _FLATTENED.findall(str(error))
+    for link in _chain(error):
+        if isinstance(link, SRError):
+            return " ".join(str(link).splitlines())
+        flattened = _FLATTENED.findall(str(link))
         if flattened:
             return str(flattened[-1])
-        error = error.__cause__ or error.__context__
     return None
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Raise our own error in place of the RuntimeError that MONAI's configuration makes of it."""
+    try:
+        yield
+    except RuntimeError as error:
+        own = next((link for link in _chain(error) if isinstance(link, SRError)), None)
+        if own is None:
+            raise
+        raise own from None

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
+from monai.data.utils import to_affine_nd
 from monai.inferers import Inferer
 from torch import Tensor
 from tqdm import tqdm
@@ -35,7 +36,7 @@ class TiledInferer(Inferer):
     Shape: inputs (N, C, X, Y[, Z]) float32, in [0, 1] -> (N, C, s * X, s * Y[, Z]). A volume given
     to a 2D generator is enlarged slice by slice; the slice axis is the metadata's ``sr_slice_axis``
     or the last. A generator for another number of channels is used band by band; one for RGB takes
-    the first three of three or four bands together.
+    red, green and blue together, where the file declares them (or an array has 3 or 4 bands).
 
     A MetaTensor keeps its metadata, with the geometry enlarged, ``sr_scale`` added and values
     clipped to what its file can store (``sr_clip``).
@@ -65,8 +66,8 @@ class TiledInferer(Inferer):
         super().__init__()
         if not isinstance(consistency, int) or consistency < 0:
             raise OptionError(f"consistency: must be a whole number >= 0, got {consistency!r}")
-        if tile_size < 1:
-            raise OptionError(f"tile_size: must be at least 1, got {tile_size}")
+        if not isinstance(tile_size, int) or tile_size < 1:
+            raise OptionError(f"tile_size: must be a whole number >= 1, got {tile_size!r}")
         if dtype not in ("float32", "bfloat16", "float16"):
             raise OptionError(f"dtype: must be float32, bfloat16 or float16, got {dtype!r}")
         self.scale = scale
@@ -89,7 +90,7 @@ class TiledInferer(Inferer):
                 "build it with monai_sr.networks.create_generator"
             )
         scale = self.scale if self.scale is not None else int(getattr(network, "scale", 0))
-        if scale not in scales:
+        if scale not in scales or not isinstance(scale, int):
             raise OptionError(
                 f"scale: this model was trained for {' and '.join(map(str, scales))}, got {scale}; "
                 f"use --scale {scales[-1]}"
@@ -107,7 +108,7 @@ class TiledInferer(Inferer):
         disable = None if self.progress else True
         bar = tqdm(desc=self._label(meta), unit="tile", disable=disable, leave=False)
         with bar:
-            job = _Job(network, scale, _limits(meta, self.clip, image), bar)
+            job = _Job(network, scale, _limits(meta, self.clip, image), _has_rgb(meta, image), bar)
             result = self._in_slices(image, job, _slice_axis(meta))
         if meta is None:
             return result
@@ -139,7 +140,7 @@ class TiledInferer(Inferer):
         wanted = int(getattr(job.network, "in_channels", given))
         if wanted not in (1, 3, given):
             raise OptionError(f"image: must have {wanted} channels for this model, got {given}")
-        groups = _band_groups(given, wanted)
+        groups = _band_groups(given, wanted, job.has_rgb)
         parts = []
         for first, last in groups:
             bands = image[:, first:last]
@@ -152,6 +153,8 @@ class TiledInferer(Inferer):
         """Cut, enlarge and place tiles of one image whose channels fit the generator."""
         n, c, *sizes = image.shape
         halo = int(getattr(job.network, "halo")) + HALO_PER_STEP * self.consistency  # noqa: B009
+        # A generator that halves its grid must find the same grid in every tile.
+        step = int(getattr(getattr(job.network, "info", None), "multiple_of", 1))
         tiles = list(_tiles(sizes, self.tile_size))
         job.bar.total = len(tiles) * repeats
         if len(tiles) > 1 and not getattr(job.network, "info").is_local:  # noqa: B009
@@ -159,7 +162,7 @@ class TiledInferer(Inferer):
         result = torch.empty((n, c, *(s * job.scale for s in sizes)), device=image.device)
         for core in tiles:
             outer = [
-                slice(max(0, k.start - halo), min(size, k.stop + halo))
+                slice(max(0, k.start - halo) // step * step, min(size, k.stop + halo))
                 for k, size in zip(core, sizes, strict=True)
             ]
             large = self._enlarge(image[_spatial(outer)], job)
@@ -189,19 +192,32 @@ class TiledInferer(Inferer):
 
 @dataclass
 class _Job:
-    """What every tile of one call shares; ``limits`` (N, 2) is what each image can store."""
+    """What every tile of one call shares.
+
+    ``limits`` (N, 2) is what each image can store; ``has_rgb`` whether its first three bands are
+    colors that belong together.
+    """
 
     network: Callable[..., Any]
     scale: int
     limits: Tensor | None
+    has_rgb: bool
     bar: tqdm[Any]
 
 
-def _band_groups(given: int, wanted: int) -> list[tuple[int, int]]:
+def _has_rgb(meta: dict[str, Any] | None, image: Tensor) -> bool:
+    """Tell whether the first three bands are colors: as the file declares, else by their number."""
+    declared = (meta or {}).get("sr_rgb")
+    if declared is None:
+        return image.shape[1] in (3, 4)
+    return bool(np.asarray(declared).ravel()[0])
+
+
+def _band_groups(given: int, wanted: int, has_rgb: bool) -> list[tuple[int, int]]:
     """Divide bands into groups: RGB stays together where the generator takes three."""
-    if given == wanted:
+    if wanted == given and (wanted != 3 or has_rgb):
         return [(0, given)]
-    start = 3 if wanted == 3 and given == 4 else 0
+    start = 3 if wanted == 3 and given > 3 and has_rgb else 0
     return [(0, 3)] * (start == 3) + [(b, b + 1) for b in range(start, given)]
 
 
@@ -263,10 +279,21 @@ def enlarged_meta(meta: dict[str, Any], factors: list[float], scale: int) -> dic
     for key in ("affine", "original_affine"):
         if key in meta:
             matrices = np.asarray(meta[key], dtype=np.float64)
-            scaled = np.stack([scaled_affine(m, factors) for m in matrices.reshape(-1, 4, 4)])
+            flat = matrices.reshape(-1, *matrices.shape[-2:])
+            scaled = np.stack([_scaled_any(m, factors) for m in flat])
             meta[key] = torch.as_tensor(scaled.reshape(matrices.shape))
     if "spatial_shape" in meta:
         shape = np.asarray(meta["spatial_shape"])
-        meta["spatial_shape"] = np.rint(shape * np.asarray(factors)[: shape.shape[-1]]).astype(int)
+        # A slice taken from a volume still carries the shape of the volume.
+        per_axis = np.ones(shape.shape[-1])
+        per_axis[: len(factors)] = factors[: len(per_axis)]
+        meta["spatial_shape"] = np.rint(shape * per_axis).astype(int)
     meta["sr_scale"] = scale
     return meta
+
+
+def _scaled_any(affine: np.ndarray, factors: Sequence[float]) -> np.ndarray:
+    """Scale an affine of any rank that MONAI allows: (3, 3) for images in a plane, too."""
+    rank = len(affine) - 1
+    scaled = scaled_affine(to_affine_nd(3, affine), factors[:rank])
+    return np.asarray(to_affine_nd(rank, scaled))

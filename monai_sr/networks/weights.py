@@ -82,7 +82,9 @@ def load_pretrained(network: nn.Module, path: PathLike) -> None:
 
 def _fit_channels(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Sum or share inputs (axis 1), average or repeat outputs (axis 0) to the shape wanted."""
-    if tensor.ndim > 1 and tensor.ndim == like.ndim and tensor.shape[1] != like.shape[1]:
+    if tensor.ndim != like.ndim:
+        return tensor
+    if tensor.ndim > 1 and {tensor.shape[1], like.shape[1]} == {1, 3}:
         total = tensor.sum(dim=1, keepdim=True)
         tensor = (total / like.shape[1]).expand(-1, like.shape[1], *tensor.shape[2:])
     outputs, wanted = tensor.shape[0], like.shape[0]

@@ -133,6 +133,7 @@ def image_meta(
     inverted: bool = False,
     nodata: float = float("nan"),
     slice_axis: int = -1,
+    is_rgb: bool = False,
 ) -> dict[str, Any]:
     """Build the meta dictionary of a sample: the same collatable keys for every format.
 
@@ -147,6 +148,7 @@ def image_meta(
         inverted: whether low stored values are shown bright (MONOCHROME1).
         nodata: stored value of invalid pixels, NaN for none.
         slice_axis: axis along which slices are independent, -1 for 2D images.
+        is_rgb: whether the first three channels are declared to be red, green and blue.
 
     Returns:
         Only strings, numbers and numpy arrays.
@@ -169,4 +171,5 @@ def image_meta(
         "sr_inverted": int(inverted),
         "sr_nodata": float(nodata),
         "sr_slice_axis": int(slice_axis),
+        "sr_rgb": int(is_rgb),
     }

@@ -164,6 +164,7 @@ class DicomReader(ImageReader):
             "sr_nodata": slices[0].padding,
             # Files hold slices: whatever the spacings, a slice is what can be written back.
             "sr_slice_axis": 2 if is_volume else -1,
+            "sr_rgb": int(array.shape[0] == 3),
         }
         return np.ascontiguousarray(array, dtype=dtype), meta
 

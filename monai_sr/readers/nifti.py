@@ -137,6 +137,7 @@ class NiftiReader(ImageReader):
             spatial_shape=spatial,
             dtype=channels.dtype,
             slice_axis=_slice_axis(image.affine, spatial),
+            is_rgb=image.pixels.dtype.names is not None,
         )
         return channels.astype(load_dtype(channels.dtype), order="C"), meta
 

@@ -33,6 +33,7 @@ _SUFFIXES = (
     ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".jp2", ".j2k", ".webp", ".gif", ".vrt",
     ".img", ".ppm", ".pgm", ".pnm", ".asc", ".dem", ".ntf",
 )  # fmt: skip
+_RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # The defaults return the rows that a cut PNG still has and zeros for the rest.
 _STRICT = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES"}
 
@@ -49,6 +50,7 @@ class RasterImage:
     affine: npt.NDArray[np.float64]
     nodata: float | None
     bits: int
+    is_rgb: bool
 
 
 class RasterReader(ImageReader):
@@ -135,6 +137,7 @@ class RasterReader(ImageReader):
             storable=limits,
             declared=limits,
             nodata=np.nan if image.nodata is None else image.nodata,
+            is_rgb=image.is_rgb,
         )
         return pixels, meta
 
@@ -155,11 +158,13 @@ def _decode(path: Path, dataset: DatasetReader) -> RasterImage:
     nodata = _nodata(path, dataset, pixels.dtype)
     bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * pixels.dtype.itemsize))
     check_pixels(path, pixels, nodata, "set nodata (gdal_edit -a_nodata nan) or fill them")
-    if dataset.colorinterp[0] == ColorInterp.palette:
+    has_palette = dataset.colorinterp[0] == ColorInterp.palette
+    if has_palette:
         pixels, nodata, bits = _expand_palette(dataset, pixels, nodata), None, 8
     if not has_transform(dataset.transform):
         pixels = _upright(pixels, dataset.tags().get("EXIF_Orientation", "1"))
-    return RasterImage(path, pixels, pixel_affine(dataset.transform), nodata, bits)
+    is_rgb = dataset.colorinterp[:3] == _RGB or (has_palette and len(pixels) >= 3)
+    return RasterImage(path, pixels, pixel_affine(dataset.transform), nodata, bits, is_rgb)
 
 
 def _check_header(path: Path, dataset: DatasetReader) -> None:

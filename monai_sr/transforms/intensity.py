@@ -20,6 +20,8 @@ from torch import Tensor
 
 from monai_sr.core.errors import BadImageError, OptionError
 
+_WIDEST_RANGE = 1e30  # a fill value that nobody declared, such as -3.4e38, hides all others
+
 VALID_SUFFIX = "_valid"
 """Key suffix under which :class:`ScaleToUnitd` leaves the mask of valid pixels."""
 
@@ -30,17 +32,17 @@ def valid_mask(stored: Tensor, nodata: float) -> Tensor:
     return valid if np.isnan(nodata) else valid & (stored != nodata)
 
 
-def fill_invalid(stored: Tensor, valid: Tensor) -> Tensor:
+def fill_invalid(stored: Tensor, valid: Tensor, otherwise: float) -> Tensor:
     """Give every invalid pixel the value of the nearest valid one of its channel.
 
-    Shape: both (C, X, Y[, Z]) -> the same. A channel without any valid pixel becomes 0.
+    Shape: both (C, X, Y[, Z]) -> the same. A channel without any valid pixel becomes ``otherwise``.
     """
     filled = stored.clone()
     for channel, mask in zip(filled, valid, strict=True):
         if mask.all():
             continue
         if not mask.any():
-            channel.zero_()
+            channel.fill_(otherwise)
             continue
         nearest = distance_transform_edt(~mask.numpy(), return_distances=False, return_indices=True)
         channel.copy_(channel[tuple(torch.from_numpy(nearest))])
@@ -64,7 +66,7 @@ class ScaleToUnit(Transform):
     """
 
     def __init__(self, value_range: Sequence[float] | None = None) -> None:
-        if value_range is not None and (len(value_range) != 2 or value_range[0] >= value_range[1]):
+        if value_range is not None and not _is_rising_pair(value_range):
             raise OptionError(
                 f"range: must be two rising numbers, got {value_range}; write --range '[0,4095]'"
             )
@@ -74,20 +76,21 @@ class ScaleToUnit(Transform):
         """Return the mapped image and its mask of valid pixels (empty where all are valid).
 
         Raises:
-            BadImageError: if no pixel is valid.
+            BadImageError: if no pixel is valid, or the values reach too far for one mapping.
         """
         stored = image.as_tensor() if isinstance(image, MetaTensor) else image
         meta = _in_memory_meta(stored)
         meta.update(image.meta if isinstance(image, MetaTensor) else {})
+        stored = stored.to(_exact_dtype(stored))
         valid = valid_mask(stored, float(meta["sr_nodata"]))
         if not bool(valid.any()):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
+        low, high = self._range(stored, valid, meta)
         if bool(valid.all()):
             valid = torch.empty(0, dtype=torch.bool)
         else:
-            stored = fill_invalid(stored, valid)
-        low, high = self._range(stored, meta)
+            stored = fill_invalid(stored, valid, low)
         storable = np.asarray(meta["sr_storable"], dtype=np.float64)
         # The offset is taken in the reader's precision (float64 for wide types), then narrowed.
         unit = ((stored - low) / (high - low)).to(torch.float32)
@@ -98,15 +101,37 @@ class ScaleToUnit(Transform):
         meta["sr_clip"] = clip.copy()
         return MetaTensor(unit, meta=meta), valid
 
-    def _range(self, stored: Tensor, meta: Mapping[str, Any]) -> tuple[float, float]:
+    def _range(self, stored: Tensor, valid: Tensor, meta: Mapping[str, Any]) -> tuple[float, float]:
         declared = np.asarray(meta["sr_declared_range"], dtype=np.float64)
         if self.value_range is not None:
             low, high = map(float, self.value_range)
         elif np.isfinite(declared).all():
             low, high = map(float, declared)
         else:
-            low, high = float(stored.min()), float(stored.max())
-        return low, high if high > low else low + 1.0
+            measured = stored if bool(valid.all()) else stored[valid]
+            low, high = float(measured.min()), float(measured.max())
+            if high - low > _WIDEST_RANGE:
+                name = meta.get("filename_or_obj", "image")
+                raise BadImageError(
+                    f"{name}: values must lie in one range, got {low:g} to {high:g}; declare the "
+                    "nodata value (gdal_edit -a_nodata) or give the range (--range)"
+                )
+        # One step above a single value, however large: 1e20 + 1 is 1e20.
+        return low, high if high > low else low + max(1.0, abs(low))
+
+
+def _is_rising_pair(value_range: Any) -> bool:
+    try:
+        low, high = map(float, value_range)
+    except (TypeError, ValueError):
+        return False
+    return bool(np.isfinite([low, high]).all()) and low < high
+
+
+def _exact_dtype(stored: Tensor) -> torch.dtype:
+    """Return the floating-point type that holds every value of a tensor's type."""
+    wide = stored.dtype in (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)
+    return torch.float64 if wide else torch.float32
 
 
 class ScaleToUnitd(MapTransform):

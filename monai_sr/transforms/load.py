@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -12,14 +13,14 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from monai_sr.core.types import PathLike
-from monai_sr.readers import find_reader
+from monai_sr.readers import DicomReader, find_reader
 
 
 def load_image(source: PathLike | Sequence[PathLike]) -> MetaTensor:
     """Read a file, or the files of a DICOM series, as stored values.
 
     Args:
-        source: a path, or the paths of one series.
+        source: a path, the folder of one DICOM series, or the paths of its files.
 
     Returns:
         MetaTensor (C, X, Y[, Z]), float32, or float64 for element types wider than 16 bits, with
@@ -28,7 +29,8 @@ def load_image(source: PathLike | Sequence[PathLike]) -> MetaTensor:
     Raises:
         BadImageError: if it cannot be read.
     """
-    reader = find_reader(source)
+    is_folder = isinstance(source, str | os.PathLike) and os.path.isdir(source)
+    reader = DicomReader() if is_folder else find_reader(source)
     array, meta = reader.get_data(reader.read(source))
     return MetaTensor(torch.from_numpy(np.ascontiguousarray(array)), meta=meta)
 

@@ -1,0 +1,107 @@
+"""Copy measured figures to where people read them: README, bundle documents, metadata.
+
+``python benchmarks/publish.py`` rewrites the tables between the marks ``<!-- figures -->`` and
+``<!-- /figures -->`` and the ``eval_metrics`` of every bundle from ``benchmarks/results/*.csv``. It
+refuses rows that were measured with other weights than a bundle ships. ``--check`` only compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from monai_sr.evaluators.benchmark import BICUBIC, Row, read_rows
+from monai_sr.evaluators.table import Summary, summarize
+from monai_sr.transforms.restore import file_sha256
+
+ROOT = Path(__file__).resolve().parents[1]
+SHOWN = {
+    "natural_sr": [(name, scale) for scale in (4, 2) for name in ("set5", "set14", "bsd100")],
+    "xray_sr": [("xray", 4), ("xray", 2)],
+}
+NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "BSD100", "xray": "chest X-rays"}
+_BLOCK = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
+Figures = dict[tuple[str, int], tuple[Summary, Summary]]
+
+
+def measured(bundle: str) -> Figures:
+    """Return (set, scale) -> means of bicubic and of a bundle's present weights.
+
+    Raises:
+        SystemExit: if a set was not measured with these weights.
+    """
+    weights = file_sha256(ROOT / "bundles" / bundle / "models" / "model.pt")
+    found: Figures = {}
+    for name, scale in SHOWN[bundle]:
+        rows = [r for r in read_rows(ROOT / f"benchmarks/results/{name}.csv") if r.scale == scale]
+        ours = [r for r in rows if r.system == bundle and r.weights_sha256 == weights]
+        if not ours:
+            raise SystemExit(f"{name} x{scale}: not measured with {bundle}'s present weights; "
+                             "run benchmarks/quality.py")  # fmt: skip
+        found[name, scale] = (summarize(_of(rows, BICUBIC.name)), summarize(ours))
+    return found
+
+
+def _of(rows: Iterable[Row], system: str) -> list[Row]:
+    return [row for row in rows if row.system == system]
+
+
+def table(figures: Figures) -> str:
+    """Format figures as a Markdown table."""
+    lines = [
+        "| images | scale | bicubic | ours | gain | SSIM | LR-PSNR |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for (name, scale), (bicubic, ours) in figures.items():
+        lines.append(
+            f"| {NAMES[name]} | ×{scale} | {bicubic.psnr:.2f} | {ours.psnr:.2f} "
+            f"| +{ours.psnr - bicubic.psnr:.2f} | {ours.ssim:.4f} | {ours.lr_psnr:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def metadata(path: Path, figures: Figures) -> str:
+    """Return a bundle's metadata with its measured means."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["eval_metrics"] = {
+        f"{name}_x{scale}_{metric}": round(value, 4)
+        for (name, scale), (_, ours) in figures.items()
+        for metric, value in (("psnr", ours.psnr), ("ssim", ours.ssim), ("lr_psnr", ours.lr_psnr))
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    """Rewrite or check every file; return 1 if a check fails."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare only, write nothing")
+    options = parser.parse_args()
+    wanted: dict[Path, str] = {}
+    everything: Figures = {}
+    for bundle in SHOWN:
+        figures = measured(bundle)
+        everything |= figures
+        document = ROOT / "bundles" / bundle / "docs" / "README.md"
+        wanted[document] = _filled(document, figures)
+        description = ROOT / "bundles" / bundle / "configs" / "metadata.json"
+        wanted[description] = metadata(description, figures)
+    wanted[ROOT / "README.md"] = _filled(ROOT / "README.md", everything)
+    stale = [p for p, text in wanted.items() if p.read_text(encoding="utf-8") != text]
+    for path in stale:
+        print(f"{path.relative_to(ROOT)}: {'is stale' if options.check else 'written'}")
+        if not options.check:
+            path.write_text(wanted[path], encoding="utf-8")
+    return int(bool(stale) and options.check)
+
+
+def _filled(path: Path, figures: Figures) -> str:
+    text = path.read_text(encoding="utf-8")
+    return _BLOCK.sub(lambda match: match[1] + table(figures) + match[2], text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
