@@ -1,7 +1,28 @@
 """What users call: the Python interface, the engine of the bundles, the command line."""
 
-from monai_sr.apps.evaluator import FileResult, RunFailedError, UpscaleEvaluator
-from monai_sr.apps.files import FileDataset
-from monai_sr.apps.super_resolver import SuperResolver
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monai_sr.apps.evaluator import FileResult, RunFailedError, UpscaleEvaluator
+    from monai_sr.apps.files import FileDataset
+    from monai_sr.apps.super_resolver import SuperResolver
 
 __all__ = ["FileDataset", "FileResult", "RunFailedError", "SuperResolver", "UpscaleEvaluator"]
+
+_HOMES = {
+    "FileDataset": "files",
+    "FileResult": "evaluator",
+    "RunFailedError": "evaluator",
+    "SuperResolver": "super_resolver",
+    "UpscaleEvaluator": "evaluator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: ``monai-sr --help`` must not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -148,10 +147,7 @@ class SuperResolver:
             return self._enlarge(_as_tensor(image)).cpu().numpy()
         if isinstance(image, Tensor):
             return self._enlarge(image).to(image.device)
-        if not isinstance(image, str | os.PathLike):
-            kind = type(image).__name__
-            raise BadImageError(f"image: must be an array, a tensor or a path, got a {kind}")
-        return self._enlarge_file(Path(image))
+        return self._enlarge_file(image)
 
     def _enlarge(self, image: Tensor) -> Tensor:
         if not image.is_floating_point():
@@ -169,10 +165,13 @@ class SuperResolver:
         result: Tensor = self.inferer(batch if is_batch else batch[None], self.network)
         return result if is_batch else result[0]
 
-    def _enlarge_file(self, path: Path) -> MetaTensor:
+    def _enlarge_file(self, path: Any) -> MetaTensor:
+        if not isinstance(path, str | os.PathLike):
+            kind = type(path).__name__
+            raise BadImageError(f"image: must be an array, a tensor or a path, got a {kind}")
         if self.read is None or self.restore is None:
             raise OptionError("image: paths need a resolver made by SuperResolver.from_bundle")
-        sample = self.read({CommonKeys.IMAGE: str(path)})
+        sample = self.read({CommonKeys.IMAGE: os.fspath(path)})
         sample[CommonKeys.PRED] = self._enlarge(sample[CommonKeys.IMAGE]).cpu()
         result: MetaTensor = self.restore(sample)[CommonKeys.PRED]
         return result

@@ -116,6 +116,8 @@ class PatchLoader:
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         """Yield the batch of ``self.iteration``, which the training engine keeps up to date."""
+        # Decoding happens once for all steps; it is not in the time of any of them.
+        self._group(self.iteration // self.group_batches)
         while True:
             started = time.perf_counter()
             batch = self.batch(self.iteration)
@@ -146,9 +148,12 @@ class PatchLoader:
         self, pool: _Pool, shrink: int, which: Tensor, corner: Tensor, turn: Tensor, size: int
     ) -> Tensor:
         """Gather turned square patches (N, C, size, size) from the images shrunk by ``shrink``."""
-        line = torch.arange(size)
+        # Only a few numbers for each patch travel to the device; indices are made there.
+        height, width = (pool.sizes[which] // shrink).to(self.device).unbind(1)
+        start, corner = pool.starts[shrink][which].to(self.device), corner.to(self.device)
+        line = torch.arange(size, device=self.device)
         rows, cols = line.view(1, -1, 1), line.view(1, 1, -1)
-        turn = turn.view(-1, 1, 1)
+        turn = turn.to(self.device).view(-1, 1, 1)
         rows, cols = (
             torch.where(turn & 1 > 0, size - 1 - rows, rows),
             torch.where(turn & 2 > 0, size - 1 - cols, cols),
@@ -160,14 +165,11 @@ class PatchLoader:
             torch.where(swap, rows.transpose(1, 2), rows),
             torch.where(swap, cols.transpose(1, 2), cols),
         )
-        height, width = (pool.sizes[which] // shrink).unbind(1)
-        start = pool.starts[shrink][which]
         plane = (rows + corner[:, 0].view(-1, 1, 1)) * width.view(-1, 1, 1)
         pixel = start.view(-1, 1, 1) + plane + cols + corner[:, 1].view(-1, 1, 1)
         buffer = pool.buffers[shrink]
-        channel = torch.arange(self.channels).view(1, -1, 1, 1) * (height * width).view(-1, 1, 1, 1)
-        index = (pixel.unsqueeze(1) + channel).to(self.device, non_blocking=True)
-        values = buffer[index]
+        band = torch.arange(self.channels, device=self.device).view(1, -1, 1, 1)
+        values = buffer[pixel.unsqueeze(1) + band * (height * width).view(-1, 1, 1, 1)]
         return values.float().div_(255) if buffer.dtype == torch.uint8 else values
 
     def _split(self) -> list[list[Path]]:

@@ -114,7 +114,9 @@ class ReadTrainingImage:
                 f"{file}: must be a 2D image of 1, 3 or 4 bands to train on, "
                 f"got shape {tuple(image.shape)}; remove it from the folder"
             )
-        is_8bit = str(image.meta["sr_dtype"]) == "uint8"
+        facts = image.meta
+        whole = np.array_equal(np.asarray(facts["sr_declared_range"]), [0, 255])
+        is_8bit = str(facts["sr_dtype"]) == "uint8" and whole and not facts["sr_inverted"]
         values = image.numpy() if is_8bit else self.scale(image)[0].numpy()
         values = values[:3]
         if self.channels == 1 and values.shape[0] == 3:

@@ -11,6 +11,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
+from monai_sr.core.atomic import atomic_file
 from monai_sr.core.types import PathLike
 from monai_sr.engines import PatchLoader
 from monai_sr.handlers.schedule import BudgetSchedule
@@ -61,9 +62,10 @@ class TrainingLog:
         kept = []
         if step and self.path.is_file():
             with self.path.open(newline="") as stream:
-                kept = [row for row in csv.DictReader(stream) if int(row["step"]) <= step]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("w", newline="") as stream:
+                # A kill may have cut the last line: it lacks fields.
+                whole = [row for row in csv.DictReader(stream) if None not in row.values()]
+            kept = [row for row in whole if int(row["step"]) <= step]
+        with atomic_file(self.path) as partial, partial.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, _FIELDS)
             writer.writeheader()
             writer.writerows(kept)

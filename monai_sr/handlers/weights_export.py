@@ -39,7 +39,8 @@ class WeightsExport:
         Raises:
             OutputError: if it cannot be written.
         """
-        state = {name: t.detach().cpu().half() for name, t in self.network.state_dict().items()}
+        state = {name: t.detach().cpu() for name, t in self.network.state_dict().items()}
+        state = {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
         try:
             with atomic_file(self.path) as partial:
                 torch.save(state, partial)

@@ -154,7 +154,7 @@ class TiledInferer(Inferer):
         n, c, *sizes = image.shape
         halo = int(getattr(job.network, "halo")) + HALO_PER_STEP * self.consistency  # noqa: B009
         # A generator that halves its grid must find the same grid in every tile.
-        step = int(getattr(getattr(job.network, "info", None), "multiple_of", 1))
+        step = 1
         tiles = list(_tiles(sizes, self.tile_size))
         job.bar.total = len(tiles) * repeats
         if len(tiles) > 1 and not getattr(job.network, "info").is_local:  # noqa: B009
@@ -180,7 +180,10 @@ class TiledInferer(Inferer):
         """Run the generator and the consistency steps on one tile."""
         padded, sizes = _fit_sizes(lr, job.network), lr.shape[2:]
         if padded.ndim == 4:
-            padded = padded.contiguous(memory_format=torch.channels_last)
+            # `contiguous` leaves an image of one channel as it is: whole images would run by other
+            # kernels than tiles, which are cut and therefore copied, and slower ones.
+            last = torch.empty_like(padded, memory_format=torch.channels_last)
+            padded = last.copy_(padded)
         with torch.autocast(lr.device.type, self.dtype, enabled=self.dtype != torch.float32):
             sr = job.network(padded, job.scale).float()
         sr = sr[_spatial([slice(0, size * job.scale) for size in sizes])]

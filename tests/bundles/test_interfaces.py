@@ -42,7 +42,10 @@ def test_load_returns_the_trained_network(bundle, elsewhere, workflow_type: str)
     ours = SuperResolver.from_bundle(bundle.folder, device="cpu").network
     image = torch.rand(1, ours.in_channels, 7, 9)
     with torch.inference_mode():
-        assert torch.equal(network.eval()(image), ours(image))
+        # The memory layout of a network that was made to train differs: so does the last bit.
+        torch.testing.assert_close(network.eval()(image), ours(image), rtol=0, atol=1e-5)
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(network.state_dict()[name], tensor), name
 
 
 def _workflow(bundle, **override):

@@ -1,0 +1,44 @@
+"""Builds tiny generators with lively weights, and bundles around them, for quick tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import yaml
+
+from monai_sr.networks import Generator, create_generator
+
+ROOT = Path(__file__).resolve().parent.parent
+SIZES = {"channels": 8, "num_blocks": 1, "block": "plain", "recursions": 1, "cascade_channels": 4}
+
+
+def tiny(in_channels: int = 1, scale: int = 4, seed: int = 0, **options: object) -> Generator:
+    """Build a hybrid cascade whose every weight matters: its zero tails get values, too."""
+    torch.manual_seed(seed)
+    network = create_generator(
+        "hybrid_cascade", in_channels=in_channels, scale=scale, **{**SIZES, **options}
+    )
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.05)
+    return network.eval()
+
+
+def tiny_bundle(folder: Path, name: str = "natural_sr") -> Path:
+    """Copy a bundle's configurations into ``folder`` with a tiny network and its weights."""
+    source = ROOT / "bundles" / name / "configs"
+    target = folder / name / "configs"
+    target.mkdir(parents=True)
+    content = yaml.safe_load((source / "inference.yaml").read_text())
+    in_channels = content["network_def"]["in_channels"]
+    content["network_def"].update(SIZES)
+    (target / "inference.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    for file in ("metadata.json", "logging.conf"):
+        (target / file).write_bytes((source / file).read_bytes())
+    models = folder / name / "models"
+    models.mkdir()
+    state = {key: value.half() for key, value in tiny(in_channels).state_dict().items()}
+    torch.save(state, models / "model.pt")
+    return folder / name
