@@ -91,7 +91,7 @@ class BudgetSchedule:
     def _stop_before_more(self, engine: Engine) -> None:
         # Not when the run starts: then the checkpoint of an earlier run may not be read yet.
         if self.progress(engine.state.iteration) >= 1:
-            logger.info("the training budget is spent already; raise it to train on")
+            logger.info("the training budget is spent after %d steps", engine.state.iteration)
             engine.terminate()
 
     def _set_rate(self, engine: Engine) -> None:
@@ -100,4 +100,5 @@ class BudgetSchedule:
 
     def _stop_when_spent(self, engine: Engine) -> None:
         if self.progress(engine.state.iteration) >= 1:
-            engine.terminate()
+            # Only this epoch: its validation still runs; the next one ends before its first step.
+            engine.terminate_epoch()

@@ -81,8 +81,9 @@ class TrainingState:
         state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
         state["iteration"] = engine.state.iteration
         try:
-            with atomic_file(self.path) as partial:
-                torch.save(state, partial)
+            # Through a stream: given a path, torch writes its temporary name into the file.
+            with atomic_file(self.path) as partial, partial.open("wb") as stream:
+                torch.save(state, stream)
         except RuntimeError as error:  # torch's own word for a full disk
             raise OutputError(
                 f"{self.path}: checkpoint cannot be written; free space or choose another folder"

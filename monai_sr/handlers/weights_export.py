@@ -42,7 +42,8 @@ class WeightsExport:
         state = {name: t.detach().cpu() for name, t in self.network.state_dict().items()}
         state = {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
         try:
-            with atomic_file(self.path) as partial:
-                torch.save(state, partial)
+            # Through a stream: given a path, torch writes its temporary name into the file.
+            with atomic_file(self.path) as partial, partial.open("wb") as stream:
+                torch.save(state, stream)
         except RuntimeError as error:  # torch's own word for a full disk
             raise OutputError(f"{self.path}: weights cannot be written; free space") from error
