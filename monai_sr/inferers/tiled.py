@@ -154,7 +154,7 @@ class TiledInferer(Inferer):
         n, c, *sizes = image.shape
         halo = int(getattr(job.network, "halo")) + HALO_PER_STEP * self.consistency  # noqa: B009
         # A generator that halves its grid must find the same grid in every tile.
-        step = 1
+        step = int(getattr(getattr(job.network, "info", None), "multiple_of", 1))
         tiles = list(_tiles(sizes, self.tile_size))
         job.bar.total = len(tiles) * repeats
         if len(tiles) > 1 and not getattr(job.network, "info").is_local:  # noqa: B009

@@ -1,0 +1,180 @@
+"""Weights load strictly and safely, and a file that does not fit says why in one line."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from monai_sr.core.errors import WeightsError
+from monai_sr.networks import create_generator, load_pretrained, load_weights, read_weights
+from tests.network_factory import tiny
+
+
+def saved(path, network, dtype=None):
+    state = network.state_dict()
+    torch.save({k: v.to(dtype) if dtype else v for k, v in state.items()}, path)
+    return path
+
+
+def assert_same(network, other, atol=0.0):
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, other.state_dict()[name], rtol=0, atol=atol)
+
+
+def test_weights_come_back_exactly(tmp_path):
+    source, target = tiny(seed=1), tiny(seed=2)
+    load_weights(target, saved(tmp_path / "model.pt", source))
+    assert_same(target, source)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_are_converted_to_the_networks_own(tmp_path, dtype):
+    source, target = tiny(seed=1), tiny(seed=2)
+    load_weights(target, saved(tmp_path / "model.pt", source, dtype))
+    assert {p.dtype for p in target.parameters()} == {torch.float32}
+    assert_same(target, source, atol=0.01)
+
+
+def test_safetensors_are_read(tmp_path):
+    source, target = tiny(seed=1), tiny(seed=2)
+    save_file(source.state_dict(), tmp_path / "model.safetensors")
+    load_weights(target, tmp_path / "model.safetensors")
+    assert_same(target, source)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"in_channels": 3}, r"head\.weight is \(8, 3, 3, 3\), not \(8, 1, 3, 3\)"),
+        ({"channels": 16}, r"is \("),
+        ({"num_blocks": 2}, r"blocks\.1\.first\.weight is unknown"),
+        ({"scale": 2}, r"tail_x4\.weight is missing"),
+    ],
+)
+def test_weights_of_another_network_name_the_first_difference(tmp_path, options, word):
+    path = saved(tmp_path / "other.pt", tiny(**options))
+    target = tiny()
+    before = {k: v.clone() for k, v in target.state_dict().items()}
+    with pytest.raises(WeightsError, match=rf"other\.pt: weights belong to another.*{word}"):
+        load_weights(target, path)
+    assert all(torch.equal(v, before[k]) for k, v in target.state_dict().items())
+
+
+def test_weights_of_another_family_are_refused(tmp_path):
+    path = saved(tmp_path / "edsr.pt", create_generator("edsr", in_channels=1, num_blocks=1))
+    with pytest.raises(WeightsError, match="another network than HybridCascade"):
+        load_weights(tiny(), path)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("damage", [b"", b"no weights at all", None])
+def test_a_damaged_file_is_one_line(tmp_path, damage, suffix):
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".pt":
+        saved(path, tiny())
+    else:
+        save_file(tiny().state_dict(), path)
+    path.write_bytes(path.read_bytes()[:-500] if damage is None else damage)
+    with pytest.raises(WeightsError, match=r"cannot be read as a plain state dict") as caught:
+        load_weights(tiny(), path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(WeightsError, match=r"none\.pt: weights file does not exist"):
+        load_weights(tiny(), tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    broken = tiny()
+    with torch.no_grad():
+        broken.head.weight[0, 0, 0, 0] = value
+    with pytest.raises(WeightsError, match="NaN or infinity"):
+        load_weights(tiny(), saved(tmp_path / "model.pt", broken))
+
+
+class _Harm:
+    """Runs code when it is unpickled."""
+
+    harmed: list[str] = []  # noqa: RUF012 - the point is that it is shared
+
+    def __reduce__(self):
+        return (_Harm.harmed.append, ("ran",))
+
+
+@pytest.mark.parametrize("by", ["torch", "pickle"])
+def test_code_in_a_weights_file_is_never_run(tmp_path, by):
+    path = tmp_path / "model.pt"
+    if by == "torch":
+        torch.save({"head.weight": _Harm()}, path)
+    else:
+        path.write_bytes(pickle.dumps(_Harm()))
+    with pytest.raises(WeightsError):
+        load_weights(tiny(), path)
+    assert _Harm.harmed == []
+
+
+@pytest.mark.parametrize("content", [{"model": {"a": torch.zeros(1)}}, [torch.zeros(1)], 5])
+def test_only_a_plain_state_dict_will_do(tmp_path, content):
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(WeightsError, match="one plain state dict"):
+        read_weights(tmp_path / "model.pt")
+
+
+FAMILIES = [
+    ("hybrid_cascade", {"channels": 8, "num_blocks": 1, "block": "plain"}),
+    ("hybrid_cascade", {"channels": 8, "num_blocks": 1, "block": "dense", "scale": 2}),
+    ("hybrid_cascade", {"channels": 3, "num_blocks": 1, "block": "plain", "spatial_dims": 3}),
+    ("edsr", {"channels": 4, "num_blocks": 1}),
+    ("srcnn", {"filters": (4, 3)}),
+]
+
+
+def lively(name, in_channels, **options):
+    network = create_generator(name, in_channels=in_channels, **options).double().eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.uniform_(-0.3, 0.3)
+    return network
+
+
+@pytest.mark.parametrize(("name", "options"), FAMILIES)
+def test_a_color_network_made_grey_gives_what_its_equal_channels_gave(tmp_path, name, options):
+    color, grey = lively(name, 3, **options), lively(name, 1, **options)
+    # Read back in float32: the reference must have passed through it, too.
+    color.load_state_dict({k: v.float() for k, v in color.state_dict().items()})
+    load_pretrained(grey, saved(tmp_path / "model.pt", color))
+    image = torch.rand(2, 1, *(7, 5, 4)[: options.get("spatial_dims", 2)], dtype=torch.float64)
+    with torch.no_grad():
+        expected = color(image.expand(-1, 3, *image.shape[2:])).mean(1, keepdim=True)
+        torch.testing.assert_close(grey(image), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "options"), FAMILIES)
+def test_a_grey_network_made_color_gives_the_same_in_every_channel(tmp_path, name, options):
+    grey, color = lively(name, 1, **options), lively(name, 3, **options)
+    grey.load_state_dict({k: v.float() for k, v in grey.state_dict().items()})
+    load_pretrained(color, saved(tmp_path / "model.pt", grey))
+    image = torch.rand(1, 1, *(7, 5, 4)[: options.get("spatial_dims", 2)], dtype=torch.float64)
+    image = image.expand(-1, 3, *image.shape[2:])
+    with torch.no_grad():
+        for channel in color(image).split(1, dim=1):
+            torch.testing.assert_close(channel, grey(image[:, :1]), rtol=1e-4, atol=1e-5)
+
+
+def test_equal_networks_start_from_equal_weights(tmp_path):
+    source, target = tiny(seed=1), tiny(seed=2)
+    load_pretrained(target, saved(tmp_path / "model.pt", source))
+    assert_same(target, source)
+
+
+@pytest.mark.parametrize("options", [{"channels": 24}, {"num_blocks": 2}, {"scale": 2}])
+def test_other_sizes_are_no_pretraining(tmp_path, options):
+    # 24 is three times 8: nothing but the channels of the image may be averaged.
+    path = saved(tmp_path / "model.pt", tiny(**options))
+    with pytest.raises(WeightsError, match=r"model\.pt: weights belong to another network"):
+        load_pretrained(tiny(), path)

@@ -1,0 +1,221 @@
+"""Results become stored values again, with mask, measured consistency and origin."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from monai_sr import __version__
+from monai_sr.core.errors import WeightsError
+from monai_sr.functional.resize import downsample
+from monai_sr.inferers import TiledInferer
+from monai_sr.networks import create_generator
+from monai_sr.readers.common import image_meta, load_dtype
+from monai_sr.transforms import Provenance, RestoreStoredd, ScaleToUnitd
+from monai_sr.transforms.restore import (
+    avoid_nodata,
+    file_sha256,
+    in_plane_axes,
+    stored_lr_psnr,
+)
+from tests.image_factory import pixels
+from tests.network_factory import tiny
+
+DTYPES = ["uint8", "uint16", "int16", "float32", "float64"]
+
+
+def sample(values, **facts):
+    values = np.asarray(values)
+    meta = image_meta(
+        files=[__file__],
+        sr_format="raster",
+        affine=np.eye(4),
+        spatial_shape=values.shape[1:],
+        dtype=values.dtype,
+        **facts,
+    )
+    return MetaTensor(torch.from_numpy(values.astype(load_dtype(values.dtype))), meta=meta)
+
+
+def restored(values, network=None, *, scale=4, value_range=None, consistency=0, **facts):
+    """Take stored values through mapping, inference and restoring."""
+    data = ScaleToUnitd("image", value_range)({"image": sample(values, **facts)})
+    network = network or create_generator("nearest", in_channels=1, scale=scale)
+    inferer = TiledInferer(scale, consistency=consistency)
+    data["pred"] = inferer(data["image"][None], network)[0]
+    provenance = Provenance("natural_sr", "no_such.pt", scale, consistency)
+    return RestoreStoredd("pred", provenance)(data)["pred"]
+
+
+def repeated(values, scale, axes=(1, 2)):
+    for axis in axes:
+        values = np.repeat(values, scale, axis)
+    return values
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("dtype", [*DTYPES[:3], "int8"])
+def test_nearest_enlargement_repeats_stored_integers_exactly(dtype, inverted):
+    values = pixels((2, 7, 5), dtype)
+    result = restored(values, inverted=inverted)
+    assert np.array_equal(result.numpy(), repeated(values, 4))
+    assert str(result.meta["sr_dtype"]) == dtype
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32"])
+def test_wide_integers_with_an_offset_survive_the_whole_way(dtype):
+    values = (pixels((1, 7, 5), "uint16").astype(np.int64) + 2**31 - 2**17).astype(dtype)
+    result = restored(values)
+    assert result.dtype == torch.float64
+    assert np.array_equal(result.numpy(), repeated(values, 4))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_floats_survive_within_the_precision_of_their_range(dtype):
+    values = pixels((1, 7, 5), dtype) + 1000
+    error = np.abs(restored(values).numpy() - repeated(values, 4)).max()
+    assert error <= np.ptp(values) * 2.0**-23 + np.spacing(np.float32(np.abs(values).max()))
+
+
+@pytest.mark.parametrize("value_range", [(50, 60), (-1000, 1000)])
+def test_values_outside_the_callers_range_survive(value_range):
+    values = pixels((1, 7, 5))
+    assert np.array_equal(restored(values, value_range=value_range).numpy(), repeated(values, 4))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_a_constant_image_stays_constant(dtype):
+    result = restored(np.full((1, 7, 5), 93, dtype), tiny(), consistency=2)
+    assert result.shape == (1, 28, 20)
+    plain = restored(np.full((1, 7, 5), 93, dtype))
+    assert (plain.numpy() == 93).all()
+    assert plain.meta["sr_lr_psnr"] > 140
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("nodata", [0.0, 7.0, 255.0])
+def test_holes_are_enlarged_exactly_and_no_valid_pixel_becomes_one(nodata, scale):
+    rng = np.random.default_rng(1)
+    values = rng.integers(0, 256, (2, 9, 7)).astype(np.uint8)
+    values[:, 3:5, 2:6] = nodata
+    result = restored(values, tiny(), scale=scale, consistency=2, nodata=nodata)
+    expected = repeated(values == nodata, scale)
+    assert np.array_equal(result.numpy() == nodata, expected)
+    # The network's dark and bright extremes would have met 0 and 255.
+    assert float(result.min()) >= 0
+    assert float(result.max()) <= 255
+
+
+def test_holes_of_nan_stay_nan():
+    values = np.random.default_rng(0).random((1, 6, 5)).astype(np.float32)
+    values[0, 2, 1] = np.nan
+    result = restored(values, tiny(), nodata=float("nan"))
+    assert np.array_equal(np.isnan(result.numpy()), repeated(np.isnan(values), 4))
+
+
+def test_holes_do_not_bleed_into_their_surroundings():
+    values = np.full((1, 12, 12), 1000, dtype=np.int16)
+    values[0, 4:7, 4:7] = -9999
+    result = restored(values, create_generator("bicubic", in_channels=1), nodata=-9999)
+    assert set(np.unique(result.numpy())) == {-9999, 1000}
+
+
+def test_a_slice_of_a_volume_is_masked_along_its_own_axes():
+    values = pixels((1, 3, 5, 4), "int16")
+    values[0, 1, 2, 3] = -32768
+    result = restored(values, nodata=-32768, slice_axis=0)
+    assert result.shape == (1, 3, 20, 16)
+    expected = repeated(values, 4, (2, 3))
+    assert np.array_equal(result.numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("nodata", "expected"), [(0, [1, 1, 5, 255]), (255, [0, 1, 5, 254]), (5, [0, 1, 4, 255])]
+)
+def test_a_result_that_meets_the_nodata_value_moves_by_one(nodata, expected):
+    stored = np.array([0, 1, 5, 255], dtype=np.uint8)
+    avoid_nodata(stored, {"sr_nodata": nodata, "sr_storable": np.array([0.0, 255.0])})
+    assert stored.tolist() == expected
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("scale", [2, 4])
+def test_the_reported_consistency_is_that_of_the_stored_values(scale, inverted):
+    values = pixels((2, 9, 7), "uint8")
+    result = restored(values, tiny(), scale=scale, consistency=1, inverted=inverted)
+    # By hand, in grey levels: peak 255, plain mean over all bands.
+    shrunk = downsample(torch.from_numpy(result.numpy().astype(np.float64)), scale)
+    mse = float(((shrunk - torch.from_numpy(values.astype(np.float64))) ** 2).mean())
+    assert result.meta["sr_lr_psnr"] == pytest.approx(10 * math.log10(255**2 / mse), abs=1e-3)
+
+
+def test_the_consistency_of_a_volume_is_measured_in_its_planes():
+    values = pixels((1, 4, 9, 7), "int16")
+    result = restored(values, tiny(), consistency=1, slice_axis=0)
+    shrunk = downsample(torch.from_numpy(result.numpy().astype(np.float64)), 4, (2, 3))
+    low, high = values.min(), values.max()
+    mse = float(((shrunk - torch.from_numpy(values.astype(np.float64))) ** 2).mean())
+    peak = (float(high) - float(low)) ** 2
+    assert result.meta["sr_lr_psnr"] == pytest.approx(10 * math.log10(peak / mse), abs=1e-3)
+
+
+def test_equal_images_are_infinitely_consistent():
+    lr = torch.full((1, 3, 4), 0.5)
+    assert stored_lr_psnr(torch.full((1, 6, 8), 0.5), lr, 2, (0, 1)) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("slice_axis", "rank", "expected"),
+    [(-1, 2, (0, 1)), (0, 3, (1, 2)), (1, 3, (0, 2)), (2, 3, (0, 1)), (-1, 3, (0, 1))],
+)
+def test_the_axes_in_plane_are_all_but_the_slice_axis(slice_axis, rank, expected):
+    assert in_plane_axes({"sr_slice_axis": slice_axis}, rank) == expected
+
+
+def test_provenance_names_everything_that_made_the_result(tmp_path):
+    weights = tmp_path / "model.pt"
+    weights.write_bytes(b"weights")
+    record = json.loads(Provenance("xray_sr", weights, 4, 2).record(np.array([0.0, 4095.0])))
+    assert record == {
+        "software": "monai-sr",
+        "version": __version__,
+        "bundle": "xray_sr",
+        "weights_sha256": hashlib.sha256(b"weights").hexdigest(),
+        "scale": 4,
+        "consistency": 2,
+        "range": [0.0, 4095.0],
+    }
+
+
+def test_provenance_of_every_file_has_its_own_range():
+    provenance = Provenance("natural_sr", "none.pt", 4, 2)
+    first = json.loads(provenance.record(np.array([0.0, 1.0])))
+    second = json.loads(provenance.record(np.array([[2.0, 3.0]])))
+    assert (first["range"], second["range"]) == ([0, 1], [2, 3])
+    assert first["weights_sha256"] == "unknown"
+
+
+def test_a_restored_result_carries_its_provenance():
+    result = restored(pixels((1, 4, 3)))
+    record = json.loads(result.meta["sr_provenance"])
+    assert record["scale"] == 4
+    assert record["range"] == [0, 255]
+
+
+def test_missing_weights_have_no_hash(tmp_path):
+    with pytest.raises(WeightsError, match="check --ckpt_path"):
+        file_sha256(tmp_path / "none.pt")
+
+
+def test_several_keys_are_restored_and_missing_ones_may_be_allowed():
+    data = ScaleToUnitd("image")({"image": sample(pixels((1, 4, 3)))})
+    provenance = Provenance("natural_sr", "none.pt", 4, 0)
+    with pytest.raises(KeyError):
+        RestoreStoredd("pred", provenance)(data)
+    RestoreStoredd("pred", provenance, allow_missing_keys=True)(data)
