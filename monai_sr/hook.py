@@ -21,6 +21,7 @@ from monai_sr.core.errors import OptionError, user_message
 from monai_sr.core.registry import unknown_name
 
 EXIT_CODE = 2
+INTERRUPTED = 130
 TRACEBACK_VARIABLE = "MONAI_SR_TRACEBACK"
 _FLAG = re.compile(r"--[^-]|-[a-zA-Z]")  # -1024 is a value
 
@@ -65,6 +66,11 @@ def check_options(argv: list[str]) -> None:
         top = name.lstrip("+").replace("::", "#").split("#")[0]
         if top not in known:
             raise unknown_name("option", f"--{top}", (f"--{k}" for k in known if k[0] != "_"))
+        if "#" in options[name]:
+            raise OptionError(
+                f"--{name} {options[name]}: '#' begins a comment for this command, which would cut "
+                "the value there; rename the path, or use monai-sr upscale"
+            )
 
 
 def report(error: BaseException) -> bool:
@@ -80,6 +86,9 @@ def report(error: BaseException) -> bool:
 def _excepthook(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        sys.stderr.write("monai-sr: stopped; finished results are kept\n")
+        raise SystemExit(INTERRUPTED)
     if report(error):
         raise SystemExit(EXIT_CODE)
     sys.__excepthook__(kind, error, traceback)

@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _upscale(arguments)
     except KeyboardInterrupt:
         sys.stderr.write("monai-sr: stopped; finished results are kept\n")
-        return 130
+        return hook.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

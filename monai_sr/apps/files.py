@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,8 @@ class FileDataset(Dataset):
                 return ""
             try:
                 return output_suffix(found[name][0])
-            except SRError:
-                # Its reader will say what is wrong with it.
+            except (SRError, UnicodeError):
+                # Its reader will say what is wrong with it, or with its name.
                 return _NO_SUFFIX
 
         return suffix
@@ -88,7 +89,7 @@ class FileDataset(Dataset):
         origin = self._made_from.get(output)
         if not output.exists() or origin == str(source.resolve()):
             return output
-        digest = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:8]
         mark = f"_x{self.scale}"
         stem, _, rest = output.name.rpartition(mark)
         return output.with_name(f"{stem}_{digest}{mark}{rest}")
@@ -137,7 +138,8 @@ def _existing(data: PathLike | None) -> Path:
     path = Path(data)
     if not path.exists():
         raise BadImageError(f"{data}: no such file or folder; check --input")
-    return path
+    # "." and ".." give results no name.
+    return path.resolve() if path.name in ("", "..") else path
 
 
 def _find(root: Path, output_dir: Path, results: set[Path]) -> dict[Path, list[Path]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -102,7 +103,10 @@ class SuperResolver:
             raise OptionError(f"{unknown[0]}: is no entry of {bundle}'s inference.yaml")
         if "device" in pairs:
             pairs["device"] = str(pairs["device"])
-        parser.update({"bundle_root": str(root), **pairs})
+        # Paths, not strings: MONAI rewrites "#" and "::" inside strings.
+        if weights is not None:
+            pairs["ckpt_path"] = Path(weights)
+        parser.update({"bundle_root": root, **pairs})
         with unwrapped():
             network: nn.Module = parser.get_parsed_content("network_def")
             inferer: TiledInferer = parser.get_parsed_content("inferer")
@@ -127,8 +131,8 @@ class SuperResolver:
     def __call__(self, image: np.ndarray | Tensor | PathLike) -> np.ndarray | Tensor:
         """Enlarge one image.
 
-        Shape: (C, H, W), (C, H, W, D) or (N, C, H, W), values in [0, 1], spatial axes in any order
-        (none is ever transposed) -> the same layout with enlarged axes, float32, clipped to
+        Shape: (C, H, W) or (N, C, H, W), and as MetaTensor also (C, X, Y, Z), values in [0, 1]; no
+        axis is ever transposed -> the same layout with enlarged axes, float32, clipped to
         [0, 1] (an image of our readers: to what its file can store). Values may overshoot
         [0, 1] a little, as after bicubic resizing; an image on another range is refused.
 
@@ -159,8 +163,8 @@ class SuperResolver:
         if not bool(torch.isfinite(image).all()):
             raise BadImageError("image: holds NaN or infinite values; fill them first")
         _check_range(image)
-        is_volume = isinstance(image, MetaTensor) and image.ndim == 4
-        is_batch = image.ndim == 4 and not is_volume
+        is_single = isinstance(image, MetaTensor) and not image.is_batch
+        is_batch = image.ndim == 4 and not is_single
         batch = image.to(self.device, torch.float32)
         result: Tensor = self.inferer(batch if is_batch else batch[None], self.network)
         return result if is_batch else result[0]
@@ -171,9 +175,10 @@ class SuperResolver:
             raise BadImageError(f"image: must be an array, a tensor or a path, got a {kind}")
         if self.read is None or self.restore is None:
             raise OptionError("image: paths need a resolver made by SuperResolver.from_bundle")
-        sample = self.read({CommonKeys.IMAGE: os.fspath(path)})
-        sample[CommonKeys.PRED] = self._enlarge(sample[CommonKeys.IMAGE]).cpu()
-        result: MetaTensor = self.restore(sample)[CommonKeys.PRED]
+        with unwrapped():
+            sample = self.read({CommonKeys.IMAGE: os.fspath(path)})
+            sample[CommonKeys.PRED] = self._enlarge(sample[CommonKeys.IMAGE]).cpu()
+            result: MetaTensor = self.restore(sample)[CommonKeys.PRED]
         return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigWorkflow
@@ -9,6 +10,9 @@ from monai.bundle import ConfigWorkflow
 from monai_sr.apps.bundles import find_bundle
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
+
+PATH_OPTIONS = ("input", "output_dir", "ckpt_path", "pretrained")
+"""Options that name one file or folder."""
 
 
 class SRWorkflow(ConfigWorkflow):
@@ -38,9 +42,11 @@ class SRWorkflow(ConfigWorkflow):
         super().__init__(
             config_file=str(known[config]),
             workflow_type=workflow_type or ("train" if "train" in config else "infer"),
-            bundle_root=str(root),
+            # A Path, not a string: MONAI rewrites "#" and "::" inside strings.
+            bundle_root=root,
         )
         for key in override:
             if key.replace("::", "#").split("#")[0] not in self.parser:
                 raise unknown_name("option", key, self.parser.get())
-        self.parser.update(override)
+        paths = {k: Path(v) for k, v in override.items() if k in PATH_OPTIONS and v is not None}
+        self.parser.update({**override, **paths})

@@ -51,7 +51,8 @@ def test_integers_of_up_to_16_bits_come_back_exactly(dtype, inverted):
 
 @pytest.mark.parametrize("inverted", [False, True])
 @pytest.mark.parametrize(
-    ("dtype", "offset"), [("int32", -(2**31)), ("int32", 2**31 - 70_000), ("uint32", 2**32 - 70_000)]
+    ("dtype", "offset"),
+    [("int32", -(2**31)), ("int32", 2**31 - 70_000), ("uint32", 2**32 - 70_000)],
 )
 def test_wide_integers_with_a_large_offset_come_back_exactly(dtype, offset, inverted):
     values = pixels((1, 40, 30), "uint16").astype(np.int64) + offset
@@ -186,7 +187,9 @@ def test_nodata_pixels_take_the_value_of_the_nearest_valid_one():
         for x in range(13):
             for y in range(9):
                 distance = np.hypot(xs - x, ys - y)
-                near = values[channel][xs[distance == distance.min()], ys[distance == distance.min()]]
+                near = values[channel][
+                    xs[distance == distance.min()], ys[distance == distance.min()]
+                ]
                 assert distance.min() == pytest.approx(nearest[x, y])
                 assert float(filled[channel, x, y]) in near.tolist()
 

@@ -1,0 +1,192 @@
+"""The command does its job by a bundle's name, and every mistake is one line and exit code 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from monai_sr import __version__
+from monai_sr.apps.cli import main
+from tests.image_factory import pixels, write_raster
+from tests.network_factory import tiny, tiny_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return tiny_bundle(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture
+def photo(tmp_path):
+    return write_raster(tmp_path / "photo.png", pixels((3, 5, 7)))
+
+
+def upscale(source, out, *options, bundle):
+    return main(["upscale", str(source), "-o", str(out), "--bundle", str(bundle), *options])
+
+
+def only_line(capsys):
+    """Return the one line on stderr; there is no traceback anywhere."""
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    assert err.count("\n") == 1, err
+    assert err.startswith("monai-sr: error: ")
+    return err
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_photo_is_enlarged(bundle, photo, tmp_path, capsys, scale):
+    assert upscale(photo, tmp_path / "out", "--scale", str(scale), bundle=bundle) == 0
+    with Image.open(tmp_path / "out" / f"photo_x{scale}.png") as image:
+        assert image.size == (7 * scale, 5 * scale)
+    assert f"photo_x{scale}.png" in capsys.readouterr().out
+
+
+def test_the_output_option_has_a_long_name(bundle, photo, tmp_path):
+    arguments = ["upscale", str(photo), "--output_dir", str(tmp_path / "out")]
+    assert main([*arguments, "--bundle", str(bundle), "--consistency", "0"]) == 0
+
+
+def test_the_range_is_taken_as_two_numbers(bundle, photo, tmp_path, capsys):
+    assert upscale(photo, tmp_path / "a", "--range", "-10", "300.5", bundle=bundle) == 0
+    capsys.readouterr()
+    assert upscale(photo, tmp_path / "b", "--range", "5", "1", bundle=bundle) == 2
+    assert "two rising numbers" in only_line(capsys)
+
+
+def test_other_weights_are_taken(bundle, photo, tmp_path, capsys):
+    torch.save(tiny(3, seed=9).state_dict(), tmp_path / "good.pt")
+    torch.save(tiny(1).state_dict(), tmp_path / "grey.pt")
+    out = tmp_path / "out"
+    assert upscale(photo, out, "--ckpt_path", str(tmp_path / "good.pt"), bundle=bundle) == 0
+    capsys.readouterr()
+    assert upscale(photo, out, "--ckpt_path", str(tmp_path / "grey.pt"), bundle=bundle) == 2
+    line = only_line(capsys)
+    assert "grey.pt: weights belong to another network" in line
+    assert "head.weight" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--scale", "3"], "trained for 2 and 4, got 3; use --scale 4"),
+        (["--consistency", "-1"], "consistency: must be a whole number >= 0, got -1"),
+        (["--device", "cuda:99"], "device: must be one that this machine has"),
+        (["--ckpt_path", "none.pt"], "none.pt: weights file does not exist"),
+        (["--scal", "2"], "option '--scal' is unknown; did you mean '--scale'"),
+        (["extra.png"], "argument 'extra.png' is unknown"),
+    ],
+)
+def test_a_wrong_option_is_one_line(bundle, photo, tmp_path, capsys, options, words):
+    assert upscale(photo, tmp_path / "out", *options, bundle=bundle) == 2
+    assert words in only_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["upscale"], ["upscale", "a.png"], ["upscal", "a.png"],
+     ["upscale", "a.png", "-o", "out", "--scale", "two"]],
+)  # fmt: skip
+def test_an_incomplete_call_is_one_line(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "--help" in only_line(capsys)
+
+
+def test_a_bad_bundle_is_one_line(photo, tmp_path, capsys):
+    assert upscale(photo, tmp_path / "out", bundle="xray") == 2
+    assert "bundle 'xray' is unknown; did you mean 'xray_sr'" in only_line(capsys)
+    assert upscale(photo, tmp_path / "out", bundle=tmp_path) == 2
+    assert "is no bundle" in only_line(capsys)
+
+
+def test_a_missing_input_is_one_line(bundle, tmp_path, capsys):
+    assert upscale(tmp_path / "none.png", tmp_path / "out", bundle=bundle) == 2
+    assert "none.png: no such file or folder" in only_line(capsys)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n cut"])
+def test_a_file_that_is_no_image_is_one_line(bundle, tmp_path, capsys, content):
+    (tmp_path / "bad.png").write_bytes(content)
+    assert upscale(tmp_path / "bad.png", tmp_path / "out", bundle=bundle) == 2
+    assert "bad.png" in only_line(capsys)
+
+
+def test_an_output_folder_below_a_file_is_one_line(bundle, photo, capsys):
+    assert upscale(photo, photo / "out", bundle=bundle) == 2
+    assert "cannot be written" in only_line(capsys)
+
+
+def test_a_folder_with_a_bad_file_does_the_others_and_counts(bundle, photo, tmp_path, capsys):
+    root = tmp_path / "in"
+    root.mkdir()
+    photo.rename(root / "photo.png")
+    (root / "bad.png").write_bytes(b"")
+    assert upscale(root, tmp_path / "out", bundle=bundle) == 2
+    out, err = capsys.readouterr()
+    assert "1 of 2 inputs could not be enlarged, 1 done" in err
+    assert "bad.png: must hold an image" in out
+    assert (tmp_path / "out" / "photo_x4.png").is_file()
+
+
+def test_an_interrupted_run_says_so(bundle, photo, tmp_path, capsys, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("monai_sr.apps.workflow.SRWorkflow.run", interrupt)
+    assert upscale(photo, tmp_path / "out", bundle=bundle) == 130
+    assert "finished results are kept" in capsys.readouterr().err
+
+
+def test_an_error_of_ours_that_nobody_foresaw_is_shown_in_full(
+    bundle, photo, monkeypatch, tmp_path
+):
+    def fail(*arguments):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("monai_sr.apps.workflow.SRWorkflow.run", fail)
+    with pytest.raises(ZeroDivisionError):
+        upscale(photo, tmp_path / "out", bundle=bundle)
+
+
+def test_a_traceback_is_shown_when_asked_for(bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("MONAI_SR_TRACEBACK", "1")
+    with pytest.raises(Exception, match=".") as caught:  # noqa: PT011 - MONAI wraps what we raise
+        upscale(tmp_path / "none.png", tmp_path / "out", bundle=bundle)
+    assert caught.traceback
+
+
+def test_bundles_are_listed(capsys):
+    assert main(["bundles"]) == 0
+    names = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
+    assert {"natural_sr", "xray_sr"} <= set(names)
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"monai-sr {__version__}\n"
+
+
+def test_help_comes_without_loading_torch():
+    code = (
+        "import sys\n"
+        "from monai_sr.apps import cli\n"
+        "try:\n"
+        "    cli.main(['upscale', '--help'])\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0\n"
+        "assert not {'torch', 'monai', 'numpy'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--consistency" in done.stdout

@@ -1,0 +1,79 @@
+"""The workflow finds its bundle by name and refuses what the configuration does not know."""
+
+from __future__ import annotations
+
+import pytest
+
+from monai_sr.apps.workflow import SRWorkflow
+from monai_sr.core.errors import OptionError, user_message
+from tests.image_factory import pixels, write_raster
+from tests.network_factory import tiny_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return tiny_bundle(tmp_path_factory.mktemp("bundles"))
+
+
+def test_a_run_writes_its_results(bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = write_raster(tmp_path / "a.png", pixels((3, 5, 7)))
+    workflow = SRWorkflow(bundle, input=str(source), output_dir="out", scale=2, device="cpu")
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    assert (tmp_path / "out" / "a_x2.png").is_file()
+
+
+def test_an_entry_inside_an_entry_may_be_replaced(bundle):
+    workflow = SRWorkflow(bundle, **{"network_def::channels": 8, "inferer#tile_size": 7})
+    assert workflow.parser["inferer"]["tile_size"] == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"scal": 2}, "option 'scal' is unknown; did you mean 'scale'"),
+        ({"infere#tile_size": 2}, "did you mean"),
+        ({"config": "infrence"}, "configuration 'infrence' is unknown; did you mean 'inference'"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_nearest(bundle, options, words):
+    with pytest.raises(OptionError, match=words):
+        SRWorkflow(bundle, **options)
+
+
+def test_a_training_configuration_is_a_training_workflow():
+    assert SRWorkflow("natural_sr", "train").get_workflow_type() == "train"
+    assert SRWorkflow("natural_sr").get_workflow_type() == "infer"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"range": 5}, "range: must be two rising numbers, got 5"),
+        ({"consistency": "two"}, "consistency: must be a whole number"),
+        ({"tile_size": 1.5}, "tile_size: must be a whole number"),
+        ({"device": "gpu"}, "device: must be one that this machine has, got 'gpu'"),
+        ({"device": "cuda:99"}, "device: must be one that this machine has, got 'cuda:99'"),
+        ({"precision": "int4"}, "dtype: must be float32, bfloat16 or float16"),
+        ({"scale": 3}, "trained for 2 and 4, got 3"),
+        ({"scale": 4.0}, "got 4.0"),
+        ({"scale": "four"}, "got four"),
+        ({"ckpt_path": "none.pt"}, "none.pt: weights file does not exist"),
+        ({"input": None}, "add --input PATH"),
+        ({"network_def#name": "hybrid_cascad"}, "did you mean 'hybrid_cascade'"),
+        ({"network_def#chanels": 3}, "chanels"),
+    ],
+)
+def test_every_wrong_value_has_one_line_for_the_user(bundle, tmp_path, options, words):
+    source = write_raster(tmp_path / "a.png", pixels((3, 5, 7)))
+    given = {"input": str(source), "output_dir": str(tmp_path / "out"), "device": "cpu"}
+    workflow = SRWorkflow(bundle, **{**given, **options})
+    with pytest.raises(Exception, match=".") as caught:  # noqa: PT011 - MONAI wraps what we raise
+        workflow.initialize()
+        workflow.run()
+    line = user_message(caught.value)
+    assert line is not None, caught.value
+    assert words in line
+    assert not (tmp_path / "out").exists()

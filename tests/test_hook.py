@@ -1,0 +1,268 @@
+"""The plain ``monai.bundle run`` ends every mistake of the user in one line and exit code 2."""
+
+from __future__ import annotations
+
+import logging
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import monai.bundle
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import LoadImage
+from PIL import Image
+
+from monai_sr import hook
+from monai_sr.core.errors import OptionError
+from tests.image_factory import pixels, write_nifti, write_raster
+from tests.network_factory import tiny, tiny_bundle
+
+COMMAND = str(Path(monai.bundle.__file__).with_name("__main__.py"))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return tiny_bundle(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture(autouse=True)
+def _process_restored(monkeypatch):
+    """Undo what a command may change, being meant for a process alone."""
+    loggers = [logging.getLogger(), logging.getLogger("monai_sr")]
+    before = [(each, each.level, each.handlers[:], each.propagate) for each in loggers]
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    monkeypatch.delenv(hook.TRACEBACK_VARIABLE, raising=False)
+    has_grad = torch.is_grad_enabled()
+    yield
+    torch.set_grad_enabled(has_grad)
+    for each, level, handlers, propagate in before:
+        each.setLevel(level)
+        each.handlers[:] = handlers
+        each.propagate = propagate
+
+
+@pytest.fixture
+def photo(tmp_path):
+    return write_raster(tmp_path / "photo.png", pixels((3, 5, 7)))
+
+
+def words(bundle, source, out, *more):
+    config = bundle / "configs" / "inference.yaml"
+    return [
+        "run", "--bundle_root", str(bundle), "--config_file", str(config), "--input", str(source),
+        "--output_dir", str(out), "--device", "cpu", *map(str, more),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """Run the command in this process as Python runs it; return code, stdout and stderr."""
+
+    def run(arguments):
+        monkeypatch.setattr(sys, "argv", [COMMAND, *arguments])
+        # The hook acts when it is imported, as it is in a fresh process.
+        monkeypatch.delitem(sys.modules, "monai_sr.hook", raising=False)
+        code = 0
+        try:
+            try:
+                runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
+            except Exception:
+                sys.excepthook(*sys.exc_info())
+                code = 1
+        except SystemExit as end:
+            code = end.code
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def assert_one_line(code, out, err, text):
+    assert code == hook.EXIT_CODE
+    assert "Traceback" not in out + err
+    lines = [line for line in err.splitlines() if line]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("monai-sr: error: ")
+    assert text in lines[0]
+
+
+def process(arguments, folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "monai.bundle", *arguments],
+        cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_real_process_enlarges_the_good_files_and_names_the_bad_one(bundle, photo, tmp_path):
+    root = tmp_path / "in"
+    root.mkdir()
+    photo.rename(root / "photo.png")
+    write_nifti(root / "brain.nii.gz")
+    (root / "bad.png").write_bytes(b"no image")
+    code, out, err = process(words(bundle, root, "out", "--scale", "2"), tmp_path)
+    assert_one_line(code, out, err, "1 of 3 inputs could not be enlarged, 2 done")
+    assert "bad.png: must be an image" in out
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "brain_x2.nii.gz", "monai_sr_manifest.csv", "photo_x2.png",
+    ]  # fmt: skip
+
+
+def test_a_real_process_refuses_a_misspelt_option(bundle, photo, tmp_path):
+    code, out, err = process(words(bundle, photo, "out", "--scal", "2"), tmp_path)
+    assert_one_line(code, out, err, "option '--scal' is unknown; did you mean '--scale'")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_real_process_refuses_weights_of_another_network(bundle, photo, tmp_path):
+    torch.save(tiny(1).state_dict(), tmp_path / "grey.pt")
+    code, out, err = process(words(bundle, photo, "out", "--ckpt_path", "grey.pt"), tmp_path)
+    assert_one_line(code, out, err, "grey.pt: weights belong to another network")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_does_its_job(bundle, photo, tmp_path, command):
+    code, out, err = command(words(bundle, photo, tmp_path / "out"))
+    assert (code, err) == (0, "")
+    with Image.open(tmp_path / "out" / "photo_x4.png") as image:
+        assert image.size == (28, 20)
+    assert "LR-PSNR" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--scal", "2"], "did you mean '--scale'"),
+        (["--scale=3"], "trained for 2 and 4, got 3; use --scale 4"),
+        (["-scal", "2"], "did you mean '--scale'"),
+        (["--networkdef#channels", "8"], "did you mean '--network_def'"),
+        (["--consistency", "-1"], "consistency: must be a whole number >= 0, got -1"),
+        (["--range", "[9,1]"], "range: must be two rising numbers"),
+        (["--range", "5"], "range: must be two rising numbers"),
+        (["--device", "gpu"], "device: must be one that this machine has, got 'gpu'"),
+        (["--tile_size", "0"], "tile_size"),
+        (["--ckpt_path", "none.pt"], "none.pt: weights file does not exist"),
+        (["--ckpt_path", __file__], "weights cannot be read as a plain state dict"),
+        (["--input", "none.png"], "none.png: no such file or folder"),
+    ],
+)
+def test_a_wrong_option_is_one_line(bundle, photo, tmp_path, command, more, text):
+    assert_one_line(*command(words(bundle, photo, tmp_path / "out", *more)), text)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n cut"])
+@pytest.mark.parametrize("name", ["bad.png", "bad.dcm", "bad.nii.gz", "bad.tif"])
+def test_a_file_that_is_no_image_is_one_line(bundle, tmp_path, command, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert_one_line(*command(words(bundle, tmp_path / name, tmp_path / "out")), name)
+
+
+def test_an_output_folder_below_a_file_is_one_line(bundle, photo, command):
+    assert_one_line(*command(words(bundle, photo, photo / "out")), "cannot be written")
+
+
+def test_an_input_that_is_not_given_is_one_line(bundle, tmp_path, command):
+    arguments = words(bundle, "x", tmp_path / "out")
+    at = arguments.index("--input")
+    del arguments[at : at + 2]
+    assert_one_line(*command(arguments), "add --input PATH")
+
+
+def test_the_options_of_monai_itself_are_known(bundle, photo, tmp_path, command):
+    more = ["--workflow_type", "infer", "--run_id", "run", "--network_def::block", "plain"]
+    code, _, err = command(words(bundle, photo, tmp_path / "out", *more))
+    assert (code, err) == (0, "")
+
+
+def test_a_traceback_is_shown_when_asked_for(bundle, tmp_path, command, monkeypatch):
+    monkeypatch.setenv(hook.TRACEBACK_VARIABLE, "1")
+    code, _, err = command(words(bundle, tmp_path / "none.png", tmp_path / "out"))
+    assert code == 1
+    assert "Traceback" in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([COMMAND, "run", "--input", "a"], True),
+        ([COMMAND, "ckpt_export"], False),
+        ([COMMAND], False),
+        (["/usr/bin/pytest", "run"], False),
+        ([""], False),
+        (["-c"], False),
+    ],
+)
+def test_the_hook_acts_in_the_run_command_alone(argv, expected):
+    assert hook.is_bundle_command(argv) == expected
+
+
+def test_importing_the_hook_in_a_program_changes_nothing(monkeypatch):
+    monkeypatch.delitem(sys.modules, "monai_sr.hook")
+    before = sys.excepthook
+    import monai_sr.hook
+
+    assert monai_sr.hook is not hook
+    assert sys.excepthook is before
+
+
+def test_options_are_read_as_fire_reads_them():
+    argv = ["run", "--scale", "2", "--input=a.png", "-range", "-1024", "--tile-size", "7",
+            "--a#b::c", "1", "--", "--trace"]  # fmt: skip
+    assert hook.given_options(argv) == {
+        "scale": "2", "input": "a.png", "range": "-1024", "tile_size": "7", "a#b::c": "1",
+    }  # fmt: skip
+
+
+def test_several_configuration_files_are_known_together(tmp_path):
+    for name, text in (("a.yaml", "scale: 2\n"), ("b.json", '{"alpha": 1}')):
+        (tmp_path / name).write_text(text)
+    files = str([str(tmp_path / "a.yaml"), str(tmp_path / "b.json")])
+    hook.check_options(["--config_file", files, "--scale", "4", "--alpha", "2"])
+    with pytest.raises(OptionError, match="did you mean '--alpha'"):
+        hook.check_options(["--config_file", files, "--alfa", "2"])
+    hook.check_options(["--anything", "2"])
+
+
+def test_errors_that_are_not_for_the_user_are_left_to_python(capsys):
+    assert not hook.report(ValueError("boom"))
+    assert capsys.readouterr().err == ""
+    assert hook.report(OptionError("scale: got 3"))
+    assert capsys.readouterr().err == "monai-sr: error: scale: got 3\n"
+
+
+def test_importing_the_package_changes_nothing_in_monai(samples_dir, tmp_path):
+    paths = [samples_dir / "natural_sr" / "photo.png", write_nifti(tmp_path / "a.nii.gz")]
+    code = (
+        "import sys, numpy as np\n"
+        "from monai.transforms import LoadImage\n"
+        "load = lambda: [LoadImage()(p) for p in sys.argv[1:]]\n"
+        "before = load()\n"
+        "import monai_sr, monai_sr.apps.super_resolver, monai_sr.apps.evaluator, monai_sr.hook\n"
+        "import monai_sr.readers, monai_sr.writers, monai_sr.engines\n"
+        "for a, b in zip(before, load(), strict=True):\n"
+        "    assert np.array_equal(a.numpy(), b.numpy())\n"
+        "    assert sorted(map(str, a.meta)) == sorted(map(str, b.meta))\n"
+        "    assert np.array_equal(a.affine, b.affine)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, *map(str, paths)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for path in paths:
+        assert isinstance(LoadImage()(path), MetaTensor)
+        assert np.isfinite(LoadImage()(path).numpy()).all()
+
+
+def test_importing_the_package_is_instant_and_silent():
+    code = "import sys, monai_sr; assert not {'torch', 'monai', 'numpy'} & set(sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
