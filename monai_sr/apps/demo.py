@@ -112,8 +112,10 @@ def main(arguments: list[str]) -> int:
         if code:
             return code
         for row in Manifest(results).rows.values():
-            rows.append(row)
             source = Path(row["source"])
+            if source.parent != folder.absolute():
+                continue  # of an earlier demo, from another place
+            rows.append(row)
             original = samples / "hr" / f"{source.name.split('.')[0]}.png"
             pictures.append(
                 panels(source, results / row["output"], original if original.exists() else None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ from monai_sr.core.types import PathLike
 from monai_sr.networks import load_weights
 
 logger = logging.getLogger(__name__)
+
+_SAVE_SECONDS = 5.0  # between writes of the manifest: a folder may hold thousands of small files
 
 
 class RunFailedError(SRError):
@@ -89,7 +93,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
             val_handlers=val_handlers,
             **kwargs,
         )
-        self.output_dir = Path(output_dir)
+        self.output_dir = Path(str(output_dir))
         self.weights = weights
         self.results: list[FileResult] = []
         self._started = time.perf_counter()
@@ -111,9 +115,14 @@ class UpscaleEvaluator(SupervisedEvaluator):
         self._manifest = Manifest(self.output_dir)
         # Whether results can be written shows before hours of work.
         self._manifest.save()
+        self._saved = time.perf_counter()
         self.results.clear()
+        self._began = time.perf_counter()
         self._started = time.perf_counter()
-        super().run(global_epoch)
+        try:
+            super().run(global_epoch)
+        finally:
+            self._manifest.save()
         failed = [r for r in self.results if r.error]
         done = len(self.results) - len(failed)
         if len(self.results) == 1 and failed:
@@ -155,12 +164,15 @@ class UpscaleEvaluator(SupervisedEvaluator):
     def _report(self, result: FileResult) -> None:
         self.results.append(result)
         self._manifest.add(**_row(result, self.output_dir))
-        self._manifest.save()
+        if time.perf_counter() - self._saved > _SAVE_SECONDS:
+            self._manifest.save()
+            self._saved = time.perf_counter()
         if result.error and self.state.epoch_length != 1:
             logger.error("monai-sr: error: %s", _printable(result.error))
         if not result.error:
             logger.info(
-                "%s -> %s  %s -> %s  %.1f s  LR-PSNR %.1f dB",
+                "%s%s -> %s  %s -> %s  %.1f s  LR-PSNR %.1f dB",
+                self._progress(),
                 _printable(result.source),
                 _printable(result.output),
                 result.size_in,
@@ -168,6 +180,14 @@ class UpscaleEvaluator(SupervisedEvaluator):
                 result.seconds,
                 result.lr_psnr,
             )
+
+    def _progress(self) -> str:
+        """Say how far a run of several inputs is, and how long it may still take."""
+        done, total = len(self.results), self.state.epoch_length
+        if total == 1:
+            return ""
+        left = (time.perf_counter() - self._began) / done * (total - done)
+        return f"[{done}/{total}, {datetime.timedelta(seconds=round(left))} left] "
 
 
 def _printable(text: object) -> str:
@@ -185,7 +205,7 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
     output = Path(result.output) if result.output else None
     inside = output is not None and output.is_relative_to(output_dir)
     return {
-        "source": Path(result.source).resolve(),
+        "source": os.path.abspath(result.source),
         "output": output.relative_to(output_dir) if output and inside else output,
         "size_in": result.size_in,
         "size_out": result.size_out,

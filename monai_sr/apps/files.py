@@ -9,16 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from monai.data import Dataset, MetaTensor
 
 from monai_sr.apps.manifest import Manifest
-from monai_sr.core.errors import BadImageError, SRError, user_message
+from monai_sr.core.errors import BadImageError, OutputError, SRError, user_message
 from monai_sr.core.types import PathLike
 from monai_sr.readers import find_series, is_dicom
 from monai_sr.transforms.restore import in_plane_axes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
-from monai_sr.writers.dicom_pixel_module import check_size
+from monai_sr.writers.dicom_pixel_module import check_dicom_size
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +52,10 @@ class FileDataset(Dataset):
         scale: int,
     ) -> None:
         self.root = _existing(data)
-        self.output_dir = Path(output_dir)
+        self.output_dir = Path(str(output_dir))
         self.scale = scale
-        self._made_from = Manifest(output_dir).sources()
-        found = _find(self.root, self.output_dir, set(self._made_from))
+        self._made_from = Manifest(self.output_dir).sources()
+        found = _find(self.root, self.output_dir, set(self._made_from) | _recorded(self.root))
         if not found:
             raise BadImageError(f"{data}: holds no file to enlarge; name a file or another folder")
         names = list(found)
@@ -86,10 +85,10 @@ class FileDataset(Dataset):
 
     def _free(self, output: Path, source: Path) -> Path:
         """Keep a result that an earlier run made from another input."""
-        origin = self._made_from.get(output)
-        if not output.exists() or origin == str(source.resolve()):
+        origin, absolute = self._made_from.get(output), os.path.abspath(source)
+        if not output.exists() or origin == absolute:
             return output
-        digest = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:8]
+        digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:8]
         mark = f"_x{self.scale}"
         stem, _, rest = output.name.rpartition(mark)
         return output.with_name(f"{stem}_{digest}{mark}{rest}")
@@ -113,10 +112,8 @@ def _check_size(image: MetaTensor, scale: int, source: str) -> None:
         shape[axis + 1] *= scale
     suffix = output_suffix(image.meta)
     check_output_size(suffix, shape, source)
-    if suffix == ".dcm":
-        samples, columns, rows, frames = (*shape, 1)[:4]
-        item_bytes = np.dtype(str(image.meta["sr_dtype"])).itemsize
-        check_size(source, (frames, rows, columns, samples), item_bytes)
+    if suffix in (".dcm", ""):
+        check_dicom_size(source, image.meta, shape)
 
 
 def failure(error: BaseException, source: str) -> str:
@@ -135,23 +132,40 @@ def failure(error: BaseException, source: str) -> str:
 def _existing(data: PathLike | None) -> Path:
     if data is None or str(data) == "":
         raise BadImageError("input: no file or folder given; add --input PATH")
-    path = Path(data)
+    path = Path(str(data))  # a name such as 2021 arrives from MONAI's command as a number
     if not path.exists():
         raise BadImageError(f"{data}: no such file or folder; check --input")
     # "." and ".." give results no name.
     return path.resolve() if path.name in ("", "..") else path
 
 
+def _recorded(root: Path) -> set[Path]:
+    """Return the results that earlier runs left in subfolders of the input.
+
+    Not those in the input folder itself: naming a folder of results means to enlarge them again.
+    """
+    results: set[Path] = set()
+    for record in root.glob(f"*/**/{Manifest.name}"):
+        try:
+            results.update(Manifest(record.parent).sources())
+        except OutputError as error:
+            logger.warning("%s", error)
+    return results
+
+
 def _find(root: Path, output_dir: Path, results: set[Path]) -> dict[Path, list[Path]]:
     """Return name -> files: one entry for each plain file and each DICOM series.
 
-    Results of earlier runs into ``output_dir`` are left out, also where that is ``root`` itself.
+    ``results`` of earlier runs are left out, and all of ``output_dir`` where it is not ``root``.
     """
     if root.is_file():
         return {root: [root]}
     outputs = {path.resolve() for path in results}
     if output_dir.resolve() != root.resolve():
         outputs.add(output_dir.resolve())
+    for link in root.rglob("*"):
+        if link.is_symlink() and not link.is_file():
+            logger.warning("%s: links to folders and broken links are not followed", link)
     files = [
         f
         for f in sorted(root.rglob("*"))

@@ -28,7 +28,7 @@ class Manifest:
     def __init__(self, output_dir: PathLike) -> None:
         self.folder = Path(output_dir)
         self.path = self.folder / self.name
-        self.rows: dict[str, dict[str, str]] = {}
+        self.rows: dict[tuple[str, str], dict[str, str]] = {}
         if self.path.is_file():
             for row in self._read():
                 self.add(**row)
@@ -52,9 +52,18 @@ class Manifest:
         return {self.folder / row["output"]: row["source"] for row in rows}
 
     def add(self, **row: object) -> None:
-        """Record one input; a later run on the same input replaces its row."""
+        """Record one input.
+
+        A result replaces the row of a result of that name and a failure of its input; a failure
+        leaves the input's earlier results on record.
+        """
         text = {field: "" if row.get(field) is None else str(row[field]) for field in FIELDS}
-        self.rows[text["source"]] = text
+        source, output = text["source"], text["output"]
+        if output:
+            gone = [key for key in self.rows if key[1] == output or key == (source, "")]
+            for key in gone:
+                del self.rows[key]
+        self.rows[source, output] = text
 
     def save(self) -> None:
         """Write the file.
@@ -69,7 +78,7 @@ class Manifest:
             ):
                 writer = csv.DictWriter(stream, FIELDS)
                 writer.writeheader()
-                writer.writerows(self.rows[source] for source in sorted(self.rows))
+                writer.writerows(self.rows[key] for key in sorted(self.rows))
         except OSError as error:
             if isinstance(error, OutputError):
                 raise

@@ -103,7 +103,7 @@ class ReadTrainingImage:
         self.scale = ScaleToUnit()
 
     def __call__(self, file: PathLike) -> np.ndarray:
-        """Return (C, X, Y), uint8 or float32.
+        """Return (C, H, W), uint8 or float32: rows first, as benchmarks shrink images.
 
         Raises:
             BadImageError: if the file is no two-dimensional image of 1, 3 or 4 bands.
@@ -118,7 +118,7 @@ class ReadTrainingImage:
         whole = np.array_equal(np.asarray(facts["sr_declared_range"]), [0, 255])
         is_8bit = str(facts["sr_dtype"]) == "uint8" and whole and not facts["sr_inverted"]
         values = image.numpy() if is_8bit else self.scale(image)[0].numpy()
-        values = values[:3]
+        values = values[:3].swapaxes(1, 2)
         if self.channels == 1 and values.shape[0] == 3:
             values = np.tensordot(_LUMA, values, axes=1)[None]
         if self.channels == 3 and values.shape[0] == 1:
@@ -129,7 +129,7 @@ class ReadTrainingImage:
 class ValidationImages(Dataset):
     """Whole images with their low-resolution versions, for validation while training.
 
-    An item is {"image": (C, X / s, Y / s), "label": (C, X, Y)}, float32 in [0, 1].
+    An item is {"image": (C, H / s, W / s), "label": (C, H, W)}, float32 in [0, 1].
 
     Args:
         data: files.

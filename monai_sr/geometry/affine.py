@@ -36,7 +36,7 @@ def scaled_affine(affine: npt.ArrayLike, scale: Sequence[float]) -> npt.NDArray[
         [[0.5, 0.0, 0.0, -0.75], [0.0, 0.5, 0.0, -0.75], [0.0, 0.0, 5.0, 0.0]]
     """
     # An array of its own: a torch tensor or a caller's array must not be written to.
-    result = np.array(affine, dtype=np.float64)
+    result = np.array(np.asarray(affine), dtype=np.float64)
     if result.shape != (4, 4):
         raise ValueError(f"affine: must be a (4, 4) matrix, got shape {result.shape}.")
     factors = np.ones(3)

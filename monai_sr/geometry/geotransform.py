@@ -20,12 +20,31 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from rasterio.io import DatasetReader
 
+# Of a pixel, in squared units of the reference system: below it there is no inverse.
+_SMALLEST_AREA = 1e-300
+
+
+def source_transform(dataset: DatasetReader) -> Affine:
+    """Return the geotransform of an open raster, the identity where it declares none.
+
+    For portable any-maps, which carry none, GDAL leaves the six terms unset.
+
+    Args:
+        dataset: an open raster.
+
+    Returns:
+        A transform that can be inverted.
+    """
+    a, b, c, d, e, f = tuple(dataset.transform)[:6]
+    usable = np.isfinite([a, b, c, d, e, f]).all() and abs(a * e - b * d) > _SMALLEST_AREA
+    return dataset.transform if usable and dataset.driver != "PNM" else Affine.identity()
+
 
 def has_transform(transform: Affine) -> bool:
     """Tell whether a geotransform was declared; GDAL gives the identity where none was.
 
     Args:
-        transform: geotransform of an open raster.
+        transform: what :func:`source_transform` returns.
 
     Returns:
         False for exactly the identity.
@@ -145,5 +164,5 @@ def is_georeferenced(dataset: DatasetReader) -> bool:
     Returns:
         True when PNG or JPEG could not carry what it says.
     """
-    located = has_transform(dataset.transform) or bool(dataset.gcps[0])
+    located = has_transform(source_transform(dataset)) or bool(dataset.gcps[0])
     return located or dataset.crs is not None or dataset.rpcs is not None

@@ -180,10 +180,8 @@ class TiledInferer(Inferer):
         """Run the generator and the consistency steps on one tile."""
         padded, sizes = _fit_sizes(lr, job.network), lr.shape[2:]
         if padded.ndim == 4:
-            # `contiguous` leaves an image of one channel as it is: whole images would run by other
-            # kernels than tiles, which are cut and therefore copied, and slower ones.
-            last = torch.empty_like(padded, memory_format=torch.channels_last)
-            padded = last.copy_(padded)
+            # `contiguous` leaves one channel as it is: other, slower kernels than those of tiles.
+            padded = torch.empty_like(padded, memory_format=torch.channels_last).copy_(padded)
         with torch.autocast(lr.device.type, self.dtype, enabled=self.dtype != torch.float32):
             sr = job.network(padded, job.scale).float()
         sr = sr[_spatial([slice(0, size * job.scale) for size in sizes])]

@@ -58,20 +58,6 @@ def single_path(data: Sequence[PathLike] | PathLike) -> Path:
         ) from error
 
 
-def load_dtype(stored: npt.DTypeLike) -> type[np.float32] | type[np.float64]:
-    """Choose the float type that holds stored values exactly.
-
-    Args:
-        stored: dtype in the file.
-
-    Returns:
-        float32 for up to 16-bit integers and float32, float64 for all wider ones.
-    """
-    dtype = np.dtype(stored)
-    wide = dtype.itemsize > 4 if dtype.kind == "f" else dtype.itemsize > 2
-    return np.float64 if wide else np.float32
-
-
 def storable_range(stored: npt.DTypeLike) -> tuple[float, float]:
     """Return the smallest and largest value that a dtype holds; infinite for floats.
 
@@ -88,7 +74,13 @@ def storable_range(stored: npt.DTypeLike) -> tuple[float, float]:
     return float(limits.min), float(limits.max)
 
 
-def check_pixels(path: Path, pixels: npt.NDArray[Any], nodata: float | None, remedy: str) -> None:
+def check_pixels(
+    path: Path,
+    pixels: npt.NDArray[Any],
+    nodata: float | None,
+    remedy: str,
+    valid: npt.NDArray[np.bool_] | None = None,
+) -> None:
     """Refuse pixels that no mapping to [0, 1] can use.
 
     Args:
@@ -96,6 +88,7 @@ def check_pixels(path: Path, pixels: npt.NDArray[Any], nodata: float | None, rem
         pixels: stored values of any shape.
         nodata: declared invalid value (NaN allowed), None when there is none.
         remedy: what to do about undeclared NaN pixels.
+        valid: False where the file declares pixels invalid; broadcast to ``pixels``.
 
     Raises:
         BadImageError: no pixel, undeclared NaN or infinite pixels, integers beyond 2^53, or
@@ -106,6 +99,8 @@ def check_pixels(path: Path, pixels: npt.NDArray[Any], nodata: float | None, rem
         raise BadImageError(f"{path}: must hold pixels, got size {shape}; export it again.")
     finite = np.isfinite(pixels) if pixels.dtype.kind == "f" else np.ones(1, dtype=bool)
     declared = finite if nodata is None else finite | np.isnan(pixels) | (pixels == nodata)
+    if valid is not None:
+        declared = declared | ~valid
     if not declared.all():
         count = int((~declared).sum())
         raise BadImageError(
@@ -132,6 +127,7 @@ def image_meta(
     declared: Sequence[float] | None = None,
     inverted: bool = False,
     nodata: float = float("nan"),
+    valid: npt.NDArray[Any] | None = None,
     slice_axis: int = -1,
     is_rgb: bool = False,
 ) -> dict[str, Any]:
@@ -147,6 +143,8 @@ def image_meta(
         declared: value range that the file declares; [0, 255] for uint8 where None, else NaN.
         inverted: whether low stored values are shown bright (MONOCHROME1).
         nodata: stored value of invalid pixels, NaN for none.
+        valid: (C, X, Y[, Z]), 0 where something beside the values (alpha, a mask) declares them
+            invalid; None where all are valid.
         slice_axis: axis along which slices are independent, -1 for 2D images.
         is_rgb: whether the first three channels are declared to be red, green and blue.
 
@@ -170,6 +168,7 @@ def image_meta(
         "sr_declared_range": np.asarray(declared, dtype=np.float64),
         "sr_inverted": int(inverted),
         "sr_nodata": float(nodata),
+        "sr_valid": np.empty(0, np.uint8) if valid is None else valid.astype(np.uint8),
         "sr_slice_axis": int(slice_axis),
         "sr_rgb": int(is_rgb),
     }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from monai.data import ImageReader
-from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
+from monai.utils import ensure_tuple
 
+from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.geometry.dicom_plane import (
     Plane,
@@ -23,12 +24,14 @@ from monai_sr.geometry.dicom_plane import (
     slice_distance,
     stack_affine,
 )
+from monai_sr.readers.common import image_meta
 from monai_sr.readers.dicom_files import (
     find_series,
     is_dicom,
     open_dicom,
     refuse_damage,
 )
+from monai_sr.readers.dicom_padding import padding_facts
 from monai_sr.readers.dicom_pixels import StoredPixels, decode
 
 if TYPE_CHECKING:
@@ -44,8 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["DicomImage", "DicomReader", "find_series", "is_dicom"]
 
 logger = logging.getLogger(__name__)
-
-_FLOAT64_DTYPES = frozenset({"int32", "uint32", "int64", "uint64", "float64"})
 
 
 @dataclass(frozen=True)
@@ -139,34 +140,33 @@ class DicomReader(ImageReader):
             slices = [decode(open_dicom(path), path) for path in img.paths]
         _check_alike(img, slices)
         frames = np.concatenate([s.frames for s in slices])
-        is_volume = len(frames) > 1
-        array = frames.transpose(3, 2, 1, 0)
-        if not is_volume:
-            array = array[..., 0]
-        dtype = np.float64 if frames.dtype.name in _FLOAT64_DTYPES else np.float32
+        array = _to_monai(frames)
+        nodata, valid = padding_facts(slices)
         with refuse_damage(f"{img.name}: spacing tags must be valid; repair the header."):
             affine = _affine(img)
-        meta = {
-            MetaKeys.AFFINE: affine,
-            MetaKeys.ORIGINAL_AFFINE: affine.copy(),
-            MetaKeys.SPATIAL_SHAPE: np.array(array.shape[1:]),
-            MetaKeys.ORIGINAL_CHANNEL_DIM: 0,
-            MetaKeys.SPACE: SpaceKeys.RAS,
-            "filename_or_obj": img.name,
-            "sr_format": "dicom",
-            "sr_files": json.dumps([os.path.abspath(p) for p in img.paths]),
-            "sr_dtype": frames.dtype.name,
-            "sr_storable": np.array(
-                [min(s.storable[0] for s in slices), max(s.storable[1] for s in slices)]
-            ),
-            "sr_declared_range": _common_range(slices),
-            "sr_inverted": int(slices[0].is_inverted),
-            "sr_nodata": slices[0].padding,
+        meta = image_meta(
+            files=[Path(path) for path in img.paths],
+            sr_format="dicom",
+            affine=affine,
+            spatial_shape=array.shape[1:],
+            dtype=frames.dtype,
+            storable=(min(s.storable[0] for s in slices), max(s.storable[1] for s in slices)),
+            declared=_common_range(slices),
+            inverted=slices[0].is_inverted,
+            nodata=nodata,
+            valid=None if valid is None else _to_monai(valid),
             # Files hold slices: whatever the spacings, a slice is what can be written back.
-            "sr_slice_axis": 2 if is_volume else -1,
-            "sr_rgb": int(array.shape[0] == 3),
-        }
-        return np.ascontiguousarray(array, dtype=dtype), meta
+            slice_axis=2 if array.ndim == 4 else -1,
+            is_rgb=array.shape[0] == 3,
+        )
+        meta["filename_or_obj"] = img.name
+        return np.ascontiguousarray(array, dtype=exact_float(frames.dtype)), meta
+
+
+def _to_monai(frames: NDArray[Any]) -> NDArray[Any]:
+    """Bring DICOM's order (N, H, W, C) into (C, X, Y), or (C, X, Y, Z) for several frames."""
+    array: NDArray[Any] = frames.transpose(3, 2, 1, 0)
+    return array if len(frames) > 1 else array.squeeze(-1)
 
 
 def _only_series(folder: str) -> list[str]:
@@ -256,7 +256,7 @@ def _check_alike(img: DicomImage, slices: list[StoredPixels]) -> None:
         )
 
 
-def _common_range(slices: list[StoredPixels]) -> FloatArray:
+def _common_range(slices: list[StoredPixels]) -> tuple[float, float]:
     ranges = {s.declared for s in slices if np.isfinite(s.declared).all()}
     is_shared = len(ranges) == 1 and all(np.isfinite(s.declared).all() for s in slices)
-    return np.array(ranges.pop() if is_shared else (np.nan, np.nan))
+    return ranges.pop() if is_shared else (np.nan, np.nan)

@@ -61,6 +61,7 @@ _SERIES_TAGS = [
     "SeriesInstanceUID",
     "NumberOfFrames",
     "Rows",
+    "Columns",
     "ImagePositionPatient",
     "ImageOrientationPatient",
 ]
@@ -162,9 +163,10 @@ def open_dicom(path: PathLike, *, stop_before_pixels: bool = False) -> FileDatas
 def find_series(folder: PathLike, recursive: bool = False) -> list[list[Path]]:
     """Group the DICOM files of a folder into images; other files and DICOMDIR are passed over.
 
-    Files of one series with the same orientation and a position each form one volume. Every other
-    file (projections, ultrasound, secondary captures, multi-frame objects, damaged files and
-    objects without pixels) stands alone, so that reading it gives an image or a clear error.
+    Files of one series with the same orientation and size, and a position each, form one volume.
+    Every other file (projections, ultrasound, secondary captures, multi-frame objects, damaged
+    files and objects without pixels) stands alone, so that reading it gives an image or a clear
+    error.
 
     Args:
         folder: where to look.
@@ -218,7 +220,8 @@ def _series_key(file: Path) -> tuple[object, ...] | None:
                 return alone
             # Localizers hold three orientations in one series: three volumes.
             cosines = tuple(round(float(v), 2) + 0.0 for v in orientation)
-            return ("series", str(header.SeriesInstanceUID), cosines)
+            size = (int(header.Rows), int(header.Columns))
+            return ("series", str(header.SeriesInstanceUID), cosines, size)
     except (OSError, *DAMAGE_ERRORS) as error:
         logger.debug("%s: header not readable (%s)", file, type(error).__name__)
         return alone

@@ -27,6 +27,7 @@ from pydicom.uid import (
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.readers.dicom_files import refuse_damage
+from monai_sr.readers.dicom_padding import padding_range
 
 if TYPE_CHECKING:
     from typing import Any
@@ -76,14 +77,14 @@ class StoredPixels:
         storable: least and greatest value that the stored type holds.
         declared: range that the header declares, (nan, nan) where the values must tell.
         is_inverted: True for MONOCHROME1, where the least value is white.
-        padding: (0028,0120) Pixel Padding Value, nan where none is declared.
+        padding: least and greatest value that is padding, None where none is declared.
     """
 
     frames: NDArray[Any]
     storable: tuple[float, float]
     declared: tuple[float, float]
     is_inverted: bool
-    padding: float
+    padding: tuple[float, float] | None
 
 
 def decode(dataset: FileDataset, name: PathLike) -> StoredPixels:
@@ -156,14 +157,12 @@ def _state_facts(dataset: Dataset, frames: NDArray[Any], photometric: str) -> St
             low, high = float(limits.min), float(limits.max)
         elif high - low < 2.0**_DECLARED_BITS:
             declared = (low, high)
-    padding = dataset.get("PixelPaddingValue")
-    has_padding = padding is not None and frames.shape[-1] == 1 and np.size(padding) == 1
     return StoredPixels(
         frames=frames,
         storable=(low, high),
         declared=declared,
         is_inverted=photometric == "MONOCHROME1",
-        padding=float(padding) if has_padding else np.nan,
+        padding=padding_range(dataset, frames.dtype),
     )
 
 

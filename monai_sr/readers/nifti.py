@@ -19,8 +19,9 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 
+from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
-from monai_sr.readers.common import check_pixels, image_meta, load_dtype, single_path
+from monai_sr.readers.common import check_pixels, image_meta, single_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +115,8 @@ class NiftiReader(ImageReader):
                 "copy or download it again."
             ) from error
         _check(path, pixels)
-        return NiftiImage(path, pixels, source_affine(path, image))
+        _report_doubts(path, image)
+        return NiftiImage(path, pixels, source_affine(image))
 
     def get_data(
         self, img: NiftiImage | Sequence[NiftiImage]
@@ -139,7 +141,7 @@ class NiftiReader(ImageReader):
             slice_axis=_slice_axis(image.affine, spatial),
             is_rgb=image.pixels.dtype.names is not None,
         )
-        return channels.astype(load_dtype(channels.dtype), order="C"), meta
+        return channels.astype(exact_float(channels.dtype), order="C"), meta
 
 
 def channels_first(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -221,27 +223,34 @@ def _check(path: Path, pixels: npt.NDArray[Any]) -> None:
     check_pixels(path, values, None, "replace them, for example by 0 (numpy.nan_to_num)")
 
 
-def source_affine(path: Path, image: Any) -> npt.NDArray[np.float64]:
-    """Return the voxel-to-world matrix; say so where the header leaves room for doubt.
+def source_affine(image: Any) -> npt.NDArray[np.float64]:
+    """Return the voxel-to-world matrix.
 
     Args:
-        path: file named in the warnings.
         image: nibabel image.
 
     Returns:
         (4, 4) RAS+ mm; the identity where the declared one cannot be inverted.
     """
-    header, affine = image.header, np.asarray(image.affine, dtype=np.float64)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    return affine if _is_invertible(affine) else np.eye(4)
+
+
+def _is_invertible(affine: npt.NDArray[np.float64]) -> bool:
+    return bool(np.isfinite(affine).all() and np.linalg.det(affine[:3, :3]) != 0)
+
+
+def _report_doubts(path: Path, image: Any) -> None:
+    """Say where the header leaves room for doubt about the geometry."""
+    header = image.header
     # As stored: nibabel replaces sizes of 0 by 1.
     zooms = raw_header(path, image)["pixdim"][1 : 1 + min(3, len(image.shape))]
     if not (np.isfinite(zooms).all() and (zooms > 0).all()):
         logger.warning("%s: voxel sizes are %s; lengths cannot be trusted.", path, zooms.tolist())
     if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
         logger.warning("%s: declares neither qform nor sform; orientation is a guess.", path)
-    if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
+    if not _is_invertible(image.affine):
         logger.warning("%s: its affine cannot be inverted; 1 mm voxels are assumed.", path)
-        return np.eye(4)
-    return affine
 
 
 def raw_header(path: Path, image: Any) -> Any:

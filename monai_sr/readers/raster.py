@@ -1,7 +1,6 @@
 """Reads GeoTIFF, PNG, JPEG, BMP, JPEG 2000 and whatever else GDAL opens, as stored values.
 
-GDAL raster data model: https://gdal.org/user/raster_data_model.html. EXIF 2.32, tag 274
-(Orientation), CIPA DC-008.
+GDAL raster data model: https://gdal.org/user/raster_data_model.html; band masks: GDAL RFC 15.
 """
 
 from __future__ import annotations
@@ -13,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 from monai.data.image_reader import ImageReader
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
+from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
-from monai_sr.geometry.geotransform import has_transform, pixel_affine
-from monai_sr.readers.common import check_pixels, image_meta, load_dtype, single_path
+from monai_sr.geometry.geotransform import has_transform, pixel_affine, source_transform
+from monai_sr.readers.common import check_pixels, image_meta, single_path
+from monai_sr.readers.raster_photos import check_single, orientation_of, upright
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ _SUFFIXES = (
     ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".jp2", ".j2k", ".webp", ".gif", ".vrt",
     ".img", ".ppm", ".pgm", ".pnm", ".asc", ".dem", ".ntf",
 )  # fmt: skip
-_RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 # The defaults return the rows that a cut PNG still has and zeros for the rest.
 _STRICT = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES"}
 
@@ -42,7 +43,8 @@ _STRICT = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "GDAL_ERROR_ON_LIBJPEG_WARNING": 
 class RasterImage:
     """A raster in memory, between ``read`` and ``get_data``.
 
-    Shape: pixels (C, H, W), stored dtype.
+    Shape: pixels (C, H, W), stored dtype; mask (H, W), True where pixels are valid. All upright.
+    ``alpha`` is the index of the alpha channel, -1 for none.
     """
 
     path: Path
@@ -51,14 +53,34 @@ class RasterImage:
     nodata: float | None
     bits: int
     is_rgb: bool
+    alpha: int = -1
+    mask: npt.NDArray[np.bool_] | None = None
+
+    def valid(self) -> npt.NDArray[np.bool_] | None:
+        """Tell which pixels alpha and mask declare valid: color does not count under alpha 0.
+
+        Where alpha is 0 everywhere it hides nothing: somebody meant the color to be seen.
+
+        Returns:
+            (C, H, W), or None where all are valid.
+        """
+        result = np.ones(self.pixels.shape, dtype=bool)
+        if self.alpha >= 0 and self.pixels[self.alpha].any():
+            result[:] = self.pixels[self.alpha] != 0
+        if self.mask is not None:
+            result &= self.mask
+        if self.alpha >= 0:
+            result[self.alpha] = True
+        return None if result.all() else result
 
 
 class RasterReader(ImageReader):
     """Read one raster file as channel-first stored values with its geometry.
 
     Palettes are expanded to gray, RGB or RGBA. An alpha band stays a channel of its own: it is
-    enlarged like the others, and the writer marks it as alpha again. A photo is turned upright
-    by its EXIF orientation unless it has a geotransform, which refers to the stored grid.
+    enlarged like the others, and the writer marks it as alpha again; a transparent color of PNG
+    becomes one. A photo is turned upright by its EXIF orientation unless it has a geotransform,
+    which refers to the stored grid. Files of several frames or pages are refused.
 
     Shape: file (H, W) with C bands -> (C, W, H) float32, or float64 for wide types.
 
@@ -125,9 +147,10 @@ class RasterReader(ImageReader):
         """
         image = img if isinstance(img, RasterImage) else img[0]
         dtype = image.pixels.dtype
-        pixels = image.pixels.transpose(0, 2, 1).astype(load_dtype(dtype), order="C")
+        pixels = image.pixels.transpose(0, 2, 1).astype(exact_float(dtype), order="C")
         partial = dtype.kind == "u" and image.bits < 8 * dtype.itemsize
         limits = (0.0, 2.0**image.bits - 1) if partial else None
+        valid = image.valid()
         meta = image_meta(
             files=[image.path],
             sr_format="raster",
@@ -137,6 +160,7 @@ class RasterReader(ImageReader):
             storable=limits,
             declared=limits,
             nodata=np.nan if image.nodata is None else image.nodata,
+            valid=None if valid is None else valid.transpose(0, 2, 1),
             is_rgb=image.is_rgb,
         )
         return pixels, meta
@@ -153,31 +177,61 @@ def _open(path: Path, **kwargs: Any) -> DatasetReader:
 
 
 def _decode(path: Path, dataset: DatasetReader) -> RasterImage:
-    _check_header(path, dataset)
+    check_single(path, dataset)
+    _check_real(path, dataset)
     pixels = dataset.read(out_dtype=np.result_type(*dataset.dtypes).name)
-    nodata = _nodata(path, dataset, pixels.dtype)
+    flags = set(dataset.mask_flag_enums[0])
+    has_mask = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+    mask = dataset.read_masks(1) != 0 if has_mask else None
+    # Both flags: one color is invalid, not the value of each band (transparency of PNG).
+    has_color = has_mask and MaskFlags.nodata in flags
+    nodata = None if has_color else _nodata(path, dataset, pixels.dtype)
+    _check_valid(path, pixels, nodata, mask)
+    colors = list(dataset.colorinterp)
     bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * pixels.dtype.itemsize))
-    check_pixels(path, pixels, nodata, "set nodata (gdal_edit -a_nodata nan) or fill them")
-    has_palette = dataset.colorinterp[0] == ColorInterp.palette
-    if has_palette:
+    if colors[0] == ColorInterp.palette:
         pixels, nodata, bits = _expand_palette(dataset, pixels, nodata), None, 8
-    if not has_transform(dataset.transform):
-        pixels = _upright(pixels, dataset.tags().get("EXIF_Orientation", "1"))
-    is_rgb = dataset.colorinterp[:3] == _RGB or (has_palette and len(pixels) >= 3)
-    return RasterImage(path, pixels, pixel_affine(dataset.transform), nodata, bits, is_rgb)
+        colors = list(RGBA[: len(pixels)]) if len(pixels) > 1 else [ColorInterp.gray]
+    elif mask is not None and has_color and colors == list(RGBA[:3]):
+        opaque = 2**bits - 1
+        pixels = np.concatenate([pixels, np.where(mask, opaque, 0)[None].astype(pixels.dtype)])
+        mask, colors = None, list(RGBA)
+    transform = source_transform(dataset)
+    if not has_transform(transform):
+        orientation = orientation_of(path, dataset)
+        pixels = upright(pixels, orientation)
+        mask = None if mask is None else upright(mask[None], orientation)[0]
+    return RasterImage(
+        path=path,
+        pixels=pixels,
+        affine=pixel_affine(transform),
+        nodata=nodata,
+        bits=bits,
+        is_rgb=colors[:3] == list(RGBA[:3]),
+        alpha=colors.index(ColorInterp.alpha) if ColorInterp.alpha in colors else -1,
+        mask=mask,
+    )
 
 
-def _check_header(path: Path, dataset: DatasetReader) -> None:
-    if dataset.count == 0:
-        found = f"a container of {len(dataset.subdatasets)} images"
-        raise BadImageError(
-            f"{path}: must hold one image, got {found}; extract one with gdal_translate."
-        )
+def _check_real(path: Path, dataset: DatasetReader) -> None:
     for dtype in dataset.dtypes:
         if "complex" in dtype:
             raise BadImageError(
                 f"{path}: pixels must be real numbers, got {dtype}; convert to magnitude."
             )
+
+
+def _check_valid(
+    path: Path,
+    pixels: npt.NDArray[Any],
+    nodata: float | None,
+    mask: npt.NDArray[np.bool_] | None,
+) -> None:
+    check_pixels(path, pixels, nodata, "set nodata (gdal_edit -a_nodata nan) or fill them", mask)
+    if mask is not None and not mask.any():
+        raise BadImageError(
+            f"{path}: must hold valid pixels, got only masked ones; leave it out or drop the mask."
+        )
 
 
 def _nodata(path: Path, dataset: DatasetReader, dtype: np.dtype[Any]) -> float | None:
@@ -216,20 +270,6 @@ def _expand_palette(
         return colors
     is_gray = bool((colors[0] == colors[1]).all() and (colors[0] == colors[2]).all())
     return colors[:1] if is_gray else colors[:3]
-
-
-def _upright(pixels: npt.NDArray[Any], orientation: str) -> npt.NDArray[Any]:
-    """Turn (C, H, W) pixels so that row 0 is the visual top and column 0 the visual left."""
-    turned = {
-        "2": lambda p: p[:, :, ::-1],
-        "3": lambda p: p[:, ::-1, ::-1],
-        "4": lambda p: p[:, ::-1, :],
-        "5": lambda p: p.transpose(0, 2, 1),
-        "6": lambda p: p[:, ::-1, :].transpose(0, 2, 1),
-        "7": lambda p: p[:, ::-1, ::-1].transpose(0, 2, 1),
-        "8": lambda p: p[:, :, ::-1].transpose(0, 2, 1),
-    }.get(orientation.strip())
-    return pixels if turned is None else turned(pixels)
 
 
 def _reason(error: BaseException) -> str:

@@ -18,18 +18,37 @@ from monai.transforms import MapTransform, Transform
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from monai_sr.core.dtypes import exact_float, is_wide, to_integers
 from monai_sr.core.errors import BadImageError, OptionError
 
+_SMALLEST_STEP = 1e-30  # differences divided by less would be lost to underflow
 _WIDEST_RANGE = 1e30  # a fill value that nobody declared, such as -3.4e38, hides all others
 
 VALID_SUFFIX = "_valid"
 """Key suffix under which :class:`ScaleToUnitd` leaves the mask of valid pixels."""
 
 
-def valid_mask(stored: Tensor, nodata: float) -> Tensor:
-    """Tell which stored values are measurements: finite, and not the declared nodata value."""
+def valid_mask(stored: Tensor, nodata: float, declared: Any = ()) -> Tensor:
+    """Tell which stored values are measurements: finite, not nodata, and not declared invalid.
+
+    ``declared`` is ``sr_valid``: of the shape of ``stored``, 0 where alpha or a mask hides a pixel;
+    empty where nothing does.
+
+    Raises:
+        BadImageError: if ``declared`` has another shape.
+    """
     valid = torch.isfinite(stored)
-    return valid if np.isnan(nodata) else valid & (stored != nodata)
+    if not np.isnan(nodata):
+        valid &= stored != nodata
+    mask = torch.as_tensor(declared)
+    if not mask.numel():
+        return valid
+    if mask.shape != stored.shape:
+        raise BadImageError(
+            f"sr_valid: must have the image's shape {tuple(stored.shape)}, got "
+            f"{tuple(mask.shape)}; map values to [0, 1] before cropping"
+        )
+    return valid & (mask != 0)
 
 
 def fill_invalid(stored: Tensor, valid: Tensor, otherwise: float) -> Tensor:
@@ -52,8 +71,9 @@ def fill_invalid(stored: Tensor, valid: Tensor, otherwise: float) -> Tensor:
 class ScaleToUnit(Transform):
     """Map stored values to [0, 1] in float32.
 
-    Shape: MetaTensor (C, X, Y[, Z]) of stored values with the metadata of our readers -> same
-    shape, float32; values outside the range map outside [0, 1] and stay.
+    Shape: MetaTensor (C, X, Y[, Z]) of stored values with the metadata of our readers -> a pair of
+    the same shape, float32 (values outside the range map outside [0, 1] and stay), and its mask of
+    valid pixels, bool, which is empty where all are valid.
 
     The result's metadata gains ``sr_range`` (stored values of 0 and 1), and ``sr_clip`` (what can
     be stored, in the new units).
@@ -82,7 +102,7 @@ class ScaleToUnit(Transform):
         meta = _in_memory_meta(stored)
         meta.update(image.meta if isinstance(image, MetaTensor) else {})
         stored = stored.to(_exact_dtype(stored))
-        valid = valid_mask(stored, float(meta["sr_nodata"]))
+        valid = valid_mask(stored, float(meta["sr_nodata"]), meta.get("sr_valid", ()))
         if not bool(valid.any()):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
@@ -116,8 +136,14 @@ class ScaleToUnit(Transform):
                     f"{name}: values must lie in one range, got {low:g} to {high:g}; declare the "
                     "nodata value (gdal_edit -a_nodata) or give the range (--range)"
                 )
-        # One step above a single value, however large: 1e20 + 1 is 1e20.
-        return low, high if high > low else low + max(1.0, abs(low))
+        return low, high if high > low else low + _one_step(low, np.dtype(str(meta["sr_dtype"])))
+
+
+def _one_step(value: float, dtype: np.dtype[Any]) -> float:
+    """Return the distance to the next stored value: a constant image then stays constant."""
+    if dtype.kind in "iu":
+        return 1.0
+    return max(float(np.spacing(dtype.type(abs(value)))), _SMALLEST_STEP)
 
 
 def _is_rising_pair(value_range: Any) -> bool:
@@ -130,7 +156,7 @@ def _is_rising_pair(value_range: Any) -> bool:
 
 def _exact_dtype(stored: Tensor) -> torch.dtype:
     """Return the floating-point type that holds every value of a tensor's type."""
-    wide = stored.dtype in (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)
+    wide = is_wide(stored.element_size(), stored.is_floating_point())
     return torch.float64 if wide else torch.float32
 
 
@@ -168,25 +194,22 @@ def _in_memory_meta(stored: Tensor) -> dict[str, Any]:
     }
 
 
-def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the floating-point type that holds every value of a stored type exactly."""
-    wide = dtype.itemsize > 4 or (dtype.kind in "iu" and dtype.itemsize == 4)
-    return np.dtype(np.float64 if wide else np.float32)
-
-
 def to_stored(unit: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
     """Map [0, 1] back to stored values: rounded, clipped to what can be stored, original dtype.
 
     Shape: (C, X, Y[, Z]) -> numpy array of the same shape and dtype ``sr_dtype``.
+
+    Raises:
+        OutputError: if a result to be stored as integers holds NaN or infinity.
     """
     low, high = (float(v) for v in np.asarray(meta["sr_range"]).ravel())
     storable = np.asarray(meta["sr_storable"], dtype=np.float64).ravel()
     dtype = np.dtype(str(meta["sr_dtype"]))
-    values = unit.detach().cpu().numpy().astype(working_dtype(dtype))
+    exact: np.dtype[Any] = np.dtype(exact_float(dtype))
+    values = unit.detach().cpu().numpy().astype(exact)
     if meta.get("sr_inverted", 0):
         values = 1 - values
     values = values * (high - low) + low
-    if np.issubdtype(dtype, np.integer):
-        np.rint(values, out=values)
-        np.clip(values, storable[0], storable[1], out=values)
-    return values.astype(dtype)
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    return to_integers(values, dtype, storable.tolist(), str(meta.get("filename_or_obj", "image")))

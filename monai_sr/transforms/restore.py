@@ -17,10 +17,11 @@ from monai.transforms import MapTransform
 from torch import Tensor
 
 from monai_sr import __version__
+from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import WeightsError
 from monai_sr.core.types import PathLike
 from monai_sr.functional.resize import downsample
-from monai_sr.transforms.intensity import VALID_SUFFIX, to_stored, working_dtype
+from monai_sr.transforms.intensity import VALID_SUFFIX, to_stored
 
 
 def in_plane_axes(meta: Mapping[str, Any], spatial_dims: int) -> tuple[int, ...]:
@@ -49,13 +50,41 @@ def stored_lr_psnr(stored: Tensor, lr: Tensor, scale: int, axes: tuple[int, ...]
 def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
     """Move results that happen to equal the declared nodata value off it, by one, in place.
 
-    A dark but valid pixel of an 8-bit raster with nodata 0 would otherwise become a hole.
+    A dark but valid pixel of an 8-bit raster with nodata 0 would otherwise become a hole. A value
+    that the data type cannot hold is met by no pixel.
     """
     nodata = float(np.asarray(meta.get("sr_nodata", np.nan)).ravel()[0])
-    if np.isnan(nodata) or stored.dtype.kind not in "iu":
+    if stored.dtype.kind not in "iu":
+        return
+    limits = np.iinfo(stored.dtype)
+    if not limits.min <= nodata <= limits.max:  # NaN, too
         return
     low = float(np.asarray(meta["sr_storable"]).ravel()[0])
     stored[stored == nodata] = nodata + 1 if nodata <= low else nodata - 1
+
+
+def put_nodata_back(
+    stored: np.ndarray,
+    valid: np.ndarray,
+    meta: Mapping[str, Any],
+    scale: int,
+    axes: tuple[int, ...],
+) -> None:
+    """Give the blocks of invalid pixels the nodata value of the file, in place.
+
+    Without one they keep what the network gave (alpha or the mask of the result hides them), but
+    pixels that were NaN by themselves are NaN again.
+
+    Shape: stored (C, ...) enlarged on ``axes`` by ``scale``, valid (C, ...) as read.
+    """
+    nodata = float(np.asarray(meta["sr_nodata"]).ravel()[0])
+    hidden = np.asarray(meta.get("sr_valid", ())) == 0
+    lost = ~valid & ~hidden if np.isnan(nodata) and hidden.size else ~valid
+    if not lost.any():
+        return
+    for axis in axes:
+        lost = np.repeat(lost, scale, axis=axis + 1)
+    stored[lost] = nodata
 
 
 class Provenance:
@@ -144,10 +173,7 @@ class RestoreStoredd(MapTransform):
         meta["sr_lr_psnr"] = stored_lr_psnr(unit, lr_plain.cpu(), scale, axes)
         if valid is not None and valid.numel():
             mask = torch.as_tensor(valid).cpu().numpy().astype(bool)
-            for axis in axes:
-                mask = np.repeat(mask, scale, axis=axis + 1)
-            nodata = float(np.asarray(meta["sr_nodata"]).ravel()[0])
-            stored[~mask] = nodata
+            put_nodata_back(stored, mask, meta, scale, axes)
         meta["sr_provenance"] = self.provenance.record(meta["sr_range"])
-        exact = working_dtype(stored.dtype)
+        exact = exact_float(stored.dtype)
         return MetaTensor(torch.from_numpy(stored.astype(exact)), meta=meta)

@@ -13,12 +13,15 @@ from monai.data import ImageWriter
 from monai.utils import MetaKeys, convert_to_numpy
 
 from monai_sr.core.atomic import atomic_file, atomic_folder
-from monai_sr.core.errors import OutputError
+from monai_sr.core.dtypes import to_integers
+from monai_sr.core.errors import OutputError, SRError
 from monai_sr.geometry.affine import scaled_affine
 from monai_sr.readers.dicom_files import DAMAGE_ERRORS, open_dicom, quiet_pydicom
-from monai_sr.readers.dicom_pixels import stored_range
+from monai_sr.readers.dicom_padding import padding_range
+from monai_sr.readers.dicom_pixels import decode, stored_range
 from monai_sr.writers.dicom_derived import keep_lossy_history, mark_derived
 from monai_sr.writers.dicom_geometry import rescale_geometry
+from monai_sr.writers.dicom_padding import keep_padding
 from monai_sr.writers.dicom_pixel_module import (
     MAX_BYTES,
     MAX_SIDE,
@@ -90,8 +93,8 @@ class DicomWriter(ImageWriter):
             kwargs: unused; present in MONAI's interface.
 
         Raises:
-            OutputError: the image does not belong to the sources, is too large, or the name
-                cannot be written.
+            OutputError: the image does not belong to the sources, is too large or no number
+                (NaN), or the name cannot be written.
             BadImageError: a source file has become unreadable.
         """
         super().write(filename, verbose=verbose)
@@ -127,21 +130,31 @@ class DicomWriter(ImageWriter):
         dataset = open_dicom(source)
         try:
             with quiet_pydicom():
-                self._fill(name, dataset, frames)
+                self._fill(name, dataset, frames, source)
                 pydicom.dcmwrite(
                     path, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True
                 )
+        except SRError:
+            raise
         except DAMAGE_ERRORS as error:
             raise OutputError(
                 f"{name}: tags of the source must be valid DICOM to be copied, got an invalid one "
                 f"in {os.path.basename(source)}; repair that file or write NIfTI."
             ) from error
 
-    def _fill(self, name: PathLike, dataset: pydicom.FileDataset, frames: NDArray[Any]) -> None:
+    def _fill(
+        self, name: PathLike, dataset: pydicom.FileDataset, frames: NDArray[Any], source: str
+    ) -> None:
         dtype = np.dtype(str(self._meta["sr_dtype"]))
         check_size(name, frames.shape, dtype.itemsize)
         scale = self._scale(name, dataset, frames)
-        values = _to_stored(frames, dtype, self._meta.get("sr_storable", stored_range(dataset)))
+        if dtype.kind == "f":
+            values = frames.astype(dtype, copy=False)
+        else:
+            limits = np.asarray(self._meta.get("sr_storable", stored_range(dataset))).tolist()
+            values = to_integers(frames, dtype, limits, name)
+        if padding_range(dataset, dtype) is not None:
+            values = keep_padding(values, decode(dataset, source))
         keep_lossy_history(dataset, round(values.nbytes / (scale[0] * scale[1])))
         swap_to_little_endian(dataset)
         rescale_geometry(dataset, scale)
@@ -171,12 +184,3 @@ class DicomWriter(ImageWriter):
                 "resampled image; write it as NIfTI."
             )
         return scale
-
-
-def _to_stored(frames: NDArray[Any], dtype: np.dtype[Any], storable: Any) -> NDArray[Any]:
-    """Round and clip to what the source's pixel type holds; floats pass."""
-    if dtype.kind == "f":
-        return np.ascontiguousarray(frames, dtype=dtype)
-    low, high = (float(v) for v in storable)
-    whole = np.rint(frames) if frames.dtype.kind == "f" else frames
-    return np.ascontiguousarray(np.clip(whole, low, high), dtype=dtype)

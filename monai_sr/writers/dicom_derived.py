@@ -23,13 +23,13 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from monai_sr.writers.stored import DISCLAIMER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     from pydicom.dataset import FileDataset
-
-STATEMENT = "Derived by super-resolution; not for primary diagnosis"
 
 _MAX_DESCRIPTION = 1024  # Short Text, PS3.5 6.2
 _MAX_COMMENT = 10240  # Long Text
@@ -58,7 +58,7 @@ def mark_derived(
     _set_types(dataset)
     _describe_derivation(dataset, source, description)
     _append(dataset, "ContributingEquipmentSequence", _equipment(provenance))
-    comments = [str(dataset.get("ImageComments") or ""), STATEMENT]
+    comments = [str(dataset.get("ImageComments") or ""), DISCLAIMER]
     dataset.ImageComments = "; ".join(filter(None, comments))[-_MAX_COMMENT:]
     label = f" (SR x{max(scale):g})"
     dataset.SeriesDescription = (
@@ -124,7 +124,7 @@ def _describe(provenance: Mapping[str, Any], scale: tuple[float, float]) -> str:
     ):
         if provenance.get(key) not in (None, ""):
             parts.append(f"{words} {provenance[key]}")
-    return ", ".join(parts) + f". {STATEMENT}."
+    return ", ".join(parts) + f". {DISCLAIMER}."
 
 
 def _frame_types(dataset: Dataset) -> list[Dataset]:
@@ -181,7 +181,7 @@ def _equipment(provenance: Mapping[str, Any]) -> Dataset:
     item.ManufacturerModelName = str(provenance.get("bundle") or "monai-sr")[:_MAX_LABEL]
     versions = [provenance.get("version"), provenance.get("weights_sha256")]
     item.SoftwareVersions = [str(v)[:_MAX_LABEL] for v in versions if v] or ["unknown"]
-    item.ContributionDescription = STATEMENT
+    item.ContributionDescription = DISCLAIMER
     return item
 
 

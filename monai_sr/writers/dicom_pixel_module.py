@@ -6,6 +6,7 @@ Endian). Bits, sign, rescale, windows, display tables and padding value stay as 
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from pydicom.uid import ExplicitVRBigEndian
 from monai_sr.core.errors import OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
@@ -74,6 +76,23 @@ def check_size(name: PathLike, shape: tuple[int, int, int, int], item_bytes: int
             f"{name}: uncompressed DICOM pixels hold at most {MAX_BYTES} bytes, got {size}; use a "
             "smaller scale or fewer frames."
         )
+
+
+def check_dicom_size(name: PathLike, meta: Mapping[str, Any], shape: Sequence[int]) -> None:
+    """Refuse, before inference, a result whose file, or files of a series, DICOM cannot hold.
+
+    Args:
+        name: the image, for the message.
+        meta: meta of the source or the result, with ``sr_files`` and ``sr_dtype``.
+        shape: (C, X, Y[, Z]) of the result; the slices of a series go to one file each.
+
+    Raises:
+        OutputError: a side or the pixel data of one file are too large.
+    """
+    samples, columns, rows, slices = (*shape, 1)[:4]
+    frames = slices if len(json.loads(str(meta["sr_files"]))) == 1 else 1
+    item_bytes = np.dtype(str(meta["sr_dtype"])).itemsize
+    check_size(name, (frames, rows, columns, samples), item_bytes)
 
 
 def swap_to_little_endian(dataset: FileDataset) -> None:

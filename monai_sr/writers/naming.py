@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 import rasterio
-from pydicom.misc import is_dicom
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from monai_sr.core.errors import BadImageError, OutputError
 from monai_sr.geometry.geotransform import is_georeferenced
+from monai_sr.readers.dicom_files import is_dicom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -93,7 +93,7 @@ class NiftiWriter(ImageWriter):
         channels = as_stored(self._array, self._meta, filename)
         dtype = image.header.get_data_dtype()
         stored = stored_layout(channels, image.shape, dtype.newbyteorder("="))
-        header = _header(image, source, stored.shape, self._meta, filename)
+        header = _header(image, stored.shape, self._meta, filename)
         result = type(image)(stored, None, header)
         # Both fields as found: nibabel then stores the array as it is and does not rescale.
         raw = raw_header(source, image)
@@ -104,12 +104,11 @@ class NiftiWriter(ImageWriter):
 
 def _header(
     image: Any,
-    source: Path,
     shape: tuple[int, ...],
     meta: Mapping[str, Any],
     filename: PathLike,
 ) -> Any:
-    matrix, scale = grid_change(source_affine(source, image), np.asarray(meta["affine"]))
+    matrix, scale = grid_change(source_affine(image), np.asarray(meta["affine"]))
     if np.allclose(scale, 1) and np.prod(shape) >= 4 * np.prod(image.shape):
         raise OutputError(
             f"{filename}: the affine must belong to the enlarged image, got that of the source; "

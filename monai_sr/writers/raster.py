@@ -18,16 +18,11 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import grid_change
-from monai_sr.geometry.geotransform import pixel_affine
+from monai_sr.geometry.geotransform import pixel_affine, source_transform
+from monai_sr.readers.raster import RGBA
 from monai_sr.writers.naming import PNG_DTYPES, check_output_size
-from monai_sr.writers.raster_facts import (
-    RGBA,
-    Grid,
-    colors_of,
-    copy_facts,
-    copy_mask,
-    has_same_bands,
-)
+from monai_sr.writers.raster_facts import Grid, colors_of, copy_facts, has_same_bands
+from monai_sr.writers.raster_masks import copy_mask, hidden_in, keep_alpha
 from monai_sr.writers.stored import as_stored, source_path, stored_array
 
 if TYPE_CHECKING:
@@ -120,16 +115,21 @@ class RasterWriter(ImageWriter):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 # The source first: its own .aux.xml counts.
-                with rasterio.open(source) as src, rasterio.Env(**_WRITE):
+                with rasterio.open(source) as src:
+                    image = hidden_in(source, src)
                     grid = _grid(src, self._meta, pixels.shape, filename)
                     options = {**_profile(src, self._meta, pixels, driver), **kwargs}
+                    if image is not None:
+                        pixels = keep_alpha(pixels, image, grid)
                     with (
+                        rasterio.Env(**_WRITE),
                         atomic_file(filename) as temporary,
                         rasterio.open(temporary, "w", **options) as dst,
                     ):
                         copy_facts(src, dst, self._meta, grid)
                         dst.write(pixels)
-                        copy_mask(src, dst, grid)
+                        if image is not None:
+                            copy_mask(image, dst, grid)
         except RasterioError as error:
             raise OutputError(
                 f"{filename}: cannot be written, got '{error}'; check space and rights there."
@@ -154,7 +154,7 @@ def _driver(filename: PathLike, pixels: npt.NDArray[Any]) -> str:
 def _grid(
     src: DatasetReader, meta: Mapping[str, Any], shape: tuple[int, ...], filename: PathLike
 ) -> Grid:
-    matrix, scale = grid_change(pixel_affine(src.transform), np.asarray(meta["affine"]))
+    matrix, scale = grid_change(pixel_affine(source_transform(src)), np.asarray(meta["affine"]))
     if np.allclose(scale[:2], 1) and shape[1] * shape[2] >= 4 * src.width * src.height:
         raise OutputError(
             f"{filename}: the affine must belong to the enlarged image, got that of the source; "

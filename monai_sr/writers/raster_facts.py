@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import ColorInterp
 
 from monai_sr.geometry.geotransform import (
     corner_transform,
@@ -19,7 +19,9 @@ from monai_sr.geometry.geotransform import (
     scaled_gcps,
     scaled_rpcs,
     scaled_transform,
+    source_transform,
 )
+from monai_sr.readers.raster import RGBA
 from monai_sr.writers.stored import DISCLAIMER, software
 
 if TYPE_CHECKING:
@@ -29,13 +31,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 # Domains that GDAL computes itself, or that describe the source's grid.
 _SKIPPED_DOMAINS = {
     "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "RPC", "GEOLOCATION",
     "COLOR_PROFILE", "TIFF",
 }  # fmt: skip
-_SKIPPED_TAGS = {"EXIF_Orientation", "EXIF_PixelXDimension", "EXIF_PixelYDimension"}
+# NODATA_VALUES: an invalid color, which the result has as alpha or mask.
+_SKIPPED_TAGS = {
+    "EXIF_Orientation", "EXIF_PixelXDimension", "EXIF_PixelYDimension", "NODATA_VALUES",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,10 +113,11 @@ def _copy_georeference(
 ) -> None:
     if src.crs is not None:
         dst.crs = src.crs
-    if has_transform(src.transform):
+    transform = source_transform(src)
+    if has_transform(transform):
         # From the source's own six terms where possible: exact for scales that are powers of two.
         dst.transform = (
-            scaled_transform(src.transform, grid.scale, grid.offset)
+            scaled_transform(transform, grid.scale, grid.offset)
             if grid.is_aligned
             else corner_transform(np.asarray(meta["affine"]))
         )
@@ -145,19 +150,3 @@ def _tags(
     if meta.get("sr_provenance"):
         tags["SUPER_RESOLUTION"] = str(meta["sr_provenance"])
     return tags
-
-
-def copy_mask(src: DatasetReader, dst: DatasetWriter, grid: Grid) -> None:
-    """Enlarge a mask band of the source exactly: each source pixel becomes a block.
-
-    Args:
-        src: source raster; its alpha band and nodata are not masks here.
-        dst: result, pixels written.
-        grid: where the result lies in the source.
-    """
-    flags = set(src.mask_flag_enums[0])
-    own = MaskFlags.per_dataset in flags and not flags & {MaskFlags.alpha, MaskFlags.nodata}
-    columns, rows = (int(scale) for scale in grid.scale)
-    if own and dst.driver == "GTiff" and (src.height * rows, src.width * columns) == dst.shape:
-        mask = np.repeat(np.repeat(src.dataset_mask(), rows, axis=0), columns, axis=1)
-        dst.write_mask(mask)

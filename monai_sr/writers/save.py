@@ -46,7 +46,7 @@ class SaveImageSRd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.output_dir = Path(output_dir)
+        self.output_dir = Path(str(output_dir))
         self.path_key = path_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

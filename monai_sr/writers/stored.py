@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from monai.utils import convert_to_numpy
 
+from monai_sr.core.dtypes import to_integers
 from monai_sr.core.errors import OutputError
 
 if TYPE_CHECKING:
@@ -59,21 +60,7 @@ def as_stored(
     dtype = np.dtype(str(meta["sr_dtype"]))
     if dtype.kind == "f" or array.dtype == dtype:
         return array.astype(dtype, copy=False)
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all():
-            raise OutputError(
-                f"{filename}: pixels must be finite to be stored as {dtype.name}, got NaN or "
-                "infinity; map the network's output back with the restoring transform."
-            )
-        array = np.rint(array)
-    low, high = (float(value) for value in np.asarray(meta["sr_storable"]))
-    inside = np.clip(array, low, high)
-    # The float nearest to 2^31 - 1 or 2^63 - 1 is one too large: such values are set apart.
-    top = np.iinfo(dtype).max
-    overflows = inside >= float(top)
-    result = np.where(overflows, 0, inside).astype(dtype)
-    result[overflows] = top
-    return result
+    return to_integers(array, dtype, np.asarray(meta["sr_storable"]).tolist(), filename)
 
 
 def source_path(meta: Mapping[str, Any] | None, expected: str, filename: PathLike) -> Path:

@@ -322,3 +322,11 @@ def test_real_files_of_every_kind_are_found(samples_dir, tmp_path):
         found = dataset(folder, tmp_path / "out")
         assert len(found) >= 2
         assert all("error" not in found[i] for i in range(len(found)))
+
+
+def test_results_in_a_subfolder_of_the_input_are_no_input_of_another_run(tmp_path):
+    write_raster(tmp_path / "a.png")
+    (tmp_path / "first").mkdir()
+    record(tmp_path / "first", "a_x2.png", tmp_path / "a.png")
+    write_raster(tmp_path / "first" / "a_x2.png")
+    assert planned(tmp_path, tmp_path / "second", 4) == {"a.png": "a_x4.png"}

@@ -22,8 +22,8 @@ def saved(folder, *rows):
 def test_rows_come_back(tmp_path):
     saved(tmp_path / "out", {"source": "/a.png", "output": "a_x4.png", "lr_psnr": "60.00"})
     again = Manifest(tmp_path / "out")
-    assert again.rows["/a.png"]["lr_psnr"] == "60.00"
-    assert again.rows["/a.png"]["error"] == ""
+    assert again.rows["/a.png", "a_x4.png"]["lr_psnr"] == "60.00"
+    assert again.rows["/a.png", "a_x4.png"]["error"] == ""
     assert again.sources() == {tmp_path / "out" / "a_x4.png": "/a.png"}
 
 
@@ -37,6 +37,16 @@ def test_a_second_run_replaces_its_own_rows_and_keeps_the_others(tmp_path):
         ("/b.png", "b_x4.png", ""),
     ]
     assert tuple(rows[0]) == FIELDS
+
+
+def test_results_at_two_scales_and_before_a_failure_stay_on_record(tmp_path):
+    record = saved(
+        tmp_path,
+        {"source": "/a.png", "output": "a_x2.png"},
+        {"source": "/a.png", "output": "a_x4.png"},
+        {"source": "/a.png", "error": "is gone"},
+    )
+    assert set(record.sources()) == {tmp_path / "a_x2.png", tmp_path / "a_x4.png"}
 
 
 def test_failed_inputs_have_no_result(tmp_path):
@@ -60,7 +70,7 @@ def test_another_file_of_that_name_is_neither_read_nor_replaced(tmp_path, conten
 
 def test_a_row_that_was_cut_is_read_as_far_as_it_goes(tmp_path):
     (tmp_path / Manifest.name).write_text("output,source\na_x4.png,/a.png\nb_x4.png")
-    assert set(Manifest(tmp_path).rows) == {"/a.png", ""}
+    assert set(Manifest(tmp_path).rows) == {("/a.png", "a_x4.png"), ("", "b_x4.png")}
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

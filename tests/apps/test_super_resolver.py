@@ -10,6 +10,7 @@ import pytest
 import rasterio
 import torch
 from monai.data import MetaTensor
+from monai.data.utils import list_data_collate
 from monai.transforms import LoadImage
 
 from monai_sr import SuperResolver
@@ -117,6 +118,14 @@ def test_a_meta_tensor_of_rank_3_is_a_volume_and_not_a_batch(axis):
     result = plain()(source)
     assert result.shape == (1, *(f * s for f, s in zip(factors, (6, 9, 5), strict=True)))
     assert np.allclose(result.affine, scaled_affine(AFFINE, factors))
+
+
+def test_a_batch_of_meta_tensors_is_no_volume():
+    samples = [{"image": MetaTensor(torch.from_numpy(image(1, 6, 9, seed=s)))} for s in (1, 2)]
+    batch = list_data_collate(samples)["image"]
+    result = plain()(batch)
+    assert result.shape == (2, 1, 24, 36)
+    np.testing.assert_allclose(result[1].numpy(), plain()(image(1, 6, 9, seed=2)), atol=1e-6)
 
 
 def test_an_image_loaded_by_monai_keeps_its_place_in_the_world(tmp_path):
@@ -250,6 +259,22 @@ def test_paths_may_be_text_or_path_objects(resolver, tmp_path, as_text):
     result = resolver(str(path) if as_text else path)
     assert result.shape == (3, 36, 24)
     assert float(result.max()) > 1
+
+
+@pytest.mark.parametrize("name", ["a#b", "a::b", "a b", "$a", "@a", "%a"])
+def test_names_that_mean_something_to_monai_are_names(tmp_path, name):
+    """MONAI's configurations read "#", "::", "$", "@" and "%" in strings as their own signs."""
+    folder = tmp_path / name
+    folder.mkdir()
+    bundle = tiny_bundle(folder)
+    source = write_raster(folder / f"{name}.png", pixels((3, 6, 9)))
+    assert SuperResolver.from_bundle(bundle, device="cpu")(source).shape == (3, 36, 24)
+    workflow = SRWorkflow(
+        bundle, input=str(source), output_dir=str(folder / "out"), device="cpu", scale=2
+    )
+    workflow.initialize()
+    workflow.run()
+    assert (folder / "out" / f"{name}_x2.png").is_file()
 
 
 def test_a_missing_path_is_named(resolver):

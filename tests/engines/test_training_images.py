@@ -98,13 +98,13 @@ def test_8_bit_images_stay_8_bit_in_the_channels_asked_for(tmp_path, bands, chan
     array = pixels((bands, 5, 7))
     values = ReadTrainingImage(channels)(write_raster(tmp_path / "a.tif", array))
     assert values.dtype == np.uint8
-    assert values.shape == (channels, 7, 5)
+    assert values.shape == (channels, 5, 7)
     color = array[:3] if bands >= 3 else np.repeat(array, 3, axis=0)
     if channels == 3:
-        assert np.array_equal(values, color.transpose(0, 2, 1))
+        assert np.array_equal(values, color)
     else:
         grey = Image.fromarray(color.transpose(1, 2, 0)).convert("L")
-        assert np.abs(values[0].T.astype(int) - np.asarray(grey).astype(int)).max() <= 1
+        assert np.abs(values[0].astype(int) - np.asarray(grey).astype(int)).max() <= 1
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
@@ -112,7 +112,7 @@ def test_deeper_images_become_float32_as_inference_maps_them(tmp_path, dtype):
     path = write_raster(tmp_path / "a.tif", pixels((1, 5, 7), dtype))
     values = ReadTrainingImage(1)(path)
     assert values.dtype == np.float32
-    expected = ScaleToUnit()(load_image(path))[0].numpy()
+    expected = ScaleToUnit()(load_image(path))[0].numpy().swapaxes(1, 2)
     assert np.array_equal(values, expected)
 
 
@@ -125,7 +125,7 @@ def test_x_rays_are_trained_on_as_bright_as_they_are_enlarged(tmp_path, bits, ph
     )
     values = ReadTrainingImage(1)(path)
     unit = values / 255 if values.dtype == np.uint8 else values
-    expected = ScaleToUnit()(load_image(path))[0].numpy()
+    expected = ScaleToUnit()(load_image(path))[0].numpy().swapaxes(1, 2)
     np.testing.assert_allclose(unit, expected, atol=1e-6)
 
 
@@ -147,9 +147,9 @@ def test_validation_pairs_are_whole_images_shrunk_as_benchmarks_are(tmp_path, dt
     path = write_raster(tmp_path / "a.tif", pixels((1, 13, 18), dtype))
     read = ReadTrainingImage(1)
     item = ValidationImages([path], read, 4)[0]
-    assert item["label"].shape == (1, 16, 12)
-    assert item["image"].shape == (1, 4, 3)
-    label = torch.from_numpy(read(path))[:, 1:17, 0:12]
+    assert item["label"].shape == (1, 12, 16)
+    assert item["image"].shape == (1, 3, 4)
+    label = torch.from_numpy(read(path))[:, 0:12, 1:17]
     if dtype == "uint8":
         assert torch.equal(item["label"], label.float() / 255)
         assert torch.equal(item["image"], downsample_uint8(label, 4).float() / 255)
@@ -162,5 +162,5 @@ def test_large_validation_images_are_cropped_to_their_center(tmp_path):
     path = write_raster(tmp_path / "a.tif", pixels((1, 40, 9)))
     item = ValidationImages([path], ReadTrainingImage(1), 2, largest_side=8)[0]
     assert item["label"].shape == (1, 8, 8)
-    expected = ReadTrainingImage(1)(path)[:, 0:8, 16:24]
+    expected = ReadTrainingImage(1)(path)[:, 16:24, 0:8]
     assert torch.equal(item["label"], torch.from_numpy(expected).float() / 255)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from monai_sr.geometry.geotransform import (
     scaled_gcps,
     scaled_rpcs,
     scaled_transform,
+    source_transform,
 )
 from tests.image_factory import NORTH_UP, ROTATED, write_raster
 
@@ -122,3 +125,23 @@ def test_georeference_is_found_by_transform_or_reference_system(tmp_path):
         warnings.simplefilter("ignore")
         with rasterio.open(plain) as dataset:
             assert not is_georeferenced(dataset)
+
+
+@pytest.mark.parametrize(
+    ("terms", "driver"),
+    [
+        ((4.6e-310, 0.0, 4.6e-310, 6.9e-310, 5e-324, 6.9e-310), "GTiff"),
+        ((float("nan"), 0, 0, 0, 1, 0), "GTiff"),
+        ((1, 0, float("inf"), 0, 1, 0), "GTiff"),
+        ((2, 4, 0, 1, 2, 0), "GTiff"),
+        ((2, 0, 0, 0, 2, 0), "PNM"),
+    ],
+)
+def test_terms_that_are_unset_or_have_no_inverse_are_no_geotransform(terms, driver):
+    dataset = SimpleNamespace(transform=Affine(*terms), driver=driver)
+    assert not has_transform(source_transform(dataset))
+
+
+def test_very_small_pixels_have_a_geotransform():
+    dataset = SimpleNamespace(transform=Affine(1e-12, 0, 5, 0, -1e-12, 6), driver="GTiff")
+    assert source_transform(dataset) == dataset.transform

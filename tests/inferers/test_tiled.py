@@ -112,6 +112,18 @@ def test_a_color_generator_takes_single_bands_as_grey(bands):
         assert torch.equal(result[:, :3], enlarge(image[:, :3], network))
 
 
+@pytest.mark.parametrize(("bands", "declared", "together"), [(3, 0, 0), (3, 1, 3), (5, 1, 3),
+                                                             (4, 0, 0), (1, 1, 0)])  # fmt: skip
+def test_colors_stay_together_where_the_file_declares_them(bands, declared, together):
+    network, values = tiny(3), torch.rand(1, bands, 9, 8)
+    result = enlarge(MetaTensor(values, meta={"sr_rgb": declared}), network).as_tensor()
+    if together:
+        assert torch.equal(result[:, :3], enlarge(values[:, :3], network))
+    for b in range(together, bands):
+        grey = enlarge(values[:, b : b + 1], network)
+        torch.testing.assert_close(result[:, b : b + 1], grey, rtol=0, atol=1e-6)
+
+
 def test_bands_keep_their_order_and_their_place():
     image = torch.zeros(1, 4, 6, 9)
     image[0, 3, 1, 7] = 1

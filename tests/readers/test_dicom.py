@@ -53,7 +53,7 @@ def test_meta_keeps_the_contract(tmp_path):
         "affine", "original_affine", "spatial_shape", "original_channel_dim", "space",
         "filename_or_obj", "sr_format", "sr_files", "sr_dtype", "sr_storable",
         "sr_declared_range", "sr_inverted", "sr_nodata", "sr_slice_axis",
-        "sr_rgb",
+        "sr_rgb", "sr_valid",
     }  # fmt: skip
     assert all(isinstance(v, str | int | float | np.ndarray) for v in meta.values())
     assert json.loads(meta["sr_files"]) == [str(path)]
@@ -196,6 +196,15 @@ def test_localizers_fall_apart_by_orientation(tmp_path):
     for name in ("b1", "b2"):
         factory.write(tmp_path / "s" / name, **factory.located(orientation=factory.AXIAL))
     assert [len(s) for s in find_series(tmp_path / "s")] == [2, 2]
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (6, 8)])
+def test_slices_of_another_size_stand_apart(tmp_path, shape):
+    factory.write_series(tmp_path / "s", factory.stored((3, 6, 9)))
+    place = factory.located(factory.slice_positions(4)[3])
+    factory.write(tmp_path / "s" / "z", factory.stored(shape), **place)
+    series = find_series(tmp_path / "s")
+    assert [[p.name for p in s] for s in series] == [["im01", "im02", "im03"], ["z"]]
 
 
 def test_only_dicom_is_taken_for_dicom(tmp_path):

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from scipy.ndimage import distance_transform_edt
 
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.readers.common import image_meta, load_dtype
+from monai_sr.core.dtypes import exact_float
+from monai_sr.core.errors import BadImageError, OptionError, OutputError
+from monai_sr.readers.common import image_meta
 from monai_sr.transforms import ScaleToUnit, ScaleToUnitd, load_image
 from monai_sr.transforms.intensity import fill_invalid, to_stored, valid_mask
 from tests import dicom_factory
@@ -31,7 +32,7 @@ def sample(values, **facts):
         dtype=values.dtype,
         **facts,
     )
-    return MetaTensor(torch.from_numpy(values.astype(load_dtype(values.dtype))), meta=meta)
+    return MetaTensor(torch.from_numpy(values.astype(exact_float(values.dtype))), meta=meta)
 
 
 def round_trip(values, value_range=None, **facts):
@@ -162,6 +163,12 @@ def test_results_are_rounded_and_clipped_to_what_can_be_stored():
     assert to_stored(unit, meta).flatten().tolist() == [0, 2047, 4095, 4095]
 
 
+def test_a_network_that_gives_nan_is_refused_for_integers():
+    meta = {**sample(np.zeros((1, 1, 2), np.uint8)).meta, "sr_range": np.array([0.0, 255.0])}
+    with pytest.raises(OutputError, match="must be finite to be stored as uint8"):
+        to_stored(torch.tensor([[[float("nan"), 1.0]]]), meta)
+
+
 def test_floats_are_never_clipped():
     meta = {**sample(np.zeros((1, 1, 2), np.float32)).meta, "sr_range": np.array([0.0, 10.0])}
     assert to_stored(torch.tensor([[[-1.0, 3.0]]]), meta).flatten().tolist() == [-10, 30]
@@ -208,6 +215,27 @@ def test_a_channel_without_any_valid_pixel_does_not_widen_the_range():
 def test_only_measurements_are_valid(nodata):
     values = torch.tensor([[[1.0, nodata, float("nan"), 2.0]]])
     assert valid_mask(values, nodata).flatten().tolist() == [True, False, False, True]
+
+
+def test_pixels_that_alpha_or_a_mask_hides_are_invalid():
+    values = torch.tensor([[[1.0, 9.0, float("nan"), 2.0]]])
+    declared = np.array([[[1, 1, 1, 0]]], dtype=np.uint8)
+    expected = [True, False, False, False]
+    assert valid_mask(values, 9.0, declared).flatten().tolist() == expected
+    assert valid_mask(values, 9.0, torch.as_tensor(declared)).flatten().tolist() == expected
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(BadImageError, match="before cropping"):
+        valid_mask(torch.zeros(1, 2, 3), np.nan, np.ones((1, 3, 3), np.uint8))
+
+
+def test_hidden_pixels_neither_widen_the_range_nor_reach_the_network():
+    values = np.array([[[100, 110, 60000, 120]]], dtype=np.uint16)
+    unit, valid = ScaleToUnit()(sample(values, valid=values < 1000))
+    assert unit.meta["sr_range"].tolist() == [100, 120]
+    assert unit.flatten().tolist() in ([0, 0.5, 0.5, 1], [0, 0.5, 1, 1])
+    assert valid.flatten().tolist() == [True, True, False, True]
 
 
 def test_the_mask_is_empty_where_all_pixels_are_valid():

@@ -12,11 +12,12 @@ import torch
 from monai.data import MetaTensor
 
 from monai_sr import __version__
+from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import WeightsError
 from monai_sr.functional.resize import downsample
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import create_generator
-from monai_sr.readers.common import image_meta, load_dtype
+from monai_sr.readers.common import image_meta
 from monai_sr.transforms import Provenance, RestoreStoredd, ScaleToUnitd
 from monai_sr.transforms.restore import (
     avoid_nodata,
@@ -40,7 +41,7 @@ def sample(values, **facts):
         dtype=values.dtype,
         **facts,
     )
-    return MetaTensor(torch.from_numpy(values.astype(load_dtype(values.dtype))), meta=meta)
+    return MetaTensor(torch.from_numpy(values.astype(exact_float(values.dtype))), meta=meta)
 
 
 def restored(values, network=None, *, scale=4, value_range=None, consistency=0, **facts):
@@ -144,6 +145,13 @@ def test_a_result_that_meets_the_nodata_value_moves_by_one(nodata, expected):
     assert stored.tolist() == expected
 
 
+@pytest.mark.parametrize("nodata", [63536.0, -32769.0, 0.5, float("nan")])
+def test_a_nodata_value_that_no_pixel_can_hold_moves_nothing(nodata):
+    stored = np.array([-32768, 0, 32767], dtype=np.int16)
+    avoid_nodata(stored, {"sr_nodata": nodata, "sr_storable": np.array([-32768.0, 32767.0])})
+    assert stored.tolist() == [-32768, 0, 32767]
+
+
 @pytest.mark.parametrize("inverted", [False, True])
 @pytest.mark.parametrize("scale", [2, 4])
 def test_the_reported_consistency_is_that_of_the_stored_values(scale, inverted):
@@ -219,3 +227,23 @@ def test_several_keys_are_restored_and_missing_ones_may_be_allowed():
     with pytest.raises(KeyError):
         RestoreStoredd("pred", provenance)(data)
     RestoreStoredd("pred", provenance, allow_missing_keys=True)(data)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_hidden_pixels_keep_what_the_network_gave_and_nan_pixels_return(dtype):
+    values = pixels((1, 4, 5), dtype)
+    valid = np.ones((1, 4, 5), dtype=np.uint8)
+    valid[0, 1, 1] = 0
+    if dtype == "float32":
+        values[0, 3, 3] = np.nan
+    result = restored(values, valid=valid, scale=2).numpy()
+    assert np.isfinite(result[0, 2:4, 2:4]).all()
+    assert (np.isnan(result) == repeated(np.isnan(values.astype(float)), 2)).all()
+
+
+def test_hidden_pixels_become_nodata_where_it_is_declared():
+    values = pixels((1, 4, 5), "int16") // 2
+    valid = np.ones((1, 4, 5), dtype=np.uint8)
+    valid[0, 1, 1] = 0
+    result = restored(values, valid=valid, nodata=-32768.0, scale=2).numpy()
+    assert ((result == -32768) == (repeated(valid, 2) == 0)).all()

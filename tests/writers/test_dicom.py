@@ -59,6 +59,28 @@ def test_fractions_are_rounded_and_clipped_to_what_bits_hold(tmp_path):
     np.testing.assert_array_equal(written, [[0, 2, 3, 4095]] * 2)
 
 
+def test_integers_are_clipped_to_what_bits_hold(tmp_path):
+    source = factory.write(tmp_path / "a.dcm", factory.stored((1, 1), 12))
+    values = np.array([4096, 7, 65535, 4095], np.uint16).reshape(1, 2, 2)
+    enlarge(source, tmp_path / "o.dcm", 2, values=values)
+    written = pydicom.dcmread(tmp_path / "o.dcm").pixel_array
+    np.testing.assert_array_equal(written, [[4095, 4095], [7, 4095]])
+
+
+def test_results_that_are_no_numbers_are_refused(tmp_path):
+    source = factory.write(tmp_path / "a.dcm")
+    with pytest.raises(OutputError, match=r"must be finite.*got NaN or infinity"):
+        enlarge(source, tmp_path / "o.dcm", 2, values=np.full((1, 18, 12), np.nan))
+    assert not (tmp_path / "o.dcm").exists()
+
+
+def test_the_widest_integers_do_not_wrap_around(tmp_path):
+    top = 2**32 - 1
+    source = factory.write(tmp_path / "a.dcm", np.array([[top]], np.uint32), bits=32)
+    enlarge(source, tmp_path / "o.dcm", 2, values=np.full((1, 2, 2), 2.0**32))
+    assert (pydicom.dcmread(tmp_path / "o.dcm").pixel_array == top).all()
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_first_pixel_center_moves_and_outer_edges_coincide(tmp_path, scale):
     source = factory.write(tmp_path / "a.dcm", **factory.located())

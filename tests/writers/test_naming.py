@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom.data import get_testdata_file
+from pydicom.dataset import FileMetaDataset
 
 from monai_sr.core.errors import BadImageError, OutputError
 from monai_sr.readers.raster import RasterReader
 from monai_sr.writers.naming import check_output_size, output_suffix, plan_outputs
+from tests import dicom_factory
 from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
 
 
@@ -57,6 +60,18 @@ def test_dicom_is_known_by_content_and_series_by_folder(tmp_path):
     shutil.copy(get_testdata_file("CT_small.dcm"), tmp_path / "1.2.840")
     assert output_suffix(tmp_path / "1.2.840") == ".dcm"
     assert output_suffix(tmp_path) == ""
+
+
+def test_dicom_without_preamble_and_extension_is_dicom(tmp_path):
+    made = dicom_factory.dataset(dicom_factory.stored((6, 9)))
+    made.file_meta, made.preamble = FileMetaDataset(), None
+    made.save_as(tmp_path / "IM0001", implicit_vr=True, little_endian=True)
+    assert output_suffix(tmp_path / "IM0001") == ".dcm"
+
+
+def test_portable_map_becomes_png(tmp_path):
+    Image.fromarray(pixels((5, 7, 3))).save(tmp_path / "a.ppm")
+    assert output_suffix(tmp_path / "a.ppm") == ".png"
 
 
 def test_file_that_is_no_image_is_refused(tmp_path):

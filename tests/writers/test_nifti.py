@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -197,3 +200,11 @@ def test_outputs_that_cannot_be_right_are_refused(tmp_path):
     with pytest.raises(OutputError, match="keep the inputs in place"):
         write(tmp_path, result, updated)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_doubts_are_told_once_by_the_reader_alone(tmp_path, caplog, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_nifti(Path("a.nii"), sform_code=0, qform_code=0)
+    with caplog.at_level(logging.WARNING, logger="monai_sr"):
+        upscale("a.nii", "b.nii")
+    assert caplog.messages == ["a.nii: declares neither qform nor sform; orientation is a guess."]

@@ -171,7 +171,7 @@ def test_failure_midway_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("monai_sr.writers.raster.copy_mask", fail)
+    monkeypatch.setattr("monai_sr.writers.raster.copy_facts", fail)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "out", stored, meta)
     assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]

@@ -1,0 +1,64 @@
+"""Gives an enlarged DICOM image the padding of its source, pixel by pixel.
+
+Viewers hide what DICOM PS3.3 C.7.5.1.1.2 declares as padding: no other pixel may take its values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monai_sr.readers.dicom_padding import is_padding
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from monai_sr.readers.dicom_pixels import StoredPixels
+
+
+def keep_padding(values: NDArray[Any], source: StoredPixels) -> NDArray[Any]:
+    """Enlarge the source's padding by blocks, and move other pixels out of its range.
+
+    Shape: values (N, H', W', 1) for a source of (N, H, W, 1) -> (N, H', W', 1).
+
+    Args:
+        values: result, as stored.
+        source: pixels of the file that the result derives from.
+
+    Returns:
+        A new array where the source declares padding, else ``values``.
+    """
+    if source.padding is None:
+        return values
+    result = _moved_out(values, source.padding, source.storable)
+    is_filled = is_padding(source.frames, source.padding)
+    rows, columns = (
+        np.arange(large) * small // large
+        for large, small in zip(values.shape[1:3], source.frames.shape[1:3], strict=True)
+    )
+    block = np.ix_(rows, columns)
+    for target, mask, frame in zip(result, is_filled, source.frames, strict=True):
+        np.copyto(target, frame[block], where=mask[block])
+    return result
+
+
+def _moved_out(
+    values: NDArray[Any], padding: tuple[float, float], storable: tuple[float, float]
+) -> NDArray[Any]:
+    """Set values within the padding range to the nearest ones outside that can be stored."""
+    low, high = padding
+    if values.dtype.kind == "f":
+        ends = np.asarray(padding, dtype=values.dtype)
+        below, above = np.nextafter(ends, np.array([-np.inf, np.inf], dtype=values.dtype))
+    else:
+        below, above = low - 1, high + 1
+    targets = [v for v in (below, above) if storable[0] <= v <= storable[1]]
+    moved: NDArray[Any] = values.copy()
+    if targets:
+        inside = is_padding(values, padding)
+        is_lower = values[inside] <= (low + high) / 2
+        moved[inside] = np.where(is_lower, targets[0], targets[-1]).astype(values.dtype)
+    return moved

@@ -1,0 +1,95 @@
+"""Keeps what a raster hides: masks and alpha of two levels are enlarged exactly, by blocks.
+
+GDAL RFC 15 (band masks).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rasterio.enums import ColorInterp, MaskFlags
+
+from monai_sr.readers.raster import RasterReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from rasterio.io import DatasetReader, DatasetWriter
+
+    from monai_sr.readers.raster import RasterImage
+    from monai_sr.writers.raster_facts import Grid
+
+logger = logging.getLogger(__name__)
+
+
+def hidden_in(source: Path, src: DatasetReader) -> RasterImage | None:
+    """Read a source again where it may hide pixels: the result's values cannot tell.
+
+    Args:
+        source: path of the source.
+        src: the same file, open.
+
+    Returns:
+        The source with its alpha and mask, None where it has neither.
+    """
+    colors = (ColorInterp.alpha, ColorInterp.palette)
+    may_hide = any(color in colors for color in src.colorinterp)
+    if not may_hide and MaskFlags.per_dataset not in src.mask_flag_enums[0]:
+        return None
+    image = RasterReader().read(source)
+    return image if image.alpha >= 0 or image.mask is not None else None
+
+
+def keep_alpha(pixels: npt.NDArray[Any], image: RasterImage, grid: Grid) -> npt.NDArray[Any]:
+    """Replace alpha by blocks of the source's where that knows only two levels.
+
+    Shape: (C, H, W) -> the same.
+
+    Args:
+        pixels: result in the source's dtype.
+        image: the source.
+        grid: where the result lies in the source.
+
+    Returns:
+        ``pixels`` itself where alpha is smooth, or where the result is a crop.
+    """
+    if image.alpha < 0 or len(pixels) != len(image.pixels):
+        return pixels
+    alpha = image.pixels[image.alpha]
+    enlarged = _blocks(alpha, grid, pixels.shape[1:])
+    if enlarged is None or not ((alpha == alpha.min()) | (alpha == alpha.max())).all():
+        return pixels
+    result: npt.NDArray[Any] = pixels.copy()
+    result[image.alpha] = enlarged
+    return result
+
+
+def copy_mask(image: RasterImage, dst: DatasetWriter, grid: Grid) -> None:
+    """Enlarge the mask of the source: each source pixel becomes a block.
+
+    Args:
+        image: the source; its alpha channel and nodata are not masks here.
+        dst: result, pixels written.
+        grid: where the result lies in the source.
+    """
+    if image.mask is None:
+        return
+    mask = _blocks(image.mask, grid, dst.shape) if dst.driver == "GTiff" else None
+    if mask is None:
+        logger.warning(
+            "%s: its mask is not in the result, which is a crop or not TIFF.", image.path.name
+        )
+    else:
+        dst.write_mask(mask)
+
+
+def _blocks(plane: npt.NDArray[Any], grid: Grid, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
+    """Repeat (H, W) to the result's shape; None where the result does not cover just that."""
+    columns, rows = (int(scale) for scale in grid.scale)
+    if any(grid.offset) or (plane.shape[0] * rows, plane.shape[1] * columns) != tuple(shape):
+        return None
+    enlarged: npt.NDArray[Any] = np.repeat(np.repeat(plane, rows, axis=0), columns, axis=1)
+    return enlarged
