@@ -14,6 +14,7 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser, create_workflow
 
 from monai_sr import hook
+from monai_sr.apps.workflow import SRWorkflow
 from monai_sr.core.errors import OptionError, user_message
 
 STEPS, KILLED_AT, SAVED_EVERY = 40, 23, 7
@@ -171,3 +172,13 @@ def test_wrong_command_ends_with_one_line_and_code_2(bundle, tmp_path, words, me
     assert message in line
     assert "Traceback" not in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_any_name_of_an_output_folder_serves(bundle, training_options, tmp_path) -> None:
+    """MONAI rewrites "#" inside strings of a configuration; SRWorkflow passes paths."""
+    options = {**training_options, "output_dir": str(tmp_path / "run#1"), "steps": 2}
+    workflow = SRWorkflow(bundle.folder, "train", **options)
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    assert {"curve.csv", "model.pt", "state.pt"} <= {f.name for f in (tmp_path / "run#1").iterdir()}
