@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads
@@ -26,6 +28,20 @@ def _seeded() -> None:
     random.seed(SEED)
     np.random.seed(SEED)  # MONAI's transforms draw from the global state
     torch.manual_seed(SEED)
+
+
+@pytest.fixture(autouse=True)
+def _process_restored() -> Iterator[None]:
+    """Undo a bundle's logging.conf and its ``initialize``, which are meant for a process alone."""
+    loggers = [logging.getLogger(name) for name in (None, "monai_sr", "ignite")]
+    before = [(each, each.level, each.handlers[:], each.propagate) for each in loggers]
+    has_grad = torch.is_grad_enabled()
+    yield
+    torch.set_grad_enabled(has_grad)
+    for each, level, handlers, propagate in before:
+        each.setLevel(level)
+        each.handlers[:] = handlers
+        each.propagate = propagate
 
 
 @pytest.fixture(scope="session")

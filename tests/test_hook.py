@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import runpy
 import subprocess
@@ -12,7 +11,6 @@ from pathlib import Path
 import monai.bundle
 import numpy as np
 import pytest
-import torch
 from monai.data import MetaTensor
 from monai.transforms import LoadImage
 from PIL import Image
@@ -31,19 +29,10 @@ def bundle(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _process_restored(monkeypatch):
-    """Undo what a command may change, being meant for a process alone."""
-    loggers = [logging.getLogger(), logging.getLogger("monai_sr")]
-    before = [(each, each.level, each.handlers[:], each.propagate) for each in loggers]
+def _python_restored(monkeypatch):
+    """Undo what the hook may change in a process, being meant for a command alone."""
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     monkeypatch.delenv(hook.TRACEBACK_VARIABLE, raising=False)
-    has_grad = torch.is_grad_enabled()
-    yield
-    torch.set_grad_enabled(has_grad)
-    for each, level, handlers, propagate in before:
-        each.setLevel(level)
-        each.handlers[:] = handlers
-        each.propagate = propagate
 
 
 @pytest.fixture
