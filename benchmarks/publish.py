@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import statistics
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,11 +26,12 @@ SHOWN = {
 }
 NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "BSD100", "xray": "chest X-rays"}
 _BLOCK = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
-Figures = dict[tuple[str, int], tuple[Summary, Summary]]
+Figures = dict[tuple[str, int], tuple[Summary, Summary, float]]
+"""(set, scale) -> means of bicubic, means of ours, median gain in PSNR over the images."""
 
 
 def measured(bundle: str) -> Figures:
-    """Return (set, scale) -> means of bicubic and of a bundle's present weights.
+    """Return the figures of a bundle's present weights.
 
     Raises:
         SystemExit: if a set was not measured with these weights.
@@ -42,7 +44,10 @@ def measured(bundle: str) -> Figures:
         if not ours:
             raise SystemExit(f"{name} x{scale}: not measured with {bundle}'s present weights; "
                              "run benchmarks/quality.py")  # fmt: skip
-        found[name, scale] = (summarize(_of(rows, BICUBIC.name)), summarize(ours))
+        bicubic = _of(rows, BICUBIC.name)
+        before = {(row.label, row.image): row.psnr for row in bicubic}
+        gain = statistics.median(row.psnr - before[row.label, row.image] for row in ours)
+        found[name, scale] = (summarize(bicubic), summarize(ours), gain)
     return found
 
 
@@ -53,13 +58,13 @@ def _of(rows: Iterable[Row], system: str) -> list[Row]:
 def table(figures: Figures) -> str:
     """Format figures as a Markdown table."""
     lines = [
-        "| images | scale | bicubic | ours | gain | SSIM | LR-PSNR |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| images | scale | bicubic | ours | gain | median gain | SSIM | LR-PSNR |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for (name, scale), (bicubic, ours) in figures.items():
+    for (name, scale), (bicubic, ours, median) in figures.items():
         lines.append(
             f"| {NAMES[name]} | ×{scale} | {bicubic.psnr:.2f} | {ours.psnr:.2f} "
-            f"| +{ours.psnr - bicubic.psnr:.2f} | {ours.ssim:.4f} | {ours.lr_psnr:.1f} |"
+            f"| {ours.psnr - bicubic.psnr:+.2f} | {median:+.2f} | {ours.ssim:.4f} | {ours.lr_psnr:.1f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -69,7 +74,7 @@ def metadata(path: Path, figures: Figures) -> str:
     content = json.loads(path.read_text(encoding="utf-8"))
     content["eval_metrics"] = {
         f"{name}_x{scale}_{metric}": round(value, 4)
-        for (name, scale), (_, ours) in figures.items()
+        for (name, scale), (_, ours, _) in figures.items()
         for metric, value in (("psnr", ours.psnr), ("ssim", ours.ssim), ("lr_psnr", ours.lr_psnr))
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
