@@ -64,7 +64,8 @@ def table(figures: Figures) -> str:
     for (name, scale), (bicubic, ours, median) in figures.items():
         lines.append(
             f"| {NAMES[name]} | ×{scale} | {bicubic.psnr:.2f} | {ours.psnr:.2f} "
-            f"| {ours.psnr - bicubic.psnr:+.2f} | {median:+.2f} | {ours.ssim:.4f} | {ours.lr_psnr:.1f} |"
+            f"| {ours.psnr - bicubic.psnr:+.2f} | {median:+.2f} "
+            f"| {ours.ssim:.4f} | {ours.lr_psnr:.1f} |"
         )
     return "\n".join(lines) + "\n"
 
