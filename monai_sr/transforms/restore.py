@@ -32,18 +32,23 @@ def in_plane_axes(meta: Mapping[str, Any], spatial_dims: int) -> tuple[int, ...]
     return tuple(a for a in range(spatial_dims) if spatial_dims == 2 or a != slice_axis)
 
 
-def stored_lr_psnr(stored: Tensor, lr: Tensor, scale: int, axes: tuple[int, ...]) -> float:
+def stored_lr_psnr(
+    stored: Tensor, lr: Tensor, scale: int, axes: tuple[int, ...], valid: Tensor | None = None
+) -> float:
     """Measure in dB how well a stored result, shrunk by bicubic, agrees with its input.
 
     Shape: stored (C, ...) enlarged on ``axes``, lr (C, ...), both in [0, 1] units; computed slice
-    by slice to bound memory. Higher is better; infinite where they are equal.
+    by slice to bound memory. Higher is better; infinite where they are equal. ``valid``, a mask of
+    lr's shape, leaves the pixels out that are no measurements.
     """
     total = 0.0
+    if valid is None or not valid.numel():
+        valid = torch.ones(1, dtype=torch.bool).expand(lr.shape)
     dims = tuple(a - len(lr.shape[1:]) for a in axes)
-    for channel_sr, channel_lr in zip(stored, lr, strict=True):
+    for channel_sr, channel_lr, counted in zip(stored, lr, valid, strict=True):
         difference = downsample(channel_sr.double(), scale, dims) - channel_lr.double()
-        total += float((difference**2).sum())
-    error = total / lr.numel()
+        total += float((difference[counted] ** 2).sum())
+    error = total / int(valid.sum())
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
@@ -170,10 +175,10 @@ class RestoreStoredd(MapTransform):
         if meta.get("sr_inverted", 0):
             unit = 1 - unit
         lr_plain = lr.as_tensor() if isinstance(lr, MetaTensor) else lr
-        meta["sr_lr_psnr"] = stored_lr_psnr(unit, lr_plain.cpu(), scale, axes)
-        if valid is not None and valid.numel():
-            mask = torch.as_tensor(valid).cpu().numpy().astype(bool)
-            put_nodata_back(stored, mask, meta, scale, axes)
+        mask = None if valid is None else torch.as_tensor(valid).cpu().bool()
+        meta["sr_lr_psnr"] = stored_lr_psnr(unit, lr_plain.cpu(), scale, axes, mask)
+        if mask is not None and mask.numel():
+            put_nodata_back(stored, mask.numpy(), meta, scale, axes)
         meta["sr_provenance"] = self.provenance.record(meta["sr_range"])
         exact = exact_float(stored.dtype)
         return MetaTensor(torch.from_numpy(stored.astype(exact)), meta=meta)

@@ -247,3 +247,13 @@ def test_hidden_pixels_become_nodata_where_it_is_declared():
     valid[0, 1, 1] = 0
     result = restored(values, valid=valid, nodata=-32768.0, scale=2).numpy()
     assert ((result == -32768) == (repeated(valid, 2) == 0)).all()
+
+
+def test_consistency_is_measured_on_valid_pixels_alone():
+    lr = torch.full((1, 3, 4), 0.5)
+    stored = torch.full((1, 6, 8), 0.5)
+    stored[:, :2] = 0.9  # what lies under the first row of pixels
+    valid = torch.ones(1, 3, 4, dtype=torch.bool)
+    valid[:, :2] = False  # bicubic shrinking reaches two pixels far
+    assert stored_lr_psnr(stored, lr, 2, (0, 1)) < 30
+    assert stored_lr_psnr(stored, lr, 2, (0, 1), valid) > 40
