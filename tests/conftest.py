@@ -33,15 +33,27 @@ def _seeded() -> None:
 @pytest.fixture(autouse=True)
 def _process_restored() -> Iterator[None]:
     """Undo a bundle's logging.conf and its ``initialize``, which are meant for a process alone."""
-    loggers = [logging.getLogger(name) for name in (None, "monai_sr", "ignite")]
-    before = [(each, each.level, each.handlers[:], each.propagate) for each in loggers]
+    # Before the test too: fixtures of a whole module may have run a bundle by now.
+    _reset_loggers()
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
     has_grad = torch.is_grad_enabled()
     yield
     torch.set_grad_enabled(has_grad)
-    for each, level, handlers, propagate in before:
-        each.setLevel(level)
-        each.handlers[:] = handlers
-        each.propagate = propagate
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    _reset_loggers()
+
+
+def _reset_loggers() -> None:
+    logging.disable(logging.NOTSET)
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] in ("monai_sr", "ignite"):
+            each = logging.getLogger(name)
+            each.setLevel(logging.NOTSET)
+            each.handlers.clear()
+            each.propagate = True
+            each.disabled = False
 
 
 @pytest.fixture(scope="session")
