@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from monai_sr.evaluators.benchmark import BICUBIC, Row, read_rows
-from monai_sr.evaluators.table import Summary, summarize
+from monai_sr.evaluators.summary import Summary, summarize
 from monai_sr.transforms.restore import file_sha256
 
 ROOT = Path(__file__).resolve().parents[1]

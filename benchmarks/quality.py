@@ -55,7 +55,10 @@ def run(options: argparse.Namespace) -> None:
     benchmarks = [load_benchmark(name) for name in options.sets]
     for scale, system in systems(options):
         for benchmark in benchmarks:
-            rows = list(evaluate(benchmark, options.root, system, scale))
+            is_perceptual = not options.no_perceptual
+            rows = list(
+                evaluate(benchmark, options.root, system, scale, is_perceptual=is_perceptual)
+            )
             write_rows(options.results / f"{benchmark.name}.csv", rows)
             mean = sum(row.psnr for row in rows) / len(rows)
             _logger.info("%s x%d %s: %.2f dB", benchmark.name, scale, system.name, mean)
@@ -71,6 +74,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--bundle", nargs="*", default=[], help="names or paths of bundles")
     parser.add_argument("--consistency", type=int, help="steps; the bundle's own number by default")
     parser.add_argument("--no-bicubic", action="store_true", help="keep the bicubic rows there are")
+    parser.add_argument("--no-perceptual", action="store_true", help="leave LPIPS and GMSD out")
     parser.add_argument("--threads", type=int, help="CPU threads of the network")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file to write")

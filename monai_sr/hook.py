@@ -62,6 +62,12 @@ def check_options(argv: list[str]) -> None:
     known = {key.lstrip("+") for key in content} | {"workflow_name"}
     known |= set(inspect.signature(run).parameters)
     known |= set(inspect.signature(ConfigWorkflow).parameters)
+    if "system" in options and "train" in Path(files[0]).stem:
+        raise OptionError(
+            f"--system {options['system']}: training takes a system as a second file, "
+            f"--config_file \"['{files[0]}','configs/systems/{options['system']}.yaml']\"; "
+            "or use monai-sr train --system"
+        )
     for name in options:
         top = name.lstrip("+").replace("::", "#").split("#")[0]
         if top not in known:

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from monai_sr.apps.evaluator import FileResult, RunFailedError, UpscaleEvaluator
     from monai_sr.apps.files import FileDataset
+    from monai_sr.apps.stages import first_stage
     from monai_sr.apps.super_resolver import SuperResolver
 
-__all__ = ["FileDataset", "FileResult", "RunFailedError", "SuperResolver", "UpscaleEvaluator"]
+__all__ = [
+    "FileDataset",
+    "FileResult",
+    "RunFailedError",
+    "SuperResolver",
+    "UpscaleEvaluator",
+    "first_stage",
+]
 
 _HOMES = {
     "FileDataset": "files",
@@ -18,6 +26,7 @@ _HOMES = {
     "RunFailedError": "evaluator",
     "SuperResolver": "super_resolver",
     "UpscaleEvaluator": "evaluator",
+    "first_stage": "stages",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command ``monai-sr``: upscale files by the name of a bundle, from anywhere."""
+"""The command ``monai-sr``: upscale files and train by the name of a bundle, from anywhere."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from monai_sr import __version__
 from monai_sr.core.registry import unknown_name
 
+if TYPE_CHECKING:
+    from monai_sr.apps.workflow import SRWorkflow
+
 _EXIT_CODE = 2
-_OPTIONS = (
-    "--output_dir", "--bundle", "--scale", "--consistency", "--device", "--ckpt_path", "--range"
+_INFERENCE = ("scale", "consistency", "device", "ckpt_path", "range", "robust", "perception")
+_TRAINING = (
+    "dataset_dir", "validation_dir", "output_dir", "scale", "minutes", "steps", "stage_1_steps",
+    "device", "precision", "seed", "pretrained", "dry_run", "perceptual_backbone",
+    "perceptual_weights",
 )  # fmt: skip
+_OPTIONS = [f"--{n}" for n in ("output_dir", "bundle", "system", "stages", *_INFERENCE, *_TRAINING)]
 _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain images."
 
 
@@ -36,6 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     upscale.add_argument("input", help="file, DICOM series folder, or folder of mixed files")
     upscale.add_argument("-o", "--output_dir", required=True, help="folder of the results")
     upscale.add_argument("--bundle", default="natural_sr", help="name or folder (%(default)s)")
+    upscale.add_argument("--system", help="a system in place of the bundle's own model")
+    upscale.add_argument("--robust", action="store_true", default=None, help="for degraded input")
+    upscale.add_argument(
+        "--perception", type=float, help="0: faithful (default) ... 1: perceptual, invents detail"
+    )
     upscale.add_argument("--scale", type=int, help="2 or 4 (default: the bundle's)")
     upscale.add_argument("--consistency", type=int, help="back-projection steps (0: off)")
     upscale.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
@@ -47,19 +59,70 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("LOW", "HIGH"),
         help="stored values of black and white (default: by the file)",
     )
+    _add_train(commands)
     commands.add_parser("bundles", help="list the installed bundles")
+    commands.add_parser("systems", help="list the systems: parameters, scales, receptive field")
     return parser
+
+
+def _add_train(commands: Any) -> None:
+    train = commands.add_parser(
+        "train", help="train a bundle's model or a system, in one or two stages", allow_abbrev=False
+    )
+    train.add_argument("--bundle", default="natural_sr", help="name or folder (%(default)s)")
+    train.add_argument("--system", help="name or YAML file (default: the bundle's own model)")
+    train.add_argument("--dataset_dir", required=True, help="folder of training images")
+    train.add_argument("--validation_dir", help="folder of images to validate on")
+    train.add_argument("-o", "--output_dir", required=True, help="folder of the run; continued")
+    train.add_argument(
+        "--stages", type=int, choices=(1, 2), default=1,
+        help="1: pixel loss; 2: then a GAN, stage 1 going to OUTPUT_DIR/stage_1",
+    )  # fmt: skip
+    train.add_argument("--scale", type=int, help="2, 3 or 4")
+    train.add_argument("--minutes", type=float, help="budget of each stage in minutes")
+    train.add_argument("--steps", type=int, help="budget of the last stage in steps")
+    train.add_argument("--stage_1_steps", type=int, help="budget of stage 1 before stage 2")
+    train.add_argument("--pretrained", help="weights to start from; with 2 stages: of stage 1")
+    train.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
+    train.add_argument("--precision", choices=("float32", "bfloat16", "float16"))
+    train.add_argument("--seed", type=int, help="decides every batch")
+    train.add_argument("--perceptual_backbone", help="squeezenet1_1 (default), vgg19, ...")
+    train.add_argument("--perceptual_weights", help="file of the backbone's weights")
+    train.add_argument(
+        "--dry_run", action="store_true", default=None, help="one step, nothing kept"
+    )
 
 
 def _upscale(arguments: argparse.Namespace) -> None:
     from monai_sr.apps.workflow import SRWorkflow
 
-    names = ["input", *(option.removeprefix("--") for option in _OPTIONS if option != "--bundle")]
+    _run(SRWorkflow(arguments.bundle, system=arguments.system,
+                    **_given(arguments, ("input", "output_dir", *_INFERENCE))))  # fmt: skip
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from monai_sr.apps.workflow import SRWorkflow
+
+    config = "train" if arguments.stages == 1 else "train_gan"
+    options = _given(arguments, _TRAINING)
+    _run(SRWorkflow(arguments.bundle, config, system=arguments.system, **options))
+
+
+def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     given = {name: getattr(arguments, name) for name in names}
-    workflow = SRWorkflow(arguments.bundle, **{k: v for k, v in given.items() if v is not None})
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _run(workflow: SRWorkflow) -> None:
     workflow.initialize()
     workflow.run()
     workflow.finalize()
+
+
+def _systems() -> None:
+    from monai_sr.apps.systems import describe_systems
+
+    print(describe_systems())
 
 
 def _bundles() -> None:
@@ -84,10 +147,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from monai_sr import hook
 
     try:
-        if arguments.command == "bundles":
-            _bundles()
-        else:
-            _upscale(arguments)
+        {"bundles": _bundles, "systems": _systems}.get(
+            arguments.command,
+            lambda: {"upscale": _upscale, "train": _train}[arguments.command](arguments),
+        )()
     except KeyboardInterrupt:
         sys.stderr.write("monai-sr: stopped; finished results are kept\n")
         return hook.INTERRUPTED

@@ -23,7 +23,7 @@ from monai_sr.apps.manifest import Manifest
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import SRError
 from monai_sr.core.types import PathLike
-from monai_sr.networks import load_weights
+from monai_sr.networks import load_faces
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,8 @@ class UpscaleEvaluator(SupervisedEvaluator):
         inferer: enlarges whole images, see :class:`monai_sr.inferers.TiledInferer`.
         output_dir: folder of the results; checked before any work, and given a manifest.
         weights: weights file, loaded strictly before the run; None keeps the network as it is.
+        perceptual_weights: weights of the model's perceptual face.
+        perception: share of the perceptual face, see :func:`monai_sr.networks.load_faces`.
         **kwargs: the other arguments of ``SupervisedEvaluator``.
     """
 
@@ -79,6 +81,8 @@ class UpscaleEvaluator(SupervisedEvaluator):
         inferer: Inferer,
         output_dir: PathLike,
         weights: PathLike | None = None,
+        perceptual_weights: PathLike | None = None,
+        perception: float = 0.0,
         postprocessing: Any = None,
         val_handlers: Sequence[Any] | None = None,
         **kwargs: Any,
@@ -95,6 +99,8 @@ class UpscaleEvaluator(SupervisedEvaluator):
         )
         self.output_dir = Path(str(output_dir))
         self.weights = weights
+        self.perceptual_weights = perceptual_weights
+        self.perception = perception
         self.results: list[FileResult] = []
         self._started = time.perf_counter()
 
@@ -111,7 +117,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
         if check is not None:
             check(self.network)
         if self.weights is not None:
-            load_weights(self.network, self.weights)
+            load_faces(self.network, self.weights, self.perceptual_weights, self.perception)
         self._manifest = Manifest(self.output_dir)
         # Whether results can be written shows before hours of work.
         self._manifest.save()

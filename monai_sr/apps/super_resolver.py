@@ -19,7 +19,7 @@ from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import BadImageError, OptionError, unwrapped
 from monai_sr.core.types import PathLike
 from monai_sr.inferers import TiledInferer
-from monai_sr.networks import load_weights
+from monai_sr.networks import load_faces
 from monai_sr.transforms.restore import file_sha256
 
 Sample = dict[str, Any]
@@ -112,14 +112,16 @@ class SuperResolver:
             inferer: TiledInferer = parser.get_parsed_content("inferer")
             inferer.progress = False
             checkpoint = parser.get_parsed_content("ckpt_path")
-            load_weights(network, checkpoint)
+            if checkpoint is not None:
+                faces = [parser.get_parsed_content(k) for k in ("perceptual_path", "perception")]
+                load_faces(network, checkpoint, *faces)
             return cls(
                 network,
                 inferer,
                 device=parser.get_parsed_content("device"),
                 read=parser.get_parsed_content("preprocessing"),
                 restore=parser.get_parsed_content("restore"),
-                weights_sha256=file_sha256(checkpoint),
+                weights_sha256=file_sha256(checkpoint) if checkpoint else "",
             )
 
     @overload

@@ -10,6 +10,7 @@ from monai.bundle import ConfigWorkflow
 from monai_sr.apps.bundles import find_bundle
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
+from monai_sr.networks.systems import find_system
 
 PATH_OPTIONS = ("input", "output_dir", "ckpt_path", "pretrained")
 """Options that name one file or folder."""
@@ -22,6 +23,7 @@ class SRWorkflow(ConfigWorkflow):
         bundle: folder of a bundle, or the name of an installed one.
         config: "inference", "train", ...: which file of its ``configs``.
         workflow_type: "infer" or "train"; by the configuration's name where None.
+        system: name or file of a system in place of the bundle's own model.
         **override: entries of the configuration to replace.
 
     Raises:
@@ -33,14 +35,22 @@ class SRWorkflow(ConfigWorkflow):
         bundle: PathLike,
         config: str = "inference",
         workflow_type: str | None = None,
+        *,
+        system: PathLike | None = None,
         **override: Any,
     ) -> None:
         root = find_bundle(bundle)
         known = {f.stem: f for f in sorted((root / "configs").glob("*.yaml"))}
         if config not in known:
             raise unknown_name("configuration", config, known)
+        files = [str(known[config])]
+        if system is not None and "train" in config:
+            # A system's file overrides the recipe; inference builds its network alone.
+            files.append(str(find_system(system)))
+        elif system is not None:
+            override["system"] = str(find_system(system))
         super().__init__(
-            config_file=str(known[config]),
+            config_file=files,
             workflow_type=workflow_type or ("train" if "train" in config else "infer"),
             # A Path, not a string: MONAI rewrites "#" and "::" inside strings.
             bundle_root=root,

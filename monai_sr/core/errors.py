@@ -30,6 +30,10 @@ class WeightsError(SRError, ValueError):
     """A weights file is missing, unreadable or belongs to another network."""
 
 
+class TrainingFailedError(SRError, ArithmeticError):
+    """A training run has diverged or collapsed; going on would waste its last good state."""
+
+
 class MissingDependencyError(SRError, ImportError):
     """An optional package is needed and not installed."""
 

@@ -1,7 +1,17 @@
 """Training: where batches come from and how engines take them."""
 
-from monai_sr.engines.batches import prepare_sr_batch
+from monai_sr.core.distributed import join_processes
+from monai_sr.engines.adversarial import SRAdversarialTrainer
+from monai_sr.engines.batches import prepare_sr_batch, step_scalars
+from monai_sr.engines.degradations import (
+    BicubicDegradation,
+    Degradation,
+    OpenCVCubicDegradation,
+    RandomDegradation,
+)
+from monai_sr.engines.fitting import FitTrainer
 from monai_sr.engines.patch_loader import PatchLoader
+from monai_sr.engines.run_folder import run_folder
 from monai_sr.engines.training_images import (
     ReadTrainingImage,
     ValidationImages,
@@ -11,11 +21,20 @@ from monai_sr.engines.training_images import (
 )
 
 __all__ = [
+    "BicubicDegradation",
+    "Degradation",
+    "FitTrainer",
+    "OpenCVCubicDegradation",
     "PatchLoader",
+    "RandomDegradation",
     "ReadTrainingImage",
+    "SRAdversarialTrainer",
     "ValidationImages",
+    "join_processes",
     "list_images",
     "prepare_sr_batch",
+    "run_folder",
     "split_images",
+    "step_scalars",
     "training_split",
 ]

@@ -1,4 +1,4 @@
-"""How engines unpack batches of aligned LR/HR images."""
+"""How engines unpack batches of aligned LR/HR images, and what loggers take from a step."""
 
 from __future__ import annotations
 
@@ -27,3 +27,13 @@ def prepare_sr_batch(
     if image.ndim == 4:
         image = image.contiguous(memory_format=torch.channels_last)
     return image, label, (), {"scale": label.shape[-1] // image.shape[-1]}
+
+
+def step_scalars(output: dict[str, Any]) -> dict[str, float]:
+    """Return the figures of a step by name, for TensorBoard's and MLflow's handlers.
+
+    Args:
+        output: of a trainer: "loss", and "scalars" where it is a GAN's.
+    """
+    figures = {"loss": output[CommonKeys.LOSS], **output.get("scalars", {})}
+    return {name: float(value.detach()) for name, value in figures.items()}

@@ -1,8 +1,9 @@
 """Cut training patches on the training device; a batch is a pure function of (seed, iteration).
 
 Images are decoded once and kept as whole images on the device, each with its low-resolution
-versions, which are made once per whole image exactly as benchmarks make them. A folder that does
-not fit in memory is split into groups that take turns; the next one loads in the background.
+versions, which are made once per whole image, by default exactly as benchmarks make them. A folder
+that does not fit in memory is split into groups that take turns; the next one loads in the
+background.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
-from monai_sr.functional.resize import downsample, downsample_uint8
+from monai_sr.engines.degradations import BicubicDegradation, Degradation
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class PatchLoader:
         device: where images are kept and patches are cut.
         cache_gib: memory for images; a larger folder streams through it.
         group_batches: batches drawn from one group before the next, when streaming.
+        degradation: how small images are made and spoiled; bicubic, as benchmarks, if None.
 
     Raises:
         OptionError: if there are no files, or ``scales`` or their weights do not fit.
@@ -80,6 +82,7 @@ class PatchLoader:
         device: torch.device | str = "cpu",
         cache_gib: float = 8.0,
         group_batches: int = 500,
+        degradation: Degradation | None = None,
     ) -> None:
         if not files:
             raise OptionError(
@@ -103,6 +106,7 @@ class PatchLoader:
         self.device = torch.device(device)
         self.cache_bytes = int(cache_gib * 2**30)
         self.group_batches = group_batches
+        self.degradation = degradation or BicubicDegradation()
         self.iteration = 0
         self.seconds = 0.0
         self._groups = self._split()
@@ -139,8 +143,11 @@ class PatchLoader:
         room = pool.sizes[which] // scale - lr_size + 1
         corner = (torch.rand(n, 2, generator=random, dtype=torch.float64) * room).long()
         turn = torch.randint(0, 8, (n,), generator=random)
+        # One for each patch: what a process with a part of the batch draws, all would draw.
+        seeds = torch.randint(0, 2**32, (n,), generator=random)
+        image = self._cut(pool, scale, which, corner, turn, lr_size)
         return {
-            "image": self._cut(pool, scale, which, corner, turn, lr_size),
+            "image": self.degradation.corrupt(image, seeds),
             "label": self._cut(pool, 1, which, corner * scale, turn, lr_size * scale),
         }
 
@@ -228,8 +235,7 @@ class PatchLoader:
             sizes.append(hr.shape[1:])
             parts[1].append(hr.flatten())
             for scale in self.scales:
-                shrink = downsample_uint8 if hr.dtype == torch.uint8 else downsample
-                parts[scale].append(shrink(hr, scale).flatten())
+                parts[scale].append(self.degradation.shrink(hr, scale).flatten())
         if not sizes:
             raise BadImageError(
                 f"{files[0].parent}: holds no image with sides of at least "

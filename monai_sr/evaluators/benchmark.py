@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -19,7 +20,9 @@ from monai_sr.evaluators.datasets import Benchmark, BenchmarkImage
 from monai_sr.functional.resize import upsample
 from monai_sr.functional.ssim import ssim
 from monai_sr.metrics.consistency import lr_psnr
-from monai_sr.metrics.protocol import make_lr, modcrop, prepare_pair, to_stored
+from monai_sr.metrics.gmsd import gmsd
+from monai_sr.metrics.lpips import SMALLEST_SIDE_PX, lpips
+from monai_sr.metrics.protocol import make_lr, modcrop, prepare_colors, prepare_pair, to_stored
 from monai_sr.metrics.psnr import psnr
 
 _logger = logging.getLogger(__name__)
@@ -85,9 +88,13 @@ BICUBIC = System("bicubic", upsample)
 """MATLAB's bicubic enlargement, the row that every other is compared with."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """Hold what was measured on one image; PSNR in dB, time in seconds."""
+    """Hold what was measured on one image.
+
+    PSNR and LR-PSNR in dB; ``lpips`` with SqueezeNet's offline weights, ``gmsd``: NaN where they
+    were not measured; time in seconds.
+    """
 
     set: str
     image: str
@@ -96,6 +103,8 @@ class Row:
     system: str
     psnr: float
     ssim: float
+    lpips: float = math.nan
+    gmsd: float = math.nan
     lr_psnr: float
     seconds: float
     protocol: str
@@ -103,9 +112,10 @@ class Row:
 
     def cells(self) -> list[str]:
         """Return the row as text, in the order of the fields."""
-        digits = {"psnr": 4, "ssim": 5, "lr_psnr": 2, "seconds": 3}
+        digits = {"psnr": 4, "ssim": 5, "lpips": 5, "gmsd": 5, "lr_psnr": 2, "seconds": 3}
         values = ((f.name, getattr(self, f.name)) for f in fields(self))
-        return [f"{v:.{digits[n]}f}" if n in digits else str(v) for n, v in values]
+        text = (f"{v:.{digits[n]}f}" if n in digits else str(v) for n, v in values)
+        return ["" if cell == "nan" else cell for cell in text]
 
     @property
     def key(self) -> tuple[int, str, str, str]:
@@ -114,19 +124,36 @@ class Row:
 
 
 HEADER = ["class" if f.name == "label" else f.name for f in fields(Row)]
+_ADDED = {"lpips", "gmsd"}
+"""Columns that older files lack."""
 
 
-def evaluate_image(benchmark: Benchmark, image: BenchmarkImage, system: System, scale: int) -> Row:
+def evaluate_image(
+    benchmark: Benchmark,
+    image: BenchmarkImage,
+    system: System,
+    scale: int,
+    *,
+    is_perceptual: bool = True,
+) -> Row:
     """Make the low-resolution image, enlarge it and compare the result with the reference.
+
+    Args:
+        benchmark: how they are compared.
+        image: the reference.
+        system: what is judged.
+        scale: the enlargement.
+        is_perceptual: whether LPIPS and GMSD are measured, too; LPIPS takes most of the time.
 
     Raises:
         BadImageError: if the reference is unusable or too small, or the result is not finite.
     """
     protocol = benchmark.protocol
     hr = modcrop(benchmark.load(image), scale)
-    if min(hr.shape[-2:]) < 2 * scale + 11:
+    smallest = 2 * scale + SMALLEST_SIDE_PX
+    if min(hr.shape[-2:]) < smallest:
         raise BadImageError(
-            f"{image.path}: each side must be at least {2 * scale + 11} pixels at scale {scale}, "
+            f"{image.path}: each side must be at least {smallest} pixels at scale {scale}, "
             f"got {tuple(hr.shape[-2:])}; leave it out of the benchmark"
         )
     lr = make_lr(hr, scale, protocol)
@@ -135,6 +162,7 @@ def evaluate_image(benchmark: Benchmark, image: BenchmarkImage, system: System, 
     seconds = time.perf_counter() - start
     sr_planes, hr_planes = prepare_pair(sr, hr, scale, protocol)
     stored_sr, stored_lr = to_stored(sr, protocol), to_stored(lr, protocol)
+    colors = prepare_colors(sr, hr, scale, protocol) if is_perceptual else None
     return Row(
         set=benchmark.name,
         image=image.name,
@@ -143,6 +171,8 @@ def evaluate_image(benchmark: Benchmark, image: BenchmarkImage, system: System, 
         system=system.name,
         psnr=psnr(sr_planes, hr_planes, protocol.data_range).item(),
         ssim=ssim(sr_planes, hr_planes, data_range=protocol.data_range).item(),
+        lpips=lpips(*colors).item() if colors else math.nan,
+        gmsd=gmsd(*colors).item() if colors else math.nan,
         lr_psnr=lr_psnr(stored_sr, stored_lr, scale, protocol.data_range).item(),
         seconds=seconds,
         protocol=protocol.name,
@@ -150,20 +180,44 @@ def evaluate_image(benchmark: Benchmark, image: BenchmarkImage, system: System, 
     )
 
 
-def evaluate(benchmark: Benchmark, root: PathLike, system: System, scale: int) -> Iterator[Row]:
+def evaluate(
+    benchmark: Benchmark,
+    root: PathLike,
+    system: System,
+    scale: int,
+    *,
+    is_perceptual: bool = True,
+) -> Iterator[Row]:
     """Judge a system on every image of a benchmark, one row at a time.
+
+    Args:
+        benchmark: its images and how they are compared.
+        root: folder that holds the images.
+        system: what is judged.
+        scale: the enlargement.
+        is_perceptual: whether LPIPS and GMSD are measured, too.
 
     Raises:
         BadImageError: as :func:`evaluate_image`, or if the images are not there.
     """
     for image in benchmark.images(root):
-        row = evaluate_image(benchmark, image, system, scale)
+        row = evaluate_image(benchmark, image, system, scale, is_perceptual=is_perceptual)
         _logger.info("%s x%d %s %s: %.2f dB", row.set, scale, system.name, row.image, row.psnr)
         yield row
 
 
+def has_rows(path: PathLike) -> bool:
+    """Tell a file of rows from other tables by its header."""
+    with Path(path).open(encoding="utf-8", newline="") as stream:
+        return _is_header(next(csv.reader(stream), []))
+
+
+def _is_header(cells: list[str]) -> bool:
+    return set(HEADER) - _ADDED <= set(cells) <= set(HEADER)
+
+
 def read_rows(path: PathLike) -> list[Row]:
-    """Read a CSV file of rows; an absent file has none.
+    """Read a CSV file of rows; an absent file has none. Figures that older files lack are NaN.
 
     Raises:
         BadImageError: if the file holds something else.
@@ -174,9 +228,9 @@ def read_rows(path: PathLike) -> list[Row]:
     with path.open(encoding="utf-8", newline="") as stream:
         lines = list(csv.reader(stream))
     try:
-        if lines[0] != HEADER:
+        if not _is_header(lines[0]):
             raise ValueError("another header")
-        return [_row(cells) for cells in lines[1:]]
+        return [_row(dict(zip(lines[0], cells, strict=True))) for cells in lines[1:]]
     except (ValueError, IndexError) as error:
         raise BadImageError(
             f"{path}: must be a table with the columns {', '.join(HEADER)}, got {error}; "
@@ -204,8 +258,7 @@ def write_rows(path: PathLike, rows: Iterable[Row]) -> None:
         writer.writerows(row.cells() for row in sorted([*kept, *new], key=lambda row: row.key))
 
 
-def _row(cells: list[str]) -> Row:
-    text = dict(zip(HEADER, cells, strict=True))
+def _row(text: dict[str, str]) -> Row:
     return Row(
         set=text["set"],
         image=text["image"],
@@ -214,6 +267,8 @@ def _row(cells: list[str]) -> Row:
         system=text["system"],
         psnr=float(text["psnr"]),
         ssim=float(text["ssim"]),
+        lpips=float(text.get("lpips") or "nan"),
+        gmsd=float(text.get("gmsd") or "nan"),
         lr_psnr=float(text["lr_psnr"]),
         seconds=float(text["seconds"]),
         protocol=text["protocol"],

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from ignite.engine import Engine
-from monai.engines import IterationEvents
 from torch import nn
+
+from monai_sr.handlers.events import gradients_completed
 
 
 class GradientClipping:
     """Limit the norm of all gradients of a network (S1's "truncation").
 
     Args:
-        network: whose gradients are clipped.
+        network: whose gradients are clipped: a trainer's network, or a GAN trainer's discriminator.
         max_norm: largest Euclidean norm over all parameters.
     """
 
@@ -21,7 +22,7 @@ class GradientClipping:
 
     def attach(self, engine: Engine) -> None:
         """Register with a MONAI trainer."""
-        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
+        engine.add_event_handler(gradients_completed(engine, self.network), self)
 
     def __call__(self, engine: Engine) -> None:
         """Clip in place."""

@@ -9,23 +9,27 @@ import time
 from ignite.engine import Engine, Events
 from torch.optim import Optimizer
 
+from monai_sr.core.distributed import from_first
 from monai_sr.core.errors import OptionError
 
 logger = logging.getLogger(__name__)
+
+_WARMUP_SHARE = 0.05
 
 
 class BudgetSchedule:
     """Set the learning rate before every step and end the run when the budget is spent.
 
     With ``steps`` the rate is a pure function of the iteration, so a resumed run equals an
-    uninterrupted one. With ``minutes`` progress is wall-clock time, time before a resume counted.
+    uninterrupted one. With ``minutes`` progress is wall-clock time, time before a resume counted;
+    of several processes the first one's clock rules.
 
     Args:
         optimizer: its learning rates are set.
         lr: rate after the warm-up.
         steps: budget in iterations; 0 where minutes decide.
         minutes: budget in minutes; 0 where steps decide.
-        warmup_steps: iterations of linear warm-up.
+        warmup_steps: iterations of linear warm-up; with ``minutes`` no more than 5 % of them.
         final_lr: rate at the end.
 
     Raises:
@@ -72,8 +76,15 @@ class BudgetSchedule:
 
     def rate(self, iteration: int) -> float:
         """Return the learning rate of an iteration (counted from 1)."""
-        warm = min(1.0, iteration / max(self.warmup_steps, 1))
-        cosine = 0.5 * (1 + math.cos(math.pi * self.progress(iteration - 1)))
+        return self._rate(iteration, self.progress(iteration - 1))
+
+    def _rate(self, iteration: int, progress: float) -> float:
+        warm = iteration / max(self.warmup_steps, 1)
+        if self.minutes:
+            # A run of minutes may be over before the warm-up is.
+            warm = max(warm, progress / _WARMUP_SHARE)
+        warm = min(warm, 1.0)
+        cosine = 0.5 * (1 + math.cos(math.pi * progress))
         return warm * (self.final_lr + (self.lr - self.final_lr) * cosine)
 
     def state_dict(self) -> dict[str, float]:
@@ -90,15 +101,17 @@ class BudgetSchedule:
 
     def _stop_before_more(self, engine: Engine) -> None:
         # Not when the run starts: then the checkpoint of an earlier run may not be read yet.
-        if self.progress(engine.state.iteration) >= 1:
+        if from_first(self.progress(engine.state.iteration)) >= 1:
             logger.info("the training budget is spent after %d steps", engine.state.iteration)
             engine.terminate()
 
     def _set_rate(self, engine: Engine) -> None:
+        step = engine.state.iteration
+        rate = self._rate(step, from_first(self.progress(step - 1)))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(engine.state.iteration)
+            group["lr"] = rate
 
     def _stop_when_spent(self, engine: Engine) -> None:
-        if self.progress(engine.state.iteration) >= 1:
+        if from_first(self.progress(engine.state.iteration)) >= 1:
             # Only this epoch: its validation still runs; the next one ends before its first step.
             engine.terminate_epoch()

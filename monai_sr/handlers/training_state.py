@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from ignite.engine import Engine, Events
+from torch import nn
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import OutputError, WeightsError
+from monai_sr.core.distributed import rank
+from monai_sr.core.errors import OutputError, TrainingFailedError, WeightsError
 from monai_sr.core.types import PathLike
 
 logger = logging.getLogger(__name__)
@@ -36,7 +39,8 @@ class TrainingState:
     """Save everything that decides the next step, and continue from it.
 
     The file holds the state dicts of ``parts`` and the engine's iteration; it loads with
-    ``weights_only`` and replaces its predecessor atomically. Attach it after the handlers that
+    ``weights_only`` and replaces its predecessor atomically. Of several processes the first one
+    writes, all read. With gradient accumulation it is written when an update is complete. Attach it after the handlers that
     change a part (an averaged network), or it saves their state of the step before. Give the
     trainer ``optim_set_to_none=True`` if a batch may leave weights unused (the tail of another
     scale): zeroed gradients, unlike absent ones, would step them, but not right after a resume.
@@ -59,7 +63,7 @@ class TrainingState:
         resume: bool = True,
     ) -> None:
         self.path = Path(path)
-        self.parts = parts
+        self.parts = dict(parts)
         self.loader = loader
         self.every = every
         self.resume = resume
@@ -68,17 +72,26 @@ class TrainingState:
         """Register with a trainer."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.GET_BATCH_STARTED, self._place_loader)
-        engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every), self.save)
-        engine.add_event_handler(Events.COMPLETED, self.save)
-        engine.add_event_handler(Events.TERMINATE, self.save)
+        if rank() == 0:
+            every = math.lcm(self.every, int(getattr(engine, "accumulation_steps", 1)))
+            engine.add_event_handler(Events.ITERATION_COMPLETED(every=every), self.save)
+            engine.add_event_handler(Events.COMPLETED, self.save)
+            engine.add_event_handler(Events.TERMINATE, self.save)
 
     def save(self, engine: Engine) -> None:
         """Write the checkpoint.
 
         Raises:
             OutputError: if the file cannot be written.
+            TrainingFailedError: if a weight is not finite; the file before it is kept.
         """
         state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
+        for name, part in self.parts.items():
+            if isinstance(part, nn.Module) and not _is_finite(part):
+                raise TrainingFailedError(
+                    f"{name}: a weight is NaN or infinite after step {engine.state.iteration}; "
+                    f"lower the learning rate or gradient_norm and continue from {self.path}"
+                )
         state["iteration"] = engine.state.iteration
         try:
             # Through a stream: given a path, torch writes its temporary name into the file.
@@ -115,3 +128,8 @@ class TrainingState:
 
     def _place_loader(self, engine: Engine) -> None:
         self.loader.iteration = engine.state.iteration
+
+
+def _is_finite(network: nn.Module) -> bool:
+    tensors = (*network.parameters(), *network.buffers())
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)

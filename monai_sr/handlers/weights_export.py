@@ -9,6 +9,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from monai_sr.core.atomic import atomic_file
+from monai_sr.core.distributed import rank
 from monai_sr.core.errors import OutputError
 from monai_sr.core.types import PathLike
 
@@ -29,9 +30,10 @@ class WeightsExport:
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer."""
-        engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every), self)
-        engine.add_event_handler(Events.COMPLETED, self)
-        engine.add_event_handler(Events.TERMINATE, self)
+        if rank() == 0:
+            engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every), self)
+            engine.add_event_handler(Events.COMPLETED, self)
+            engine.add_event_handler(Events.TERMINATE, self)
 
     def __call__(self, engine: Engine) -> None:
         """Write the file.

@@ -33,9 +33,11 @@ class AutocastInferer(Inferer):
 
     def __call__(
         self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> Tensor:
-        """Return ``network(inputs, *args, **kwargs)`` as float32."""
+    ) -> Any:
+        """Return ``network(inputs, *args, **kwargs)``, a tensor or a list of them, as float32."""
         enabled = self.dtype != torch.float32
         with torch.autocast(inputs.device.type, self.dtype, enabled=enabled):
-            result: Tensor = network(inputs, *args, **kwargs)
+            result = network(inputs, *args, **kwargs)
+        if isinstance(result, list | tuple):
+            return [each.float() for each in result]
         return result.float()

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 from monai.handlers.ignite_metric import IgniteMetricHandler
+from monai.handlers.utils import from_engine
 from monai.metrics.metric import CumulativeIterationMetric
 from monai.utils.type_conversion import convert_to_tensor
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
-from monai_sr.metrics.protocol import Protocol, get_protocol, prepare_pair
+from monai_sr.metrics.protocol import Protocol, get_protocol, prepare_colors, prepare_pair
 
 _logger = logging.getLogger(__name__)
 
@@ -71,7 +72,10 @@ class PairMetric(CumulativeIterationMetric):
             )
         # Plain tensors: meta data would ride along through every operation for nothing.
         sr, hr = (convert_to_tensor(image, track_meta=False) for image in (y_pred, y))
-        return self._measure(*prepare_pair(sr, hr, self.scale, self.protocol))[:, None]
+        return self._measure(*self._prepare(sr, hr))[:, None]
+
+    def _prepare(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+        return prepare_pair(sr, hr, self.scale, self.protocol)
 
     def aggregate(self) -> Tensor:
         """Average over all images so far; see :func:`finite_mean` for equal images.
@@ -90,19 +94,63 @@ class PairMetric(CumulativeIterationMetric):
         return torch.tensor(mean, dtype=torch.float64)
 
 
-class PairHandler(IgniteMetricHandler):
-    """Base of the ignite handlers around a :class:`PairMetric`.
+class ColorMetric(PairMetric):
+    """Base of the metrics that look at colors in [0, 1], as a person would, never at luma."""
+
+    def _prepare(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+        return prepare_colors(sr, hr, self.scale, self.protocol)
+
+
+def color_or_grey(
+    measure: Callable[[Tensor, Tensor], Tensor], sr: Tensor, hr: Tensor, side: int
+) -> Tensor:
+    """Apply a measure of grey and RGB images; other channels are judged one by one and averaged.
+
+    Shape: sr, hr (N, C, H, W) in [0, 1] -> (N,).
 
     Args:
-        metric: what to compute.
-        output_transform: takes the engine's output to ``(pred, label)``; for MONAI's engines
-            ``monai.handlers.from_engine(["pred", "label"])``.
+        measure: takes (N, 1 or 3, H, W) twice and returns (N,).
+        sr: the result.
+        hr: the reference.
+        side: smallest side in pixels that the measure takes.
+
+    Raises:
+        OptionError: if the shapes differ, are not those of images, or a side is too short.
+    """
+    if sr.shape != hr.shape or sr.ndim != 4 or min(sr.shape[-2:]) < side:
+        raise OptionError(
+            f"sr: must be images (N, C, H, W) of the shape of hr {tuple(hr.shape)} with sides of "
+            f"at least {side} pixels, got {tuple(sr.shape)}; use PSNR for others"
+        )
+    if sr.shape[1] in (1, 3):
+        return measure(sr, hr)
+    pairs = zip(torch.split(sr, 1, dim=1), torch.split(hr, 1, dim=1), strict=True)
+    return torch.stack([measure(a, b) for a, b in pairs]).mean(0)
+
+
+class PairHandler(IgniteMetricHandler):
+    """Base of the ignite handlers around a :class:`PairMetric`, the ``metric_class``.
+
+    Args:
+        scale: the enlargement, which is the border left out; 0 keeps the border.
+        protocol: a protocol or its name.
+        data_range: for protocol ``"native"``.
+        output_transform: takes the engine's output to ``(pred, label)``.
         save_details: whether to keep the value of every image in ``engine.state.metric_details``.
     """
 
+    metric_class: type[PairMetric]
+
     def __init__(
-        self, metric: PairMetric, output_transform: Callable[..., Any], save_details: bool
+        self,
+        scale: int,
+        protocol: str | Protocol = "natural",
+        data_range: float | None = None,
+        output_transform: Callable[..., Any] | None = None,
+        save_details: bool = True,
     ) -> None:
         super().__init__(
-            metric_fn=metric, output_transform=output_transform, save_details=save_details
+            metric_fn=self.metric_class(scale, protocol, data_range),
+            output_transform=output_transform or from_engine(["pred", "label"]),
+            save_details=save_details,
         )

@@ -20,7 +20,7 @@ measure 33.68 so and 33.64 with rounded luma.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -147,6 +147,23 @@ def prepare_pair(
             image = image.narrow(axis, scale, image.shape[axis] - 2 * scale)
         planes.append(image)
     return planes[0], planes[1]
+
+
+def prepare_colors(
+    sr: Tensor, hr: Tensor, scale: int, protocol: str | Protocol
+) -> tuple[Tensor, Tensor]:
+    """Bring a result and its reference to what a person would see: every channel, in [0, 1].
+
+    Shape: as :func:`prepare_pair`, but all channels and float64 in [0, 1].
+
+    Raises:
+        OptionError: as :func:`prepare_pair`.
+        BadImageError: as :func:`prepare_pair`.
+    """
+    protocol = replace(get_protocol(protocol), uses_luma=False)
+    planes = prepare_pair(sr, hr, scale, protocol)
+    shown_sr, shown_hr = ((plane / protocol.data_range).clamp(0, 1) for plane in planes)
+    return shown_sr, shown_hr
 
 
 def modcrop(hr: Tensor, scale: int) -> Tensor:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
-from monai.handlers.utils import from_engine
 from torch import Tensor
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.metrics.base import PairHandler, PairMetric
-from monai_sr.metrics.protocol import Protocol
 
 
 def psnr(sr: Tensor, hr: Tensor, data_range: float) -> Tensor:
@@ -62,26 +57,6 @@ class PSNRMetric(PairMetric):
 
 
 class PSNRHandler(PairHandler):
-    """Compute PSNR while an engine validates, as key metric or beside it.
+    """Compute PSNR while an engine validates, as key metric or beside it."""
 
-    Args:
-        scale: the enlargement, which is the border left out; 0 keeps the border.
-        protocol: a protocol or its name.
-        data_range: for protocol ``"native"``.
-        output_transform: takes the engine's output to ``(pred, label)``.
-        save_details: whether to keep the value of every image.
-    """
-
-    def __init__(
-        self,
-        scale: int,
-        protocol: str | Protocol = "natural",
-        data_range: float | None = None,
-        output_transform: Callable[..., Any] | None = None,
-        save_details: bool = True,
-    ) -> None:
-        super().__init__(
-            PSNRMetric(scale, protocol, data_range),
-            output_transform or from_engine(["pred", "label"]),
-            save_details,
-        )
+    metric_class = PSNRMetric

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from monai.handlers.utils import from_engine
 from torch import Tensor
 
 from monai_sr.functional.ssim import ssim
 from monai_sr.metrics.base import PairHandler, PairMetric
-from monai_sr.metrics.protocol import Protocol
 
 
 class SSIMMetric(PairMetric):
@@ -24,26 +19,6 @@ class SSIMMetric(PairMetric):
 
 
 class SSIMHandler(PairHandler):
-    """Compute SSIM while an engine validates; arguments as for ``PSNRHandler``.
+    """Compute SSIM while an engine validates."""
 
-    Args:
-        scale: the enlargement, which is the border left out; 0 keeps the border.
-        protocol: a protocol or its name.
-        data_range: for protocol ``"native"``.
-        output_transform: takes the engine's output to ``(pred, label)``.
-        save_details: whether to keep the value of every image.
-    """
-
-    def __init__(
-        self,
-        scale: int,
-        protocol: str | Protocol = "natural",
-        data_range: float | None = None,
-        output_transform: Callable[..., Any] | None = None,
-        save_details: bool = True,
-    ) -> None:
-        super().__init__(
-            SSIMMetric(scale, protocol, data_range),
-            output_transform or from_engine(["pred", "label"]),
-            save_details,
-        )
+    metric_class = SSIMMetric

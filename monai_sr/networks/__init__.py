@@ -1,6 +1,14 @@
 """Generators: low-resolution image in, enlarged image out."""
 
-from monai_sr.networks import generators
+from monai_sr.networks import discriminators, generators
+from monai_sr.networks.discriminator_registry import (
+    Discriminator,
+    DiscriminatorInfo,
+    create_discriminator,
+    list_discriminators,
+    register_discriminator,
+)
+from monai_sr.networks.every_output import EveryOutput
 from monai_sr.networks.registry import (
     Generator,
     GeneratorInfo,
@@ -8,16 +16,36 @@ from monai_sr.networks.registry import (
     list_generators,
     register_generator,
 )
-from monai_sr.networks.weights import load_pretrained, load_weights, read_weights
+from monai_sr.networks.systems import (
+    create_network,
+    find_system,
+    list_systems,
+    read_system,
+    weights_file,
+)
+from monai_sr.networks.weights import load_faces, load_pretrained, load_weights, read_weights
 
 __all__ = [
+    "Discriminator",
+    "DiscriminatorInfo",
+    "EveryOutput",
     "Generator",
     "GeneratorInfo",
+    "create_discriminator",
     "create_generator",
+    "create_network",
+    "discriminators",
+    "find_system",
     "generators",
+    "list_discriminators",
     "list_generators",
+    "list_systems",
+    "load_faces",
     "load_pretrained",
     "load_weights",
+    "read_system",
     "read_weights",
+    "register_discriminator",
     "register_generator",
+    "weights_file",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
+from monai.networks.layers.factories import Conv
 from monai.networks.utils import pixelshuffle
 from torch import Tensor, nn
 
@@ -50,3 +53,35 @@ class Interpolation(nn.Module):
         phases = F.conv2d(flat, kernel) if self.spatial_dims == 2 else F.conv3d(flat, kernel)
         large = pixelshuffle(phases, self.spatial_dims, self.scale)
         return large.reshape([n, c] + list(large.shape[2:]))  # noqa: RUF005 (TorchScript)
+
+
+class SubPixelStage(nn.Module):
+    """A convolution to ``factor ** spatial_dims`` times the channels and a pixel shuffle."""
+
+    def __init__(
+        self, spatial_dims: int, channels: int, factor: int, *, kernel_size: int = 3
+    ) -> None:
+        super().__init__()
+        self.spatial_dims = spatial_dims
+        self.factor = factor
+        self.conv = Conv[Conv.CONV, spatial_dims](
+            channels, channels * factor**spatial_dims, kernel_size, padding=kernel_size // 2
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features on a grid ``factor`` times as fine."""
+        large: Tensor = pixelshuffle(self.conv(x), self.spatial_dims, self.factor)
+        return large
+
+
+def enlarged_halo(scale: int, radius: int) -> int:
+    """Return the halo of a network that works on the bicubic-enlarged image.
+
+    Args:
+        scale: the enlargement.
+        radius: reach of its convolutions in enlarged pixels.
+    """
+    # The outermost enlarged pixel lies (scale - 1) / 2 off the center of its input pixel, and the
+    # bicubic kernel is zero at a distance of REACH.
+    distance = REACH + ((scale - 1) / 2 + radius) / max(scale, 1)
+    return math.ceil(distance) - 1

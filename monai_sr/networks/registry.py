@@ -22,7 +22,7 @@ class GeneratorInfo:
         minimum_size: smallest input side in pixels.
         multiple_of: input sides must be multiples of this.
         is_local: whether outputs depend on a bounded neighborhood, so that tiles equal the whole.
-        has_weights: whether there is anything to train.
+        learns: "gradient", "fit" (its dictionaries come from :meth:`Generator.fit`) or "nothing".
     """
 
     paper: str
@@ -31,7 +31,7 @@ class GeneratorInfo:
     minimum_size: int = 1
     multiple_of: int = 1
     is_local: bool = True
-    has_weights: bool = True
+    learns: str = "gradient"
 
 
 class Generator(nn.Module):
@@ -44,7 +44,8 @@ class Generator(nn.Module):
         info: what the architecture declares.
         scale: the factor of a plain ``forward(image)``.
         scales: every factor that this instance gives.
-        halo: receptive field: input pixels on each side that one output pixel may depend on.
+        halo: receptive field: input pixels on each side that one output pixel may depend on. For a
+            generator that is not local: the reach of its local part.
     """
 
     # Attributes are annotated where they are assigned: TorchScript compiles class annotations.
@@ -75,6 +76,20 @@ class Generator(nn.Module):
         self.halo = halo
         self.in_channels = in_channels
         self.spatial_dims = spatial_dims
+
+    def every_output(self, image: Tensor, scale: int | None = None) -> list[Tensor]:
+        """Return all results that training supervises, the one of ``forward`` last.
+
+        Earlier ones are early passes or coarser grids; most generators have none.
+        """
+        return [self(image, scale)]
+
+    def fit(self, lr: Tensor, hr: Tensor) -> None:
+        """Learn from patches without gradients, where ``info.learns`` is "fit".
+
+        Shape: lr (N, C, P, P), hr (N, C, s * P, s * P), float32 in [0, 1].
+        """
+        raise OptionError(f"{type(self).__name__}: learns by gradient descent; use a trainer")
 
     def _factor(self, scale: int | None) -> int:
         """Resolve the ``scale`` of one call; raises OptionError if it was not built in."""

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from monai_sr.core.errors import WeightsError
+from monai_sr.core.atomic import atomic_file
+from monai_sr.core.errors import OptionError, OutputError, WeightsError
 from monai_sr.core.types import PathLike
 
 
@@ -38,6 +39,26 @@ def read_weights(path: PathLike) -> dict[str, torch.Tensor]:
     return state
 
 
+def save_weights(network: nn.Module, path: PathLike) -> None:
+    """Write a network's weights as a plain state dict in half precision, replaced atomically.
+
+    Raises:
+        WeightsError: if a weight is NaN or infinite in half precision.
+        OutputError: if the file cannot be written.
+    """
+    state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+    state = {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
+    broken = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise WeightsError(f"{path}: {broken[0]} holds NaN or infinity; train again")
+    try:
+        # Through a stream: given a path, torch writes its temporary name into the file.
+        with atomic_file(path) as partial, partial.open("wb") as stream:
+            torch.save(state, stream)
+    except RuntimeError as error:  # torch's own word for a full disk
+        raise OutputError(f"{path}: weights cannot be written; free space") from error
+
+
 def load_weights(network: nn.Module, path: PathLike) -> None:
     """Load weights strictly, converting half precision to the network's own.
 
@@ -58,6 +79,42 @@ def load_weights(network: nn.Module, path: PathLike) -> None:
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise WeightsError(f"{path}: weights hold NaN or infinity; use an earlier checkpoint")
     network.load_state_dict(state)
+
+
+def load_faces(
+    network: nn.Module, path: PathLike, perceptual: PathLike | None = None, perception: float = 0.0
+) -> None:
+    """Load one of a model's two faces, or one between them: weights are interpolated linearly.
+
+    Args:
+        network: strictly filled.
+        path: weights of the faithful face.
+        perceptual: weights of the perceptual face; needed where ``perception`` is not 0.
+        perception: 0 is faithful, 1 is perceptual.
+
+    Raises:
+        OptionError: if ``perception`` is not in [0, 1], or there is no perceptual face.
+        WeightsError: as :func:`load_weights`.
+
+    References:
+        Wang et al. (2018), ESRGAN, section 3.4 (network interpolation).
+    """
+    if not 0 <= perception <= 1:
+        raise OptionError(f"perception: must be in [0, 1], got {perception}")
+    load_weights(network, path)
+    if perception == 0:
+        return
+    if perceptual is None or not Path(perceptual).is_file():
+        raise OptionError(
+            f"perception: this bundle has no perceptual weights ({perceptual}); leave it at 0 or "
+            "train them with train_gan.yaml"
+        )
+    faithful = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    load_weights(network, perceptual)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.lerp(faithful[name], tensor, perception))
 
 
 def load_pretrained(network: nn.Module, path: PathLike) -> None:

@@ -97,27 +97,46 @@ class Provenance:
 
     Args:
         bundle: name of the bundle.
-        weights: weights file; its SHA-256 is recorded.
+        weights: weights file, whose SHA-256 is recorded; None where nothing was learned.
         scale: factor.
         consistency: back-projection steps.
+        system: name of the system in place of the bundle's own model.
+        perceptual_weights: weights of the perceptual face, likewise recorded where it has a share.
+        perception: its share.
     """
 
-    def __init__(self, bundle: str, weights: PathLike, scale: int, consistency: int) -> None:
-        self.weights = Path(weights)
+    def __init__(
+        self,
+        bundle: str,
+        weights: PathLike | None,
+        scale: int,
+        consistency: int,
+        *,
+        system: str | None = None,
+        perceptual_weights: PathLike | None = None,
+        perception: float = 0.0,
+    ) -> None:
+        self.files = {"weights_sha256": weights}
         self.facts: dict[str, Any] = {
             "software": "monai-sr",
             "bundle": bundle,
             "scale": scale,
             "consistency": consistency,
         }
+        if system is not None:
+            self.facts["system"] = Path(system).stem
+        if perception:
+            self.facts["perception"] = perception
+            self.files["perceptual_sha256"] = perceptual_weights
 
     def record(self, value_range: np.ndarray) -> str:
         """Return the facts as JSON, the intensity mapping included."""
-        if "weights_sha256" not in self.facts:
+        if "version" not in self.facts:
             self.facts["version"] = __version__
-            # A host such as MONAI Deploy loads the weights itself, from where it keeps them.
-            known = self.weights.is_file()
-            self.facts["weights_sha256"] = file_sha256(self.weights) if known else "unknown"
+            for key, file in self.files.items():
+                # A host such as MONAI Deploy loads the weights itself, from where it keeps them.
+                known = file is not None and Path(file).is_file()
+                self.facts[key] = file_sha256(str(file)) if known else "unknown"
         return json.dumps({**self.facts, "range": np.asarray(value_range).ravel().tolist()})
 
 

@@ -118,7 +118,10 @@ def _describe(provenance: Mapping[str, Any], scale: tuple[float, float]) -> str:
     parts = [f"Super-resolution x{max(scale):g} by {tool}"]
     for key, words in (
         ("bundle", "bundle"),
+        ("system", "system"),
         ("weights_sha256", "weights SHA-256"),
+        ("perception", "share of the perceptual weights, which invent detail,"),
+        ("perceptual_sha256", "perceptual weights SHA-256"),
         ("consistency", "consistency steps"),
         ("range", "intensity range"),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 
 import numpy as np
 import pytest
@@ -11,10 +12,18 @@ import torch
 from PIL import Image
 
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.evaluators.benchmark import BICUBIC, HEADER, System, evaluate, read_rows, write_rows
+from monai_sr.evaluators.benchmark import (
+    BICUBIC,
+    HEADER,
+    System,
+    evaluate,
+    has_rows,
+    read_rows,
+    write_rows,
+)
 from monai_sr.evaluators.datasets import Benchmark, load_benchmark
 from monai_sr.functional.resize import upsample
-from monai_sr.metrics import Protocol, get_protocol
+from monai_sr.metrics import Protocol, get_protocol, gmsd, lpips, make_lr
 from monai_sr.metrics.protocol import NATURAL
 
 # MATLAB bicubic, Y channel, border = scale: the rows of every paper since SRCNN. Luma is rounded
@@ -33,7 +42,8 @@ _SLOW = [
     [*_FAST, *(pytest.param(*row, marks=pytest.mark.slow) for row in _SLOW)],
 )
 def test_bicubic_meets_the_published_figures(shared_data, name, scale, psnr, ssim):
-    rows = list(evaluate(load_benchmark(name), shared_data, BICUBIC, scale))
+    benchmark = load_benchmark(name)
+    rows = list(evaluate(benchmark, shared_data, BICUBIC, scale, is_perceptual=False))
     assert np.mean([row.psnr for row in rows]) == pytest.approx(psnr, abs=_PSNR_TOLERANCE_DB)
     assert np.mean([row.ssim for row in rows]) == pytest.approx(ssim, abs=_SSIM_TOLERANCE)
 
@@ -119,6 +129,38 @@ def test_a_result_with_nan_is_refused(small):
 def test_an_image_too_small_to_judge_is_refused(small):
     with pytest.raises(BadImageError, match="leave it out of the benchmark"):
         _rows(small, BICUBIC, scale=11)
+
+
+def test_perceptual_measures_see_stored_colors_inside_the_border(small):
+    benchmark, root = small
+    row = _rows(small, BICUBIC)["color"]
+    hr = benchmark.load(benchmark.images(root)[0])[..., :28, :34]
+    sr = upsample(make_lr(hr, 2, NATURAL).float(), 2).double().clamp(0, 1)
+    sr, hr = ((image * 255 + 0.5).floor()[..., 2:-2, 2:-2] / 255 for image in (sr, hr))
+    assert row.lpips == pytest.approx(lpips(sr, hr).item(), rel=1e-5)
+    assert row.gmsd == pytest.approx(gmsd(sr, hr).item(), rel=1e-6)
+
+
+def test_perceptual_measures_may_be_left_out(small):
+    benchmark, root = small
+    row = next(evaluate(benchmark, root, BICUBIC, 2, is_perceptual=False))
+    assert math.isnan(row.lpips)
+    assert math.isnan(row.gmsd)
+
+
+def test_files_of_before_the_perceptual_measures_are_read_and_extended(small, tmp_path):
+    table = tmp_path / "a.csv"
+    rows = list(_rows(small, BICUBIC).values())
+    write_rows(table, rows)
+    cells = [line.split(",") for line in table.read_text().splitlines()]
+    kept = [i for i, name in enumerate(cells[0]) if name not in ("lpips", "gmsd")]
+    table.write_text("".join(",".join(line[i] for i in kept) + "\n" for line in cells))
+    old = read_rows(table)
+    assert all(math.isnan(row.lpips) and math.isnan(row.gmsd) for row in old)
+    assert [row.psnr for row in old] == [round(row.psnr, 4) for row in rows]
+    write_rows(table, [dataclasses.replace(rows[0], system="new")])
+    assert has_rows(table)
+    assert [math.isnan(row.lpips) for row in read_rows(table)] == [True, True, False]
 
 
 def test_rows_of_one_system_and_scale_are_replaced_and_others_kept(small, tmp_path):

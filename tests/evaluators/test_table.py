@@ -8,13 +8,16 @@ import pytest
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.evaluators.benchmark import Row, write_rows
-from monai_sr.evaluators.table import main, render, summarize, write_table
+from monai_sr.evaluators.facts import Facts, write_facts
+from monai_sr.evaluators.summary import summarize
+from monai_sr.evaluators.table import main, render, write_table
 
 
 def _row(system="bicubic", image="a", psnr=30.0, **changes):
     values = {
         "set": "set5", "image": image, "label": "", "scale": 4, "system": system, "psnr": psnr,
-        "ssim": psnr / 40, "lr_psnr": 2 * psnr, "seconds": 0.1, "protocol": "natural",
+        "ssim": psnr / 40, "lpips": 3 / psnr, "gmsd": 1.5 / psnr, "lr_psnr": 2 * psnr,
+        "seconds": 0.1, "protocol": "natural",
         "weights_sha256": "" if system == "bicubic" else "0123456789abcdef" * 4,
     }  # fmt: skip
     return Row(**(values | changes))
@@ -31,17 +34,56 @@ def results(tmp_path):
     def render_rows(*rows):
         for name in {row.set for row in rows}:
             write_rows(tmp_path / f"{name}.csv", [row for row in rows if row.set == name])
-        return render(tmp_path)
+        return render(tmp_path, systems={})
 
     return render_rows
 
 
 def test_a_line_holds_means_differences_count_and_weights(results):
     text = results(_row(), _row(image="b", psnr=32.0), _row("ours", psnr=33.0), _row("ours", "b"))
-    assert _line(text, "bicubic") == "| bicubic | 31.00 | 0.7750 | 62.00 | - | - | 2 of 5 | - |"
-    assert _line(text, "ours") == (
-        "| ours | **31.50** | **0.7875** | **63.00** | +0.50 | +0.0125 | 2 of 5 | `0123456789ab` |"
+    assert _line(text, "bicubic") == (
+        "| bicubic | 31.00 | 0.7750 | 0.0969 | 0.0484 | 62.00 | - | - | - | - | - | - | - "
+        "| 2 of 5 | - |"
     )
+    assert _line(text, "ours") == (
+        "| ours | **31.50** | **0.7875** | **0.0955** | **0.0477** | **63.00** | +0.50 | +0.0125 "
+        "| - | - | - | - | - | 2 of 5 | `0123456789ab` |"
+    )
+
+
+def test_costs_and_training_stand_beside_the_rows_of_the_same_weights(results, tmp_path):
+    known = {"system": "ours", "domain": "natural", "scale": 4, "parameters": 1_548_547,
+             "multiply_adds_per_output_pixel": 138_636, "output_mp_per_s": 0.05,
+             "hr_megapixels_seen": 25, "minutes_stage_1": 4, "minutes_stage_2": 4}  # fmt: skip
+    write_facts(
+        tmp_path / "systems.csv", [Facts(**known, weights_sha256=_row("ours").weights_sha256)]
+    )
+    cells = "| 1.55 M | 139 k | 0.05 | 25 | 8 |"
+    assert cells in _line(results(_row(), _row("ours", psnr=31.0)), "ours")
+    write_facts(tmp_path / "systems.csv", [Facts(**known, weights_sha256="other")])
+    assert cells not in _line(results(_row()), "ours")
+
+
+def test_rows_whose_training_saw_little_or_features_of_lpips_are_marked(results, tmp_path):
+    weights = _row("ours").weights_sha256
+    trained = [("a", 19.9, ""), ("b", 20, "squeezenet1_1"), ("c", 1e3, "vgg19")]
+    facts = [
+        Facts(system=name, domain="natural", scale=4, weights_sha256=weights,
+              hr_megapixels_seen=seen, loss_features=features)
+        for name, seen, features in trained
+    ]  # fmt: skip
+    write_facts(tmp_path / "systems.csv", facts)
+    text = results(*(_row(fact.system) for fact in facts))
+    assert re.findall(r"^\| ([abc][^|]*) \|", text, re.MULTILINE) == [
+        "a *undertrained*", "b †", "c",
+    ]  # fmt: skip
+
+
+def test_figures_that_old_rows_lack_are_shown_as_dashes_and_are_never_the_best(results):
+    nan = float("nan")
+    text = results(_row(lpips=nan, gmsd=nan), _row("ours", psnr=31.0))
+    assert "| 30.00 | 0.7500 | - | - | 60.00 |" in _line(text, "bicubic")
+    assert "| **0.0968** | **0.0484** |" in _line(text, "ours")
 
 
 def test_each_set_names_its_source_scale_and_protocol(results):
@@ -60,6 +102,7 @@ def test_a_set_without_description_is_shown_by_name(results):
     text = results(_row(set="mine"))
     assert "## mine" in text
     assert "Protocol `natural`." in text
+    assert "| PSNR (dB) |" in text
 
 
 def test_bicubic_comes_first_and_the_best_last(results):
@@ -94,7 +137,11 @@ def test_classes_stand_beside_the_whole_set(results):
     ]
     text = results(*rows)
     assert "| system | normal (1) | pneumonia (0) | covid19 (1) |" in text
-    assert "| ours | 32.00 / 0.8000 / 64.00 | - | 36.00 / 0.9000 / 72.00 |" in text
+    assert (
+        "| ours | 32.00 / 0.8000 / 0.0938 / 0.0469 / 64.00 | - "
+        "| 36.00 / 0.9000 / 0.0833 / 0.0417 / 72.00 |"
+    ) in text
+    assert "PSNR-Y" not in text.split("## Chest X-rays")[1]
     assert "| ours | **34.00** |" in text
     assert "Protocol `native 255`" in text
 
@@ -105,8 +152,8 @@ def test_rows_of_two_weights_files_are_never_averaged():
 
 
 def test_other_tables_in_the_folder_are_left_alone(results, tmp_path):
-    (tmp_path / "speed.csv").write_text("system,megapixels\nours,12\n")
-    assert "megapixels" not in results(_row())
+    (tmp_path / "speed.csv").write_text("system,megapixels\nfastest,12\n")
+    assert "fastest" not in results(_row())
 
 
 def test_the_same_rows_give_the_same_text(results):

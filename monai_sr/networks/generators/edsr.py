@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
-from monai.networks.utils import pixelshuffle
 from torch import Tensor, nn
 
 from monai_sr.core.errors import OptionError
+from monai_sr.networks.blocks import SubPixelStage
+from monai_sr.networks.interpolating_start import pass_enlarged, pass_image
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
 
@@ -27,23 +28,6 @@ class ResidualBlock(nn.Module):
         return x + self.residual_scale * residual
 
 
-class SubPixelStage(nn.Module):
-    """A convolution to ``factor ** spatial_dims`` times the channels and a pixel shuffle."""
-
-    def __init__(self, spatial_dims: int, channels: int, factor: int) -> None:
-        super().__init__()
-        self.spatial_dims = spatial_dims
-        self.factor = factor
-        self.conv = Conv[Conv.CONV, spatial_dims](
-            channels, channels * factor**spatial_dims, 3, padding=1
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return features on a grid ``factor`` times as fine."""
-        large: Tensor = pixelshuffle(self.conv(x), self.spatial_dims, self.factor)
-        return large
-
-
 @register_generator("edsr")
 class EDSR(Generator):
     """Head, residual body under one global skip, sub-pixel stages (x2, x3 or x2 x2), tail.
@@ -52,7 +36,8 @@ class EDSR(Generator):
     residual_scale=0.1``.
 
     Differs from the paper: 0.5 takes the place of the mean color of DIV2K that is subtracted from
-    the input and added to the result, so that any number of channels works; 3D is offered.
+    the input and added to the result, so that any number of channels works; 3D is offered; the
+    untrained network interpolates linearly.
 
     Args:
         scale: 2, 3 or 4.
@@ -103,6 +88,12 @@ class EDSR(Generator):
             *(SubPixelStage(spatial_dims, channels, factor) for factor in factors)
         )
         self.tail = conv(channels, in_channels, 3, padding=1)
+        pass_image(self.head, in_channels)
+        pass_image(self.body_end, in_channels, gain=0.0)
+        for stage in self.enlarge:
+            assert isinstance(stage, SubPixelStage)
+            pass_enlarged(stage, in_channels)
+        pass_image(self.tail, in_channels)
 
     def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
         """Enlarge ``image``; ``scale`` must be one of ``self.scales``."""

@@ -28,7 +28,7 @@ class Nearest(Generator):
         OptionError: if a choice is not offered.
     """
 
-    info = GeneratorInfo(paper="classical", spatial_dims=(2, 3), has_weights=False)
+    info = GeneratorInfo(paper="classical", spatial_dims=(2, 3), learns="nothing")
 
     def __init__(self, scale: int = 4, in_channels: int = 3, *, spatial_dims: int = 2) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Bilinear(Generator):
         OptionError: if a choice is not offered.
     """
 
-    info = GeneratorInfo(paper="classical", spatial_dims=(2, 3), has_weights=False)
+    info = GeneratorInfo(paper="classical", spatial_dims=(2, 3), learns="nothing")
 
     def __init__(self, scale: int = 4, in_channels: int = 3, *, spatial_dims: int = 2) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Bicubic(Generator):
     info = GeneratorInfo(
         paper="R. Keys, 1981, doi:10.1109/TASSP.1981.1163711",
         spatial_dims=(2, 3),
-        has_weights=False,
+        learns="nothing",
     )
 
     def __init__(self, scale: int = 4, in_channels: int = 3, *, spatial_dims: int = 2) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -10,8 +9,8 @@ from monai.networks.layers.factories import Conv
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
-from monai_sr.functional.resize import REACH
-from monai_sr.networks.blocks import Interpolation
+from monai_sr.networks.blocks import Interpolation, enlarged_halo
+from monai_sr.networks.interpolating_start import pass_image
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
 
@@ -20,7 +19,8 @@ class SRCNN(Generator):
     """Patch extraction, non-linear mapping and reconstruction.
 
     Differs from the paper: zero padding keeps the size, all channels are enlarged together (the
-    paper's network sees luma alone), 3D is offered, and convolutions start as in PyTorch.
+    paper's network sees luma alone), 3D is offered, and the untrained network passes the enlarged
+    image on.
 
     Args:
         scale: 2, 3 or 4.
@@ -54,13 +54,10 @@ class SRCNN(Generator):
             raise OptionError(f"kernel_sizes: needs three odd numbers, got {list(kernel_sizes)}")
         if len(filters) != 2 or min(filters) < 1:
             raise OptionError(f"filters: needs two positive numbers, got {list(filters)}")
-        # Enlarged pixels on each side; the outermost one lies (scale - 1) / 2 off the center of its
-        # pixel, and the bicubic kernel is zero at a distance of REACH.
         radius = sum(size // 2 for size in kernel_sizes)
-        distance = REACH + ((scale - 1) / 2 + radius) / max(scale, 1)
         self._declare(
             scale=scale,
-            halo=math.ceil(distance) - 1,
+            halo=enlarged_halo(scale, radius),
             in_channels=in_channels,
             spatial_dims=spatial_dims,
         )
@@ -71,6 +68,8 @@ class SRCNN(Generator):
             conv(widths[i], widths[i + 1], size, padding=size // 2)
             for i, size in enumerate(kernel_sizes)
         )
+        for layer in (self.extraction, self.mapping, self.reconstruction):
+            pass_image(layer, in_channels)
 
     def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
         """Enlarge ``image``; ``scale`` must be one of ``self.scales``."""

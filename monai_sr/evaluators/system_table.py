@@ -1,0 +1,147 @@
+"""Format what the papers' systems cost, how they were trained, and their claims beside our figures.
+
+A claim is an entry of ``claims`` in a system's YAML file: ``set`` (several joined by "+" are
+pooled), ``scale`` (null where the paper does not state it), ``psnr``, ``ssim``, ``lpips`` as far as
+stated, ``source``, and ``why`` our figure differs.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from monai_sr.evaluators.benchmark import Row
+from monai_sr.evaluators.complexity import OUTPUT_SIZE
+from monai_sr.evaluators.facts import Facts
+from monai_sr.evaluators.set_tables import marked_name
+from monai_sr.evaluators.summary import fixed, grouped, short, summarize
+
+_ORDER = ("proposal", "baseline", "variant", "shipped")
+_DIGITS = {"psnr": 2, "ssim": 4, "lpips": 3}
+
+
+def system_section(
+    systems: Mapping[str, Mapping[str, Any]], rows: Sequence[Row], facts: Sequence[Facts]
+) -> list[str]:
+    """Return the lines of the section "The systems of the papers"; none without systems.
+
+    Args:
+        systems: name -> content of its YAML file.
+        rows: every measured row.
+        facts: costs and training of the systems.
+    """
+    if not systems:
+        return []
+    names = sorted(systems, key=lambda name: (_rank(systems[name].get("row")), name))
+    lines = ["## The systems of the papers\n"]
+    lines += _names(names, systems)
+    lines += _costs([f for name in names for f in facts if f.system == name])
+    lines += _claims(names, systems, rows)
+    return lines
+
+
+def _rank(kind: object) -> int:
+    return _ORDER.index(str(kind)) if kind in _ORDER else len(_ORDER)
+
+
+def _names(names: Sequence[str], systems: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = ["| system | title | row | paper |", "|---|---|---|---|"]
+    for name in names:
+        content = systems[name]
+        cells = [name, *(_plain(content.get(key)) for key in ("title", "row", "paper"))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _costs(facts: Sequence[Facts]) -> list[str]:
+    if not facts:
+        return []
+    pixels = math.prod(OUTPUT_SIZE)
+    heads = [
+        "system", "domain", "scale", "parameters", "MACs/px", "MACs of 1280x720", "MP/s",
+        "measured on", "HR MP seen", "minutes 1 + 2", "steps 1 + 2", "note",
+    ]  # fmt: skip
+    lines = [
+        "### What they cost and how they were trained\n",
+        f"| {' | '.join(heads)} |",
+        f"|---|---|{'---:|' * 5}---|---:|---:|---:|---|",
+    ]
+    for f in facts:
+        threads = "" if math.isnan(f.threads) else f", {f.threads:.0f} threads"
+        cells = [
+            marked_name(f.system, f),
+            f.domain,
+            f"x{f.scale}",
+            short(f.parameters),
+            short(f.multiply_adds_per_output_pixel),
+            short(f.multiply_adds_per_output_pixel * pixels),
+            short(f.output_mp_per_s),
+            (f.device or "-") + threads,
+            short(f.hr_megapixels_seen),
+            f"{short(f.minutes_stage_1)} + {short(f.minutes_stage_2)}",
+            f"{fixed(f.steps_stage_1, 0)} + {fixed(f.steps_stage_2, 0)}",
+            f.note or "-",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _claims(
+    names: Sequence[str], systems: Mapping[str, Mapping[str, Any]], rows: Sequence[Row]
+) -> list[str]:
+    claims = [(name, claim) for name in names for claim in systems[name].get("claims") or ()]
+    if not claims:
+        return []
+    lines = [
+        "### What the papers claim, beside our figures\n",
+        "PSNR (dB) / SSIM / LPIPS as far as the paper states them; ours on the same set by the "
+        "protocol above, at every measured scale where the paper names none.\n",
+        "| system | set | scale | claimed | ours | source | why they differ |",
+        "|---|---|---:|---:|---:|---|---|",
+    ]
+    for name, claim in claims:
+        stated = [measure for measure in _DIGITS if claim.get(measure) is not None]
+        scale = claim.get("scale")
+        cells = [
+            name,
+            _plain(claim.get("set")),
+            f"x{scale}" if scale else "not stated",
+            " / ".join(_figure(measure, float(claim[measure])) for measure in stated) or "-",
+            _ours(name, claim, stated, rows),
+            _plain(claim.get("source")),
+            _plain(claim.get("why")),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _ours(name: str, claim: Mapping[str, Any], stated: Sequence[str], rows: Sequence[Row]) -> str:
+    """Return our means of the stated measures on the claim's sets, for one scale or for each."""
+    if not stated:
+        return "-"
+    wanted = {_key(part) for part in str(claim.get("set", "")).split("+")}
+    scale = claim.get("scale")
+    found = [r for r in rows if r.system == name and _key(r.set) in wanted]
+    texts = []
+    for each, group in sorted(grouped(found, lambda row: row.scale), key=lambda g: str(g[0])):
+        if scale in (None, each) and {_key(r.set) for r in group} == wanted:
+            summary = summarize(group)
+            figures = " / ".join(_figure(m, float(getattr(summary, m))) for m in stated)
+            texts.append(figures if scale else f"x{each}: {figures}")
+    return ", ".join(texts) or "not measured"
+
+
+def _figure(measure: str, value: float) -> str:
+    return fixed(value, _DIGITS[measure])
+
+
+def _key(name: str) -> str:
+    """Bring "X-ray" and "Set 5" to the names of files."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _plain(value: object) -> str:
+    """Return text that fits in one cell."""
+    return " ".join(str(value or "-").replace("|", "/").split())

@@ -1,0 +1,33 @@
+"""IGAN-SRCP: the range of its results and where it starts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from monai_sr.networks import create_generator
+from monai_sr.networks.pyramid_attention import PyramidAttention
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_untrained_network_is_squashed_nearest_interpolation(scale):
+    model = create_generator("igan_srcp", scale=scale, num_blocks=1, channels=8)
+    lr = torch.rand(1, 3, 4, 4)
+    nearest = F.interpolate(lr, scale_factor=float(scale), mode="nearest")
+    torch.testing.assert_close(model(lr), (torch.tanh(2.4 * nearest - 1.2) + 1) / 2)
+    assert (model(lr) - nearest).abs().max() < 0.09
+
+
+def test_results_stay_between_zero_and_one():
+    model = create_generator("igan_srcp", scale=2, num_blocks=1, channels=4)
+    result = model(20 * torch.randn(1, 3, 6, 6))
+    assert result.min() >= 0
+    assert result.max() <= 1
+
+
+@pytest.mark.parametrize(("num_blocks", "place"), [(5, 3), (2, 2)])
+def test_attention_follows_the_third_block_or_the_last(num_blocks, place):
+    blocks = create_generator("igan_srcp", num_blocks=num_blocks, channels=4).blocks
+    assert [isinstance(block, PyramidAttention) for block in blocks].index(True) == place
+    assert len(blocks) == num_blocks + 1
