@@ -6,7 +6,7 @@ gives the generator's loss the fake logits alone, and casts automatically on CUD
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -88,6 +88,7 @@ class SRAdversarialTrainer(AdversarialTrainer):
         g_scaler: torch.amp.GradScaler | None = None,
         d_scaler: torch.amp.GradScaler | None = None,
         prepare_batch: Callable[..., Any] = prepare_sr_batch,
+        train_handlers: Sequence[Any] | None = None,
         **kwargs: Any,
     ) -> None:
         if min(generator_every, accumulation_steps) < 1:
@@ -121,6 +122,9 @@ class SRAdversarialTrainer(AdversarialTrainer):
         self.state.d_scaler = d_scaler or torch.amp.GradScaler(kind, enabled=False)
         self.state.skip_discriminator = False
         self._loss = torch.zeros((), device=device)
+        if train_handlers is not None:
+            # Not before the state has both networks: a handler may ask whose turn is whose.
+            self._register_handlers(train_handlers)
 
     def _iteration(  # type: ignore[override]
         self, engine: SRAdversarialTrainer, batchdata: dict[str, Tensor]

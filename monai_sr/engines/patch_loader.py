@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from monai_sr.core.distributed import rank, world_size
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
 from monai_sr.engines.degradations import BicubicDegradation, Degradation
@@ -47,7 +48,8 @@ class PatchLoader:
 
     Each batch is {"image": (N, C, P, P), "label": (N, C, s * P, s * P)}, float32 in [0, 1], on the
     device. The scale s of a batch is drawn from ``scales`` by ``scale_weights``; images are drawn
-    by area; every patch is flipped and turned at random.
+    by area; every patch is flipped and turned at random. Of several processes each gets its part of
+    the batch.
 
     Args:
         files: image files.
@@ -90,6 +92,10 @@ class PatchLoader:
             )
         if not scales or min(scales) < 1:
             raise OptionError(f"scales: needs positive whole numbers, got {list(scales)}")
+        if batch_size < 1 or batch_size % world_size():
+            raise OptionError(
+                f"batch_size: must be a multiple of the {world_size()} processes, got {batch_size}"
+            )
         if scale_weights and (len(scale_weights) != len(scales) or min(scale_weights) < 0):
             raise OptionError(
                 f"scale_weights: needs a weight for each of {list(scales)}, got {scale_weights}"
@@ -145,6 +151,8 @@ class PatchLoader:
         turn = torch.randint(0, 8, (n,), generator=random)
         # One for each patch: what a process with a part of the batch draws, all would draw.
         seeds = torch.randint(0, 2**32, (n,), generator=random)
+        first, last = (n * r // world_size() for r in (rank(), rank() + 1))
+        which, corner, turn, seeds = (t[first:last] for t in (which, corner, turn, seeds))
         image = self._cut(pool, scale, which, corner, turn, lr_size)
         return {
             "image": self.degradation.corrupt(image, seeds),
@@ -181,7 +189,12 @@ class PatchLoader:
 
     def _split(self) -> list[list[Path]]:
         """Divide the files into groups that fit the cache, by the size of the first images."""
-        first = [self._read(f) for f in self.files[:8]]
+        first = [image for f in self.files[:8] if (image := self._try_read(f)) is not None]
+        if not first:
+            raise BadImageError(
+                f"{self.files[0].parent}: none of its first {len(self.files[:8])} images can be "
+                "read; each is named above"
+            )
         self.channels = int(first[0].shape[0])
         per_file = sum(image.nbytes for image in first) / len(first)
         # The low-resolution versions come on top; two groups live at once while one is loading.
@@ -215,6 +228,14 @@ class PatchLoader:
         height, width = (size // step * step for size in image.shape[1:])
         return image[:, :height, :width]
 
+    def _try_read(self, file: Path) -> np.ndarray | None:
+        """Read an image; one that cannot be read is named and left out of the training."""
+        try:
+            return self._read(file)
+        except BadImageError as error:
+            logger.warning("unused: %s", error)
+            return None
+
     def _is_large_enough(self, image: np.ndarray) -> bool:
         return bool(min(image.shape[1:]) >= self.patch_size * max(self.scales))
 
@@ -222,8 +243,8 @@ class PatchLoader:
         parts: dict[int, list[Tensor]] = {1: [], **{s: [] for s in self.scales}}
         sizes = []
         for file in files:
-            image = self._read(file)
-            if not self._is_large_enough(image):
+            image = self._try_read(file)
+            if image is None or not self._is_large_enough(image):
                 continue
             hr = torch.from_numpy(np.ascontiguousarray(image))
             hr = hr if hr.dtype == torch.uint8 else hr.float()
@@ -238,12 +259,16 @@ class PatchLoader:
                 parts[scale].append(self.degradation.shrink(hr, scale).flatten())
         if not sizes:
             raise BadImageError(
-                f"{files[0].parent}: holds no image with sides of at least "
+                f"{files[0].parent}: holds no readable image with sides of at least "
                 f"{self.patch_size * max(self.scales)} pixels; add larger ones or lower patch_size"
             )
         if len(sizes) < len(files):
             skipped = len(files) - len(sizes)
-            logger.warning("%d of %d training images are too small and unused", skipped, len(files))
+            logger.warning(
+                "%d of %d training images are unreadable or too small and unused",
+                skipped,
+                len(files),
+            )
         starts = {}
         for key, tensors in parts.items():
             lengths = torch.tensor([0, *(t.numel() for t in tensors)])

@@ -14,6 +14,7 @@ from torch import nn
 
 from monai_sr.core.errors import OptionError
 from monai_sr.engines import SRAdversarialTrainer
+from monai_sr.handlers import GradientClipping
 from monai_sr.inferers import AutocastInferer
 from monai_sr.losses import (
     CompositeLoss,
@@ -266,6 +267,31 @@ def test_bfloat16_trains_on_a_cpu_and_gives_float32():
     engine.run()
     assert engine.state.output[CommonKeys.PRED].dtype == torch.float32
     assert generator.factor.item() != 0.5
+
+
+def test_each_network_is_clipped_in_its_own_turn():
+    clipped = {}
+
+    class Clip(GradientClipping):
+        def __call__(self, engine):
+            super().__call__(engine)
+            norms = [p.grad.norm() for p in self.network.parameters()]
+            clipped[type(self.network).__name__] = torch.stack(norms).norm().item()
+
+    networks = {}
+
+    class Late:
+        """Attaches handlers for the networks that the trainer turns out to have."""
+
+        def attach(self, engine):
+            for name in ("g_network", "d_network"):
+                networks[name] = getattr(engine.state, name)
+                Clip(networks[name], 1e-3).attach(engine)
+
+    engine, *_ = trainer(train_handlers=[Late()])
+    engine.run()
+    assert set(clipped) == {"Enlarger", "Judge"}
+    assert all(norm == pytest.approx(1e-3, rel=1e-3) for norm in clipped.values())
 
 
 @pytest.mark.parametrize("option", ["generator_every", "accumulation_steps"])

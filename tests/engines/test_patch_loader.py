@@ -139,7 +139,7 @@ def test_image_that_is_too_small_is_left_out_and_counted(tmp_path, caplog):
     files = write(tmp_path, np.zeros((1, 31, 90), np.uint8), np.full((1, 32, 32), 9, np.uint8))
     with caplog.at_level(logging.WARNING):
         batch = loader(files).batch(0)
-    assert "1 of 2 training images are too small" in caplog.text
+    assert "1 of 2 training images are unreadable or too small" in caplog.text
     assert (batch["label"] * 255).round().unique().tolist() == [9]
 
 
@@ -178,14 +178,24 @@ def test_images_of_another_number_of_channels_are_refused(tmp_path):
         loader(files).batch(0)
 
 
-def test_damaged_image_of_the_next_group_is_reported(tmp_path):
-    files = write(tmp_path, *(np.zeros((1, 32, 32), np.uint8) for _ in range(12)))
+def test_damaged_image_is_named_and_left_out(tmp_path, caplog):
+    files = write(tmp_path, *(np.full((1, 32, 32), i, np.uint8) for i in range(4)))
 
     def load(file):
-        if int(file.stem) > 8:
+        if file.stem in ("0", "2"):
             raise BadImageError(f"{file.name}: is damaged; remove it")
         return np.load(file)
 
-    stream = PatchLoader(files, load, patch_size=8, cache_gib=1e-9, group_batches=1)
-    with pytest.raises(BadImageError, match="remove it"):
-        [stream.batch(i) for i in range(12)]
+    with caplog.at_level(logging.WARNING):
+        batch = PatchLoader(files, load, patch_size=8).batch(0)
+    assert "unused: 2.npy: is damaged" in caplog.text
+    assert "2 of 4 training images are unreadable" in caplog.text
+    assert set((batch["label"] * 255).round().unique().tolist()) <= {1, 3}
+
+
+def test_folder_of_damaged_images_is_refused(tmp_path):
+    def load(file):
+        raise BadImageError(f"{file.name}: is damaged; remove it")
+
+    with pytest.raises(BadImageError, match="none of its first 2 images can be read"):
+        PatchLoader(write(tmp_path, *[np.zeros((1, 32, 32), np.uint8)] * 2), load, patch_size=8)
