@@ -1,4 +1,4 @@
-"""Train systems under one equal budget of wall time a stage; run again, it goes on where it stopped.
+"""Train systems under one equal budget of wall time a stage; called again, it goes on.
 
 Example: ``python benchmarks/train_systems.py --bundle natural_sr --dataset_dir DIR --minutes 4``.
 Stage 1 is the bundle's ``train.yaml``, stage 2 its ``train_gan.yaml`` for systems that have a

@@ -21,7 +21,10 @@ _TRAINING = (
     "device", "precision", "seed", "pretrained", "dry_run", "perceptual_backbone",
     "perceptual_weights",
 )  # fmt: skip
-_OPTIONS = [f"--{n}" for n in ("output_dir", "bundle", "system", "stages", *_INFERENCE, *_TRAINING)]
+_OPTIONS = [
+    f"--{n}"
+    for n in ("output_dir", "bundle", "system", "stages", "degradation", *_INFERENCE, *_TRAINING)
+]
 _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain images."
 
 
@@ -79,6 +82,9 @@ def _add_train(commands: Any) -> None:
         help="1: pixel loss; 2: then a GAN, stage 1 going to OUTPUT_DIR/stage_1",
     )  # fmt: skip
     train.add_argument("--scale", type=int, help="2, 3 or 4")
+    train.add_argument(
+        "--degradation", help="how small images are made: bicubic, noise, robust, ... or a file"
+    )
     train.add_argument("--minutes", type=float, help="budget of each stage in minutes")
     train.add_argument("--steps", type=int, help="budget of the last stage in steps")
     train.add_argument("--stage_1_steps", type=int, help="budget of stage 1 before stage 2")
@@ -102,10 +108,15 @@ def _upscale(arguments: argparse.Namespace) -> None:
 
 def _train(arguments: argparse.Namespace) -> None:
     from monai_sr.apps.workflow import SRWorkflow
+    from monai_sr.core.configs import find_config
 
     config = "train" if arguments.stages == 1 else "train_gan"
+    how = arguments.degradation
+    overlays = [find_config("degradations", how)] if how else []
     options = _given(arguments, _TRAINING)
-    _run(SRWorkflow(arguments.bundle, config, system=arguments.system, **options))
+    _run(
+        SRWorkflow(arguments.bundle, config, system=arguments.system, overlays=overlays, **options)
+    )
 
 
 def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:

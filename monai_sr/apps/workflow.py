@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class SRWorkflow(ConfigWorkflow):
         config: "inference", "train", ...: which file of its ``configs``.
         workflow_type: "infer" or "train"; by the configuration's name where None.
         system: name or file of a system in place of the bundle's own model.
+        overlays: further YAML files, each overriding what is before it.
         **override: entries of the configuration to replace.
 
     Raises:
@@ -37,6 +39,7 @@ class SRWorkflow(ConfigWorkflow):
         workflow_type: str | None = None,
         *,
         system: PathLike | None = None,
+        overlays: Sequence[PathLike] = (),
         **override: Any,
     ) -> None:
         root = find_bundle(bundle)
@@ -49,6 +52,7 @@ class SRWorkflow(ConfigWorkflow):
             files.append(str(find_system(system)))
         elif system is not None:
             override["system"] = str(find_system(system))
+        files += [str(file) for file in overlays]
         super().__init__(
             config_file=files,
             workflow_type=workflow_type or ("train" if "train" in config else "infer"),

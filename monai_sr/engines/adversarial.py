@@ -128,7 +128,7 @@ class SRAdversarialTrainer(AdversarialTrainer):
 
     def _iteration(  # type: ignore[override]
         self, engine: SRAdversarialTrainer, batchdata: dict[str, Tensor]
-    ) -> dict[str, Any]:
+    ) -> Any:
         image, label, args, kwargs = engine.prepare_batch(
             batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs
         )
@@ -159,7 +159,8 @@ class SRAdversarialTrainer(AdversarialTrainer):
             AdversarialKeys.FAKES
         ].detach()
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
-        return state.output  # type: ignore[return-value]  # a list of samples once decollated
+        result: Any = state.output  # a list of samples once it is decollated
+        return result
 
     def _enlarge(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
         output = self.state.output

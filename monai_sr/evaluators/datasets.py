@@ -14,8 +14,8 @@ import yaml
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from monai_sr.core.configs import find_config
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
 from monai_sr.metrics.protocol import Protocol, get_protocol
 
@@ -138,11 +138,7 @@ def load_benchmark(name: PathLike) -> Benchmark:
     Raises:
         OptionError: if there is no such benchmark or its file lacks or misspells a key.
     """
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        path = _shipped().get(str(name), path)
-    if not path.is_file():
-        raise unknown_name("benchmark", str(name), _shipped())
+    path = find_config("benchmarks", name)
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     keys = set(content) if isinstance(content, dict) else set()
     if not _REQUIRED <= keys <= _KNOWN:
@@ -166,13 +162,6 @@ def _benchmark(name: str, content: dict[str, Any]) -> Benchmark:
         channels=content.get("channels", 3),
         citation=content.get("citation", ""),
     )
-
-
-def _shipped() -> dict[str, Path]:
-    """Map the names of the benchmarks in the wheel or in the checkout to their files."""
-    package = Path(__file__).resolve().parent.parent
-    folders = (package.parent / "configs" / "benchmarks", package / "configs" / "benchmarks")
-    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
 
 
 def _decode(path: Path) -> np.ndarray[Any, Any]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ignite.engine import Engine, Events
 from torch import Tensor
 
+from monai_sr.core.distributed import from_first
 from monai_sr.core.errors import OptionError
+from monai_sr.core.registry import unknown_name
 
 if TYPE_CHECKING:
     from monai_sr.losses import CompositeLoss
@@ -33,7 +35,8 @@ class DiscriminatorBalance:
         max_factor: largest product.
 
     Raises:
-        OptionError: if ``action`` is neither, or a number is not positive.
+        OptionError: if ``action`` is neither, a number is not positive, or the loss has no such
+            term.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class DiscriminatorBalance:
             raise OptionError(f"action: must be 'raise' or 'skip', got {action!r}")
         if min(threshold, window, factor, max_factor) <= 0:
             raise OptionError("threshold, window, factor, max_factor: must be positive")
+        if action == "raise" and term not in loss.factors:
+            raise unknown_name("loss term", term, loss.factors)
         self.loss = loss
         self.action = action
         self.term = term
@@ -90,7 +95,8 @@ class DiscriminatorBalance:
             self._sum = self._sum + value
         if self._count < self.window:
             return
-        mean = float(self._sum) / self._count
+        # Each process sees a loss of its own, and all must come to one decision.
+        mean = from_first(float(self._sum) / self._count)
         wins = not self._is_skipping and mean < self.threshold
         self._sum, self._count = 0.0, 0
         if self.action == "skip":

@@ -58,7 +58,6 @@ class ImageGrid:
     def __call__(self, engine: Engine) -> None:
         """Write the strip of the present step."""
         strip = self.draw()
-        self.path.mkdir(parents=True, exist_ok=True)
         with atomic_file(self.path / f"step_{engine.state.iteration:06d}.png") as partial:
             strip.save(partial, format="PNG")
 

@@ -63,7 +63,7 @@ class TrainingLog:
         self._losses: list[Any] = []
         self._scalars: dict[str, list[Any]] = {}
         self._pixels = 0.0
-        self._fields = _FIELDS
+        self._fields: tuple[str, ...] = _FIELDS
         self._since = (0, 0.0, 0.0)
 
     def attach(self, engine: Engine) -> None:

@@ -40,10 +40,11 @@ class TrainingState:
 
     The file holds the state dicts of ``parts`` and the engine's iteration; it loads with
     ``weights_only`` and replaces its predecessor atomically. Of several processes the first one
-    writes, all read. With gradient accumulation it is written when an update is complete. Attach it after the handlers that
-    change a part (an averaged network), or it saves their state of the step before. Give the
-    trainer ``optim_set_to_none=True`` if a batch may leave weights unused (the tail of another
-    scale): zeroed gradients, unlike absent ones, would step them, but not right after a resume.
+    writes, all read. With gradient accumulation it is written when an update is complete. Attach it
+    after the handlers that change a part (an averaged network), or it saves their state of the step
+    before. Give the trainer ``optim_set_to_none=True`` if a batch may leave weights unused (the
+    tail of another scale): zeroed gradients, unlike absent ones, would step them, but not right
+    after a resume.
 
     Args:
         path: checkpoint file.

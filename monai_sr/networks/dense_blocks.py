@@ -66,11 +66,11 @@ def pass_through(convs: Iterable[nn.Module], channels: int, *, phases: int = 1) 
         for conv in convs:
             weight = conv.get_parameter("weight")
             conv.get_parameter("bias")[: channels * phases] = 0.0
-            middle = tuple(size // 2 for size in weight.shape[2:])
+            taps = weight[0, 0].numel()
             for channel in range(channels):
                 rows = weight[channel * phases : (channel + 1) * phases]
                 rows.zero_()
-                rows[(slice(None), channel, *middle)] = 1.0
+                rows.view(phases, -1, taps)[:, channel, taps // 2] = 1.0
 
 
 class ResidualDenseBlock(nn.Module):

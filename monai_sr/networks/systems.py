@@ -10,24 +10,17 @@ from typing import Any
 
 import yaml
 
+from monai_sr.core.configs import find_config, list_configs
 from monai_sr.core.errors import OptionError, WeightsError
-from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
 from monai_sr.networks.registry import GENERATORS, Generator, create_generator
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-# A checkout keeps configs beside the package, a wheel inside it.
-_HOMES = (_PACKAGE.parent / "configs" / "systems", _PACKAGE / "configs" / "systems")
 _REQUIRED = ("title", "row", "paper", "network_def")
 
 
 def list_systems() -> dict[str, Path]:
     """Return the systems that came with this installation: name -> YAML file."""
-    found: dict[str, Path] = {}
-    for home in _HOMES:
-        for file in sorted(home.glob("*.yaml")):
-            found.setdefault(file.stem, file)
-    return found
+    return list_configs("systems")
 
 
 def find_system(name: PathLike) -> Path:
@@ -39,12 +32,7 @@ def find_system(name: PathLike) -> Path:
     Raises:
         OptionError: if there is none; the nearest name and all names are shown.
     """
-    if Path(name).suffix in (".yaml", ".yml") and Path(name).is_file():
-        return Path(name).resolve()
-    known = list_systems()
-    if str(name) not in known:
-        raise unknown_name("system", str(name), known)
-    return known[str(name)]
+    return find_config("systems", name)
 
 
 def read_system(name: PathLike) -> dict[str, Any]:

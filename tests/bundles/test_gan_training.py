@@ -121,7 +121,7 @@ def test_diverged_run_stops_with_a_remedy_and_keeps_its_last_good_state(
             next(engine.state.g_network.parameters()).fill_(torch.nan)
 
     workflow.trainer.add_event_handler(Events.ITERATION_STARTED(once=13), poison)
-    with pytest.raises(Exception) as caught:  # MONAI wraps it
+    with pytest.raises(RuntimeError) as caught:  # MONAI wraps it
         workflow.run()
     message = user_message(caught.value)
     assert message is not None
@@ -146,9 +146,14 @@ def test_dry_run_takes_one_step_and_leaves_nothing(bundle, gan_options) -> None:
 
 
 def test_patch_that_the_discriminator_cannot_judge_is_refused(bundle, gan_options) -> None:
-    options = {**gan_options, "discriminator_def": {
-        "_target_": "monai_sr.networks.create_discriminator", "name": "patchgan",
-        "in_channels": "@in_channels"}, "patch_size": 4, "scales": [4], "scale_weights": None}  # fmt: skip
-    with pytest.raises(Exception) as caught:
+    judge = {"_target_": "monai_sr.networks.create_discriminator", "name": "patchgan"}
+    options = {
+        **gan_options,
+        "discriminator_def": {**judge, "in_channels": "@in_channels"},
+        "patch_size": 4,
+        "scales": [4],
+        "scale_weights": None,
+    }
+    with pytest.raises(RuntimeError) as caught:
         _workflow(bundle, options).run()
     assert "raise patch_size" in str(user_message(caught.value))

@@ -1,4 +1,4 @@
-"""The GAN trainer: what it computes, fires and leaves, on networks small enough to check by hand."""
+"""The GAN trainer: what it computes, fires and leaves, on networks that a hand can check."""
 
 from __future__ import annotations
 

@@ -43,14 +43,11 @@ def as_bytes(image):
 def test_row_is_bicubic_then_result_then_reference(channels, tmp_path):
     one = sample(6, 5, channels)
     picture = np.asarray(ImageGrid(Repeat(), [one], tmp_path, scale=2).draw())
-    lr = one["image"].expand(3, -1, -1)
-    expected = [
-        upsample(lr, 2),
-        lr.repeat_interleave(2, 1).repeat_interleave(2, 2),
-        one["label"].expand(3, -1, -1),
-    ]
+    repeated = one["image"].repeat_interleave(2, 1).repeat_interleave(2, 2)
+    cells = [upsample(one["image"], 2), repeated, one["label"]]
+    expected = np.hstack([as_bytes(cell.expand(3, -1, -1)) for cell in cells])
     assert picture.shape == (12, 30, 3)
-    np.testing.assert_array_equal(picture, np.hstack([as_bytes(cell) for cell in expected]))
+    np.testing.assert_array_equal(picture, expected)
 
 
 @pytest.mark.parametrize(

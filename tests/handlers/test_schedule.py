@@ -88,6 +88,44 @@ def test_minutes_before_a_resume_count(optimizer, clock):
     assert second.progress(0) == pytest.approx(0.5)
 
 
+def test_warm_up_of_a_run_of_minutes_ends_with_a_twentieth_of_them(optimizer, clock):
+    plan = BudgetSchedule(optimizer, 1.0, minutes=10, warmup_steps=1000, final_lr=1.0)
+    rates = []
+    for seconds in (0, 3, 15, 30, 45):
+        clock.now = 1000.0 + seconds
+        rates.append(plan.rate(2))
+    assert rates == pytest.approx([0.002, 0.1, 0.5, 1.0, 1.0])
+
+
+def test_warm_up_of_a_run_of_minutes_ends_with_its_steps_if_they_come_first(optimizer, clock):
+    plan = BudgetSchedule(optimizer, 1.0, minutes=10, warmup_steps=4, final_lr=1.0)
+    clock.now += 3
+    assert [plan.rate(i) for i in (1, 2, 4, 8)] == [0.25, 0.5, 1.0, 1.0]
+
+
+def test_warm_up_of_a_run_of_steps_is_as_long_as_told(optimizer):
+    plan = BudgetSchedule(optimizer, 1.0, steps=100, warmup_steps=50, final_lr=1.0)
+    assert [plan.rate(i) for i in (5, 25, 50)] == [0.1, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("own", [0.0, 0.9])
+def test_clock_of_the_first_process_rules(optimizer, clock, monkeypatch, own):
+    plan = BudgetSchedule(optimizer, 1.0, minutes=1, warmup_steps=0, final_lr=0.0)
+    others = iter([0.25, 0.25, 0.5, 0.5, 0.5, 0.5, 1.0, 1.0])
+    monkeypatch.setattr(schedule, "from_first", lambda value: next(others))
+    rates = []
+
+    def step(engine, _):
+        clock.now = 1000.0 + own * 60
+        rates.append(optimizer.param_groups[0]["lr"])
+
+    engine = Engine(step)
+    plan.attach(engine)
+    engine.run(range(100), max_epochs=1)
+    # Start of the epoch, then before and after each step.
+    assert rates == pytest.approx([0.853553, 0.5, 0.5], abs=1e-6)
+
+
 @pytest.mark.parametrize("budget", [{}, {"steps": 0}, {"steps": 5, "minutes": 1.0}])
 def test_exactly_one_budget_is_taken(optimizer, budget):
     with pytest.raises(OptionError, match="give steps or minutes"):

@@ -8,17 +8,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
 from monai_sr.core.errors import OutputError
-from monai_sr.handlers import BudgetSchedule, TrainingLog
+from monai_sr.handlers import BudgetSchedule, TrainingLog, training_log
 
 
 class Run:
-    """A trainer whose loss is its step number."""
+    """A trainer whose loss is its step number, as are the scalars that it is told of."""
 
-    def __init__(self, path, steps=10, every=4, validator=None):
+    def __init__(self, path, steps=10, every=4, validator=None, scalars=(), label=(2, 3, 50, 100)):
+        self.scalars, self.label = scalars, label
         weight = torch.nn.Parameter(torch.zeros(1))
         self.schedule = BudgetSchedule(torch.optim.SGD([weight]), 0.1, steps=steps, warmup_steps=0)
         self.loader = SimpleNamespace(seconds=0.0)
@@ -28,7 +29,11 @@ class Run:
         self.log.attach(self.trainer)
 
     def step(self, engine, batch):
-        return {CommonKeys.LOSS: torch.tensor(float(engine.state.iteration))}
+        value = torch.tensor(float(engine.state.iteration))
+        output = {CommonKeys.LOSS: value, CommonKeys.LABEL: torch.zeros(self.label)}
+        if self.scalars:
+            output["scalars"] = {name: value * i for i, name in enumerate(self.scalars, 1)}
+        return output
 
     def go(self, start=0):
         if start:
@@ -93,6 +98,87 @@ def test_the_validators_metric_is_a_column_once_it_has_run(tmp_path, metrics, ex
     state = SimpleNamespace(metrics=metrics, key_metric_name="val_psnr")
     Run(tmp_path / "curve.csv", validator=SimpleNamespace(state=state)).go()
     assert {r["psnr"] for r in rows(tmp_path / "curve.csv")} == {expected}
+
+
+def test_high_resolution_pixels_are_counted_once_for_all_channels(tmp_path):
+    path = tmp_path / "curve.csv"
+    Run(path).go()
+    # Two images of 50 x 100 a step.
+    assert [r["hr_megapixels"] for r in rows(path)] == ["0.040", "0.080", "0.100"]
+    Run(path, label=(1, 1, 10, 20, 25)).go()
+    assert [r["hr_megapixels"] for r in rows(path)] == ["0.020", "0.040", "0.050"]
+
+
+def test_pixels_of_all_processes_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_log, "world_size", lambda: 3)
+    Run(tmp_path / "curve.csv", steps=4).go()
+    assert rows(tmp_path / "curve.csv")[0]["hr_megapixels"] == "0.120"
+
+
+def test_pixels_before_a_resume_count(tmp_path):
+    path = tmp_path / "curve.csv"
+    Run(path, steps=8).go()
+    Run(path, steps=12).go(start=8)
+    assert [r["hr_megapixels"] for r in rows(path)] == ["0.040", "0.080", "0.120"]
+
+
+def test_only_the_first_process_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_log, "rank", lambda: 1)
+    Run(tmp_path / "curve.csv").go()
+    assert not list(tmp_path.iterdir())
+
+
+def test_named_figures_are_columns_with_their_means(tmp_path):
+    path = tmp_path / "curve.csv"
+    Run(path, scalars=["pixel", "adversarial"]).go()
+    assert list(rows(path)[0])[-3:] == ["psnr", "pixel", "adversarial"]
+    assert [float(r["pixel"]) for r in rows(path)] == [2.5, 6.5, 9.5]
+    assert [float(r["adversarial"]) for r in rows(path)] == [5.0, 13.0, 19.0]
+
+
+def test_figure_that_comes_later_is_a_column_empty_before(tmp_path):
+    """A loss term of weight zero is not computed, and has no figure, until its ramp rises."""
+    path = tmp_path / "curve.csv"
+    run = Run(path, scalars=["pixel"])
+
+    @run.trainer.on(Events.ITERATION_STARTED(once=7))
+    def begin(_engine):
+        run.scalars = ["pixel", "adversarial"]
+
+    run.go()
+    assert [r["pixel"] for r in rows(path)] == ["2.5", "6.5", "9.5"]
+    # Of steps 7 and 8, twice their number; then of 9 and 10.
+    assert [r["adversarial"] for r in rows(path)] == ["", "15", "19"]
+    assert [int(r["step"]) for r in rows(path)] == [4, 8, 10]
+
+
+def test_figure_that_is_absent_for_a_while_leaves_its_place_empty(tmp_path):
+    path = tmp_path / "curve.csv"
+    run = Run(path, scalars=["discriminator"], steps=12)
+
+    @run.trainer.on(Events.ITERATION_STARTED)
+    def rest(engine):
+        run.scalars = [] if 4 < engine.state.iteration <= 8 else ["discriminator"]
+
+    run.go()
+    assert [r["discriminator"] for r in rows(path)] == ["2.5", "", "10.5"]
+
+
+def test_resumed_run_keeps_the_columns_of_the_lines_before(tmp_path):
+    path = tmp_path / "curve.csv"
+    Run(path, steps=8, scalars=["pixel", "wavelet"]).go()
+    Run(path, steps=12, scalars=["pixel", "edges"]).go(start=8)
+    assert [r["pixel"] for r in rows(path)] == ["2.5", "6.5", "10.5"]
+    assert [r["wavelet"] for r in rows(path)] == ["5", "13", ""]
+    assert [r["edges"] for r in rows(path)] == ["", "", "21"]
+
+
+def test_curve_of_a_version_without_pixels_goes_on(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text("step,loss\n4,2.5\n")
+    Run(path, steps=8).go(start=4)
+    assert [r["loss"] for r in rows(path)] == ["2.5", "6.500000"]
+    assert [r["hr_megapixels"] for r in rows(path)] == ["", "0.040"]
 
 
 def test_progress_and_time_left_are_told(tmp_path, caplog):

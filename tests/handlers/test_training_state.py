@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 from ignite.handlers import EMAHandler
 from monai.engines import SupervisedTrainer
 
-from monai_sr.core.errors import OutputError, WeightsError
+from monai_sr.core.errors import OutputError, TrainingFailedError, WeightsError
 from monai_sr.engines import PatchLoader, prepare_sr_batch
-from monai_sr.handlers import BudgetSchedule, GradientClipping, TrainingState
+from monai_sr.handlers import BudgetSchedule, GradientClipping, TrainingState, training_state
 from monai_sr.inferers import AutocastInferer
 from monai_sr.losses import L1Loss
 from monai_sr.networks import create_generator
@@ -175,3 +175,84 @@ def test_folder_that_cannot_be_written_is_named(files, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="choose another output folder"):
         Run(files, tmp_path / "file" / "state.pt").go()
+
+
+class Count:
+    """A loader and a part of the state: a number."""
+
+    def __init__(self):
+        self.iteration = 0
+
+    def __len__(self):
+        return 1000
+
+    def state_dict(self):
+        return {"iteration": self.iteration}
+
+    def load_state_dict(self, state):
+        self.iteration = state["iteration"]
+
+
+def saved_at(path, steps, accumulation_steps, **options):
+    """Return the steps after which the checkpoint was new."""
+    seen = {}
+    engine = Engine(lambda engine, batch: None)
+    if accumulation_steps:
+        engine.accumulation_steps = accumulation_steps
+    TrainingState(path, {"count": Count()}, Count(), **options).attach(engine)
+
+    @engine.on(Events.ITERATION_COMPLETED)
+    def look(engine):
+        if path.exists():
+            saved = torch.load(path, weights_only=True)["iteration"]
+            seen.setdefault(saved, engine.state.iteration)
+
+    engine.run(range(1000), max_epochs=1, epoch_length=steps)
+    assert all(saved == step for saved, step in seen.items())
+    return list(seen)
+
+
+@pytest.mark.parametrize(
+    ("accumulation_steps", "steps"),
+    [(None, [10, 20, 30]), (1, [10, 20, 30]), (4, [20]), (3, [30]), (5, [10, 20, 30])],
+)
+def test_checkpoint_waits_until_added_gradients_are_used(tmp_path, accumulation_steps, steps):
+    assert saved_at(tmp_path / "state.pt", 35, accumulation_steps, every=10) == steps
+
+
+def test_only_the_first_process_writes_and_every_one_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_state, "rank", lambda: 1)
+    path = tmp_path / "state.pt"
+    assert saved_at(path, 5, 1, every=1) == []
+    torch.save({"count": {"iteration": 7}, "iteration": 7}, path)
+    part, loader = Count(), Count()
+    engine = Engine(lambda engine, batch: None)
+    TrainingState(path, {"count": part}, loader).attach(engine)
+    engine.run(range(1000), max_epochs=1, epoch_length=9)
+    assert (part.iteration, engine.state.iteration) == (7, 9)
+    assert torch.load(path, weights_only=True)["iteration"] == 7
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("kind", ["parameter", "buffer"])
+def test_state_with_a_broken_weight_is_never_saved(tmp_path, kind, value):
+    path = tmp_path / "state.pt"
+    network = torch.nn.BatchNorm1d(2)
+    state = TrainingState(path, {"network": network}, Count())
+    engine = Engine(lambda engine, batch: None)
+    state.save(engine)
+    before = path.read_bytes()
+    engine.state.iteration = 3
+    with torch.no_grad():
+        (network.bias if kind == "parameter" else network.running_mean)[1] = value
+    with pytest.raises(
+        TrainingFailedError, match=r"network: a weight is NaN.*step 3; lower.*state\.pt"
+    ):
+        state.save(engine)
+    assert path.read_bytes() == before
+
+
+def test_parts_that_are_added_leave_the_callers_alone(tmp_path):
+    parts = {"one": Count()}
+    TrainingState(tmp_path / "state.pt", parts, Count()).parts["two"] = Count()
+    assert list(parts) == ["one"]
