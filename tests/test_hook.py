@@ -218,6 +218,34 @@ def test_options_are_read_as_fire_reads_them():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("config", ["train", "train_gan"])
+@pytest.mark.parametrize("name", ["natural_sr", "xray_sr"])
+def test_a_system_is_no_option_of_training_but_a_second_file(repo_root, name, config):
+    file = repo_root / "bundles" / name / "configs" / f"{config}.yaml"
+    arguments = ["run", "--config_file", str(file), "--steps", "3", "--system", "srcnn"]
+    with pytest.raises(OptionError) as caught:
+        hook.check_options(arguments)
+    overlay = f"\"['{file}','configs/systems/srcnn.yaml']\""
+    assert f"--system srcnn: training takes a system as a second file, --config_file {overlay}" in (
+        str(caught.value)
+    )
+    assert "or use monai-sr train --system" in str(caught.value)
+    # What is named as the remedy passes.
+    both = str([str(file), str(repo_root / "configs" / "systems" / "srcnn.yaml")])
+    hook.check_options(["run", "--config_file", both, "--steps", "3"])
+
+
+def test_a_system_is_an_option_of_inference(bundle):
+    config = str(bundle / "configs" / "inference.yaml")
+    hook.check_options(["run", "--config_file", config, "--system", "bicubic"])
+
+
+def test_a_system_enlarges_by_the_plain_command(bundle, photo, tmp_path, command):
+    code, _, err = command(words(bundle, photo, tmp_path / "out", "--system", "bicubic"))
+    assert (code, err) == (0, "")
+    assert (tmp_path / "out" / "photo_x4.png").is_file()
+
+
 def test_several_configuration_files_are_known_together(tmp_path):
     for name, text in (("a.yaml", "scale: 2\n"), ("b.json", '{"alpha": 1}')):
         (tmp_path / name).write_text(text)

@@ -1,7 +1,8 @@
 """Find a bundle by path or by name, and write its configurations as JSON too.
 
 People read and edit the YAML. ``monai.bundle.load`` looks for JSON alone, so that each bundle ships
-both; ``python -m monai_sr.apps.bundles`` writes the JSON files anew from the YAML ones.
+both; ``python -m monai_sr.apps.bundles [NAME_OR_FOLDER ...]`` writes the JSON files anew from the
+YAML ones, of those bundles or of all installed ones.
 """
 
 from __future__ import annotations
@@ -81,6 +82,6 @@ def write_json_twins(bundle: PathLike) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for name in list_bundles():
+    for name in sys.argv[1:] or list_bundles():
         for file in write_json_twins(name):
             sys.stdout.write(f"{file}\n")

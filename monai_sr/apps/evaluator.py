@@ -110,14 +110,13 @@ class UpscaleEvaluator(SupervisedEvaluator):
         Raises:
             OutputError: if the output folder cannot be written.
             WeightsError: if the weights do not fit.
-            OptionError: if the scale was not trained.
+            OptionError: if the scale was not trained, or there is no such perceptual face.
             RunFailedError: after the run, if some inputs failed.
         """
         check = getattr(self.inferer, "check", None)
         if check is not None:
             check(self.network)
-        if self.weights is not None:
-            load_faces(self.network, self.weights, self.perceptual_weights, self.perception)
+        load_faces(self.network, self.weights, self.perceptual_weights, self.perception)
         self._manifest = Manifest(self.output_dir)
         # Whether results can be written shows before hours of work.
         self._manifest.save()

@@ -112,9 +112,8 @@ class SuperResolver:
             inferer: TiledInferer = parser.get_parsed_content("inferer")
             inferer.progress = False
             checkpoint = parser.get_parsed_content("ckpt_path")
-            if checkpoint is not None:
-                faces = [parser.get_parsed_content(k) for k in ("perceptual_path", "perception")]
-                load_faces(network, checkpoint, *faces)
+            faces = [parser.get_parsed_content(k) for k in ("perceptual_path", "perception")]
+            load_faces(network, checkpoint, *faces)
             return cls(
                 network,
                 inferer,

@@ -19,16 +19,19 @@ def describe_systems() -> str:
 
 def _row(name: str) -> tuple[str, ...]:
     content = read_system(name)
-    info = GENERATORS.get(content["network_def"]["name"]).info
+    definition = content["network_def"]
+    info = GENERATORS.get(definition["name"]).info
     scale = max(info.scales)
     network: Generator = create_network("", system=name, system_scale=scale, in_channels=3)
     learned = [network.parameters(), network.buffers() if info.learns == "fit" else []]
     count = sum(tensor.numel() for part in learned for tensor in part)
+    # A system that fixes its scale gives those that it was built for. At x1 nothing is enlarged.
+    scales = network.scales if isinstance(definition["scale"], int) else info.scales
     return (
         name,
         str(content["title"]),
         f"{count:,}" if info.learns != "nothing" else "-",
-        ", ".join(f"x{scale}" for scale in info.scales),
+        ", ".join(f"x{scale}" for scale in scales if scale > 1),
         str(network.halo),
         "equal the whole" if info.is_local else "differ: it sees the whole image",
         {"gradient": "gradient descent", "fit": "fitting dictionaries"}.get(info.learns, "nothing"),

@@ -9,11 +9,16 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 from monai_sr.apps.bundles import find_bundle
+from monai_sr.core.devices import usable_device
+from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
-from monai_sr.networks.systems import find_system
+from monai_sr.networks.systems import find_system, generator_class
 
-PATH_OPTIONS = ("input", "output_dir", "ckpt_path", "pretrained")
+PATH_OPTIONS = (
+    "input", "output_dir", "ckpt_path", "pretrained", "dataset_dir", "validation_dir", "system",
+    "perceptual_weights",
+)  # fmt: skip
 """Options that name one file or folder."""
 
 
@@ -29,7 +34,8 @@ class SRWorkflow(ConfigWorkflow):
         **override: entries of the configuration to replace.
 
     Raises:
-        OptionError: if the bundle, the configuration or an entry is unknown.
+        OptionError: if the bundle, the configuration or an entry is unknown, or, in training, the
+            device is absent or the system learns nothing.
     """
 
     def __init__(
@@ -47,11 +53,12 @@ class SRWorkflow(ConfigWorkflow):
         if config not in known:
             raise unknown_name("configuration", config, known)
         files = [str(known[config])]
-        if system is not None and "train" in config:
-            # A system's file overrides the recipe; inference builds its network alone.
-            files.append(str(find_system(system)))
-        elif system is not None:
+        if system is not None:
+            # Whatever a file calls itself: stage 2 finds the system of stage 1 by this.
             override["system"] = str(find_system(system))
+            if "train" in config:
+                # A system's file overrides the recipe; inference builds its network alone.
+                files.append(override["system"])
         files += [str(file) for file in overlays]
         super().__init__(
             config_file=files,
@@ -62,5 +69,22 @@ class SRWorkflow(ConfigWorkflow):
         for key in override:
             if key.replace("::", "#").split("#")[0] not in self.parser:
                 raise unknown_name("option", key, self.parser.get())
-        paths = {k: Path(v) for k, v in override.items() if k in PATH_OPTIONS and v is not None}
+        # Of some, a list may be given.
+        paths = {k: Path(v) for k, v in override.items() if k in PATH_OPTIONS and _is_path(v)}
         self.parser.update({**override, **paths})
+        if "train" in config:
+            if override.get("device") is not None:
+                usable_device(override["device"])
+            if system is not None:
+                self._check_system(system)
+
+    def _check_system(self, system: PathLike) -> None:
+        if generator_class(self.parser["network_def"]).info.learns == "nothing":
+            raise OptionError(
+                f"{system}: learns nothing, there is nothing to train; use it as it is, "
+                f"monai-sr upscale --system {system}"
+            )
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | Path)

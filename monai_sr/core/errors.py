@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 # A DataLoader worker flattens an exception into text; the qualified class name survives in it.
 _FLATTENED = re.compile(r"monai_sr\.core\.errors\.\w+: (.+)")
+# MONAI's words for a _target_ of a configuration that Python does not find.
+_NOT_LOCATED = re.compile(r"Cannot locate class or function path: '(.+)'")
 
 
 class SRError(Exception):
@@ -54,7 +56,8 @@ def user_message(error: BaseException | None) -> str | None:
         error: the exception as it arrived; its causes and contexts are searched in order.
 
     Returns:
-        The message of the first :class:`SRError` of the chain, or None where there is none.
+        The message of the first :class:`SRError` of the chain, or of MONAI's error about a
+        ``_target_`` that cannot be imported; None where there is neither.
     """
     for link in _chain(error):
         if isinstance(link, SRError):
@@ -62,6 +65,12 @@ def user_message(error: BaseException | None) -> str | None:
         flattened = _FLATTENED.findall(str(link))
         if flattened:
             return str(flattened[-1])
+        target = _NOT_LOCATED.search(str(link))
+        if target:
+            return (
+                f"_target_ {target[1]}: must be something that Python can import; correct it, "
+                "or set PYTHONPATH to the folder of its module"
+            )
     return None
 
 

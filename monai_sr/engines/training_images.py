@@ -14,7 +14,7 @@ from torch import Tensor
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
-from monai_sr.functional.resize import downsample, downsample_uint8
+from monai_sr.engines.degradations import Degradation
 from monai_sr.transforms import ScaleToUnit, load_image
 
 logger = logging.getLogger(__name__)
@@ -135,6 +135,8 @@ class ValidationImages(Dataset):
         data: files.
         load: see :class:`ReadTrainingImage`.
         scale: factor s.
+        degradation: how small images are made, see :mod:`monai_sr.engines.degradations`; bicubic
+            where None. What it draws at random is the same for an image at every validation.
         largest_side: larger images are cropped to their center, to bound the time.
     """
 
@@ -143,11 +145,14 @@ class ValidationImages(Dataset):
         data: Sequence[Path],
         load: ReadTrainingImage,
         scale: int,
+        *,
+        degradation: Degradation | None = None,
         largest_side: int = 768,
     ) -> None:
         super().__init__(list(data), None)
         self.load = load
         self.scale = scale
+        self.degradation = degradation or Degradation()
         self.largest_side = largest_side
 
     def _transform(self, index: int) -> dict[str, Tensor]:
@@ -156,7 +161,7 @@ class ValidationImages(Dataset):
         starts = [(side - kept) // 2 for side, kept in zip(hr.shape[1:], sides, strict=True)]
         for axis, (start, kept) in enumerate(zip(starts, sides, strict=True), start=1):
             hr = hr.narrow(axis, start, kept)
+        lr = self.degradation.shrink(hr, self.scale)
         if hr.dtype == torch.uint8:
-            lr = downsample_uint8(hr, self.scale)
-            return {"image": lr.float() / 255, "label": hr.float() / 255}
-        return {"image": downsample(hr, self.scale), "label": hr}
+            lr, hr = lr.float() / 255, hr.float() / 255
+        return {"image": self.degradation.corrupt(lr[None], torch.tensor([index]))[0], "label": hr}

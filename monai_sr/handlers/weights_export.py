@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from monai_sr.core.atomic import atomic_file
 from monai_sr.core.distributed import rank
-from monai_sr.core.errors import OutputError
 from monai_sr.core.types import PathLike
+from monai_sr.networks import save_weights
 
 
 class WeightsExport:
@@ -40,12 +38,6 @@ class WeightsExport:
 
         Raises:
             OutputError: if it cannot be written.
+            WeightsError: if a weight is not finite; the file before it is kept.
         """
-        state = {name: t.detach().cpu() for name, t in self.network.state_dict().items()}
-        state = {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
-        try:
-            # Through a stream: given a path, torch writes its temporary name into the file.
-            with atomic_file(self.path) as partial, partial.open("wb") as stream:
-                torch.save(state, stream)
-        except RuntimeError as error:  # torch's own word for a full disk
-            raise OutputError(f"{self.path}: weights cannot be written; free space") from error
+        save_weights(self.network, self.path)

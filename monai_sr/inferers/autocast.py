@@ -10,6 +10,7 @@ from monai.inferers import Inferer
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
+from monai_sr.functional.back_projection import back_project
 
 
 class AutocastInferer(Inferer):
@@ -20,13 +21,18 @@ class AutocastInferer(Inferer):
 
     Args:
         dtype: "bfloat16", "float16" or "float32" (no autocast).
+        consistency: back-projection steps onto the input, of the last result where there are
+            several; a generator trained so need not learn what the inference bundles do anyway.
 
     Raises:
-        OptionError: if ``dtype`` is none of them.
+        OptionError: if ``dtype`` is none of them, or ``consistency`` is negative.
     """
 
-    def __init__(self, dtype: str = "float32") -> None:
+    def __init__(self, dtype: str = "float32", *, consistency: int = 0) -> None:
         super().__init__()
+        if consistency < 0:
+            raise OptionError(f"consistency: must not be negative, got {consistency}")
+        self.consistency = consistency
         if dtype not in ("float32", "bfloat16", "float16"):
             raise OptionError(f"dtype: must be float32, bfloat16 or float16, got {dtype!r}")
         self.dtype: torch.dtype = getattr(torch, dtype)
@@ -39,5 +45,11 @@ class AutocastInferer(Inferer):
         with torch.autocast(inputs.device.type, self.dtype, enabled=enabled):
             result = network(inputs, *args, **kwargs)
         if isinstance(result, list | tuple):
-            return [each.float() for each in result]
-        return result.float()
+            *early, last = [each.float() for each in result]
+            return [*early, self._projected(last, inputs)]
+        return self._projected(result.float(), inputs)
+
+    def _projected(self, sr: Tensor, lr: Tensor) -> Tensor:
+        if not self.consistency:
+            return sr
+        return back_project(sr, lr, sr.shape[-1] // lr.shape[-1], self.consistency)

@@ -23,7 +23,13 @@ from monai_sr.networks.systems import (
     read_system,
     weights_file,
 )
-from monai_sr.networks.weights import load_faces, load_pretrained, load_weights, read_weights
+from monai_sr.networks.weights import (
+    load_faces,
+    load_pretrained,
+    load_weights,
+    read_weights,
+    save_weights,
+)
 
 __all__ = [
     "Discriminator",
@@ -47,5 +53,6 @@ __all__ = [
     "read_weights",
     "register_discriminator",
     "register_generator",
+    "save_weights",
     "weights_file",
 ]

@@ -33,6 +33,7 @@ SQUEEZENET_WEIGHTS = Path(__file__).parent / "weights_data" / "squeezenet1_1_fea
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CENTERED = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # RadImageNet was trained on [-1, 1]
 _RADIMAGENET = "radimagenet_resnet50"
+_SERVES_ALL = 32  # VGG halves five times; the others ask for less
 
 
 class Backbone(nn.Module):
@@ -94,7 +95,8 @@ class Backbone(nn.Module):
         image is repeated three times.
 
         Raises:
-            OptionError: if a layer is unknown or the image has neither one nor three channels.
+            OptionError: if a layer is unknown, the image has neither one nor three channels, or it
+                is too small for the layers.
         """
         self.check_layers(layers)
         if image.ndim != 4 or image.shape[1] not in (1, 3):
@@ -104,6 +106,17 @@ class Backbone(nn.Module):
             )
         if self.mean.device != image.device:
             self.to(image.device)
+        try:
+            return self._features(image, set(layers))
+        except RuntimeError as error:
+            if min(image.shape[2:]) >= _SERVES_ALL:
+                raise
+            raise OptionError(
+                f"patch_size: {self.name} needs larger images for its layers, got "
+                f"{tuple(image.shape[2:])}; raise patch_size x scale to {_SERVES_ALL}"
+            ) from error
+
+    def _features(self, image: Tensor, layers: set[str]) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         with torch.autocast(image.device.type, enabled=False):
             # One grey channel becomes three here.
@@ -112,7 +125,7 @@ class Backbone(nn.Module):
                 values = layer(values)
                 if name in layers:
                     found[name] = values
-                if len(found) == len(set(layers)):
+                if len(found) == len(layers):
                     break
         return found
 

@@ -1,10 +1,13 @@
 """Systems by name: a network with its sizes, training recipe and origin, as one YAML file.
 
 ``configs/systems/<name>.yaml`` is an overlay for a bundle's ``train.yaml`` and ``train_gan.yaml``.
+A file from elsewhere serves as well; its network may be a class of any module that Python finds.
 """
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from monai_sr.core.errors import OptionError, WeightsError
 from monai_sr.core.types import PathLike
 from monai_sr.networks.registry import GENERATORS, Generator, create_generator
 
-_REQUIRED = ("title", "row", "paper", "network_def")
+_BY_NAME = ("monai_sr.networks.create_generator", "monai_sr.networks.create_network")
 
 
 def list_systems() -> dict[str, Path]:
@@ -39,14 +42,46 @@ def read_system(name: PathLike) -> dict[str, Any]:
     """Read the YAML file of a system.
 
     Raises:
-        OptionError: if there is no such system, or its file lacks a key.
+        OptionError: if there is no such system, or its file defines no network.
     """
     file = find_system(name)
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    missing = [key for key in _REQUIRED if key not in (content or {})]
-    if missing:
-        raise OptionError(f"{file}: must have the keys {', '.join(missing)}; add them")
-    return dict(content)
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        raise OptionError(f"{file}: is no YAML near line {line}; mend it") from error
+    if not isinstance(content, dict) or not isinstance(content.get("network_def"), dict):
+        raise OptionError(f"{file}: must have the key network_def with entries; add it")
+    return content
+
+
+def generator_class(definition: Mapping[str, Any]) -> type[Generator]:
+    """Return the class of a ``network_def``.
+
+    Args:
+        definition: ``name`` is that of a registered generator, or ``_target_`` the path of a class,
+            ``module.Class``; the module is imported.
+
+    Raises:
+        OptionError: if the name is unknown, or Python finds no generator there.
+    """
+    target = definition.get("_target_", _BY_NAME[0])
+    if target in _BY_NAME:
+        return GENERATORS.get(str(definition.get("name")))
+    module, _, attribute = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise OptionError(
+            f"network_def: _target_ {target} cannot be imported ({error}); "
+            "set PYTHONPATH to the folder of its module, or install it"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Generator)):
+        raise OptionError(
+            f"network_def: _target_ must be a monai_sr.networks.Generator, got {target}; "
+            "derive the class from it"
+        )
+    return found
 
 
 def create_network(
@@ -67,10 +102,17 @@ def create_network(
     if system is None:
         return create_generator(name, **options)
     content = read_system(system)
-    sizes = {k: v for k, v in content["network_def"].items() if k != "_target_"}
+    definition = content["network_def"]
+    sizes = {k: v for k, v in definition.items() if k not in ("_target_", "name")}
     kept = {key: options[key] for key in ("in_channels", "spatial_dims") if key in options}
     scale = sizes["scale"] if isinstance(sizes.get("scale"), int) else system_scale
-    return create_generator(**{**sizes, **kept, "scale": scale})
+    cls = generator_class(definition)
+    try:
+        return cls(**{**sizes, **kept, "scale": scale})
+    except TypeError as error:
+        raise OptionError(
+            f"network_def: {error}; see the docstring of {cls.__name__} for its options"
+        ) from error
 
 
 def weights_file(
@@ -98,14 +140,16 @@ def weights_file(
     if system is None:
         return str(Path(folder) / default)
     definition = read_system(system)["network_def"]
-    if GENERATORS.get(definition["name"]).info.learns == "nothing":
+    if generator_class(definition).info.learns == "nothing":
         return None
     serves_all = isinstance(definition.get("scale"), int)
-    stem = find_system(system).stem
+    origin = find_system(system)
+    stem = origin.stem
     file = Path(folder) / "systems" / (f"{stem}.pt" if serves_all else f"{stem}_x{scale}.pt")
     if not file.is_file():
+        name = stem if list_systems().get(stem) == origin else origin
         raise WeightsError(
             f"{file.name}: no weights of this system come with the bundle; train it with "
-            f"`monai-sr train --system {stem} --scale {scale}` and pass --ckpt_path RUN/model.pt"
+            f"`monai-sr train --system {name} --scale {scale}` and pass --ckpt_path RUN/model.pt"
         )
     return str(file)

@@ -82,13 +82,16 @@ def load_weights(network: nn.Module, path: PathLike) -> None:
 
 
 def load_faces(
-    network: nn.Module, path: PathLike, perceptual: PathLike | None = None, perception: float = 0.0
+    network: nn.Module,
+    path: PathLike | None,
+    perceptual: PathLike | None = None,
+    perception: float = 0.0,
 ) -> None:
     """Load one of a model's two faces, or one between them: weights are interpolated linearly.
 
     Args:
         network: strictly filled.
-        path: weights of the faithful face.
+        path: weights of the faithful face; None keeps the network as it is.
         perceptual: weights of the perceptual face; needed where ``perception`` is not 0.
         perception: 0 is faithful, 1 is perceptual.
 
@@ -101,6 +104,12 @@ def load_faces(
     """
     if not 0 <= perception <= 1:
         raise OptionError(f"perception: must be in [0, 1], got {perception}")
+    if path is None:
+        if perception:
+            raise OptionError(
+                f"perception: must be 0 where no weights are loaded, got {perception}; leave it out"
+            )
+        return
     load_weights(network, path)
     if perception == 0:
         return

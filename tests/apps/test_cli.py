@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +13,8 @@ from PIL import Image
 from monai_sr import __version__
 from monai_sr.apps.cli import main
 from monai_sr.core.errors import BadImageError
+from monai_sr.functional.back_projection import back_project
+from monai_sr.networks import create_generator, list_systems
 from tests.image_factory import pixels, write_raster
 from tests.network_factory import tiny, tiny_bundle
 
@@ -136,6 +139,63 @@ def test_a_folder_with_a_bad_file_does_the_others_and_counts(bundle, photo, tmp_
     assert (tmp_path / "out" / "photo_x4.png").is_file()
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_system_takes_the_place_of_the_bundles_model(bundle, photo, tmp_path, scale, steps):
+    options = ["--system", "bicubic", "--scale", str(scale), "--consistency", str(steps)]
+    assert upscale(photo, tmp_path / "out", *options, bundle=bundle) == 0
+    with Image.open(photo) as image:
+        lr = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255
+    sr = create_generator("bicubic", scale=scale)(lr)
+    expected = back_project(sr, lr, scale, steps, 0.0, 1.0)[0].permute(1, 2, 0) * 255
+    with Image.open(tmp_path / "out" / f"photo_x{scale}.png") as image:
+        found = np.array(image)
+    # Rounded to the nearest; the last bit of a half may go either way.
+    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=0.5 + 1e-3)
+
+
+def test_a_result_says_which_system_made_it(bundle, photo, tmp_path):
+    out = tmp_path / "out"
+    assert upscale(photo, out, "--system", "nearest", "--scale", "2", bundle=bundle) == 0
+    with Image.open(out / "photo_x2.png") as image:
+        assert any('"system": "nearest"' in str(value) for value in image.info.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--system", "bicubik"], "system 'bicubik' is unknown; did you mean 'bicubic'"),
+        (["--system", "srcnn"], "srcnn_x4.pt: no weights of this system"),
+        (["--system", "bicubic", "--scale", "5"], "scale: must be one of [2, 3, 4], got 5"),
+        (["--perception", "1.5"], "perception: must be in [0, 1], got 1.5"),
+        (["--perception", "-0.5"], "perception: must be in [0, 1], got -0.5"),
+        (["--perception", "0.5"], "perception: this bundle has no perceptual weights"),
+        (["--system", "bicubic", "--perception", "0.5"], "perception: must be 0 where no weights"),
+        (["--robust"], "model_robust.pt: weights file does not exist"),
+    ],
+)
+def test_a_wrong_choice_of_model_is_one_line(bundle, photo, tmp_path, capsys, options, words):
+    assert upscale(photo, tmp_path / "out", *options, bundle=bundle) == 2
+    assert words in only_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_perception_goes_from_one_face_to_the_other(photo, tmp_path):
+    models = (faces := tiny_bundle(tmp_path)) / "models"
+    torch.save(tiny(3, seed=5).state_dict(), models / "model_perceptual.pt")
+    results = {}
+    for name, options in {
+        "0": [], "1": ["--perception", "1"], "half": ["--perception", "0.5"],
+        "own": ["--ckpt_path", str(models / "model_perceptual.pt")],
+    }.items():  # fmt: skip
+        assert upscale(photo, tmp_path / name, *options, bundle=faces) == 0
+        with Image.open(tmp_path / name / "photo_x4.png") as image:
+            results[name] = np.array(image)
+    assert np.array_equal(results["1"], results["own"])
+    assert not np.array_equal(results["0"], results["1"])
+    assert not any(np.array_equal(results["half"], results[face]) for face in "01")
+
+
 def test_an_interrupted_run_says_so(bundle, photo, tmp_path, capsys, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
@@ -166,6 +226,12 @@ def test_bundles_are_listed(capsys):
     assert main(["bundles"]) == 0
     names = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
     assert {"natural_sr", "xray_sr"} <= set(names)
+
+
+def test_systems_are_listed(capsys):
+    assert main(["systems"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert names == sorted(list_systems())
 
 
 def test_the_version_is_told(capsys):

@@ -152,7 +152,7 @@ def test_patch_that_the_discriminator_cannot_judge_is_refused(bundle, gan_option
         "discriminator_def": {**judge, "in_channels": "@in_channels"},
         "patch_size": 4,
         "scales": [4],
-        "scale_weights": None,
+        "scale_weights": [1.0],
     }
     with pytest.raises(RuntimeError) as caught:
         _workflow(bundle, options).run()

@@ -89,7 +89,7 @@ def test_training_changes_every_weight_and_leaves_its_records(bundle, training_o
     assert 0 <= float(row["loader_share"]) < 1
     assert list((run / "tensorboard").glob("events.out.tfevents.*"))
     assert sorted(p.name for p in run.iterdir()) == [
-        "curve.csv", "model.pt", "state.pt", "tensorboard",
+        "curve.csv", "images", "model.pt", "state.pt", "state_good.pt", "tensorboard",
     ]  # fmt: skip
     parser = ConfigParser(bundle.config("train"))
     parser.update({k: v for k, v in training_options.items() if k.startswith("network_def")})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from monai.bundle import ConfigParser
 
 from monai_sr.core.errors import (
     BadImageError,
@@ -46,6 +47,14 @@ def test_the_line_is_found_in_the_text_of_a_worker_process():
 
 def test_a_message_stays_one_line_even_where_a_name_holds_line_breaks():
     assert user_message(BadImageError("a\nb.png: is  empty")) == "a b.png: is  empty"
+
+
+def test_a_class_of_ones_own_that_python_does_not_find_is_one_line():
+    parser = ConfigParser({"network_def": {"_target_": "my_networks.Absent"}})
+    line = user_message(raised(lambda: parser.get_parsed_content("network_def")))
+    assert line is not None
+    assert line.startswith("_target_ my_networks.Absent: must be something that Python can import")
+    assert "PYTHONPATH" in line
 
 
 def test_other_errors_have_no_line():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from ignite.engine import Engine
@@ -75,7 +77,7 @@ def look(engine, network):
 
 
 def assert_each_step_used_what_was_seen(seen):
-    for (weight, gradient), (after, _) in zip(seen, seen[1:], strict=False):
+    for (weight, gradient), (after, _) in pairwise(seen):
         assert gradient != 0
         assert after == pytest.approx(weight - 0.1 * gradient, rel=1e-5)
 

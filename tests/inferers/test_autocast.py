@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from monai_sr.core.errors import OptionError
+from monai_sr.functional.back_projection import back_project
 from monai_sr.inferers import AutocastInferer
-from monai_sr.networks import create_generator
+from monai_sr.networks import EveryOutput, create_generator
 
 
 class Probe(nn.Module):
@@ -54,3 +55,27 @@ def test_gradients_pass_through():
 def test_unknown_precision_is_refused():
     with pytest.raises(OptionError, match="float32, bfloat16 or float16, got 'float64'"):
         AutocastInferer("float64")
+
+
+def test_projected_result_agrees_with_the_input_and_lets_gradients_through():
+    network = create_generator("srcnn", scale=2, in_channels=1)
+    image = torch.rand(1, 1, 12, 10)
+    plain = AutocastInferer()(image, network)
+    result = AutocastInferer(consistency=2)(image, network)
+    torch.testing.assert_close(result, back_project(plain, image, 2, 2))
+    (result**2).sum().backward()
+    assert network.extraction.weight.grad.abs().sum() > 0
+
+
+def test_only_the_last_of_several_results_is_projected():
+    network = EveryOutput(create_generator("recursive_cascade", in_channels=1, scales=(2, 4)))
+    image = torch.rand(1, 1, 8, 8)
+    plain = AutocastInferer()(image, network)
+    results = AutocastInferer(consistency=1)(image, network)
+    torch.testing.assert_close(results[0], plain[0])
+    torch.testing.assert_close(results[1], back_project(plain[1], image, 4, 1))
+
+
+def test_negative_number_of_steps_is_refused():
+    with pytest.raises(OptionError, match="consistency"):
+        AutocastInferer(consistency=-1)

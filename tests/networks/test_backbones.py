@@ -207,3 +207,11 @@ def test_unknown_names_are_answered_with_the_nearest(squeezenet):
 def test_other_images_than_grey_and_color_are_refused(squeezenet, shape):
     with pytest.raises(OptionError, match=re.escape("needs (N, 1 or 3, H, W)")):
         squeezenet(torch.rand(shape), ["fire2"])
+
+
+def test_image_too_small_for_the_layers_is_an_error_with_the_remedy(squeezenet):
+    small = torch.rand(1, 3, 16, 40)
+    assert squeezenet(small, ["fire2"])["fire2"].shape[2:] == (3, 9)
+    with pytest.raises(OptionError, match=r"larger images .*got \(16, 40\); raise patch_size x"):
+        squeezenet(small, ["fire9"])
+    assert squeezenet(torch.rand(1, 3, 32, 32), ["fire9"])["fire9"].isfinite().all()

@@ -8,8 +8,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from monai_sr.core.errors import WeightsError
-from monai_sr.networks import create_generator, load_pretrained, load_weights, read_weights
+from monai_sr.core.errors import OptionError, WeightsError
+from monai_sr.networks import (
+    create_generator,
+    load_faces,
+    load_pretrained,
+    load_weights,
+    read_weights,
+)
 from tests.network_factory import tiny
 
 
@@ -178,3 +184,77 @@ def test_other_sizes_are_no_pretraining(tmp_path, options):
     path = saved(tmp_path / "model.pt", tiny(**options))
     with pytest.raises(WeightsError, match=r"model\.pt: weights belong to another network"):
         load_pretrained(tiny(), path)
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Return two networks, and the files of their weights."""
+    faithful, perceptual = tiny(seed=1), tiny(seed=2)
+    paths = saved(tmp_path / "model.pt", faithful), saved(tmp_path / "perceptual.pt", perceptual)
+    return faithful, perceptual, *paths
+
+
+@pytest.mark.parametrize("perception", [0, 0.0, 0.25, 0.5, 1, 1.0])
+def test_weights_between_two_faces_are_their_weighted_mean(faces, perception):
+    faithful, perceptual, *paths = faces
+    network = tiny(seed=3)
+    load_faces(network, *paths, perception)
+    other = perceptual.state_dict()
+    for name, value in faithful.state_dict().items():
+        expected = (1 - perception) * value + perception * other[name]
+        torch.testing.assert_close(network.state_dict()[name], expected)
+
+
+@pytest.mark.parametrize(("perception", "face"), [(0, 0), (1, 1)])
+def test_either_face_is_exact(faces, perception, face):
+    network = tiny(seed=3)
+    load_faces(network, *faces[2:], perception)
+    assert_same(network, faces[face])
+
+
+def test_counters_are_not_interpolated(tmp_path):
+    one, other = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
+    one.num_batches_tracked.fill_(10)
+    other.num_batches_tracked.fill_(21)
+    paths = saved(tmp_path / "a.pt", one), saved(tmp_path / "b.pt", other)
+    network = torch.nn.BatchNorm1d(2)
+    load_faces(network, *paths, 0.5)
+    assert int(network.num_batches_tracked) == 21
+
+
+def test_faithful_face_needs_no_other(faces, tmp_path):
+    faithful, _, path, _ = faces
+    for perceptual in (None, tmp_path / "absent.pt"):
+        network = tiny(seed=3)
+        load_faces(network, path, perceptual)
+        assert_same(network, faithful)
+
+
+@pytest.mark.parametrize("perceptual", [None, "absent.pt"])
+def test_absent_perceptual_face_is_an_error_with_the_remedy(faces, perceptual):
+    with pytest.raises(OptionError, match=r"no perceptual weights.*leave it at 0 or train"):
+        load_faces(tiny(), faces[2], perceptual, 0.5)
+
+
+@pytest.mark.parametrize("perception", [-0.1, 1.5, float("nan")])
+def test_share_outside_0_and_1_is_refused_before_anything_is_loaded(faces, perception):
+    network, untouched = tiny(seed=3), tiny(seed=3)
+    with pytest.raises(OptionError, match=r"perception: must be in \[0, 1\], got"):
+        load_faces(network, *faces[2:], perception)
+    assert_same(network, untouched)
+
+
+def test_network_without_weights_has_no_other_face():
+    network, untouched = tiny(seed=3), tiny(seed=3)
+    load_faces(network, None)
+    with pytest.raises(OptionError, match=r"perception: must be 0 .*, got 0\.5"):
+        load_faces(network, None, None, 0.5)
+    with pytest.raises(OptionError, match="must be in"):
+        load_faces(network, None, None, 2.0)
+    assert_same(network, untouched)
+
+
+def test_face_of_another_network_is_refused(faces, tmp_path):
+    path = saved(tmp_path / "wide.pt", tiny(channels=16))
+    with pytest.raises(WeightsError, match=r"wide\.pt: weights belong to another network"):
+        load_faces(tiny(), faces[2], path, 0.5)

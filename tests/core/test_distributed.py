@@ -1,0 +1,135 @@
+"""Two real processes compute what one process with the whole batch would."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import distributed as dist
+from torch import nn
+
+from monai_sr.core.distributed import (
+    average_gradients,
+    from_first,
+    global_mean,
+    join_processes,
+    rank,
+    world_size,
+)
+from monai_sr.core.errors import OptionError
+
+SIZE = 2
+VALUES = torch.tensor([[0.5, -2.0, 4.0], [1.0, 7.0, -3.5]])
+"""A row for each process."""
+
+
+def coupled_loss(parameter: torch.Tensor, values: torch.Tensor, everyone: torch.Tensor):
+    """Return a relativistic loss: each verdict is compared with the mean of all."""
+    return F.softplus(parameter * values - everyone).mean()
+
+
+def _work(number: int, port: int, folder: str) -> None:
+    """Do what is measured, in a process that finds the others as ``torchrun`` tells it."""
+    # The store is the parent's, as it is with torchrun: no port has to be guessed.
+    os.environ |= {"RANK": str(number), "WORLD_SIZE": str(SIZE), "MASTER_ADDR": "127.0.0.1",
+                   "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}  # fmt: skip
+    join_processes()
+    join_processes()  # once more does nothing
+    values = VALUES[number].clone().requires_grad_()
+    mean = global_mean(values)
+    (slope,) = torch.autograd.grad(mean, values)
+    parameter, unused = nn.Parameter(torch.tensor(0.7)), nn.Parameter(torch.zeros(2))
+    layer = nn.Linear(2, 3)
+    nn.init.constant_(layer.weight, 0.0)
+    nn.init.constant_(layer.bias, 0.0)
+    coupled_loss(parameter, VALUES[number], global_mean(parameter * VALUES[number])).backward()
+    (layer(torch.ones(1, 2) * number).sum() * (1 + number)).backward()
+    average_gradients([layer.weight, parameter, unused, layer.bias])
+    found = {
+        "rank": rank(),
+        "world_size": world_size(),
+        "mean": mean.detach(),
+        "slope": slope,
+        "coupled": parameter.grad,
+        "is_unused": unused.grad is None,
+        "weight": layer.weight.grad,
+        "bias": layer.bias.grad,
+        "first": from_first(0.1 + number),
+    }
+    torch.save(found, Path(folder) / f"{number}.pt")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """Run all processes once; return what each has found."""
+    folder = tmp_path_factory.mktemp("processes")
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    torch.multiprocessing.spawn(_work, (store.port, str(folder)), nprocs=SIZE)
+    return [torch.load(folder / f"{i}.pt", weights_only=True) for i in range(SIZE)]
+
+
+def test_each_process_has_its_number(found):
+    assert [each["rank"] for each in found] == [0, 1]
+    assert {each["world_size"] for each in found} == {SIZE}
+
+
+def test_mean_is_that_of_all_elements_in_every_process(found):
+    for each in found:
+        torch.testing.assert_close(each["mean"], VALUES.mean())
+
+
+def test_gradients_of_the_mean_add_up_over_the_processes(found):
+    """Every process has a loss, here the mean itself: its sum over processes has this gradient."""
+    for each in found:
+        torch.testing.assert_close(each["slope"], torch.full((3,), SIZE / VALUES.numel()))
+
+
+def test_averaged_gradient_of_a_coupled_loss_equals_that_of_one_process(found):
+    parameter = torch.tensor(0.7, requires_grad=True)
+    loss = coupled_loss(parameter, VALUES, (parameter * VALUES).mean())
+    (expected,) = torch.autograd.grad(loss, parameter)
+    for each in found:
+        torch.testing.assert_close(each["coupled"], expected)
+
+
+def test_gradients_of_every_shape_become_their_mean_and_absent_ones_stay_absent(found):
+    # Process 0 had inputs of 0 and a factor of 1, process 1 inputs of 1 and a factor of 2.
+    for each in found:
+        torch.testing.assert_close(each["weight"], torch.full((3, 2), (0.0 + 2.0) / 2))
+        torch.testing.assert_close(each["bias"], torch.full((3,), (1.0 + 2.0) / 2))
+        assert each["is_unused"]
+
+
+def test_value_of_the_first_process_reaches_all_in_full_precision(found):
+    assert [each["first"] for each in found] == [0.1] * SIZE
+
+
+def test_a_single_process_is_the_first_of_one():
+    assert (rank(), world_size()) == (0, 1)
+    assert from_first(0.1) == 0.1
+
+
+def test_alone_the_mean_is_the_usual_one():
+    values = VALUES.clone().requires_grad_()
+    mean = global_mean(values)
+    assert torch.equal(mean, VALUES.mean())
+    mean.backward()
+    torch.testing.assert_close(values.grad, torch.full((2, 3), 1 / 6))
+
+
+def test_alone_gradients_are_left_as_they_are():
+    with_gradient, without = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
+    with_gradient.grad = torch.tensor([1.0, 2.0])
+    average_gradients([with_gradient, without])
+    assert with_gradient.grad.tolist() == [1.0, 2.0]
+    assert without.grad is None
+
+
+def test_process_that_torchrun_did_not_start_is_told_how(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(OptionError, match="start it with torchrun --nproc_per_node=N -m"):
+        join_processes()
+    assert not dist.is_initialized()
