@@ -16,44 +16,62 @@ from torch import Tensor
 
 from monai_sr.core.errors import SRError
 from monai_sr.evaluators.benchmark import BICUBIC, System, evaluate, write_rows
+from monai_sr.evaluators.complexity import count_parameters, multiply_adds_per_pixel
 from monai_sr.evaluators.datasets import load_benchmark
-from monai_sr.evaluators.table import OUTPUT, RESULTS, write_table
+from monai_sr.evaluators.facts import Facts, write_facts
+from monai_sr.evaluators.table import FACTS, OUTPUT, RESULTS, write_table
 
 _logger = logging.getLogger("monai_sr.quality")
 
 
-def bundle_system(bundle: str, scale: int, consistency: int | None) -> System:
-    """Wrap a bundle as a system; its name tells the consistency steps where they are chosen."""
+def bundle_system(bundle: str, scale: int, options: argparse.Namespace) -> tuple[System, Facts]:
+    """Wrap a bundle as a system, with its costs; its name tells what differs from its defaults."""
     from monai_sr import SuperResolver
 
-    options = {} if consistency is None else {"consistency": consistency}
-    resolver = SuperResolver.from_bundle(bundle, scale=scale, **options)
+    chosen = {"consistency": options.consistency, "perception": options.perception}
+    overrides = {key: value for key, value in chosen.items() if value is not None}
+    if options.robust:
+        overrides["robust"] = True
+    resolver = SuperResolver.from_bundle(bundle, scale=scale, **overrides)
 
     def upscale(lr: Tensor, _scale: int) -> Tensor:
         return torch.as_tensor(resolver(lr))
 
-    suffix = "" if consistency is None else f", consistency {consistency}"
-    return System(
-        name=f"{Path(bundle).name}{suffix}",
+    words = [f"{key} {value:g}" for key, value in overrides.items() if key != "robust"]
+    words += ["robust"] if options.robust else []
+    name = ", ".join([Path(bundle).name, *words])
+    system = System(
+        name=name,
         upscale=upscale,
         channels=resolver.in_channels,
         weights_sha256=resolver.weights_sha256,
     )
+    facts = Facts(
+        system=name,
+        domain=Path(bundle).name.removesuffix("_sr"),
+        scale=scale,
+        parameters=count_parameters(resolver.network),
+        multiply_adds_per_output_pixel=multiply_adds_per_pixel(resolver.network, scale),
+        loss_features="squeezenet1_1" if options.perception else "",
+        weights_sha256=resolver.weights_sha256,
+        note="shipped; its training is described in the bundle's documentation",
+    )
+    return system, facts
 
 
-def systems(options: argparse.Namespace) -> Iterator[tuple[int, System]]:
+def systems(options: argparse.Namespace) -> Iterator[tuple[int, System, Facts | None]]:
     """Build every system that was asked for, scale by scale."""
     for scale in options.scales:
         if not options.no_bicubic:
-            yield scale, BICUBIC
+            yield scale, BICUBIC, None
         for bundle in options.bundle:
-            yield scale, bundle_system(bundle, scale, options.consistency)
+            yield scale, *bundle_system(bundle, scale, options)
 
 
 def run(options: argparse.Namespace) -> None:
     """Evaluate, keep the rows and write the table."""
     benchmarks = [load_benchmark(name) for name in options.sets]
-    for scale, system in systems(options):
+    for scale, system, facts in systems(options):
         for benchmark in benchmarks:
             is_perceptual = not options.no_perceptual
             rows = list(
@@ -62,6 +80,8 @@ def run(options: argparse.Namespace) -> None:
             write_rows(options.results / f"{benchmark.name}.csv", rows)
             mean = sum(row.psnr for row in rows) / len(rows)
             _logger.info("%s x%d %s: %.2f dB", benchmark.name, scale, system.name, mean)
+        if facts is not None:
+            write_facts(options.results / FACTS, [facts])
     write_table(options.results, options.output)
 
 
@@ -73,6 +93,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scales", nargs="+", type=int, default=[2, 4])
     parser.add_argument("--bundle", nargs="*", default=[], help="names or paths of bundles")
     parser.add_argument("--consistency", type=int, help="steps; the bundle's own number by default")
+    parser.add_argument("--perception", type=float, help="share of the perceptual weights")
+    parser.add_argument("--robust", action="store_true", help="the weights for degraded input")
     parser.add_argument("--no-bicubic", action="store_true", help="keep the bicubic rows there are")
     parser.add_argument("--no-perceptual", action="store_true", help="leave LPIPS and GMSD out")
     parser.add_argument("--threads", type=int, help="CPU threads of the network")

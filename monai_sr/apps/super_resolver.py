@@ -36,7 +36,8 @@ class SuperResolver:
         device: where the network runs.
         read: path -> sample with "image" in [0, 1]; None: paths are refused.
         restore: sample with "pred" in [0, 1] -> sample with stored values; likewise.
-        weights_sha256: hash of the weights file, for records.
+        weights_sha256: hash of the weights file, for records; of a mixture of two faces both,
+            joined by "+".
 
     Attributes:
         scale: factor of every result.
@@ -112,15 +113,18 @@ class SuperResolver:
             inferer: TiledInferer = parser.get_parsed_content("inferer")
             inferer.progress = False
             checkpoint = parser.get_parsed_content("ckpt_path")
-            faces = [parser.get_parsed_content(k) for k in ("perceptual_path", "perception")]
-            load_faces(network, checkpoint, *faces)
+            perceptual, share = (
+                parser.get_parsed_content(key) for key in ("perceptual_path", "perception")
+            )
+            load_faces(network, checkpoint, perceptual, share)
+            files = [file for file, part in ((checkpoint, 1 - share), (perceptual, share)) if part]
             return cls(
                 network,
                 inferer,
                 device=parser.get_parsed_content("device"),
                 read=parser.get_parsed_content("preprocessing"),
                 restore=parser.get_parsed_content("restore"),
-                weights_sha256=file_sha256(checkpoint) if checkpoint else "",
+                weights_sha256="+".join(file_sha256(file) for file in files if file),
             )
 
     @overload

@@ -8,9 +8,9 @@ import shlex
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 
 import monai.bundle
@@ -23,7 +23,7 @@ from monai_sr.engines import split_images
 
 _BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"`([\w./]+\.\w+)`:\n\n\Z")
-BUNDLE_COMMAND = str(Path(monai.bundle.__file__).with_name("__main__.py"))
+_BUNDLE_COMMAND = str(Path(monai.bundle.__file__).with_name("__main__.py"))
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Block:
 
     kind: str
     text: str
-    file: str | None
+    file: str | None = None
 
     @property
     def commands(self) -> list[str]:
@@ -55,12 +55,12 @@ def _blocks(text: str) -> list[Block]:
     return found
 
 
-def write_photos(folder: Path, number: int = 4) -> None:
-    """Write a.png and others; a run without --validation_dir holds one of them out."""
+def write_photos(folder: Path) -> None:
+    """Write a.png and others, among them one that is held out for validation by its name."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    held = (f"h{i}" for i in count() if _is_held_out(f"h{i}"))
-    for name in [*islice("abcdefgh", number), next(held)]:
+    held_out = next(name for i in count() if _is_held_out(name := f"photo{i}"))
+    for name in ("a", "b", "c", held_out):
         smooth = Image.fromarray(rng.integers(0, 256, (13, 14, 3), dtype=np.uint8))
         smooth.resize((112, 104), Image.Resampling.BICUBIC).save(folder / f"{name}.png")
 
@@ -72,44 +72,38 @@ def _is_held_out(name: str) -> bool:
         return False
 
 
-class Shell:
-    """Runs the commands of a page in this process, as a shell in the current folder would.
+def run(block: Block, change: Callable[[str], str]) -> None:
+    """Run a shell block in this process and the current folder.
 
     Args:
-        changes: text -> text, what makes a command small.
-        ours: options added to every command that trains or enlarges.
+        block: what a page tells its reader to type.
+        change: makes one command small.
     """
+    for command in block.commands:
+        words = shlex.split(change(command))
+        if words[0] == "export":
+            continue  # the test has set the path
+        if words[0] == "monai-sr":
+            assert cli.main(words[1:]) == 0, command
+        elif words[:3] == ["python", "-m", "monai.bundle"]:
+            assert not _run_module(words[2], [_BUNDLE_COMMAND, *words[3:]]), command
+        elif words[:2] == ["python", "-m"]:
+            assert not _run_module(words[2], words[2:]), command
+        else:
+            subprocess.run(["bash", "-ec", change(command)], check=True)
 
-    def __init__(self, changes: Mapping[str, str], ours: str = "--device cpu") -> None:
-        self.changes = changes
-        self.ours = shlex.split(ours)
 
-    def run(self, block: Block) -> None:
-        """Run one block."""
-        for command in block.commands:
-            for old, new in self.changes.items():
-                command = command.replace(old, new)
-            words = shlex.split(command)
-            if words[0] == "export":
-                continue  # the test has set the path
-            if words[0] == "monai-sr":
-                assert cli.main([*words[1:], *self.ours]) == 0, command
-            elif words[:3] == ["python", "-m", "monai.bundle"]:
-                self._module("monai.bundle", [*words[3:], *self.ours], BUNDLE_COMMAND)
-            elif words[:2] == ["python", "-m"]:
-                self._module(words[2], words[3:], words[2])
-            else:
-                subprocess.run(["bash", "-ec", command], check=True)
-
-    def _module(self, name: str, arguments: list[str], program: str) -> None:
-        before, sys.argv = sys.argv, [program, *arguments]
-        hook = sys.excepthook
-        try:
-            with warnings.catch_warnings():
-                # A module of ours that runs as a command has been imported before.
-                warnings.filterwarnings("ignore", message=".*found in sys.modules")
-                runpy.run_module(name, run_name="__main__", alter_sys=True)
-        except SystemExit as end:
-            assert not end.code, arguments
-        finally:
-            sys.argv, sys.excepthook = before, hook
+def _run_module(name: str, argv: list[str]) -> object:
+    """Run ``python -m name``; return its exit code."""
+    before, hook = sys.argv, sys.excepthook
+    sys.argv = argv
+    try:
+        with warnings.catch_warnings():
+            # A module of ours that runs as a command has been imported before.
+            warnings.filterwarnings("ignore", message=".*found in sys.modules")
+            runpy.run_module(name, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return end.code
+    finally:
+        sys.argv, sys.excepthook = before, hook
+    return 0

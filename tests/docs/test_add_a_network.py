@@ -17,17 +17,24 @@ from monai.bundle import ConfigWorkflow
 from PIL import Image
 
 from monai_sr.networks import discriminator_registry, registry
-from tests.docs.pages import Block, Shell, sections, write_photos
+from tests.docs.pages import Block, run, sections, write_photos
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "add-a-network.md"
 SECTIONS = sections(PAGE)
-SMALL = {
-    "--minutes 5": "--steps 4",
-    # The copied bundle trains its whole network otherwise.
-    "-e 's/in_channels: 3/": "-e 's/ channels: 64/ channels: 8/' -e 's/patch_size: 48/patch_size: 16/' "
-    "-e 's/num_blocks: 8/num_blocks: 1/' -e 's/batch_size: 16/batch_size: 2/' -e 's/in_channels: 3/",
-}
-TWO_STAGES = {**SMALL, "--minutes 5": "--steps 3 --stage_1_steps 2"}
+# Sizes of the copied bundle, which trains its whole network otherwise.
+SIZES = {"channels": (64, 8), "num_blocks": (8, 1), "patch_size": (48, 16), "batch_size": (16, 2)}
+
+
+def small(command: str) -> str:
+    """Give a command of the page a budget of steps, and the copied bundle small sizes."""
+    has_two_stages = "--stages 2" in command or "train_gan" in command
+    budget = "--steps 3 --stage_1_steps 2" if has_two_stages else "--steps 4"
+    command = command.replace("--minutes 5", budget)
+    if command.startswith("sed"):
+        edits = [f"-e 's/ {key}: {old}$/ {key}: {new}/'" for key, (old, new) in SIZES.items()]
+        edits += [edit.replace("/ ", "/", 2).replace("s/", "s/^", 1) for edit in edits]
+        command = command.replace("sed", f"sed {' '.join(edits)}", 1)
+    return command
 
 
 @pytest.fixture
@@ -71,13 +78,13 @@ def test_generator_is_trained_and_used(workplace):
     one, two, monai = commands("A generator")
     check, use = snippets("A generator")
     exec(compile(check.text, "check", "exec"), {})
-    Shell(SMALL).run(one)
+    run(one, small)
     assert size("out/a_x4.png") == (4 * 112, 4 * 104)
-    Shell(TWO_STAGES).run(two)
+    run(two, small)
     weights = torch.load("runs/small_gan/stage_1/model.pt", weights_only=True)
     assert weights["first.weight"].shape == (48, 3, 5, 5)
     assert curve("runs/small_gan")["step"] == "3"
-    Shell(SMALL).run(monai)
+    run(monai, small)
     assert Path("out/a_x4.png").read_bytes() == Path("out_monai/a_x4.png").read_bytes()
     found: dict[str, np.ndarray] = {}
     exec(compile(use.text, "use", "exec"), found)
@@ -94,13 +101,13 @@ def test_the_pages_check_finds_a_halo_that_is_too_small(workplace):
 
 def test_loss_becomes_a_term(workplace):
     (train,) = commands("A loss")
-    Shell(SMALL).run(train)
+    run(train, small)
     assert size("out_edges/a_x4.png") == (448, 416)
     module = importlib.import_module("my_losses")
     sr, hr = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]]), torch.zeros(1, 1, 2, 2)
     assert module.EdgeLoss()(sr, hr) == 1  # across: 1 and 1; down: 0 and 0
     pixel = train.commands[0].replace(",'edges.yaml'", "").replace("runs/edges", "runs/pixel")
-    Shell(SMALL).run(Block("bash", pixel, None))
+    run(Block("bash", pixel), small)
     assert float(curve("runs/edges")["loss"]) > float(curve("runs/pixel")["loss"])
 
 
@@ -110,29 +117,29 @@ def test_arguments_that_the_page_lists_are_those_that_stage_2_gives(workplace):
     names = {name for cell in listed for name in cell.replace("`", "").replace(",", " ").split()}
     (workplace / "my_losses.py").write_text(
         "from torch import nn\n\n\nclass EdgeLoss(nn.Module):\n"
-        f"    def forward(self, {', '.join(sorted(names))}):\n        return (sr - ema_sr).abs().mean()\n"
+        f"    def forward(self, {', '.join(sorted(names))}):\n"
+        "        return (sr - ema_sr).abs().mean()\n"
     )
-    Shell(TWO_STAGES).run(commands("A discriminator")[0])
+    run(commands("A discriminator")[0], small)
     assert float(curve("runs/judge")["edges"]) >= 0
 
 
 def test_discriminator_judges(workplace):
     alone, behind_bands = commands("A discriminator")
-    Shell(TWO_STAGES).run(alone)
+    run(alone, small)
     assert size("out_judge/a_x4.png") == (448, 416)
     row = curve("runs/judge")
     assert {"pixel", "edges", "adversarial", "discriminator"} <= set(row)
     state = torch.load("runs/judge/state.pt", weights_only=True)
     assert state["discriminator"]["first.weight"].shape == (32, 3, 4, 4)
-    Shell(TWO_STAGES).run(behind_bands)
+    run(behind_bands, small)
     state = torch.load("runs/bands/state.pt", weights_only=True)
     assert state["discriminator"]["judge.first.weight"].shape == (16, 9, 4, 4)
 
 
 def test_bundle_of_ones_own_is_found_by_its_folder(workplace):
     make, use = commands("A bundle for a domain")
-    shell = Shell(SMALL)
-    shell.run(make)
+    run(make, small)
     configs = workplace / "microscopy_sr" / "configs"
     assert {f.stem for f in configs.glob("*.yaml")} == {
         f.stem for f in configs.glob("*.json") if f.stem != "metadata"
@@ -141,7 +148,7 @@ def test_bundle_of_ones_own_is_found_by_its_folder(workplace):
     assert (content["name"], content["in_channels"]) == ("microscopy_sr", 1)
     assert content["validate"]["key_metric"]["val_psnr"]["protocol"] == "native"
     assert "natural_sr" not in "".join(f.read_text() for f in configs.glob("*.yaml"))
-    shell.run(use)
+    run(use, small)
     assert size("out_microscopy/a_x4.png") == (448, 416)
     workflow = ConfigWorkflow(
         config_file=str(configs / "inference.json"), workflow_type="infer",
@@ -157,16 +164,11 @@ def test_bundle_of_ones_own_is_found_by_its_folder(workplace):
 def test_the_whole_page_works_in_a_shell(workplace, repo_root):
     """As a user types it: real processes, the environment of the page's first block."""
     script = ["set -e"]
-    for blocks in SECTIONS.values():
-        for block in blocks:
-            if block.kind == "bash":
-                text = block.text
-                for old, new in TWO_STAGES.items():
-                    text = text.replace(old, new if "minutes" not in old else "--steps 4")
-                script.append(text)
-            elif block.kind == "python" and not block.file:
-                script.append(f"python - <<'END'\n{block.text}END")
-    # The Python block that uses weights comes after the commands that make them.
+    for block in (block for blocks in SECTIONS.values() for block in blocks):
+        if block.kind == "bash":
+            script += [small(command) for command in block.commands]
+        elif block.kind == "python" and not block.file:
+            script.append(f"python - <<'END'\n{block.text}END")
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)], capture_output=True, text=True, check=False,
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
