@@ -120,7 +120,7 @@ def weights_file(
     *,
     system: PathLike | None = None,
     scale: int = 4,
-    default: str = "model.pt",
+    robust: bool = False,
 ) -> str | None:
     """Return the path of the weights of a bundle's own model, or of a system in its place.
 
@@ -128,17 +128,24 @@ def weights_file(
         folder: the bundle's ``models``.
         system: name or file of a system; None means the bundle's own model.
         scale: the enlargement.
-        default: file of the bundle's own model.
+        robust: whether the bundle's own model is taken as trained for degraded input.
 
     Returns:
         The path; None for a system that learns nothing.
 
     Raises:
-        OptionError: if the system is unknown.
+        OptionError: if the system is unknown, or robust weights are not there.
         WeightsError: if no weights of the system are in the bundle.
     """
+    if system is None and not robust:
+        return str(Path(folder) / "model.pt")
     if system is None:
-        return str(Path(folder) / default)
+        file = Path(folder) / "model_robust.pt"
+        if not file.is_file():
+            raise OptionError(f"robust: this bundle has no {file.name}; leave --robust out")
+        return str(file)
+    if robust:
+        raise OptionError("robust: is for the bundle's own model; leave --robust or --system out")
     definition = read_system(system)["network_def"]
     if generator_class(definition).info.learns == "nothing":
         return None

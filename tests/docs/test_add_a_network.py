@@ -31,8 +31,7 @@ def small(command: str) -> str:
     budget = "--steps 3 --stage_1_steps 2" if has_two_stages else "--steps 4"
     command = command.replace("--minutes 5", budget)
     if command.startswith("sed"):
-        edits = [f"-e 's/ {key}: {old}$/ {key}: {new}/'" for key, (old, new) in SIZES.items()]
-        edits += [edit.replace("/ ", "/", 2).replace("s/", "s/^", 1) for edit in edits]
+        edits = [f"-e 's/{key}: {old}/{key}: {new}/'" for key, (old, new) in SIZES.items()]
         command = command.replace("sed", f"sed {' '.join(edits)}", 1)
     return command
 

@@ -157,7 +157,12 @@ def test_network_that_cannot_be_built_is_refused(tmp_path, definition, message):
 
 def test_own_weights_lie_in_the_bundle(tmp_path):
     assert weights_file(tmp_path) == str(tmp_path / "model.pt")
-    assert weights_file(tmp_path, default="model_robust.pt") == str(tmp_path / "model_robust.pt")
+    with pytest.raises(OptionError, match="leave --robust out"):
+        weights_file(tmp_path, robust=True)
+    (tmp_path / "model_robust.pt").touch()
+    assert weights_file(tmp_path, robust=True) == str(tmp_path / "model_robust.pt")
+    with pytest.raises(OptionError, match="leave --robust or --system out"):
+        weights_file(tmp_path, system="srcnn", robust=True)
 
 
 @pytest.mark.parametrize("name", BASELINES)
