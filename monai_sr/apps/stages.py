@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_sr.apps.workflow import SRWorkflow
+from monai_sr.core.distributed import from_first
 from monai_sr.core.types import PathLike
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ def first_stage(
     workflow = SRWorkflow(bundle, "train", system=system, output_dir=str(folder), **options)
     workflow.initialize()
     workflow.run()
+    # The first of several processes is still writing the weights that the others read next.
+    from_first(0.0)
     weights = Path(workflow.parser.get_parsed_content("run_dir")) / "model.pt"
     workflow.finalize()
     logger.info("stage 2 starts from %s", weights)

@@ -55,14 +55,14 @@ def _blocks(text: str) -> list[Block]:
     return found
 
 
-def write_photos(folder: Path) -> None:
+def write_photos(folder: Path, size: tuple[int, int] = (112, 104)) -> None:
     """Write a.png and others, among them one that is held out for validation by its name."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     held_out = next(name for i in count() if _is_held_out(name := f"photo{i}"))
     for name in ("a", "b", "c", held_out):
         smooth = Image.fromarray(rng.integers(0, 256, (13, 14, 3), dtype=np.uint8))
-        smooth.resize((112, 104), Image.Resampling.BICUBIC).save(folder / f"{name}.png")
+        smooth.resize(size, Image.Resampling.BICUBIC).save(folder / f"{name}.png")
 
 
 def _is_held_out(name: str) -> bool:
