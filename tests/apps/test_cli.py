@@ -171,7 +171,7 @@ def test_a_result_says_which_system_made_it(bundle, photo, tmp_path):
         (["--perception", "-0.5"], "perception: must be in [0, 1], got -0.5"),
         (["--perception", "0.5"], "perception: this bundle has no perceptual weights"),
         (["--system", "bicubic", "--perception", "0.5"], "perception: must be 0 where no weights"),
-        (["--robust"], "model_robust.pt: weights file does not exist"),
+        (["--robust"], "this bundle has no model_robust.pt"),
     ],
 )
 def test_a_wrong_choice_of_model_is_one_line(bundle, photo, tmp_path, capsys, options, words):

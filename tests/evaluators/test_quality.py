@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from monai_sr.evaluators.benchmark import System, read_rows
+from monai_sr.evaluators.facts import Facts
 from monai_sr.functional.resize import upsample
 
 
@@ -36,9 +37,10 @@ def command(tmp_path):
 def test_script_keeps_rows_of_every_system_and_scale_and_writes_the_table(
     quality, command, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(
-        quality, "bundle_system", lambda name, _scale, _consistency: System(name, upsample)
-    )
+    def ours(name, scale, _options):
+        return System(name, upsample), Facts(system=name, domain="natural", scale=scale)
+
+    monkeypatch.setattr(quality, "bundle_system", ours)
     assert quality.main([*command, "--bundle", "ours"]) == 0
     rows = read_rows(tmp_path / "results" / "set5.csv")
     assert [(row.scale, row.system) for row in rows] == [
