@@ -203,6 +203,8 @@ def training(built: Built, options: argparse.Namespace) -> dict[str, Any]:
         ]
         return {name: getattr(kept[0], name) for name in TRAINING} if kept else {}
     first, second = (done(built.weights.parents[1] / f"stage_{n}") for n in (1, 2))
+    if not first:  # fitted in one go, not trained in steps
+        return {}
     seen: dict[str, Any] = {
         "hr_megapixels_seen": first.get("hr_megapixels", 0) + second.get("hr_megapixels", 0)
     }
