@@ -45,8 +45,8 @@ def _workflow(bundle, options):
     )
 
 
-def _train(bundle, options, kill_at: int | None = None) -> dict[str, Any]:
-    workflow = _workflow(bundle, {**options, "train#state#every": SAVED_EVERY})
+def _train(bundle, options, kill_at: int | None = None, every: int = SAVED_EVERY) -> dict[str, Any]:
+    workflow = _workflow(bundle, {**options, "train#state#every": every})
     if kill_at is not None:
 
         def die(engine) -> None:
@@ -79,21 +79,34 @@ def test_both_stages_run_as_one_command_and_resume_exactly(bundle, gan_options, 
         (row,) = csv.DictReader(stream)
     figures = ("pixel", "perceptual", "adversarial", "discriminator", "real", "fake")
     assert all(float(row[name]) == float(row[name]) for name in figures)
+    _assert_resumes(bundle, gan_options, tmp_path, whole, KILLED_AT, SAVED_EVERY)
+
+
+@pytest.mark.slow
+def test_long_run_resumes_exactly(bundle, gan_options, tmp_path) -> None:
+    options = {**gan_options, "steps": 2000, "epoch_length": 500}
+    whole = _train(bundle, options, every=100)
+    _assert_resumes(bundle, options, tmp_path, whole, killed_at=1234, every=100)
+
+
+def _assert_resumes(bundle, options, folder, whole, killed_at: int, every: int) -> None:
+    """Kill a run like the whole one, continue it, and compare all that is left."""
+    run = Path(options["output_dir"])
     # Stage 2 of the killed run starts from the same stage 1.
     broken = {
-        **gan_options,
-        "output_dir": str(tmp_path / "broken"),
+        **options,
+        "output_dir": str(folder / "broken"),
         "pretrained": str(run / "stage_1" / "model.pt"),
     }
     with pytest.raises((KeyboardInterrupt, RuntimeError)):
-        _train(bundle, broken, kill_at=KILLED_AT)
+        _train(bundle, broken, kill_at=killed_at, every=every)
     torch.manual_seed(12345)  # a new process starts from another random state
-    continued = _train(bundle, broken)
-    assert continued["iteration"] == whole["iteration"] == STEPS
+    continued = _train(bundle, broken, every=every)
+    assert continued["iteration"] == whole["iteration"] == options["steps"]
     clocks = ("schedule", "discriminator_schedule")
     for part in set(whole) - set(clocks):
         _assert_equal(whole[part], continued[part], part)
-    assert (run / "model.pt").read_bytes() == (tmp_path / "broken" / "model.pt").read_bytes()
+    assert (run / "model.pt").read_bytes() == (folder / "broken" / "model.pt").read_bytes()
 
 
 def test_stage_2_starts_from_the_averaged_weights_of_stage_1(bundle, gan_options) -> None:
