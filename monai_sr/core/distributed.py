@@ -30,6 +30,9 @@ def join_processes() -> None:
             "multi_gpu_train.yaml: needs several processes; start it with "
             "torchrun --nproc_per_node=N -m monai.bundle run ..."
         )
+    if torch.cuda.is_available():
+        # What is made on "cuda" without a number must lie on this process's own GPU.
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     atexit.register(dist.destroy_process_group)
 

@@ -7,13 +7,13 @@ import io
 import pytest
 import torch
 from monai.engines import IterationEvents
-from monai.handlers import StatsHandler, from_engine
+from monai.handlers import StatsHandler
 from monai.utils import CommonKeys
 from monai.utils.enums import AdversarialIterationEvents, AdversarialKeys
 from torch import nn
 
 from monai_sr.core.errors import OptionError
-from monai_sr.engines import SRAdversarialTrainer
+from monai_sr.engines import SRAdversarialTrainer, step_scalars
 from monai_sr.handlers import GradientClipping
 from monai_sr.inferers import AutocastInferer
 from monai_sr.losses import (
@@ -156,9 +156,7 @@ def test_every_event_is_fired_once_a_step_in_order():
 def test_output_serves_stock_handlers_and_keeps_no_graph():
     engine, *_ = trainer(
         steps=2,
-        train_handlers=[
-            StatsHandler(output_transform=from_engine(["loss"], first=True), iteration_log=False)
-        ],
+        train_handlers=[StatsHandler(output_transform=step_scalars)],
     )
     engine.run()
     output = engine.state.output
@@ -228,6 +226,9 @@ def test_several_discriminator_steps_use_fresh_images():
     assert factors[0] == factors[1] == 0.5
     assert factors[2] == factors[3] == factors[4] != 0.5
     assert factors[5] != factors[4]
+    stream = iter(Batches())
+    labels = [next(stream)["label"] for _ in range(6)]
+    assert all(any(torch.equal(seen, label) for seen in judge.seen) for label in labels)
     real = [seen for seen in judge.seen if seen.max() > 0.5]
     assert len({tuple(seen.flatten().tolist()) for seen in judge.seen}) > len(real) / 2
 
