@@ -96,7 +96,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--perception", type=float, help="share of the perceptual weights")
     parser.add_argument("--robust", action="store_true", help="the weights for degraded input")
     parser.add_argument("--no-bicubic", action="store_true", help="keep the bicubic rows there are")
-    parser.add_argument("--no-perceptual", action="store_true", help="leave LPIPS and GMSD out")
+    parser.add_argument(
+        "--no-perceptual", action="store_true", help="leave LPIPS, GMSD and DSS out"
+    )
     parser.add_argument("--threads", type=int, help="CPU threads of the network")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file to write")

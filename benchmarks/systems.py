@@ -260,7 +260,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--tile-size", type=int, default=256, help="LR pixels, where a network sees whole images")
     add("--device", default="cpu")
     add("--threads", type=int, help="CPU threads of the network")
-    add("--no-perceptual", action="store_true", help="leave LPIPS and GMSD out")
+    add("--no-perceptual", action="store_true", help="leave LPIPS, GMSD and DSS out")
     add("--loss-features", default="squeezenet1_1", help="backbone that stage 2 was trained with")
     add("--note", default="", help="what a reader of these lines must know")
     add("--results", type=Path, default=RESULTS, help="folder of CSV files")

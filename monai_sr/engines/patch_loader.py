@@ -23,10 +23,11 @@ from monai_sr.core.distributed import rank, world_size
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
 from monai_sr.engines.degradations import BicubicDegradation, Degradation
+from monai_sr.engines.training_images import Source, first_file
 
 logger = logging.getLogger(__name__)
 
-Load = Callable[[Path], np.ndarray]
+Load = Callable[[Source], np.ndarray | list[np.ndarray]]
 
 
 @dataclass
@@ -52,8 +53,9 @@ class PatchLoader:
     the batch.
 
     Args:
-        files: image files.
-        load: reads one file as (C, H, W), uint8 or floating point in [0, 1].
+        files: image files, or tuples of the files of a series.
+        load: reads one as (C, H, W), uint8 or floating point in [0, 1], or as a list of such
+            slices.
         scales: factors to train.
         scale_weights: how often each is drawn; equal where None.
         patch_size: P, side of an LR patch in pixels.
@@ -72,7 +74,7 @@ class PatchLoader:
 
     def __init__(
         self,
-        files: Sequence[PathLike],
+        files: Sequence[Source | PathLike],
         load: Load,
         *,
         scales: Sequence[int] = (4, 2),
@@ -100,7 +102,7 @@ class PatchLoader:
             raise OptionError(
                 f"scale_weights: needs a weight for each of {list(scales)}, got {scale_weights}"
             )
-        self.files = [Path(f) for f in files]
+        self.files = [f if isinstance(f, tuple) else Path(f) for f in files]
         self.load = load
         self.scales = tuple(scales)
         weights = torch.tensor(scale_weights or [1.0] * len(self.scales), dtype=torch.float64)
@@ -187,16 +189,16 @@ class PatchLoader:
         values = buffer[pixel.unsqueeze(1) + band * (height * width).view(-1, 1, 1, 1)]
         return values.float().div_(255) if buffer.dtype == torch.uint8 else values
 
-    def _split(self) -> list[list[Path]]:
+    def _split(self) -> list[list[Source]]:
         """Divide the files into groups that fit the cache, by the size of the first images."""
-        first = [image for f in self.files[:8] if (image := self._try_read(f)) is not None]
+        first = [images for f in self.files[:8] if (images := self._try_read(f))]
         if not first:
             raise BadImageError(
-                f"{self.files[0].parent}: none of its first {len(self.files[:8])} images can be "
-                "read; each is named above"
+                f"{first_file(self.files[0]).parent}: none of its first {len(self.files[:8])} "
+                "images can be read; each is named above"
             )
-        self.channels = int(first[0].shape[0])
-        per_file = sum(image.nbytes for image in first) / len(first)
+        self.channels = int(first[0][0].shape[0])
+        per_file = sum(image.nbytes for images in first for image in images) / len(first)
         # The low-resolution versions come on top; two groups live at once while one is loading.
         per_file *= 1 + sum(1 / s**2 for s in self.scales)
         if per_file * len(self.files) <= self.cache_bytes:
@@ -222,51 +224,53 @@ class PatchLoader:
                 self._next = (following, self._executor.submit(self._load_pool, files))
         return self._pool[1]
 
-    def _read(self, file: Path) -> np.ndarray:
-        image = self.load(file)
+    def _read(self, file: Source) -> list[np.ndarray]:
+        loaded = self.load(file)
         step = int(np.lcm.reduce(self.scales))
-        height, width = (size // step * step for size in image.shape[1:])
-        return image[:, :height, :width]
+        images = []
+        for image in loaded if isinstance(loaded, list) else [loaded]:
+            height, width = (size // step * step for size in image.shape[1:])
+            images.append(image[:, :height, :width])
+        return images
 
-    def _try_read(self, file: Path) -> np.ndarray | None:
-        """Read an image; one that cannot be read is named and left out of the training."""
+    def _try_read(self, file: Source) -> list[np.ndarray]:
+        """Read the images of a file; one that cannot be read is named and left out."""
         try:
             return self._read(file)
         except BadImageError as error:
             logger.warning("unused: %s", error)
-            return None
+            return []
 
     def _is_large_enough(self, image: np.ndarray) -> bool:
         return bool(min(image.shape[1:]) >= self.patch_size * max(self.scales))
 
-    def _load_pool(self, files: Sequence[Path]) -> _Pool:
+    def _load_pool(self, files: Sequence[Source]) -> _Pool:
         parts: dict[int, list[Tensor]] = {1: [], **{s: [] for s in self.scales}}
-        sizes = []
+        sizes, used = [], 0
         for file in files:
-            image = self._try_read(file)
-            if image is None or not self._is_large_enough(image):
-                continue
-            hr = torch.from_numpy(np.ascontiguousarray(image))
-            hr = hr if hr.dtype == torch.uint8 else hr.float()
-            if hr.shape[0] != self.channels:
-                raise BadImageError(
-                    f"{file}: must have {self.channels} channels as the first image has, "
-                    f"got {hr.shape[0]}; convert it"
-                )
-            sizes.append(hr.shape[1:])
-            parts[1].append(hr.flatten())
-            for scale in self.scales:
-                parts[scale].append(self.degradation.shrink(hr, scale).flatten())
+            images = [image for image in self._try_read(file) if self._is_large_enough(image)]
+            used += bool(images)
+            for image in images:
+                hr = torch.from_numpy(np.ascontiguousarray(image))
+                hr = hr if hr.dtype == torch.uint8 else hr.float()
+                if hr.shape[0] != self.channels:
+                    raise BadImageError(
+                        f"{first_file(file)}: must have {self.channels} channels as the first "
+                        f"image has, got {hr.shape[0]}; convert it"
+                    )
+                sizes.append(hr.shape[1:])
+                parts[1].append(hr.flatten())
+                for scale in self.scales:
+                    parts[scale].append(self.degradation.shrink(hr, scale).flatten())
         if not sizes:
             raise BadImageError(
-                f"{files[0].parent}: holds no readable image with sides of at least "
+                f"{first_file(files[0]).parent}: holds no readable image with sides of at least "
                 f"{self.patch_size * max(self.scales)} pixels; add larger ones or lower patch_size"
             )
-        if len(sizes) < len(files):
-            skipped = len(files) - len(sizes)
+        if used < len(files):
             logger.warning(
                 "%d of %d training images are unreadable or too small and unused",
-                skipped,
+                len(files) - used,
                 len(files),
             )
         starts = {}

@@ -20,6 +20,8 @@ from monai_sr.evaluators.datasets import Benchmark, BenchmarkImage
 from monai_sr.functional.resize import upsample
 from monai_sr.functional.ssim import ssim
 from monai_sr.metrics.consistency import lr_psnr
+from monai_sr.metrics.dss import SMALLEST_SIDE_PX as DSS_SIDE_PX
+from monai_sr.metrics.dss import dss
 from monai_sr.metrics.gmsd import gmsd
 from monai_sr.metrics.lpips import SMALLEST_SIDE_PX, lpips
 from monai_sr.metrics.protocol import make_lr, modcrop, prepare_colors, prepare_pair, to_stored
@@ -92,8 +94,8 @@ BICUBIC = System("bicubic", upsample)
 class Row:
     """Hold what was measured on one image.
 
-    PSNR and LR-PSNR in dB; ``lpips`` with SqueezeNet's offline weights, ``gmsd``: NaN where they
-    were not measured; time in seconds.
+    PSNR and LR-PSNR in dB; ``lpips`` with SqueezeNet's offline weights, ``gmsd``, ``dss``: NaN
+    where they were not measured; time in seconds.
     """
 
     set: str
@@ -105,6 +107,7 @@ class Row:
     ssim: float
     lpips: float = math.nan
     gmsd: float = math.nan
+    dss: float = math.nan
     lr_psnr: float
     seconds: float
     protocol: str
@@ -112,7 +115,7 @@ class Row:
 
     def cells(self) -> list[str]:
         """Return the row as text, in the order of the fields."""
-        digits = {"psnr": 4, "ssim": 5, "lpips": 5, "gmsd": 5, "lr_psnr": 2, "seconds": 3}
+        digits = {"psnr": 4, "ssim": 5, "lpips": 5, "gmsd": 5, "dss": 5, "lr_psnr": 2, "seconds": 3}
         values = ((f.name, getattr(self, f.name)) for f in fields(self))
         text = (f"{v:.{digits[n]}f}" if n in digits else str(v) for n, v in values)
         return ["" if cell == "nan" else cell for cell in text]
@@ -124,7 +127,7 @@ class Row:
 
 
 HEADER = ["class" if f.name == "label" else f.name for f in fields(Row)]
-_ADDED = {"lpips", "gmsd"}
+_ADDED = {"lpips", "gmsd", "dss"}
 """Columns that older files lack."""
 
 
@@ -143,7 +146,7 @@ def evaluate_image(
         image: the reference.
         system: what is judged.
         scale: the enlargement.
-        is_perceptual: whether LPIPS and GMSD are measured, too; LPIPS takes most of the time.
+        is_perceptual: whether LPIPS, GMSD and DSS are measured, too; LPIPS takes most of the time.
 
     Raises:
         BadImageError: if the reference is unusable or too small, or the result is not finite.
@@ -173,11 +176,16 @@ def evaluate_image(
         ssim=ssim(sr_planes, hr_planes, data_range=protocol.data_range).item(),
         lpips=lpips(*colors).item() if colors else math.nan,
         gmsd=gmsd(*colors).item() if colors else math.nan,
+        dss=_dss(*colors) if colors else math.nan,
         lr_psnr=lr_psnr(stored_sr, stored_lr, scale, protocol.data_range).item(),
         seconds=seconds,
         protocol=protocol.name,
         weights_sha256=system.weights_sha256,
     )
+
+
+def _dss(sr: Tensor, hr: Tensor) -> float:
+    return dss(sr, hr).item() if min(hr.shape[-2:]) >= DSS_SIDE_PX else math.nan
 
 
 def evaluate(
@@ -195,7 +203,7 @@ def evaluate(
         root: folder that holds the images.
         system: what is judged.
         scale: the enlargement.
-        is_perceptual: whether LPIPS and GMSD are measured, too.
+        is_perceptual: whether LPIPS, GMSD and DSS are measured, too.
 
     Raises:
         BadImageError: as :func:`evaluate_image`, or if the images are not there.
@@ -269,6 +277,7 @@ def _row(text: dict[str, str]) -> Row:
         ssim=float(text["ssim"]),
         lpips=float(text.get("lpips") or "nan"),
         gmsd=float(text.get("gmsd") or "nan"),
+        dss=float(text.get("dss") or "nan"),
         lr_psnr=float(text["lr_psnr"]),
         seconds=float(text["seconds"]),
         protocol=text["protocol"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,31 @@ from monai_sr.core.configs import find_config
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
 from monai_sr.metrics.protocol import Protocol, get_protocol
+from monai_sr.transforms import ScaleToUnit, load_image
+from monai_sr.transforms.restore import in_plane_axes
 
 _logger = logging.getLogger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
-_KNOWN = _REQUIRED | {"count", "classes", "data_range", "channels", "citation"}
+_KNOWN = _REQUIRED | {"count", "classes", "data_range", "channels", "citation", "slice_step"}
+_CONTENT = 0.1
+"""Share of a slice that must differ from the volume's darkest value, for it to be judged."""
 
 
 @dataclass(frozen=True)
 class BenchmarkImage:
-    """Name one reference image: its file, its name in tables and its class."""
+    """Name one reference image: its file, its name in tables and its class.
+
+    Args:
+        path: the file.
+        name: what tables call it.
+        label: its class.
+        slice_index: of a volume, which slice along its slice axis.
+    """
 
     path: Path
     name: str
     label: str = ""
+    slice_index: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,8 @@ class Benchmark:
         classes: sub-folder -> expected number of images; empty where the set has no classes.
         channels: 1 for a grey set, 3 where color images stay color.
         citation: who made the images.
+        slice_step: 0 for a set of images; of volumes, every how many slices one is judged. Slices
+            that are nearly empty are left out.
     """
 
     name: str
@@ -58,6 +73,7 @@ class Benchmark:
     classes: Mapping[str, int] = field(default_factory=dict)
     channels: int = 3
     citation: str = ""
+    slice_step: int = 0
 
     def images(self, root: PathLike) -> list[BenchmarkImage]:
         """List the images below a root, in name order; a wrong number is logged as a warning.
@@ -74,8 +90,11 @@ class Benchmark:
         found: list[BenchmarkImage] = []
         for label in self.classes or ("",):
             files = sorted(p for p in (base / label).glob(self.pattern) if p.is_file())
-            self._report(base / label, len(files), self.classes.get(label, self.count))
-            found += [BenchmarkImage(path, path.stem, label) for path in files]
+            images = [BenchmarkImage(path, path.stem, label) for path in files]
+            if self.slice_step:
+                images = [part for path in files for part in self._slices(path, label)]
+            self._report(base / label, len(images), self.classes.get(label, self.count))
+            found += images
         if not found:
             raise BadImageError(
                 f"{base}: must hold images {self.pattern!r} for benchmark {self.name!r}, got none; "
@@ -99,16 +118,29 @@ class Benchmark:
                 got,
             )
 
+    def _slices(self, path: Path, label: str) -> list[BenchmarkImage]:
+        """List the slices of a volume that are judged."""
+        volume = _volume(path)
+        stem = path.name.split(".")[0]
+        return [
+            BenchmarkImage(path, f"{stem}_{index:03d}", label, index)
+            for index in range(0, len(volume), self.slice_step)
+            if (volume[index] > volume.min()).mean() >= _CONTENT
+        ]
+
     def load(self, image: BenchmarkImage) -> Tensor:
         """Decode a reference image.
 
         Returns:
-            (1, C, H, W) float64 in [0, 1]; C is 1 for grey and 3 for color images.
+            (1, C, H, W) float64 in [0, 1]; C is 1 for grey and 3 for color images. Slices are
+            mapped by the range of their volume.
 
         Raises:
             BadImageError: if the file is unreadable, has transparency or another depth than the
                 protocol's range, or is a color image in a grey set.
         """
+        if image.slice_index is not None:
+            return torch.from_numpy(_volume(image.path)[image.slice_index])[None, None]
         array = _decode(image.path)
         stored_range = np.iinfo(array.dtype).max
         if self.protocol.data_range not in (1, stored_range):
@@ -161,7 +193,21 @@ def _benchmark(name: str, content: dict[str, Any]) -> Benchmark:
         classes=content.get("classes", {}),
         channels=content.get("channels", 3),
         citation=content.get("citation", ""),
+        slice_step=content.get("slice_step", 0),
     )
+
+
+@lru_cache(maxsize=1)
+def _volume(path: Path) -> np.ndarray[Any, Any]:
+    """Read a volume of one channel as (slices, rows, columns), float64 in [0, 1]."""
+    image = load_image(path)
+    if image.ndim != 4 or image.shape[0] != 1:
+        raise BadImageError(
+            f"{path}: must be a volume of one channel, got shape {tuple(image.shape)}; remove it"
+        )
+    (slice_axis,) = set(range(3)) - set(in_plane_axes(image.meta, 3))
+    values: np.ndarray[Any, Any] = ScaleToUnit()(image)[0].numpy()[0].astype(np.float64)
+    return np.ascontiguousarray(np.moveaxis(values, slice_axis, 0).swapaxes(1, 2))
 
 
 def _decode(path: Path) -> np.ndarray[Any, Any]:

@@ -15,6 +15,7 @@ _MEASURES = (
     ("ssim", 4, True),
     ("lpips", 4, False),
     ("gmsd", 4, False),
+    ("dss", 4, True),
     ("lr_psnr", 2, True),
 )
 
@@ -34,8 +35,9 @@ def main_table(
     best = _best(systems)
     plane = "-Y" if is_luma else ""
     heads = [
-        "system", f"PSNR{plane} (dB)", f"SSIM{plane}", "LPIPS", "GMSD", "LR-PSNR (dB)", "Δ PSNR",
-        "Δ SSIM", "parameters", "MACs/px", "MP/s", "MP seen", "minutes", "images", "weights",
+        "system", f"PSNR{plane} (dB)", f"SSIM{plane}", "LPIPS", "GMSD", "DSS", "LR-PSNR (dB)",
+        "Δ PSNR", "Δ SSIM", "parameters", "MACs/px", "MP/s", "MP seen", "minutes",
+        "images", "weights",
     ]  # fmt: skip
     lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 2)}---|"]
     for s in systems:
@@ -78,7 +80,7 @@ def class_table(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
     counts = {label: len({r.image for r in rows if r.label == label}) for label in labels}
     heads = [f"{label} ({counts[label]})" for label in labels]
     lines = [
-        "By class, PSNR (dB) / SSIM / LPIPS / GMSD / LR-PSNR (dB):\n",
+        "By class, PSNR (dB) / SSIM / LPIPS / GMSD / DSS / LR-PSNR (dB):\n",
         f"| system | {' | '.join(heads)} |",
         f"|---|{'---:|' * len(labels)}",
     ]

@@ -16,7 +16,7 @@ from monai_sr.metrics.base import finite_mean
 class Summary:
     """Hold the means of one system on one group of images; infinite PSNRs are left out.
 
-    ``lpips`` and ``gmsd`` are NaN where an image lacks them.
+    ``lpips``, ``gmsd`` and ``dss`` are NaN where an image lacks them.
     """
 
     system: str
@@ -25,6 +25,7 @@ class Summary:
     ssim: float
     lpips: float
     gmsd: float
+    dss: float
     lr_psnr: float
     left_out: int
     weights: str
@@ -49,6 +50,7 @@ def summarize(rows: Sequence[Row]) -> Summary:
         ssim=finite_mean([row.ssim for row in rows])[0],
         lpips=finite_mean([row.lpips for row in rows])[0],
         gmsd=finite_mean([row.gmsd for row in rows])[0],
+        dss=finite_mean([row.dss for row in rows])[0],
         lr_psnr=finite_mean([row.lr_psnr for row in rows])[0],
         left_out=left_out,
         weights=weights[0],

@@ -39,9 +39,11 @@ The CSV files hold one row an image and come from `python benchmarks/quality.py`
 - LPIPS: LPIPS (SqueezeNet, offline weights), not the usual AlexNet: compare it within this page
   only. Less is better. RGB in [0, 1] after rounding, the border left out; grey images three times.
 - GMSD: gradient magnitude similarity deviation (Xue et al., 2014, doi:10.1109/TIP.2013.2293423), on
-  the same images as LPIPS. Less is better. No loss of ours uses it.
+  the same images as LPIPS. Less is better: edges in their right place. No loss of ours uses it.
+- DSS: DCT sub-band similarity (Balanov et al., 2015, doi:10.1109/ICIP.2015.7351172), on the same
+  images. More is better, 1 is equal: as much structure of each fineness. No loss of ours uses it.
 - †: a loss of this row's training compared features of SqueezeNet, the network behind LPIPS, which
-  favors it there; read GMSD beside it.
+  favors it there; read GMSD and DSS beside it.
 - *undertrained*: training saw fewer than {UNDERTRAINED_MEGAPIXELS:g} megapixels of high-resolution
   patches: the row says what this budget gives, not what the architecture can do.
 - LR-PSNR: the stored result, shrunk by MATLAB bicubic, against its input, over every channel and

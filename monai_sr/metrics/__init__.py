@@ -1,6 +1,7 @@
 """Numbers for a result and its reference, under one stated protocol."""
 
 from monai_sr.metrics.consistency import lr_psnr
+from monai_sr.metrics.dss import DSSHandler, DSSMetric, dss
 from monai_sr.metrics.gmsd import GMSDHandler, GMSDMetric, gmsd
 from monai_sr.metrics.lpips import LPIPSHandler, LPIPSMetric, lpips
 from monai_sr.metrics.protocol import (
@@ -16,6 +17,8 @@ from monai_sr.metrics.psnr import PSNRHandler, PSNRMetric, psnr
 from monai_sr.metrics.ssim import SSIMHandler, SSIMMetric
 
 __all__ = [
+    "DSSHandler",
+    "DSSMetric",
     "GMSDHandler",
     "GMSDMetric",
     "LPIPSHandler",
@@ -25,6 +28,7 @@ __all__ = [
     "Protocol",
     "SSIMHandler",
     "SSIMMetric",
+    "dss",
     "get_protocol",
     "gmsd",
     "lpips",

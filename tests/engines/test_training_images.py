@@ -11,6 +11,7 @@ from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.engines.training_images import (
     ReadTrainingImage,
     ValidationImages,
+    first_file,
     list_images,
     split_images,
     training_split,
@@ -129,11 +130,45 @@ def test_x_rays_are_trained_on_as_bright_as_they_are_enlarged(tmp_path, bits, ph
     np.testing.assert_allclose(unit, expected, atol=1e-6)
 
 
-def test_volumes_and_odd_bands_are_named(tmp_path):
+def test_a_volume_is_its_slices_on_one_range_with_rows_first(tmp_path):
+    stored = pixels((7, 5, 4), "int16")
+    stored[..., 2] = 3  # one value: nothing to learn
+    path = write_nifti(tmp_path / "v.nii", stored)
+    slices = ReadTrainingImage(1)(path)
+    span = float(stored.max()) - float(stored.min())
+    expected = (stored.astype(np.float64) - float(stored.min())) / span
+    assert [s.shape for s in slices] == [(1, 5, 7)] * 3
+    for plane, index in zip(slices, (0, 1, 3), strict=True):
+        assert plane.dtype == np.float32
+        np.testing.assert_allclose(plane[0], expected[..., index].T, atol=1e-6)
+
+
+def test_slices_are_cut_across_the_thickest_axis(tmp_path):
+    path = write_nifti(
+        tmp_path / "v.nii", pixels((3, 6, 5), "int16"), affine=np.diag([5.0, 0.9, 0.8, 1.0])
+    )
+    assert [s.shape for s in ReadTrainingImage(1)(path)] == [(1, 5, 6)] * 3
+
+
+def test_a_series_is_one_image_whose_slices_share_one_range(tmp_path):
+    volume = dicom_factory.stored((4, 6, 9))
+    dicom_factory.write_series(tmp_path / "head", volume)
+    write_raster(tmp_path / "photo.png", pixels((1, 5, 7)))
+    series, photo = list_images(tmp_path)
+    assert isinstance(series, tuple)
+    assert (len(series), photo.name) == (4, "photo.png")
+    slices = ReadTrainingImage(1)(series)
+    assert [s.shape for s in slices] == [(1, 6, 9)] * 4
+    whole = np.stack(slices)[:, 0]
+    found = ScaleToUnit()(load_image(series))[0].numpy()[0]
+    np.testing.assert_array_equal(whole, found.transpose(2, 1, 0))
+
+
+def test_volumes_without_content_and_odd_bands_are_named(tmp_path):
     read = ReadTrainingImage(1)
-    with pytest.raises(BadImageError, match=r"v\.nii: must be a 2D image"):
-        read(write_nifti(tmp_path / "v.nii"))
-    with pytest.raises(BadImageError, match=r"two\.tif: must be a 2D image of 1, 3 or 4 bands"):
+    with pytest.raises(BadImageError, match=r"v\.nii: must hold more than one value"):
+        read(write_nifti(tmp_path / "v.nii", np.ones((4, 5, 3), np.int16)))
+    with pytest.raises(BadImageError, match=r"two\.tif: must be an image or volume of 1, 3 or 4"):
         read(write_raster(tmp_path / "two.tif", pixels((2, 5, 7))))
 
 
@@ -164,3 +199,87 @@ def test_large_validation_images_are_cropped_to_their_center(tmp_path):
     assert item["label"].shape == (1, 8, 8)
     expected = ReadTrainingImage(1)(path)[:, 16:24, 0:8]
     assert torch.equal(item["label"], torch.from_numpy(expected).float() / 255)
+
+
+def test_of_a_volume_the_slice_in_the_middle_validates(tmp_path):
+    path = write_nifti(tmp_path / "v.nii", pixels((9, 8, 5), "int16"))
+    item = ValidationImages([path], ReadTrainingImage(1), 2)[0]
+    middle = ReadTrainingImage(1)(path)[2]
+    assert torch.equal(item["label"], torch.from_numpy(middle)[:, :8, :8])
+
+
+@pytest.fixture
+def people(tmp_path):
+    """Return a folder with two images of each of three patients, and a function for its table."""
+    folder = tmp_path / "images"
+    for name in ("p1/t1", "p1/t2", "p2/t1", "p2/t2", "p3/t1", "p3/t2"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_raster(folder / f"{name}.png")
+
+    def table(text):
+        (tmp_path / "split.csv").write_text(text)
+        return tmp_path / "split.csv"
+
+    return folder, table
+
+
+_PEOPLE = "".join(f"p{p}/t{t}.png,{p},{{{p}}}\n" for p in (1, 2, 3) for t in (1, 2))
+
+
+def test_the_table_decides_what_an_image_is_for(people):
+    folder, table = people
+    lines = "file,patient,split\n" + _PEOPLE.format("", "train", "validation", "test")
+    train, held = training_split(folder, None, 0.5, table(lines))
+    names = [[str(f.relative_to(folder)) for f in part] for part in (train, held)]
+    assert names == [["p1/t1.png", "p1/t2.png"], ["p2/t1.png", "p2/t2.png"]]
+
+
+def test_without_a_column_for_it_patients_are_drawn_and_never_divided(people):
+    folder, table = people
+    path = table("file,patient\n" + _PEOPLE.replace(",{1}", "").replace(",{2}", "").replace(
+        ",{3}", ""))  # fmt: skip
+    train, held = training_split(folder, None, 0.4, path)
+    assert {f.parent.name for f in train}.isdisjoint({f.parent.name for f in held})
+    assert len(train) + len(held) == 6
+    assert held
+
+
+def test_images_of_test_patients_are_not_trained_on_beside_a_validation_folder(people):
+    folder, table = people
+    lines = "file,patient,split\n" + _PEOPLE.format("", "train", "train", "test")
+    train, held = training_split(folder, folder / "p3", 0.0, table(lines))
+    assert {f.parent.name for f in train} == {"p1", "p2"}
+    assert len(held) == 2
+
+
+def test_a_series_goes_by_the_name_of_its_folder(tmp_path, people):
+    _, table = people
+    for name in ("a", "b"):
+        dicom_factory.write_series(tmp_path / "series" / name, SeriesInstanceUID=f"1.2.{ord(name)}")
+    path = table("file,patient,split\na,1,train\nseries/b/,2,validation\n")
+    train, held = training_split(tmp_path / "series", None, 0.0, path)
+    assert [first_file(part[0]).parent.name for part in (train, held)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("file\np1/t1.png\n", "must have the columns file and patient, got file; add them"),
+        ("", "got no line"),
+        ("file,patient\np1/t1.png,1\n", r"has no line for .*t2\.png; add it"),
+        ("file,patient,split\np1/t1.png,1,tset\n", "line 2 must name a patient and one of train"),
+        ("file,patient\np1/t1.png,\n", "line 2 must name a patient"),
+        ("file,patient,split\na,1,train\nb,1,test\n", "keep each patient in one part"),
+        ("file,patient\na,1\na,2\n", "line 3 contradicts another"),
+        ("file,patient,split\n" + _PEOPLE.format("", *["train"] * 3), "no image .* 'validation'"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(people, text, remedy):
+    folder, table = people
+    with pytest.raises(OptionError, match=remedy):
+        training_split(folder, None, 0.5, table(text))
+
+
+def test_a_table_that_is_not_there_is_named(people, tmp_path):
+    with pytest.raises(OptionError, match=r"none\.csv: must be a readable CSV table"):
+        training_split(people[0], None, 0.5, tmp_path / "none.csv")

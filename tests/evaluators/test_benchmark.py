@@ -23,7 +23,7 @@ from monai_sr.evaluators.benchmark import (
 )
 from monai_sr.evaluators.datasets import Benchmark, load_benchmark
 from monai_sr.functional.resize import upsample
-from monai_sr.metrics import Protocol, get_protocol, gmsd, lpips, make_lr
+from monai_sr.metrics import Protocol, dss, get_protocol, gmsd, lpips, make_lr
 from monai_sr.metrics.protocol import NATURAL
 
 # MATLAB bicubic, Y channel, border = scale: the rows of every paper since SRCNN. Luma is rounded
@@ -49,12 +49,22 @@ def test_bicubic_meets_the_published_figures(shared_data, name, scale, psnr, ssi
 
 
 @pytest.fixture
-def small(tmp_path):
-    """Return a benchmark of one color and one grey image, and its root."""
-    noise = np.random.default_rng(0).integers(0, 256, (29, 34, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(tmp_path / "color.png")
-    Image.fromarray(noise[..., 0]).save(tmp_path / "grey.png")
-    return Benchmark("small", "Small", (".",), "*.png", NATURAL), tmp_path
+def make_small(tmp_path):
+    """Return a function that makes a benchmark of one color and one grey image, and its root."""
+
+    def make(height, width):
+        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / "color.png")
+        Image.fromarray(noise[..., 0]).save(tmp_path / "grey.png")
+        return Benchmark("small", "Small", (".",), "*.png", NATURAL), tmp_path
+
+    return make
+
+
+@pytest.fixture
+def small(make_small):
+    """Return a small benchmark of odd sizes."""
+    return make_small(29, 34)
 
 
 def _rows(small, system, scale=2):
@@ -139,6 +149,16 @@ def test_perceptual_measures_see_stored_colors_inside_the_border(small):
     sr, hr = ((image * 255 + 0.5).floor()[..., 2:-2, 2:-2] / 255 for image in (sr, hr))
     assert row.lpips == pytest.approx(lpips(sr, hr).item(), rel=1e-5)
     assert row.gmsd == pytest.approx(gmsd(sr, hr).item(), rel=1e-6)
+    assert math.isnan(row.dss)  # too few blocks
+
+
+def test_sub_bands_are_compared_where_the_image_has_blocks_enough(make_small):
+    benchmark, root = make_small(44, 40)
+    row = _rows((benchmark, root), BICUBIC)["color"]
+    hr = benchmark.load(benchmark.images(root)[0])
+    sr = upsample(make_lr(hr, 2, NATURAL).float(), 2).double().clamp(0, 1)
+    sr, hr = ((image * 255 + 0.5).floor()[..., 2:-2, 2:-2] / 255 for image in (sr, hr))
+    assert row.dss == pytest.approx(dss(sr, hr).item(), rel=1e-6)
 
 
 def test_perceptual_measures_may_be_left_out(small):
@@ -146,6 +166,7 @@ def test_perceptual_measures_may_be_left_out(small):
     row = next(evaluate(benchmark, root, BICUBIC, 2, is_perceptual=False))
     assert math.isnan(row.lpips)
     assert math.isnan(row.gmsd)
+    assert math.isnan(row.dss)
 
 
 def test_files_of_before_the_perceptual_measures_are_read_and_extended(small, tmp_path):
@@ -153,7 +174,7 @@ def test_files_of_before_the_perceptual_measures_are_read_and_extended(small, tm
     rows = list(_rows(small, BICUBIC).values())
     write_rows(table, rows)
     cells = [line.split(",") for line in table.read_text().splitlines()]
-    kept = [i for i, name in enumerate(cells[0]) if name not in ("lpips", "gmsd")]
+    kept = [i for i, name in enumerate(cells[0]) if name not in ("lpips", "gmsd", "dss")]
     table.write_text("".join(",".join(line[i] for i in kept) + "\n" for line in cells))
     old = read_rows(table)
     assert all(math.isnan(row.lpips) and math.isnan(row.gmsd) for row in old)

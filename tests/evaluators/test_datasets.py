@@ -10,6 +10,7 @@ from PIL import Image
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.evaluators.datasets import BenchmarkImage, load_benchmark
+from tests.image_factory import write_nifti
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def _image(*shape):
 @pytest.mark.parametrize(
     ("name", "count", "protocol"),
     [("set5", 5, "natural"), ("set14", 14, "natural"), ("bsd100", 100, "natural"),
-     ("xray", 60, "native 255")],
+     ("xray", 60, "native 255"), ("mr", 38, "native")],
 )  # fmt: skip
 def test_shipped_benchmarks_find_all_their_images(shared_data, caplog, name, count, protocol):
     benchmark = load_benchmark(name)
@@ -147,3 +148,29 @@ def test_an_unknown_benchmark_is_answered_with_the_nearest():
 def test_a_misspelt_key_is_refused(make_set):
     with pytest.raises(OptionError, match=r"got .*cuont"):
         make_set({}, cuont=3)
+
+
+def test_volumes_are_judged_slice_by_slice_on_the_range_of_the_volume(tmp_path):
+    stored = np.random.default_rng(0).integers(100, 900, (7, 5, 6), dtype=np.int16)
+    stored[..., 2], stored[1:, :, 4] = 100, 100  # empty, one seventh full
+    write_nifti(tmp_path / "one.nii", stored)
+    (tmp_path / "set.yaml").write_text(
+        "title: MR\nfolders: [.]\npattern: '*.nii'\nprotocol: native\nchannels: 1\nslice_step: 2\n"
+    )
+    benchmark = load_benchmark(tmp_path / "set.yaml")
+    images = benchmark.images(tmp_path)
+    assert [image.name for image in images] == ["one_000", "one_004"]
+    low, high = float(stored.min()), float(stored.max())
+    expected = (stored[..., 4].T.astype(np.float64) - low) / (high - low)
+    values = benchmark.load(images[1])
+    assert values.shape == (1, 1, 5, 7)
+    np.testing.assert_allclose(values[0, 0].numpy(), expected, atol=1e-6)
+
+
+def test_a_file_that_is_no_volume_is_refused_where_slices_are_judged(tmp_path):
+    write_nifti(tmp_path / "flat.nii", np.ones((7, 5), np.int16))
+    (tmp_path / "set.yaml").write_text(
+        "title: MR\nfolders: [.]\npattern: '*.nii'\nprotocol: native\nslice_step: 1\n"
+    )
+    with pytest.raises(BadImageError, match=r"flat\.nii: must be a volume of one channel"):
+        load_benchmark(tmp_path / "set.yaml").images(tmp_path)

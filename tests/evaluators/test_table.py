@@ -16,8 +16,8 @@ from monai_sr.evaluators.table import main, render, write_table
 def _row(system="bicubic", image="a", psnr=30.0, **changes):
     values = {
         "set": "set5", "image": image, "label": "", "scale": 4, "system": system, "psnr": psnr,
-        "ssim": psnr / 40, "lpips": 3 / psnr, "gmsd": 1.5 / psnr, "lr_psnr": 2 * psnr,
-        "seconds": 0.1, "protocol": "natural",
+        "ssim": psnr / 40, "lpips": 3 / psnr, "gmsd": 1.5 / psnr, "dss": psnr / 50,
+        "lr_psnr": 2 * psnr, "seconds": 0.1, "protocol": "natural",
         "weights_sha256": "" if system == "bicubic" else "0123456789abcdef" * 4,
     }  # fmt: skip
     return Row(**(values | changes))
@@ -42,12 +42,12 @@ def results(tmp_path):
 def test_a_line_holds_means_differences_count_and_weights(results):
     text = results(_row(), _row(image="b", psnr=32.0), _row("ours", psnr=33.0), _row("ours", "b"))
     assert _line(text, "bicubic") == (
-        "| bicubic | 31.00 | 0.7750 | 0.0969 | 0.0484 | 62.00 | - | - | - | - | - | - | - "
+        "| bicubic | 31.00 | 0.7750 | 0.0969 | 0.0484 | 0.6200 | 62.00 | - | - | - | - | - | - | - "
         "| 2 of 5 | - |"
     )
     assert _line(text, "ours") == (
-        "| ours | **31.50** | **0.7875** | **0.0955** | **0.0477** | **63.00** | +0.50 | +0.0125 "
-        "| - | - | - | - | - | 2 of 5 | `0123456789ab` |"
+        "| ours | **31.50** | **0.7875** | **0.0955** | **0.0477** | **0.6300** | **63.00** "
+        "| +0.50 | +0.0125 | - | - | - | - | - | 2 of 5 | `0123456789ab` |"
     )
 
 
@@ -81,9 +81,9 @@ def test_rows_whose_training_saw_little_or_features_of_lpips_are_marked(results,
 
 def test_figures_that_old_rows_lack_are_shown_as_dashes_and_are_never_the_best(results):
     nan = float("nan")
-    text = results(_row(lpips=nan, gmsd=nan), _row("ours", psnr=31.0))
-    assert "| 30.00 | 0.7500 | - | - | 60.00 |" in _line(text, "bicubic")
-    assert "| **0.0968** | **0.0484** |" in _line(text, "ours")
+    text = results(_row(lpips=nan, gmsd=nan, dss=nan), _row("ours", psnr=31.0))
+    assert "| 30.00 | 0.7500 | - | - | - | 60.00 |" in _line(text, "bicubic")
+    assert "| **0.0968** | **0.0484** | **0.6200** |" in _line(text, "ours")
 
 
 def test_each_set_names_its_source_scale_and_protocol(results):
@@ -138,8 +138,8 @@ def test_classes_stand_beside_the_whole_set(results):
     text = results(*rows)
     assert "| system | normal (1) | pneumonia (0) | covid19 (1) |" in text
     assert (
-        "| ours | 32.00 / 0.8000 / 0.0938 / 0.0469 / 64.00 | - "
-        "| 36.00 / 0.9000 / 0.0833 / 0.0417 / 72.00 |"
+        "| ours | 32.00 / 0.8000 / 0.0938 / 0.0469 / 0.6400 / 64.00 | - "
+        "| 36.00 / 0.9000 / 0.0833 / 0.0417 / 0.7200 / 72.00 |"
     ) in text
     assert "PSNR-Y" not in text.split("## Chest X-rays")[1]
     assert "| ours | **34.00** |" in text
