@@ -142,7 +142,14 @@ def judge(built: Built, options: argparse.Namespace) -> None:
         benchmark = load_benchmark(name)
         is_perceptual = not options.no_perceptual
         rows = list(
-            evaluate(benchmark, options.root, system, built.scale, is_perceptual=is_perceptual)
+            evaluate(
+                benchmark,
+                options.root,
+                system,
+                built.scale,
+                is_perceptual=is_perceptual,
+                per_class=options.per_class,
+            )
         )
         write_rows(options.results / f"{name}.csv", rows)
         mean = statistics.fmean(row.psnr for row in rows)
@@ -256,6 +263,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--runs", type=Path, help="folder of training runs, measured in place of shipped weights")
     add("--sets", nargs="+", default=[], help="benchmarks (default: those of the domain)")
     add("--scales", nargs="+", type=int, default=[2, 4])
+    add("--per-class", type=int, help="judge that many images of each class (default: all)")
     add("--precision", choices=["float32", "bfloat16"], default="float32", help="of the network")
     add("--tile-size", type=int, default=256, help="LR pixels, where a network sees whole images")
     add("--device", default="cpu")

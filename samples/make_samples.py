@@ -132,7 +132,7 @@ def make_brain(data: Path, out: Path) -> None:
     result = nib.Nifti1Image(stored, part.affine, part.header)
     result.header.set_slope_inter(source.dataobj.slope, source.dataobj.inter)
     # A name inside the gzip stream or its time would differ between runs; nibabel writes neither.
-    nib.save(result, out / "xray_sr" / "brain_mr.nii.gz")
+    nib.save(result, out / "mri_sr" / "brain_mr.nii.gz")
 
 
 def make_aerial(data: Path, out: Path) -> None:

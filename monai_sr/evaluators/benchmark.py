@@ -6,6 +6,7 @@ import csv
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -195,8 +196,9 @@ def evaluate(
     scale: int,
     *,
     is_perceptual: bool = True,
+    per_class: int | None = None,
 ) -> Iterator[Row]:
-    """Judge a system on every image of a benchmark, one row at a time.
+    """Judge a system on the images of a benchmark, one row at a time.
 
     Args:
         benchmark: its images and how they are compared.
@@ -204,11 +206,16 @@ def evaluate(
         system: what is judged.
         scale: the enlargement.
         is_perceptual: whether LPIPS, GMSD and DSS are measured, too.
+        per_class: how many images of each class are judged, from the first; all if None.
 
     Raises:
         BadImageError: as :func:`evaluate_image`, or if the images are not there.
     """
+    taken: Counter[str] = Counter()
     for image in benchmark.images(root):
+        taken[image.label] += 1
+        if per_class is not None and taken[image.label] > per_class:
+            continue
         row = evaluate_image(benchmark, image, system, scale, is_perceptual=is_perceptual)
         _logger.info("%s x%d %s %s: %.2f dB", row.set, scale, system.name, row.image, row.psnr)
         yield row

@@ -169,6 +169,16 @@ def test_perceptual_measures_may_be_left_out(small):
     assert math.isnan(row.dss)
 
 
+def test_a_costly_system_may_be_judged_on_the_first_images_of_each_class(tmp_path):
+    for label, name in (("b", "3"), ("a", "1"), ("a", "2")):
+        (tmp_path / label).mkdir(exist_ok=True)
+        noise = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / label / f"{name}.png")
+    benchmark = Benchmark("c", "C", (".",), "*.png", NATURAL, classes={"a": 2, "b": 1})
+    rows = evaluate(benchmark, tmp_path, BICUBIC, 2, is_perceptual=False, per_class=1)
+    assert [(row.label, row.image) for row in rows] == [("a", "1"), ("b", "3")]
+
+
 def test_files_of_before_the_perceptual_measures_are_read_and_extended(small, tmp_path):
     table = tmp_path / "a.csv"
     rows = list(_rows(small, BICUBIC).values())
