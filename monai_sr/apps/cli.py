@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _EXIT_CODE = 2
 _INFERENCE = ("scale", "consistency", "device", "ckpt_path", "range", "robust", "perception")
 _TRAINING = (
-    "dataset_dir", "validation_dir", "output_dir", "scale", "minutes", "steps", "stage_1_steps",
-    "device", "precision", "seed", "pretrained", "dry_run", "perceptual_backbone",
-    "perceptual_weights",
+    "dataset_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes", "steps",
+    "stage_1_steps", "device", "precision", "seed", "pretrained", "dry_run",
+    "perceptual_backbone", "perceptual_weights",
 )  # fmt: skip
 _OPTIONS = [
     f"--{n}"
@@ -76,6 +76,7 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--system", help="name or YAML file (default: the bundle's own model)")
     train.add_argument("--dataset_dir", required=True, help="folder of training images")
     train.add_argument("--validation_dir", help="folder of images to validate on")
+    train.add_argument("--split_table", help="CSV: file, patient and perhaps split of each image")
     train.add_argument("-o", "--output_dir", required=True, help="folder of the run; continued")
     train.add_argument(
         "--stages", type=int, choices=(1, 2), default=1,

@@ -21,10 +21,12 @@ from monai.handlers import PeakSignalToNoiseRatio, ValidationHandler, from_engin
 from monai_sr import hook
 from monai_sr.apps import cli
 from monai_sr.apps.bundles import find_bundle
-from monai_sr.engines import step_scalars
+from monai_sr.engines import step_scalars, training_split
 from monai_sr.networks import create_generator
+from tests.dicom_factory import write_series
 from tests.docs.pages import run, sections, write_photos
 from tests.engines.test_adversarial import Batches, trainer
+from tests.image_factory import pixels, write_nifti
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "train.md"
 SECTIONS = sections(PAGE)
@@ -43,6 +45,22 @@ def small(command: str) -> str:
     has_two_stages = "--stages 2" in command or "train_gan" in command
     budget = "--steps 2 --stage_1_steps 2" if has_two_stages else "--steps 2"
     return command.replace("--minutes 60", budget)
+
+
+def write_scans(folder: Path) -> None:
+    """Write what the page's table names: two volumes and a series, one of them for tests."""
+    for name in ("sub-01", "sub-02"):
+        (folder / name).mkdir(parents=True)
+        write_nifti(folder / name / "t1.nii.gz", pixels((208, 200, 3), "int16"))
+    write_series(folder / "sub-03" / "series-7")
+
+
+def test_the_pages_table_splits_by_patient(workplace):
+    write_scans(workplace / "scans")
+    train, held = training_split("scans", None, 0.0, "scans.csv")
+    assert [str(part) for part in (*train, *held)] == [
+        "scans/sub-01/t1.nii.gz", "scans/sub-02/t1.nii.gz",
+    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -184,6 +202,7 @@ def test_handler_of_ones_own_joins_those_of_the_bundle(workplace):
 def test_the_whole_page_works_in_a_shell(workplace):
     """As a user types it: real processes, whole networks, a few steps."""
     write_photos(workplace / "photos", (224, 208))
+    write_scans(workplace / "scans")
     has_mlflow = importlib.util.find_spec("mlflow") is not None
     script = [small(c) for c in COMMANDS if has_mlflow or "--mlflow" not in c]
     done = subprocess.run(
