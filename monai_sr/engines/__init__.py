@@ -19,6 +19,7 @@ from monai_sr.engines.training_images import (
     split_images,
     training_split,
 )
+from monai_sr.engines.volume_patch_loader import ReadTrainingVolume, VolumePatchLoader
 
 __all__ = [
     "BicubicDegradation",
@@ -28,8 +29,10 @@ __all__ = [
     "PatchLoader",
     "RandomDegradation",
     "ReadTrainingImage",
+    "ReadTrainingVolume",
     "SRAdversarialTrainer",
     "ValidationImages",
+    "VolumePatchLoader",
     "join_processes",
     "list_images",
     "prepare_sr_batch",

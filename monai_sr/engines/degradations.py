@@ -24,9 +24,11 @@ class Degradation:
         """Make the small version of a whole image.
 
         Shape: hr (C, H, W) uint8 or floating point in [0, 1], sizes multiples of ``scale`` ->
-        (C, H / scale, W / scale), same dtype.
+        (C, H / scale, W / scale), same dtype. Volumes (C, X, Y, Z) shrink along all three axes.
         """
-        return downsample_uint8(hr, scale) if hr.dtype == torch.uint8 else downsample(hr, scale)
+        if hr.dtype == torch.uint8:
+            return downsample_uint8(hr, scale)
+        return downsample(hr, scale, range(1, hr.ndim))
 
     def corrupt(self, lr: Tensor, seeds: Tensor) -> Tensor:
         """Spoil small patches; here they stay as they are.

@@ -35,7 +35,7 @@ class _Pool:
 
     ``buffers[s]`` holds the images shrunk by s (1: the originals) one after the other, each
     (C, H / s, W / s); ``starts[s]`` says where; ``sizes`` are (H, W) of the originals, cropped to a
-    multiple of every scale.
+    multiple of every scale. Volumes have a third spatial axis.
     """
 
     buffers: dict[int, Tensor]
@@ -69,6 +69,9 @@ class PatchLoader:
         OptionError: if there are no files, or ``scales`` or their weights do not fit.
         BadImageError: if an image cannot be read, or none is as large as a patch.
     """
+
+    symmetries = 8
+    """Ways to turn and mirror a patch."""
 
     def __init__(
         self,
@@ -147,8 +150,8 @@ class PatchLoader:
         area = pool.sizes.prod(dim=1).double()
         which = torch.multinomial(area, n, replacement=True, generator=random)
         room = pool.sizes[which] // scale - lr_size + 1
-        corner = (torch.rand(n, 2, generator=random, dtype=torch.float64) * room).long()
-        turn = torch.randint(0, 8, (n,), generator=random)
+        corner = (torch.rand(room.shape, generator=random, dtype=torch.float64) * room).long()
+        turn = torch.randint(0, self.symmetries, (n,), generator=random)
         # One for each patch: what a process with a part of the batch draws, all would draw.
         seeds = torch.randint(0, 2**32, (n,), generator=random)
         first, last = (n * r // world_size() for r in (rank(), rank() + 1))
@@ -198,7 +201,7 @@ class PatchLoader:
         self.channels = int(first[0].shape[0])
         per_file = sum(image.nbytes for image in first) / len(first)
         # The low-resolution versions come on top; two groups live at once while one is loading.
-        per_file *= 1 + sum(1 / s**2 for s in self.scales)
+        per_file *= 1 + sum(1 / s ** (first[0].ndim - 1) for s in self.scales)
         if per_file * len(self.files) <= self.cache_bytes:
             return [self.files]
         count = max(1, int(self.cache_bytes / 2 / per_file))
@@ -225,8 +228,8 @@ class PatchLoader:
     def _read(self, file: Path) -> np.ndarray:
         image = self.load(file)
         step = int(np.lcm.reduce(self.scales))
-        height, width = (size // step * step for size in image.shape[1:])
-        return image[:, :height, :width]
+        kept = (slice(None), *(slice(size // step * step) for size in image.shape[1:]))
+        return image[kept]
 
     def _try_read(self, file: Path) -> np.ndarray | None:
         """Read an image; one that cannot be read is named and left out of the training."""

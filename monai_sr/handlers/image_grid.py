@@ -15,6 +15,8 @@ from monai_sr.core.distributed import rank
 from monai_sr.core.types import PathLike
 from monai_sr.functional.resize import upsample
 
+_VOLUME_SHARE = 3  # a cube of a third of the side holds about as many voxels as the square pixels
+
 
 class ImageGrid:
     """Write a PNG strip at intervals: a row an image, bicubic | result | reference.
@@ -22,7 +24,7 @@ class ImageGrid:
     Args:
         network: generator, the averaged one.
         images: samples {"image", "label"} in [0, 1], see
-            :class:`monai_sr.engines.ValidationImages`.
+            :class:`monai_sr.engines.ValidationImages`; of volumes the middle slice is shown.
         path: folder of the strips ``step_<number>.png``.
         scale: the enlargement.
         count: rows.
@@ -71,7 +73,9 @@ class ImageGrid:
         for i in range(min(self.count, len(self.images))):
             lr, hr = self._crop(self.images[i])
             sr = self.network(lr[None].to(device), self.scale)[0].float().cpu()
-            cells = [upsample(lr, self.scale), sr, hr]
+            cells = [upsample(lr, self.scale, range(1, lr.ndim)), sr, hr]
+            if hr.ndim == 4:
+                cells = [cell[..., hr.shape[-1] // 2] for cell in cells]
             rows.append(torch.cat([cell.expand(3, -1, -1) for cell in cells], dim=-1))
         self.network.train(was_training)
         width = max(row.shape[-1] for row in rows)
@@ -82,8 +86,9 @@ class ImageGrid:
     def _crop(self, sample: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Cut the same part from the middle of both."""
         lr, hr = torch.as_tensor(sample["image"]), torch.as_tensor(sample["label"])
-        sizes = [min(self.side // self.scale, n) for n in lr.shape[-2:]]
-        for axis, size in zip((-2, -1), sizes, strict=True):
+        side = self.side if lr.ndim == 3 else self.side // _VOLUME_SHARE
+        sizes = [min(side // self.scale, n) for n in lr.shape[1:]]
+        for axis, size in enumerate(sizes, 1):
             start = (lr.shape[axis] - size) // 2
             lr = lr.narrow(axis, start, size)
             hr = hr.narrow(axis, start * self.scale, size * self.scale)

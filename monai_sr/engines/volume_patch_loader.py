@@ -1,0 +1,87 @@
+"""Read NIfTI volumes for training, and cut three-dimensional patches from them."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from monai_sr.core.errors import BadImageError
+from monai_sr.core.types import PathLike
+from monai_sr.engines.patch_loader import PatchLoader, _Pool
+from monai_sr.transforms import ScaleToUnit, load_image
+
+_TURNS = [
+    (order, flips)
+    for order in itertools.permutations(range(3))
+    for flips in itertools.product((False, True), repeat=3)
+]
+
+
+class ReadTrainingVolume:
+    """Read a volume of one value a voxel as float32 in [0, 1], mapped as inference maps it.
+
+    Args:
+        smallest_side: axes with fewer slices, as those of thick-slice scans, are continued by
+            mirroring, so that cubes of this side can be cut.
+    """
+
+    def __init__(self, smallest_side: int = 1) -> None:
+        self.smallest_side = smallest_side
+        self.scale = ScaleToUnit()
+
+    def __call__(self, file: PathLike) -> np.ndarray:
+        """Return (1, X, Y, Z) float32.
+
+        Raises:
+            BadImageError: if the file is no volume, or has several values a voxel.
+        """
+        image = load_image(file)
+        if image.ndim != 4 or image.shape[0] != 1:
+            raise BadImageError(
+                f"{file}: must be a volume of one value a voxel to train on, "
+                f"got shape {tuple(image.shape)}; remove it from the folder"
+            )
+        values = self.scale(image)[0].numpy()
+        missing = [max(0, self.smallest_side - side) for side in values.shape[1:]]
+        pad = [(0, 0), *((each // 2, each - each // 2) for each in missing)]
+        return np.pad(values, pad, mode="symmetric").astype(np.float32)
+
+
+class VolumePatchLoader(PatchLoader):
+    """Endless stream of aligned LR/HR cubes out of volumes; see :class:`PatchLoader`.
+
+    Each batch is {"image": (N, C, P, P, P), "label": (N, C, s * P, s * P, s * P)}, float32 in
+    [0, 1]. Volumes are shrunk along all three axes, drawn by their number of voxels, and every
+    patch is turned by one of the 48 symmetries of the cube, whatever the spacing: the network
+    learns to double any axis.
+
+    Args:
+        files: volumes.
+        load: reads one file as (C, X, Y, Z), floating point in [0, 1].
+    """
+
+    symmetries = len(_TURNS)
+
+    def _cut(
+        self, pool: _Pool, shrink: int, which: Tensor, corner: Tensor, turn: Tensor, size: int
+    ) -> Tensor:
+        """Slice turned cubes (N, C, size, size, size) from the volumes shrunk by ``shrink``."""
+        patches = []
+        for index, place, number in zip(
+            which.tolist(), corner.tolist(), turn.tolist(), strict=True
+        ):
+            sizes = (pool.sizes[index] // shrink).tolist()
+            start = int(pool.starts[shrink][index])
+            length = self.channels * int(np.prod(sizes))
+            volume = pool.buffers[shrink][start : start + length].view(self.channels, *sizes)
+            window = (slice(None), *(slice(first, first + size) for first in place))
+            order, flips = _TURNS[number]
+            cube = volume[window].flip([axis for axis, flip in enumerate(flips, 1) if flip])
+            patches.append(cube.permute(0, *(axis + 1 for axis in order)))
+        return torch.stack(patches)
+
+
+__all__ = ["ReadTrainingVolume", "VolumePatchLoader"]
