@@ -85,7 +85,12 @@ def generator_class(definition: Mapping[str, Any]) -> type[Generator]:
 
 
 def create_network(
-    name: str, *, system: PathLike | None = None, system_scale: int = 4, **options: Any
+    name: str,
+    *,
+    system: PathLike | None = None,
+    system_scale: int = 4,
+    volume: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Generator:
     """Build the generator of a bundle, or that of a system in its place.
 
@@ -94,11 +99,14 @@ def create_network(
         system: name or file of a system; None builds the bundle's own model.
         system_scale: the enlargement that a system is built for; one that serves several scales is
             built for its largest.
+        volume: options of the bundle's own model that are others where ``spatial_dims`` is 3.
         options: of the bundle's own model; a system takes ``in_channels`` and ``spatial_dims``.
 
     Raises:
         OptionError: if a name is unknown or the network cannot be built so.
     """
+    if options.get("spatial_dims") == 3:
+        options |= volume or {}
     if system is None:
         return create_generator(name, **options)
     content = read_system(system)
@@ -121,6 +129,7 @@ def weights_file(
     system: PathLike | None = None,
     scale: int = 4,
     robust: bool = False,
+    spatial_dims: int = 2,
 ) -> str | None:
     """Return the path of the weights of a bundle's own model, or of a system in its place.
 
@@ -129,14 +138,17 @@ def weights_file(
         system: name or file of a system; None means the bundle's own model.
         scale: the enlargement.
         robust: whether the bundle's own model is taken as trained for degraded input.
+        spatial_dims: 3 for the model of volumes.
 
     Returns:
         The path; None for a system that learns nothing.
 
     Raises:
         OptionError: if the system is unknown, or robust weights are not there.
-        WeightsError: if no weights of the system are in the bundle.
+        WeightsError: if no weights of the system, or for volumes, are in the bundle.
     """
+    if spatial_dims == 3 and system is None:
+        return _volume_weights(Path(folder), robust)
     if system is None and not robust:
         return str(Path(folder) / "model.pt")
     if system is None:
@@ -158,5 +170,20 @@ def weights_file(
         raise WeightsError(
             f"{file.name}: no weights of this system come with the bundle; train it with "
             f"`monai-sr train --system {name} --scale {scale}` and pass --ckpt_path RUN/model.pt"
+        )
+    return str(file)
+
+
+def _volume_weights(folder: Path, robust: bool) -> str:
+    if robust:
+        raise OptionError("robust: there are no such weights for volumes; leave --robust out")
+    file = folder / "model_3d.pt"
+    if not file.is_file():
+        # Bundles lie side by side, in a checkout and in an installation.
+        having = sorted(f.parts[-3] for f in folder.parent.parent.glob(f"*/models/{file.name}"))
+        remedy = f"use bundle {' or '.join(having)}" if having else "train them with train_3d.yaml"
+        raise WeightsError(
+            f"{folder.parent.name}: this bundle has no weights for volumes (models/{file.name}); "
+            f"{remedy}, or leave --spatial_dims out"
         )
     return str(file)

@@ -257,8 +257,8 @@ def test_options_that_do_not_fit_are_refused(options, word):
         TiledInferer(**options)
 
 
-@pytest.mark.parametrize("scale", [3, 8, "two", 4.0])
-def test_a_scale_that_was_not_trained_is_refused_with_those_that_were(scale):
+@pytest.mark.parametrize("scale", [1, 0.5, 4.5, 8, "two", float("nan"), True])
+def test_a_scale_beyond_the_trained_ones_is_refused_with_those_that_were(scale):
     with pytest.raises(OptionError, match=r"trained for 2 and 4, got .*use --scale 4"):
         TiledInferer(scale).check(tiny())
 
