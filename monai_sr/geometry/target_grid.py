@@ -68,7 +68,8 @@ def target_spacing(
     """Spread the option ``spacing`` over the axes: None where an axis keeps its samples.
 
     Args:
-        spacing: one number for the enlarged ``axes``, or a number or null for each axis.
+        spacing: one number for the enlarged ``axes``, or a number or null for each of them, or
+            for each axis.
         spatial_dims: axes of the image; a third entry is left out for images in a plane.
         axes: axes that the network enlarges.
 
@@ -77,6 +78,9 @@ def target_spacing(
     """
     is_single = isinstance(spacing, int | float)
     given: Sequence[float | None] = [spacing] * 3 if is_single else list(spacing)  # type: ignore[list-item, arg-type]
+    if spatial_dims == 3 and len(given) == len(axes) == 2:
+        spread = dict(zip(axes, given, strict=True))
+        given = [spread.get(a) for a in range(3)]
     is_complete = spatial_dims <= len(given) <= 3
     if not is_complete or not all(s is None or _is_length(s) for s in given):
         raise OptionError(

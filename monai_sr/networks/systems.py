@@ -7,6 +7,7 @@ A file from elsewhere serves as well; its network may be a class of any module t
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def create_network(
     name: str,
     *,
     system: PathLike | None = None,
-    system_scale: int = 4,
+    system_scale: float = 4,
     volume: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Generator:
@@ -97,8 +98,8 @@ def create_network(
     Args:
         name: registered generator of the bundle's own model.
         system: name or file of a system; None builds the bundle's own model.
-        system_scale: the enlargement that a system is built for; one that serves several scales is
-            built for its largest.
+        system_scale: the enlargement that a system is built for, the next whole one where it is
+            none; one that serves several scales is built for its largest.
         volume: options of the bundle's own model that are others where ``spatial_dims`` is 3.
         options: of the bundle's own model; a system takes ``in_channels`` and ``spatial_dims``.
 
@@ -113,7 +114,7 @@ def create_network(
     definition = content["network_def"]
     sizes = {k: v for k, v in definition.items() if k not in ("_target_", "name")}
     kept = {key: options[key] for key in ("in_channels", "spatial_dims") if key in options}
-    scale = sizes["scale"] if isinstance(sizes.get("scale"), int) else system_scale
+    scale = sizes["scale"] if isinstance(sizes.get("scale"), int) else _whole(system_scale)
     cls = generator_class(definition)
     try:
         return cls(**{**sizes, **kept, "scale": scale})
@@ -127,7 +128,7 @@ def weights_file(
     folder: PathLike,
     *,
     system: PathLike | None = None,
-    scale: int = 4,
+    scale: float = 4,
     robust: bool = False,
     spatial_dims: int = 2,
 ) -> str | None:
@@ -161,17 +162,22 @@ def weights_file(
     definition = read_system(system)["network_def"]
     if generator_class(definition).info.learns == "nothing":
         return None
-    serves_all = isinstance(definition.get("scale"), int)
+    serves_all, trained = isinstance(definition.get("scale"), int), _whole(scale)
     origin = find_system(system)
     stem = origin.stem
-    file = Path(folder) / "systems" / (f"{stem}.pt" if serves_all else f"{stem}_x{scale}.pt")
+    file = Path(folder) / "systems" / (f"{stem}.pt" if serves_all else f"{stem}_x{trained}.pt")
     if not file.is_file():
         name = stem if list_systems().get(stem) == origin else origin
         raise WeightsError(
             f"{file.name}: no weights of this system come with the bundle; train it with "
-            f"`monai-sr train --system {name} --scale {scale}` and pass --ckpt_path RUN/model.pt"
+            f"`monai-sr train --system {name} --scale {trained}` and pass --ckpt_path RUN/model.pt"
         )
     return str(file)
+
+
+def _whole(scale: float) -> int:
+    """Return the trained factor that reaches a scale; what is no number is refused later."""
+    return math.ceil(scale) if isinstance(scale, float) else scale
 
 
 def _volume_weights(folder: Path, robust: bool) -> str:
