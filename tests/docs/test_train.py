@@ -23,7 +23,7 @@ from monai_sr.apps import cli
 from monai_sr.apps.bundles import find_bundle
 from monai_sr.engines import step_scalars
 from monai_sr.networks import create_generator
-from tests.docs.pages import run, sections, write_photos
+from tests.docs.pages import run, sections, write_photos, write_volumes
 from tests.engines.test_adversarial import Batches, trainer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "train.md"
@@ -184,6 +184,7 @@ def test_handler_of_ones_own_joins_those_of_the_bundle(workplace):
 def test_the_whole_page_works_in_a_shell(workplace):
     """As a user types it: real processes, whole networks, a few steps."""
     write_photos(workplace / "photos", (224, 208))
+    write_volumes(workplace / "volumes")
     has_mlflow = importlib.util.find_spec("mlflow") is not None
     script = [small(c) for c in COMMANDS if has_mlflow or "--mlflow" not in c]
     done = subprocess.run(
