@@ -68,7 +68,7 @@ def target_spacing(
     """Spread the option ``spacing`` over the axes: None where an axis keeps its samples.
 
     Args:
-        spacing: one number for the enlarged ``axes``, or a number or null for each of them, or
+        spacing: one number for the enlarged ``axes``, or a number or None for each of them, or
             for each axis.
         spatial_dims: axes of the image; a third entry is left out for images in a plane.
         axes: axes that the network enlarges.
@@ -84,7 +84,7 @@ def target_spacing(
     is_complete = spatial_dims <= len(given) <= 3
     if not is_complete or not all(s is None or _is_length(s) for s in given):
         raise OptionError(
-            f"spacing: must be a length in mm, or one for each of {spatial_dims} axes, "
+            f"spacing: must be a length in mm, or one or None for each of {spatial_dims} axes, "
             f"got {spacing}; write --spacing 0.5 or --spacing '[0.5,0.5,1.0]'"
         )
     return [given[a] if a in axes or not is_single else None for a in range(spatial_dims)]

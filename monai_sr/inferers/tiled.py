@@ -145,20 +145,22 @@ class TiledInferer(Inferer):
             missing = max(sizes[a] / image.shape[2 + a] for a in axes)
             job.scale = next((s for s in scales if s >= missing), scales[-1])
             job.bar.reset()
-            image = self._in_slices(image, job, slices)
-            # Axes that have arrived are resampled before others grow on: this bounds memory.
-            reached = [min(*pair) for pair in zip(image.shape[2:], sizes, strict=True)]
-            image = _resampled(image, reached, job)
+            image = self._in_slices(image, job, slices, sizes)
             done *= job.scale
-            if done >= LARGEST_SCALE or job.scale == 1 or all(reached[a] == sizes[a] for a in axes):
+            has_arrived = all(image.shape[2 + a] == sizes[a] for a in axes)
+            if done >= LARGEST_SCALE or job.scale == 1 or has_arrived:
                 return _resampled(image, sizes, job)
 
-    def _in_slices(self, image: Tensor, job: _Job, slice_axis: int) -> Tensor:
-        spatial_dims = _dims(job.network)
-        if image.ndim - 2 == spatial_dims:
-            return self._in_bands(image, job, 1)
+    def _in_slices(self, image: Tensor, job: _Job, slice_axis: int, sizes: list[int]) -> Tensor:
+        """Apply the generator once; axes that pass their size are resampled to it at once.
+
+        Before other axes grow on, and slice by slice: this bounds memory.
+        """
+        if image.ndim - 2 == _dims(job.network):
+            return _not_beyond(self._in_bands(image, job, 1), sizes, job)
         slices = image.movedim(2 + slice_axis, 0)
-        parts = [self._in_bands(part, job, len(slices)) for part in slices]
+        in_plane = [n for axis, n in enumerate(sizes) if axis != slice_axis]
+        parts = [_not_beyond(self._in_bands(p, job, len(slices)), in_plane, job) for p in slices]
         return torch.stack(parts, dim=2 + slice_axis)
 
     def _in_bands(self, image: Tensor, job: _Job, slices: int) -> Tensor:
@@ -240,6 +242,10 @@ class _Job:
 
 def _dims(network: Callable[..., Any]) -> int:
     return int(getattr(network, "spatial_dims", 2))
+
+
+def _not_beyond(image: Tensor, sizes: Sequence[int], job: _Job) -> Tensor:
+    return _resampled(image, [min(*pair) for pair in zip(image.shape[2:], sizes, strict=True)], job)
 
 
 def _resampled(image: Tensor, sizes: Sequence[int], job: _Job) -> Tensor:
