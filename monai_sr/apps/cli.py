@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from monai_sr.apps.workflow import SRWorkflow
 
 _EXIT_CODE = 2
-_INFERENCE = ("scale", "consistency", "device", "ckpt_path", "range", "robust", "perception")
+_INFERENCE = (
+    "scale", "spacing", "slice_axis", "spatial_dims", "consistency", "device", "ckpt_path", "range",
+    "robust", "perception",
+)  # fmt: skip
 _TRAINING = (
     "dataset_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes", "steps",
     "stage_1_steps", "device", "precision", "seed", "pretrained", "dry_run",
@@ -51,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     upscale.add_argument(
         "--perception", type=float, help="0: faithful (default) ... 1: perceptual, invents detail"
     )
-    upscale.add_argument("--scale", type=int, help="2 or 4 (default: the bundle's)")
+    upscale.add_argument("--scale", type=_number, help="up to 4 (default: the bundle's)")
+    _add_grid(upscale)
     upscale.add_argument("--consistency", type=int, help="back-projection steps (0: off)")
     upscale.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     upscale.add_argument("--ckpt_path", help="weights file instead of the bundle's")
@@ -66,6 +70,27 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("bundles", help="list the installed bundles")
     commands.add_parser("systems", help="list the systems: parameters, scales, receptive field")
     return parser
+
+
+def _add_grid(upscale: argparse.ArgumentParser) -> None:
+    upscale.add_argument(
+        "--spacing", nargs="+", type=float, metavar="MM",
+        help="spacing of the result instead of a scale: one number, or one an axis",
+    )  # fmt: skip
+    upscale.add_argument(
+        "--slice_axis", "--slice-axis", choices=("auto", "0", "1", "2"),
+        help="axis of a NIfTI volume's slices (default: the thickest)",
+    )  # fmt: skip
+    upscale.add_argument(
+        "--spatial_dims", "--spatial-dims", type=int, choices=(2, 3),
+        help="3: enlarge NIfTI volumes along all axes (default: 2, within their slices)",
+    )  # fmt: skip
+
+
+def _number(text: str) -> float:
+    """Read a whole or other number; 4 and 4.0 are one."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
 
 
 def _add_train(commands: Any) -> None:
@@ -103,6 +128,10 @@ def _add_train(commands: Any) -> None:
 def _upscale(arguments: argparse.Namespace) -> None:
     from monai_sr.apps.workflow import SRWorkflow
 
+    if arguments.slice_axis in ("0", "1", "2"):
+        arguments.slice_axis = int(arguments.slice_axis)
+    if arguments.spacing is not None and len(arguments.spacing) == 1:
+        (arguments.spacing,) = arguments.spacing
     _run(SRWorkflow(arguments.bundle, system=arguments.system,
                     **_given(arguments, ("input", "output_dir", *_INFERENCE))))  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from monai.data import Dataset, MetaTensor
 from monai_sr.apps.manifest import Manifest
 from monai_sr.core.errors import BadImageError, OutputError, SRError, user_message
 from monai_sr.core.types import PathLike
+from monai_sr.geometry.target_grid import scaled_sizes
 from monai_sr.readers import find_series, is_dicom
-from monai_sr.transforms.restore import in_plane_axes
+from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
 from monai_sr.writers.dicom_pixel_module import check_dicom_size
+from monai_sr.writers.naming import result_mark
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class FileDataset(Dataset):
         transform: loads and prepares a sample.
         output_dir: where results go; subfolders of the input are repeated there.
         scale: factor, part of the results' names.
+        spacing: spacing in mm in its place.
 
     Raises:
         BadImageError: if the input is missing or holds no file.
@@ -49,11 +52,13 @@ class FileDataset(Dataset):
         data: PathLike | None,
         transform: Callable[[dict[str, Any]], dict[str, Any]],
         output_dir: PathLike,
-        scale: int,
+        scale: float,
+        spacing: float | Sequence[float | None] | None = None,
     ) -> None:
         self.root = _existing(data)
         self.output_dir = Path(str(output_dir))
         self.scale = scale
+        self.mark = result_mark(scale, spacing)
         self._made_from = Manifest(self.output_dir).sources()
         found = _find(self.root, self.output_dir, set(self._made_from) | _recorded(self.root))
         if not found:
@@ -62,7 +67,8 @@ class FileDataset(Dataset):
         root = self.root if self.root.is_dir() else self.root.parent
         if names == [self.root]:
             root = self.root.parent
-        planned = plan_outputs(names, root, self.output_dir, scale, self._suffix_of(found))
+        suffix_of = self._suffix_of(found)
+        planned = plan_outputs(names, root, self.output_dir, scale, suffix_of, spacing)
         items = []
         for name, output in zip(names, planned, strict=True):
             files = [str(f) for f in found[name]]
@@ -89,9 +95,8 @@ class FileDataset(Dataset):
         if not output.exists() or origin == absolute:
             return output
         digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:8]
-        mark = f"_x{self.scale}"
-        stem, _, rest = output.name.rpartition(mark)
-        return output.with_name(f"{stem}_{digest}{mark}{rest}")
+        stem, _, rest = output.name.rpartition(self.mark)
+        return output.with_name(f"{stem}_{digest}{self.mark}{rest}")
 
     def _transform(self, index: int) -> dict[str, Any]:
         item = self.data[index]
@@ -105,11 +110,13 @@ class FileDataset(Dataset):
             return {"error": failure(error, source), "source": source}
 
 
-def _check_size(image: MetaTensor, scale: int, source: str) -> None:
+def _check_size(image: MetaTensor, scale: float, source: str) -> None:
     """Refuse before inference what the format of the result cannot hold."""
-    shape = list(image.shape)
-    for axis in in_plane_axes(image.meta, image.ndim - 1):
-        shape[axis + 1] *= scale
+    sizes = planned_sizes(image.meta, image.ndim - 1)
+    if sizes is None:
+        axes = enlarged_axes(image.meta, image.ndim - 1)
+        sizes = scaled_sizes(image.shape[1:], scale, axes)
+    shape = [image.shape[0], *sizes]
     suffix = output_suffix(image.meta)
     check_output_size(suffix, shape, source)
     if suffix in (".dcm", ""):

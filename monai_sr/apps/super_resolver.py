@@ -20,6 +20,7 @@ from monai_sr.core.errors import BadImageError, OptionError, unwrapped
 from monai_sr.core.types import PathLike
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
+from monai_sr.transforms import PlanGrid
 from monai_sr.transforms.restore import file_sha256
 
 Sample = dict[str, Any]
@@ -36,6 +37,7 @@ class SuperResolver:
         device: where the network runs.
         read: path -> sample with "image" in [0, 1]; None: paths are refused.
         restore: sample with "pred" in [0, 1] -> sample with stored values; likewise.
+        grid: decides on sizes and slice axis of images in memory; None: by the inferer's scale.
         weights_sha256: hash of the weights file, for records; of a mixture of two faces both,
             joined by "+".
 
@@ -58,6 +60,7 @@ class SuperResolver:
         device: torch.device | str = "cpu",
         read: Callable[[Sample], Sample] | None = None,
         restore: Callable[[Sample], Sample] | None = None,
+        grid: PlanGrid | None = None,
         weights_sha256: str = "",
     ) -> None:
         self.device = usable_device(device)
@@ -65,6 +68,7 @@ class SuperResolver:
         self.inferer = inferer
         self.read = read
         self.restore = restore
+        self.grid = grid
         self.weights_sha256 = weights_sha256
         self.scale = inferer.check(network)
         self.in_channels = int(getattr(network, "in_channels", 1))
@@ -74,7 +78,7 @@ class SuperResolver:
         cls,
         bundle: PathLike,
         *,
-        scale: int | None = None,
+        scale: float | None = None,
         consistency: int | None = None,
         device: torch.device | str | None = None,
         weights: PathLike | None = None,
@@ -124,6 +128,7 @@ class SuperResolver:
                 device=parser.get_parsed_content("device"),
                 read=parser.get_parsed_content("preprocessing"),
                 restore=parser.get_parsed_content("restore"),
+                grid=parser.get_parsed_content("grid"),
                 weights_sha256="+".join(file_sha256(file) for file in files if file),
             )
 
@@ -153,9 +158,9 @@ class SuperResolver:
             BadImageError: if the image has a wrong rank, type or range, is empty, or holds NaN.
         """
         if isinstance(image, np.ndarray):
-            return self._enlarge(_as_tensor(image)).cpu().numpy()
+            return self._enlarge(self._planned(_as_tensor(image))).cpu().numpy()
         if isinstance(image, Tensor):
-            return self._enlarge(image).to(image.device)
+            return self._enlarge(self._planned(image)).to(image.device)
         return self._enlarge_file(image)
 
     def _enlarge(self, image: Tensor) -> Tensor:
@@ -173,6 +178,10 @@ class SuperResolver:
         batch = image.to(self.device, torch.float32)
         result: Tensor = self.inferer(batch if is_batch else batch[None], self.network)
         return result if is_batch else result[0]
+
+    def _planned(self, image: Tensor) -> Tensor:
+        is_batch = isinstance(image, MetaTensor) and (image.is_batch or image.ndim < 3)
+        return image if self.grid is None or is_batch else self.grid(image)
 
     def _enlarge_file(self, path: Any) -> MetaTensor:
         if not isinstance(path, str | os.PathLike):

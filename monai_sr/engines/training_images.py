@@ -18,7 +18,7 @@ from monai_sr.engines.degradations import Degradation
 from monai_sr.engines.split_table import read_split_table
 from monai_sr.readers.dicom_files import find_series, is_dicom
 from monai_sr.transforms import ScaleToUnit, load_image
-from monai_sr.transforms.restore import in_plane_axes
+from monai_sr.transforms.grid import enlarged_axes
 
 logger = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ class ReadTrainingImage:
         values = image.numpy() if is_8bit else self.scale(image)[0].numpy()
         if values.ndim == 3:
             return self._bands(values, is_8bit=is_8bit)
-        (slice_axis,) = set(range(3)) - set(in_plane_axes(facts, 3))
+        (slice_axis,) = set(range(3)) - set(enlarged_axes(facts, 3))
         slices = [
             self._bands(plane, is_8bit=is_8bit)
             for plane in np.moveaxis(values, slice_axis + 1, 0)

@@ -20,7 +20,7 @@ from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
 from monai_sr.metrics.protocol import Protocol, get_protocol
 from monai_sr.transforms import ScaleToUnit, load_image
-from monai_sr.transforms.restore import in_plane_axes
+from monai_sr.transforms.grid import enlarged_axes
 
 _logger = logging.getLogger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
@@ -205,7 +205,7 @@ def _volume(path: Path) -> np.ndarray[Any, Any]:
         raise BadImageError(
             f"{path}: must be a volume of one channel, got shape {tuple(image.shape)}; remove it"
         )
-    (slice_axis,) = set(range(3)) - set(in_plane_axes(image.meta, 3))
+    (slice_axis,) = set(range(3)) - set(enlarged_axes(image.meta, 3))
     values: np.ndarray[Any, Any] = ScaleToUnit()(image)[0].numpy()[0].astype(np.float64)
     return np.ascontiguousarray(np.moveaxis(values, slice_axis, 0).swapaxes(1, 2))
 

@@ -94,6 +94,22 @@ def upsample(image: Tensor, scale: int, dims: Sequence[int] = (-2, -1)) -> Tenso
     return resize(image, float(scale), dims)
 
 
+def resize_to(image: Tensor, sizes: Sequence[int], dims: Sequence[int] = (-2, -1)) -> Tensor:
+    """Resize some axes to any sizes, outer edges kept; see :func:`resize`.
+
+    An axis that shrinks is low-pass filtered, by the antialiasing of :func:`resize`.
+
+    Args:
+        image: values to resize.
+        sizes: samples of the result along each of ``dims``.
+        dims: the axes to resize.
+
+    Raises:
+        OptionError: as :func:`resize`.
+    """
+    return resize(image, [n / image.shape[d] for n, d in zip(sizes, dims, strict=True)], dims)
+
+
 def phase_kernel(scale: int, *, down: bool) -> Tensor:
     """Return the taps of up- or down-sampling by a whole factor, one row for each phase.
 

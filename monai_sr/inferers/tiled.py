@@ -14,18 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
-from monai.data.utils import to_affine_nd
 from monai.inferers import Inferer
 from torch import Tensor
 from tqdm import tqdm
 
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.back_projection import HALO_PER_STEP, back_project
-from monai_sr.geometry.affine import scaled_affine
+from monai_sr.functional.resize import resize_to
+from monai_sr.geometry.target_grid import LARGEST_SCALE, scaled_sizes
+from monai_sr.inferers.meta import enlarged_meta, has_rgb, slice_axis, value_limits
+from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +39,15 @@ class TiledInferer(Inferer):
     or the last. A generator for another number of channels is used band by band; one for RGB takes
     red, green and blue together, where the file declares them (or an array has 3 or 4 bands).
 
+    Sizes that are no trained multiple (``sr_sizes`` of the metadata, a scale such as 2.5) are
+    reached by the next larger trained factor, then by area-aligned bicubic resampling. A generator
+    for volumes is applied twice where once is too little.
+
     A MetaTensor keeps its metadata, with the geometry enlarged, ``sr_scale`` added and values
     clipped to what its file can store (``sr_clip``).
 
     Args:
-        scale: factor; None: the generator's own.
+        scale: factor, up to the generator's largest; None: the generator's own.
         tile_size: largest side of a tile core, in input pixels.
         consistency: back-projection steps (0: none), see :func:`back_project`.
         clip: limits for images whose metadata has none; None: no limit.
@@ -55,7 +60,7 @@ class TiledInferer(Inferer):
 
     def __init__(
         self,
-        scale: int | None = None,
+        scale: float | None = None,
         *,
         tile_size: int = 1024,
         consistency: int = 2,
@@ -77,11 +82,11 @@ class TiledInferer(Inferer):
         self.dtype: torch.dtype = getattr(torch, dtype)
         self.progress = progress
 
-    def check(self, network: Callable[..., Any]) -> int:
+    def check(self, network: Callable[..., Any]) -> float:
         """Return the scale that a generator will be run at.
 
         Raises:
-            OptionError: if the generator was not built for this scale, or is none of ours.
+            OptionError: if the generator does not reach this scale, or is none of ours.
         """
         scales = getattr(network, "scales", None)
         if scales is None or not hasattr(network, "halo"):
@@ -89,13 +94,15 @@ class TiledInferer(Inferer):
                 f"network: {type(network).__name__} declares no scales and receptive field; "
                 "build it with monai_sr.networks.create_generator"
             )
-        scale = self.scale if self.scale is not None else int(getattr(network, "scale", 0))
-        if scale not in scales or not isinstance(scale, int):
+        scale = self.scale if self.scale is not None else getattr(network, "scale", 0)
+        largest = min(LARGEST_SCALE, scales[-1] ** (2 if _dims(network) == 3 else 1))
+        is_number = isinstance(scale, int | float) and not isinstance(scale, bool)
+        if not is_number or not (scale in scales or 1 < scale <= largest):
             raise OptionError(
-                f"scale: this model was trained for {' and '.join(map(str, scales))}, got {scale}; "
-                f"use --scale {scales[-1]}"
+                f"scale: must be above 1 and at most {largest:g}, this model was trained for "
+                f"{' and '.join(map(str, scales))}, got {scale}; use --scale {scales[-1]}"
             )
-        return scale
+        return int(scale) if scale == int(scale) else float(scale)
 
     def __call__(
         self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
@@ -107,9 +114,17 @@ class TiledInferer(Inferer):
         # None: shown on a terminal only.
         disable = None if self.progress else True
         bar = tqdm(desc=self._label(meta), unit="tile", disable=disable, leave=False)
+        rank, dims = image.ndim - 2, _dims(network)
+        if rank != dims and (rank, dims) != (3, 2):
+            raise OptionError(
+                f"image: must have {dims} spatial axes (or 3, as slices), got shape "
+                f"{tuple(image.shape)}"
+            )
+        axes = enlarged_axes(meta or {}, rank, dims)
+        sizes = planned_sizes(meta, rank) or scaled_sizes(image.shape[2:], scale, axes)
         with bar:
-            job = _Job(network, scale, _limits(meta, self.clip, image), _has_rgb(meta, image), bar)
-            result = self._in_slices(image, job, _slice_axis(meta))
+            job = _Job(network, 1, value_limits(meta, self.clip, image), has_rgb(meta, image), bar)
+            result = self._grow(image, job, sizes, axes, slice_axis(meta))
         if meta is None:
             return result
         factors = [b / a for a, b in zip(image.shape[2:], result.shape[2:], strict=True)]
@@ -121,17 +136,31 @@ class TiledInferer(Inferer):
         names = (meta or {}).get("filename_or_obj", "")
         return Path(names if isinstance(names, str) else next(iter(names), "")).name
 
-    def _in_slices(self, image: Tensor, job: _Job, slice_axis: int) -> Tensor:
-        spatial_dims = int(getattr(job.network, "spatial_dims", 2))
-        if image.ndim - 2 == spatial_dims:
-            return self._in_bands(image, job, 1)
-        if image.ndim != 5 or spatial_dims != 2:
-            raise OptionError(
-                f"image: must have {spatial_dims} spatial axes (or 3, as slices), got shape "
-                f"{tuple(image.shape)}"
-            )
+    def _grow(
+        self, image: Tensor, job: _Job, sizes: list[int], axes: Sequence[int], slices: int
+    ) -> Tensor:
+        """Enlarge by trained factors until ``sizes`` are reached or passed, then resample."""
+        done, scales = 1, job.network.scales  # type: ignore[attr-defined]
+        while True:
+            missing = max(sizes[a] / image.shape[2 + a] for a in axes)
+            job.scale = next((s for s in scales if s >= missing), scales[-1])
+            job.bar.reset()
+            image = self._in_slices(image, job, slices, sizes)
+            done *= job.scale
+            has_arrived = all(image.shape[2 + a] == sizes[a] for a in axes)
+            if done >= LARGEST_SCALE or job.scale == 1 or has_arrived:
+                return _resampled(image, sizes, job)
+
+    def _in_slices(self, image: Tensor, job: _Job, slice_axis: int, sizes: list[int]) -> Tensor:
+        """Apply the generator once; axes that pass their size are resampled to it at once.
+
+        Before other axes grow on, and slice by slice: this bounds memory.
+        """
+        if image.ndim - 2 == _dims(job.network):
+            return _not_beyond(self._in_bands(image, job, 1), sizes, job)
         slices = image.movedim(2 + slice_axis, 0)
-        parts = [self._in_bands(part, job, len(slices)) for part in slices]
+        in_plane = [n for axis, n in enumerate(sizes) if axis != slice_axis]
+        parts = [_not_beyond(self._in_bands(p, job, len(slices)), in_plane, job) for p in slices]
         return torch.stack(parts, dim=2 + slice_axis)
 
     def _in_bands(self, image: Tensor, job: _Job, slices: int) -> Tensor:
@@ -185,9 +214,7 @@ class TiledInferer(Inferer):
         with torch.autocast(lr.device.type, self.dtype, enabled=self.dtype != torch.float32):
             sr = job.network(padded, job.scale).float()
         sr = sr[_spatial([slice(0, size * job.scale) for size in sizes])]
-        low = high = None
-        if job.limits is not None:
-            low, high = job.limits.reshape(-1, 2, *[1] * (lr.ndim - 1)).unbind(1)
+        low, high = job.bounds(lr.ndim)
         return back_project(sr, lr, job.scale, self.consistency, low, high)
 
 
@@ -205,13 +232,29 @@ class _Job:
     has_rgb: bool
     bar: tqdm[Any]
 
+    def bounds(self, ndim: int) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """Return the limits, as they are compared with a batch of ``ndim`` axes."""
+        if self.limits is None:
+            return None, None
+        low, high = self.limits.reshape(-1, 2, *[1] * (ndim - 1)).unbind(1)
+        return low, high
 
-def _has_rgb(meta: dict[str, Any] | None, image: Tensor) -> bool:
-    """Tell whether the first three bands are colors: as the file declares, else by their number."""
-    declared = (meta or {}).get("sr_rgb")
-    if declared is None:
-        return image.shape[1] in (3, 4)
-    return bool(np.asarray(declared).ravel()[0])
+
+def _dims(network: Callable[..., Any]) -> int:
+    return int(getattr(network, "spatial_dims", 2))
+
+
+def _not_beyond(image: Tensor, sizes: Sequence[int], job: _Job) -> Tensor:
+    return _resampled(image, [min(*pair) for pair in zip(image.shape[2:], sizes, strict=True)], job)
+
+
+def _resampled(image: Tensor, sizes: Sequence[int], job: _Job) -> Tensor:
+    """Bring the spatial axes to their sizes; what overshoots is clipped as after the network."""
+    if list(image.shape[2:]) == list(sizes):
+        return image
+    large = resize_to(image, sizes, range(2, image.ndim))
+    low, high = job.bounds(image.ndim)
+    return large if low is None else large.clamp(low, high)
 
 
 def _band_groups(given: int, wanted: int, has_rgb: bool) -> list[tuple[int, int]]:
@@ -248,53 +291,3 @@ def _fit_sizes(lr: Tensor, network: Callable[..., Any]) -> Tensor:
         wanted = math.ceil(max(size, info.minimum_size) / step) * step
         pad += [0, wanted - size]
     return F.pad(lr, pad, mode="replicate") if any(pad) else lr
-
-
-def _slice_axis(meta: dict[str, Any] | None) -> int:
-    axis = int(np.asarray((meta or {}).get("sr_slice_axis", -1)).ravel()[0])
-    return 2 if axis < 0 else axis
-
-
-def _limits(
-    meta: dict[str, Any] | None, clip: tuple[float, float] | None, image: Tensor
-) -> Tensor | None:
-    """Return (N, 2): the smallest and largest value that each image of the batch can store."""
-    found = (meta or {}).get("sr_clip", clip)
-    if found is None:
-        return None
-    pairs = torch.as_tensor(np.asarray(found, dtype=np.float64)).reshape(-1, 2)
-    return pairs.to(image.device, torch.float32).expand(image.shape[0], 2)
-
-
-def enlarged_meta(meta: dict[str, Any], factors: list[float], scale: int) -> dict[str, Any]:
-    """Return metadata for an image enlarged by ``factors`` along its spatial axes.
-
-    ``affine`` and ``original_affine`` (one matrix or a batch of them) follow the rule of
-    :func:`monai_sr.geometry.affine.scaled_affine`, ``spatial_shape`` the sizes; the source's own
-    affine stays as ``sr_source_affine``. (With the old ``original_affine`` MONAI's ``SaveImage``
-    would shrink the result again.)
-    """
-    meta = dict(meta)
-    if "original_affine" in meta:
-        meta.setdefault("sr_source_affine", meta["original_affine"])
-    for key in ("affine", "original_affine"):
-        if key in meta:
-            matrices = np.asarray(meta[key], dtype=np.float64)
-            flat = matrices.reshape(-1, *matrices.shape[-2:])
-            scaled = np.stack([_scaled_any(m, factors) for m in flat])
-            meta[key] = torch.as_tensor(scaled.reshape(matrices.shape))
-    if "spatial_shape" in meta:
-        shape = np.asarray(meta["spatial_shape"])
-        # A slice taken from a volume still carries the shape of the volume.
-        per_axis = np.ones(shape.shape[-1])
-        per_axis[: len(factors)] = factors[: len(per_axis)]
-        meta["spatial_shape"] = np.rint(shape * per_axis).astype(int)
-    meta["sr_scale"] = scale
-    return meta
-
-
-def _scaled_any(affine: np.ndarray, factors: Sequence[float]) -> np.ndarray:
-    """Scale an affine of any rank that MONAI allows: (3, 3) for images in a plane, too."""
-    rank = len(affine) - 1
-    scaled = scaled_affine(to_affine_nd(3, affine), factors[:rank])
-    return np.asarray(to_affine_nd(rank, scaled))

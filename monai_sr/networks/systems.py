@@ -7,6 +7,7 @@ A file from elsewhere serves as well; its network may be a class of any module t
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,27 +86,35 @@ def generator_class(definition: Mapping[str, Any]) -> type[Generator]:
 
 
 def create_network(
-    name: str, *, system: PathLike | None = None, system_scale: int = 4, **options: Any
+    name: str,
+    *,
+    system: PathLike | None = None,
+    system_scale: float = 4,
+    volume: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Generator:
     """Build the generator of a bundle, or that of a system in its place.
 
     Args:
         name: registered generator of the bundle's own model.
         system: name or file of a system; None builds the bundle's own model.
-        system_scale: the enlargement that a system is built for; one that serves several scales is
-            built for its largest.
+        system_scale: the enlargement that a system is built for, the next whole one where it is
+            none; one that serves several scales is built for its largest.
+        volume: options of the bundle's own model that are others where ``spatial_dims`` is 3.
         options: of the bundle's own model; a system takes ``in_channels`` and ``spatial_dims``.
 
     Raises:
         OptionError: if a name is unknown or the network cannot be built so.
     """
+    if options.get("spatial_dims") == 3:
+        options |= volume or {}
     if system is None:
         return create_generator(name, **options)
     content = read_system(system)
     definition = content["network_def"]
     sizes = {k: v for k, v in definition.items() if k not in ("_target_", "name")}
     kept = {key: options[key] for key in ("in_channels", "spatial_dims") if key in options}
-    scale = sizes["scale"] if isinstance(sizes.get("scale"), int) else system_scale
+    scale = sizes["scale"] if isinstance(sizes.get("scale"), int) else _whole(system_scale)
     cls = generator_class(definition)
     try:
         return cls(**{**sizes, **kept, "scale": scale})
@@ -119,8 +128,9 @@ def weights_file(
     folder: PathLike,
     *,
     system: PathLike | None = None,
-    scale: int = 4,
+    scale: float = 4,
     robust: bool = False,
+    spatial_dims: int = 2,
 ) -> str | None:
     """Return the path of the weights of a bundle's own model, or of a system in its place.
 
@@ -129,14 +139,17 @@ def weights_file(
         system: name or file of a system; None means the bundle's own model.
         scale: the enlargement.
         robust: whether the bundle's own model is taken as trained for degraded input.
+        spatial_dims: 3 for the model of volumes.
 
     Returns:
         The path; None for a system that learns nothing.
 
     Raises:
         OptionError: if the system is unknown, or robust weights are not there.
-        WeightsError: if no weights of the system are in the bundle.
+        WeightsError: if no weights of the system, or for volumes, are in the bundle.
     """
+    if spatial_dims == 3 and system is None:
+        return _volume_weights(Path(folder), robust)
     if system is None and not robust:
         return str(Path(folder) / "model.pt")
     if system is None:
@@ -149,14 +162,34 @@ def weights_file(
     definition = read_system(system)["network_def"]
     if generator_class(definition).info.learns == "nothing":
         return None
-    serves_all = isinstance(definition.get("scale"), int)
+    serves_all, trained = isinstance(definition.get("scale"), int), _whole(scale)
     origin = find_system(system)
     stem = origin.stem
-    file = Path(folder) / "systems" / (f"{stem}.pt" if serves_all else f"{stem}_x{scale}.pt")
+    file = Path(folder) / "systems" / (f"{stem}.pt" if serves_all else f"{stem}_x{trained}.pt")
     if not file.is_file():
         name = stem if list_systems().get(stem) == origin else origin
         raise WeightsError(
             f"{file.name}: no weights of this system come with the bundle; train it with "
-            f"`monai-sr train --system {name} --scale {scale}` and pass --ckpt_path RUN/model.pt"
+            f"`monai-sr train --system {name} --scale {trained}` and pass --ckpt_path RUN/model.pt"
+        )
+    return str(file)
+
+
+def _whole(scale: float) -> int:
+    """Return the trained factor that reaches a scale; what is no number is refused later."""
+    return math.ceil(scale) if isinstance(scale, float) else scale
+
+
+def _volume_weights(folder: Path, robust: bool) -> str:
+    if robust:
+        raise OptionError("robust: there are no such weights for volumes; leave --robust out")
+    file = folder / "model_3d.pt"
+    if not file.is_file():
+        # Bundles lie side by side, in a checkout and in an installation.
+        having = sorted(f.parts[-3] for f in folder.parent.parent.glob(f"*/models/{file.name}"))
+        remedy = f"use bundle {' or '.join(having)}" if having else "train them with train_3d.yaml"
+        raise WeightsError(
+            f"{folder.parent.name}: this bundle has no weights for volumes (models/{file.name}); "
+            f"{remedy}, or leave --spatial_dims out"
         )
     return str(file)

@@ -130,6 +130,7 @@ def image_meta(
     valid: npt.NDArray[Any] | None = None,
     slice_axis: int = -1,
     is_rgb: bool = False,
+    unit_mm: float = float("nan"),
 ) -> dict[str, Any]:
     """Build the meta dictionary of a sample: the same collatable keys for every format.
 
@@ -147,6 +148,8 @@ def image_meta(
             invalid; None where all are valid.
         slice_axis: axis along which slices are independent, -1 for 2D images.
         is_rgb: whether the first three channels are declared to be red, green and blue.
+        unit_mm: millimeters of one unit of the affine; NaN where the file declares no lengths, or
+            none that can be trusted.
 
     Returns:
         Only strings, numbers and numpy arrays.
@@ -171,4 +174,5 @@ def image_meta(
         "sr_valid": np.empty(0, np.uint8) if valid is None else valid.astype(np.uint8),
         "sr_slice_axis": int(slice_axis),
         "sr_rgb": int(is_rgb),
+        "sr_unit_mm": float(unit_mm),
     }

@@ -158,6 +158,7 @@ class DicomReader(ImageReader):
             # Files hold slices: whatever the spacings, a slice is what can be written back.
             slice_axis=2 if array.ndim == 4 else -1,
             is_rgb=array.shape[0] == 3,
+            unit_mm=1.0 if img.planes or pixel_spacing(img.headers[0]) else float("nan"),
         )
         meta["filename_or_obj"] = img.name
         return np.ascontiguousarray(array, dtype=exact_float(frames.dtype)), meta

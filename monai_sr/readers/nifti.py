@@ -7,7 +7,6 @@ sform_code, scl_slope).
 from __future__ import annotations
 
 import gzip
-import logging
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,12 +15,12 @@ import nibabel as nib
 import numpy as np
 from monai.data.image_reader import ImageReader
 from nibabel.filebasedimages import ImageFileError
-from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.readers.common import check_pixels, image_meta, single_path
+from monai_sr.readers.nifti_header import source_affine, unit_mm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from monai_sr.core.types import PathLike
-
-logger = logging.getLogger(__name__)
 
 _SUFFIXES = (".nii", ".nii.gz")
 # Spacings of one scanner differ in float32 digits: 0.8700001 and 0.87 are a tie.
@@ -44,18 +41,21 @@ class NiftiImage:
     """A NIfTI image in memory, between ``read`` and ``get_data``.
 
     Shape: pixels as stored, (X, Y), (X, Y, Z) or with more axes; structured dtype for RGB.
+    ``unit_mm`` is NaN where lengths cannot be trusted.
     """
 
     path: Path
     pixels: npt.NDArray[Any]
     affine: npt.NDArray[np.float64]
+    unit_mm: float = 1.0
 
 
 class NiftiReader(ImageReader):
     """Read one NIfTI file as channel-first raw values with its geometry.
 
     Time points and vector components become channels, and so do the colors of RGB images. A
-    volume with a single last slice is a 2D image. World coordinates are RAS+ mm.
+    volume with a single last slice is a 2D image. World coordinates are RAS+ in the file's unit,
+    which ``sr_unit_mm`` states.
 
     Shape: (X, Y, Z) -> (1, X, Y, Z); (X, Y, Z, T) -> (T, X, Y, Z); (X, Y[, 1]) -> (1, X, Y);
     float32, or float64 for wide types.
@@ -115,8 +115,7 @@ class NiftiReader(ImageReader):
                 "copy or download it again."
             ) from error
         _check(path, pixels)
-        _report_doubts(path, image)
-        return NiftiImage(path, pixels, source_affine(image))
+        return NiftiImage(path, pixels, source_affine(image), unit_mm(path, image))
 
     def get_data(
         self, img: NiftiImage | Sequence[NiftiImage]
@@ -140,6 +139,7 @@ class NiftiReader(ImageReader):
             dtype=channels.dtype,
             slice_axis=_slice_axis(image.affine, spatial),
             is_rgb=image.pixels.dtype.names is not None,
+            unit_mm=image.unit_mm,
         )
         return channels.astype(exact_float(channels.dtype), order="C"), meta
 
@@ -196,7 +196,8 @@ def stored_layout(
 
 def _load(path: Path, **kwargs: Any) -> Any:
     try:
-        image: Any = nib.load(path, **kwargs)
+        with np.errstate(invalid="ignore"):  # an infinite pixdim is reported by nifti_header
+            image: Any = nib.load(path, **kwargs)
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
         raise BadImageError(
             f"{path}: must be a NIfTI file, got an unknown or damaged header; "
@@ -221,50 +222,6 @@ def _check(path: Path, pixels: npt.NDArray[Any]) -> None:
             "convert to float32."
         )
     check_pixels(path, values, None, "replace them, for example by 0 (numpy.nan_to_num)")
-
-
-def source_affine(image: Any) -> npt.NDArray[np.float64]:
-    """Return the voxel-to-world matrix.
-
-    Args:
-        image: nibabel image.
-
-    Returns:
-        (4, 4) RAS+ mm; the identity where the declared one cannot be inverted.
-    """
-    affine = np.asarray(image.affine, dtype=np.float64)
-    return affine if _is_invertible(affine) else np.eye(4)
-
-
-def _is_invertible(affine: npt.NDArray[np.float64]) -> bool:
-    return bool(np.isfinite(affine).all() and np.linalg.det(affine[:3, :3]) != 0)
-
-
-def _report_doubts(path: Path, image: Any) -> None:
-    """Say where the header leaves room for doubt about the geometry."""
-    header = image.header
-    # As stored: nibabel replaces sizes of 0 by 1.
-    zooms = raw_header(path, image)["pixdim"][1 : 1 + min(3, len(image.shape))]
-    if not (np.isfinite(zooms).all() and (zooms > 0).all()):
-        logger.warning("%s: voxel sizes are %s; lengths cannot be trusted.", path, zooms.tolist())
-    if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
-        logger.warning("%s: declares neither qform nor sform; orientation is a guess.", path)
-    if not _is_invertible(image.affine):
-        logger.warning("%s: its affine cannot be inverted; 1 mm voxels are assumed.", path)
-
-
-def raw_header(path: Path, image: Any) -> Any:
-    """Read the header as stored: image objects mend pixdim and hide scl_slope and scl_inter.
-
-    Args:
-        path: file of the image.
-        image: nibabel image, for the version of the format.
-
-    Returns:
-        A header of the image's class.
-    """
-    with ImageOpener(str(path), "rb") as stream:
-        return type(image.header).from_fileobj(stream, check=False)
 
 
 def _check_gzip(path: Path, size: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +20,46 @@ from monai_sr import __version__
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import WeightsError
 from monai_sr.core.types import PathLike
-from monai_sr.functional.resize import downsample
+from monai_sr.functional.resize import resize_to
+from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.transforms.intensity import VALID_SUFFIX, to_stored
 
 
-def in_plane_axes(meta: Mapping[str, Any], spatial_dims: int) -> tuple[int, ...]:
-    """Return the spatial axes (from 0) that are enlarged: all but the slice axis of a volume."""
-    slice_axis = int(np.asarray(meta.get("sr_slice_axis", -1)).ravel()[0])
-    if spatial_dims == 3 and slice_axis < 0:
-        slice_axis = 2
-    return tuple(a for a in range(spatial_dims) if spatial_dims == 2 or a != slice_axis)
-
-
-def stored_lr_psnr(
-    stored: Tensor, lr: Tensor, scale: int, axes: tuple[int, ...], valid: Tensor | None = None
-) -> float:
+def stored_lr_psnr(stored: Tensor, lr: Tensor, valid: Tensor | None = None) -> float:
     """Measure in dB how well a stored result, shrunk by bicubic, agrees with its input.
 
-    Shape: stored (C, ...) enlarged on ``axes``, lr (C, ...), both in [0, 1] units; computed slice
-    by slice to bound memory. Higher is better; infinite where they are equal. ``valid``, a mask of
-    lr's shape, leaves the pixels out that are no measurements.
+    Where an axis of the result is the shorter one, the input is shrunk along it.
+
+    Shape: stored (C, ...) enlarged, lr (C, ...), both in [0, 1] units; computed channel by channel
+    to bound memory. Higher is better; infinite where they are equal. ``valid``, a mask of lr's
+    shape, leaves the pixels out that are no measurements.
     """
-    total = 0.0
+    total, count = 0.0, 0
     if valid is None or not valid.numel():
         valid = torch.ones(1, dtype=torch.bool).expand(lr.shape)
-    dims = tuple(a - len(lr.shape[1:]) for a in axes)
+    dims = range(lr.ndim - 1)
+    common = [min(*pair) for pair in zip(stored.shape[1:], lr.shape[1:], strict=True)]
     for channel_sr, channel_lr, counted in zip(stored, lr, valid, strict=True):
-        difference = downsample(channel_sr.double(), scale, dims) - channel_lr.double()
-        total += float((difference[counted] ** 2).sum())
-    error = total / int(valid.sum())
+        small = [resize_to(image.double(), common, dims) for image in (channel_sr, channel_lr)]
+        counted = _at(counted, common)
+        total += float(((small[0] - small[1])[counted] ** 2).sum())
+        count += int(counted.sum())
+    error = total / count
     return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def _at(plane: Any, sizes: Sequence[int]) -> Any:
+    """Give each sample of a grid of other sizes the value of the sample that covers its center.
+
+    Shape: plane (X, Y[, Z]) or with leading axes; tensor or array -> trailing axes of ``sizes``.
+    """
+    first = plane.ndim - len(sizes)
+    for axis, size in enumerate(sizes, first):
+        length = plane.shape[axis]
+        if length != size:
+            index = [slice(None)] * axis + [covering_samples(length, size)]
+            plane = plane[tuple(index)]
+    return plane
 
 
 def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
@@ -68,28 +78,20 @@ def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
     stored[stored == nodata] = nodata + 1 if nodata <= low else nodata - 1
 
 
-def put_nodata_back(
-    stored: np.ndarray,
-    valid: np.ndarray,
-    meta: Mapping[str, Any],
-    scale: int,
-    axes: tuple[int, ...],
-) -> None:
+def put_nodata_back(stored: np.ndarray, valid: np.ndarray, meta: Mapping[str, Any]) -> None:
     """Give the blocks of invalid pixels the nodata value of the file, in place.
 
     Without one they keep what the network gave (alpha or the mask of the result hides them), but
     pixels that were NaN by themselves are NaN again.
 
-    Shape: stored (C, ...) enlarged on ``axes`` by ``scale``, valid (C, ...) as read.
+    Shape: stored (C, ...) enlarged, valid (C, ...) as read.
     """
     nodata = float(np.asarray(meta["sr_nodata"]).ravel()[0])
     hidden = np.asarray(meta.get("sr_valid", ())) == 0
     lost = ~valid & ~hidden if np.isnan(nodata) and hidden.size else ~valid
     if not lost.any():
         return
-    for axis in axes:
-        lost = np.repeat(lost, scale, axis=axis + 1)
-    stored[lost] = nodata
+    stored[_at(lost, stored.shape[1:])] = nodata
 
 
 class Provenance:
@@ -100,6 +102,7 @@ class Provenance:
         weights: weights file, whose SHA-256 is recorded; None where nothing was learned.
         scale: factor.
         consistency: back-projection steps.
+        spacing: spacing that was asked for in place of the scale.
         system: name of the system in place of the bundle's own model.
         perceptual_weights: weights of the perceptual face, likewise recorded where it has a share.
         perception: its share.
@@ -109,9 +112,10 @@ class Provenance:
         self,
         bundle: str,
         weights: PathLike | None,
-        scale: int,
+        scale: float,
         consistency: int,
         *,
+        spacing: float | Sequence[float | None] | None = None,
         system: str | None = None,
         perceptual_weights: PathLike | None = None,
         perception: float = 0.0,
@@ -123,6 +127,9 @@ class Provenance:
             "scale": scale,
             "consistency": consistency,
         }
+        if spacing is not None:
+            del self.facts["scale"]
+            self.facts["spacing"] = spacing
         if system is not None:
             self.facts["system"] = Path(system).stem
         if perception:
@@ -185,8 +192,6 @@ class RestoreStoredd(MapTransform):
 
     def _restore(self, pred: MetaTensor, lr: Tensor, valid: Tensor | None) -> MetaTensor:
         meta: dict[str, Any] = dict(pred.meta)
-        axes = in_plane_axes(meta, pred.ndim - 1)
-        scale = int(np.asarray(meta["sr_scale"]).ravel()[0])
         stored = to_stored(pred.as_tensor(), meta)
         avoid_nodata(stored, meta)
         low, high = (float(v) for v in np.asarray(meta["sr_range"]).ravel())
@@ -195,9 +200,9 @@ class RestoreStoredd(MapTransform):
             unit = 1 - unit
         lr_plain = lr.as_tensor() if isinstance(lr, MetaTensor) else lr
         mask = None if valid is None else torch.as_tensor(valid).cpu().bool()
-        meta["sr_lr_psnr"] = stored_lr_psnr(unit, lr_plain.cpu(), scale, axes, mask)
+        meta["sr_lr_psnr"] = stored_lr_psnr(unit, lr_plain.cpu(), mask)
         if mask is not None and mask.numel():
-            put_nodata_back(stored, mask.numpy(), meta, scale, axes)
+            put_nodata_back(stored, mask.numpy(), meta)
         meta["sr_provenance"] = self.provenance.record(meta["sr_range"])
         exact = exact_float(stored.dtype)
         return MetaTensor(torch.from_numpy(stored.astype(exact)), meta=meta)

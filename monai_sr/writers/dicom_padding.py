@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.readers.dicom_padding import is_padding
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def keep_padding(values: NDArray[Any], source: StoredPixels) -> NDArray[Any]:
     result = _moved_out(values, source.padding, source.storable)
     is_filled = is_padding(source.frames, source.padding)
     rows, columns = (
-        np.arange(large) * small // large
+        covering_samples(small, large)
         for large, small in zip(values.shape[1:3], source.frames.shape[1:3], strict=True)
     )
     block = np.ix_(rows, columns)

@@ -96,10 +96,13 @@ def plan_outputs(
     sources: Sequence[Path],
     root: Path,
     output_dir: Path,
-    scale: int,
+    scale: float,
     suffix_of: Callable[[Path], str],
+    spacing: float | Sequence[float | None] | None = None,
 ) -> list[Path]:
     """Name the result of every input of one run: ``<folder>/<stem>_x<scale><suffix>``.
+
+    Where a spacing was asked for, it takes the place of the scale: ``<stem>_0.5mm<suffix>``.
 
     Inputs that would share a result (a.png and a.jpg) get ``<stem>_<extension>_x<scale>``, and
     where that is still shared, a short hash of the path below ``root``. No result takes the name
@@ -111,6 +114,7 @@ def plan_outputs(
         output_dir: where the results go.
         scale: enlargement, part of the name.
         suffix_of: extension of the result of a source, such as :func:`output_suffix`.
+        spacing: spacing in mm that was asked for, one or one for each axis.
 
     Returns:
         One path per source, in the order of the sources.
@@ -123,11 +127,12 @@ def plan_outputs(
         ['a_x4.png', 'a_x4.jpg', 'b_x4.nii.gz']
     """
     suffixes = {source: suffix_of(source) for source in sources}
+    mark = result_mark(scale, spacing)
     taken = {_key(source) for source in sources}
     levels = dict.fromkeys(suffixes, 0)
     while True:
         names = {
-            source: output_dir / _name(source, root, scale, suffixes[source], level)
+            source: output_dir / _name(source, root, mark, suffixes[source], level)
             for source, level in levels.items()
         }
         sharing: dict[str, list[Path]] = defaultdict(list)
@@ -174,7 +179,15 @@ def check_output_size(suffix: str, shape: Sequence[int], source: PathLike | None
 _HASH_DIGITS = (0, 0, 8, 64)
 
 
-def _name(source: Path, root: Path, scale: int, suffix: str, level: int) -> Path:
+def result_mark(scale: float, spacing: float | Sequence[float | None] | None = None) -> str:
+    """Return what names of results end in: "_x4", "_x2.5", "_0.5mm", "_0.5x0.5x1mm"."""
+    if spacing is None:
+        return f"_x{scale:g}" if isinstance(scale, int | float) else f"_x{scale}"
+    given = [spacing] if isinstance(spacing, int | float) else spacing
+    return "_" + "x".join("-" if s is None else f"{s:g}" for s in given) + "mm"
+
+
+def _name(source: Path, root: Path, mark: str, suffix: str, level: int) -> Path:
     inside = source.relative_to(root) if source.is_relative_to(root) else Path(source.name)
     found = None if suffix == "" else _EXTENSION.search(source.name)
     stem = source.name[: found.start()] if found else source.name
@@ -183,7 +196,7 @@ def _name(source: Path, root: Path, scale: int, suffix: str, level: int) -> Path
     if _HASH_DIGITS[level]:
         digest = hashlib.sha256(inside.as_posix().encode(errors="surrogateescape")).hexdigest()
         stem += "_" + digest[: _HASH_DIGITS[level]]
-    return inside.parent / f"{stem}_x{scale}{suffix}"
+    return inside.parent / f"{stem}{mark}{suffix}"
 
 
 def _key(path: Path) -> str:

@@ -17,7 +17,8 @@ from nibabel.nifti1 import Nifti1Extension
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import grid_change
-from monai_sr.readers.nifti import raw_header, source_affine, stored_layout
+from monai_sr.readers.nifti import stored_layout
+from monai_sr.readers.nifti_header import raw_header, source_affine
 from monai_sr.writers.naming import check_output_size
 from monai_sr.writers.stored import DISCLAIMER, as_stored, software, source_path, stored_array
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
 
+from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.readers.raster import RasterReader
 
 if TYPE_CHECKING:
@@ -88,8 +89,9 @@ def copy_mask(image: RasterImage, dst: DatasetWriter, grid: Grid) -> None:
 
 def _blocks(plane: npt.NDArray[Any], grid: Grid, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
     """Repeat (H, W) to the result's shape; None where the result does not cover just that."""
-    columns, rows = (int(scale) for scale in grid.scale)
-    if any(grid.offset) or (plane.shape[0] * rows, plane.shape[1] * columns) != tuple(shape):
+    covered = [round(n * f) for n, f in zip(plane.shape, reversed(grid.scale), strict=True)]
+    if any(grid.offset) or covered != list(shape):
         return None
-    enlarged: npt.NDArray[Any] = np.repeat(np.repeat(plane, rows, axis=0), columns, axis=1)
+    rows, columns = (covering_samples(n, m) for n, m in zip(plane.shape, shape, strict=True))
+    enlarged: npt.NDArray[Any] = plane[np.ix_(rows, columns)]
     return enlarged

@@ -70,6 +70,6 @@ class SaveImageSRd(MapTransform):
 
     def _path(self, meta: Mapping[str, Any]) -> Path:
         source = Path(str(meta["filename_or_obj"]))
-        scale = int(np.asarray(meta["sr_scale"]).ravel()[0])
+        scale = float(np.asarray(meta["sr_scale"]).ravel()[0])
         suffix = output_suffix(meta)
         return plan_outputs([source], source.parent, self.output_dir, scale, lambda _: suffix)[0]

@@ -77,7 +77,7 @@ def test_other_weights_are_taken(bundle, photo, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--scale", "3"], "trained for 2 and 4, got 3; use --scale 4"),
+        (["--scale", "5"], "trained for 2 and 4, got 5; use --scale 4"),
         (["--consistency", "-1"], "consistency: must be a whole number >= 0, got -1"),
         (["--device", "cuda:99"], "device: must be one that this machine has"),
         (["--ckpt_path", "none.pt"], "none.pt: weights file does not exist"),

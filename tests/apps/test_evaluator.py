@@ -285,8 +285,8 @@ def test_wrong_weights_and_scales_are_refused_before_any_work(tmp_path):
     source = write_raster(tmp_path / "a.png")
     with pytest.raises(WeightsError, match="does not exist"):
         run(source, tmp_path / "out", weights=tmp_path / "none.pt")
-    with pytest.raises(OptionError, match="got 3"):
-        run(source, tmp_path / "out", scale=3)
+    with pytest.raises(OptionError, match="got 5"):
+        run(source, tmp_path / "out", scale=5)
     assert not (tmp_path / "out").exists()
 
 

@@ -200,7 +200,7 @@ def test_other_weights_are_loaded(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"scale": 3}, OptionError, "trained for 2 and 4, got 3"),
+        ({"scale": 5}, OptionError, "trained for 2 and 4, got 5"),
         ({"consistency": -1}, OptionError, "consistency"),
         ({"tile_size": 0}, OptionError, "tile_size"),
         ({"range": [5, 1]}, OptionError, "two rising numbers"),

@@ -77,7 +77,7 @@ def test_workflow_runs_from_any_folder(bundle, sample, elsewhere) -> None:
         ({"input": "note.png"}, "note.png"),
         ({"input": "absent.png"}, "absent.png: no such file"),
         ({"input": None}, "input: no file or folder given"),
-        ({"input": "note.png", "scale": 3}, "trained for 2 and 4, got 3"),
+        ({"input": "note.png", "scale": 5}, "trained for 2 and 4, got 5"),
         ({"input": "note.png", "ckpt_path": "absent.pt"}, "absent.pt"),
         ({"input": "note.png", "output_dir": "note.png"}, "note.png"),
     ],

@@ -20,6 +20,7 @@ from PIL import Image
 from monai_sr.apps import cli
 from monai_sr.core.errors import OptionError
 from monai_sr.engines import split_images
+from tests.image_factory import write_nifti
 
 _BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"`([\w./]+\.\w+)`:\n\n\Z")
@@ -59,10 +60,22 @@ def write_photos(folder: Path, size: tuple[int, int] = (112, 104)) -> None:
     """Write a.png and others, among them one that is held out for validation by its name."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    held_out = next(name for i in count() if _is_held_out(name := f"photo{i}"))
-    for name in ("a", "b", "c", held_out):
+    for name in ("a", "b", "c", _held_out("photo")):
         smooth = Image.fromarray(rng.integers(0, 256, (13, 14, 3), dtype=np.uint8))
         smooth.resize(size, Image.Resampling.BICUBIC).save(folder / f"{name}.png")
+
+
+def write_volumes(folder: Path) -> None:
+    """Write a.nii.gz and another, which is held out for validation by its name."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a", _held_out("volume")):
+        coarse = rng.integers(0, 1000, (18, 17, 7), dtype=np.int16)
+        write_nifti(folder / f"{name}.nii.gz", coarse.repeat(2, 0).repeat(2, 1).repeat(2, 2))
+
+
+def _held_out(stem: str) -> str:
+    return next(name for i in count() if _is_held_out(name := f"{stem}{i}"))
 
 
 def _is_held_out(name: str) -> bool:

@@ -24,7 +24,7 @@ from monai_sr.apps.bundles import find_bundle
 from monai_sr.engines import step_scalars, training_split
 from monai_sr.networks import create_generator
 from tests.dicom_factory import write_series
-from tests.docs.pages import run, sections, write_photos
+from tests.docs.pages import run, sections, write_photos, write_volumes
 from tests.engines.test_adversarial import Batches, trainer
 from tests.image_factory import pixels, write_nifti
 
@@ -203,6 +203,7 @@ def test_the_whole_page_works_in_a_shell(workplace):
     """As a user types it: real processes, whole networks, a few steps."""
     write_photos(workplace / "photos", (224, 208))
     write_scans(workplace / "scans")
+    write_volumes(workplace / "volumes")
     has_mlflow = importlib.util.find_spec("mlflow") is not None
     script = [small(c) for c in COMMANDS if has_mlflow or "--mlflow" not in c]
     done = subprocess.run(

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from skimage.io import imread
 
 from monai_sr.core.errors import OptionError
@@ -18,6 +19,7 @@ from monai_sr.functional.resize import (
     downsample_uint8,
     phase_kernel,
     resize,
+    resize_to,
     round_half_up,
     upsample,
 )
@@ -184,3 +186,38 @@ def test_integers_are_refused():
 def test_factors_that_do_not_fit_are_refused(scale):
     with pytest.raises(OptionError, match="one positive factor"):
         resize(torch.zeros(4, 4), scale)
+
+
+@pytest.mark.parametrize("sizes", [(37, 101), (90, 40), (64, 71), (23, 17), (200, 64)])
+def test_any_size_equals_pillows_bicubic_beyond_the_edges(sizes):
+    # Pillow has the same kernel, grid and antialiasing; at edges it leaves taps out.
+    image = np.random.default_rng(6).random((64, 71), dtype=np.float32)
+    expected = Image.fromarray(image).resize(sizes[::-1], Image.Resampling.BICUBIC)
+    found = resize_to(torch.from_numpy(image).double(), sizes)
+    assert found.shape == sizes
+    # A tap reaches two samples of the coarser grid.
+    edges = [math.ceil(2 * max(1, n / m)) + 1 for n, m in zip(sizes, image.shape, strict=True)]
+    inner = tuple(slice(e, -e) for e in edges)
+    np.testing.assert_allclose(found[inner], np.asarray(expected)[inner], rtol=0, atol=2e-6)
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+@settings(deadline=None)
+def test_any_size_is_met_and_outer_edges_stay(size, target):
+    # A ramp of the place in the image, mirrored nowhere: beyond the reach of the edges it stays.
+    ramp = (torch.arange(size, dtype=torch.float64) + 0.5) / size
+    found = resize_to(ramp, (target,), (0,))
+    assert found.shape == (target,)
+    expected = (torch.arange(target, dtype=torch.float64) + 0.5) / target
+    inside = (expected - 0.5).abs() < 0.5 - 3 / min(size, target)
+    # A stretched kernel is linear to a hundredth of a sample only; a shifted grid is off by more.
+    tolerance = 1e-9 if target >= size else 0.02 / target
+    torch.testing.assert_close(found[inside], expected[inside], rtol=0, atol=tolerance)
+
+
+def test_volumes_are_resized_along_every_axis_at_once():
+    volume = torch.from_numpy(np.random.default_rng(7).random((9, 8, 7)))
+    one_by_one = volume
+    for axis, size in ((1, 5), (0, 20), (2, 11)):
+        one_by_one = resize_to(one_by_one, (size,), (axis,))
+    torch.testing.assert_close(resize_to(volume, (20, 5, 11), (0, 1, 2)), one_by_one)

@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 from monai.data.utils import list_data_collate
 
 from monai_sr.core.errors import OptionError
-from monai_sr.functional.resize import downsample
+from monai_sr.functional.resize import downsample, resize_to
 from monai_sr.geometry.affine import scaled_affine
 from monai_sr.inferers import TiledInferer
 from monai_sr.inferers.tiled import enlarged_meta
@@ -72,6 +72,52 @@ def test_a_3d_generator_takes_volumes_in_tiles():
     image = torch.rand(1, 1, 21, 13, 11)
     assert_tiles_equal_whole(image, network, 8, consistency=1)
     assert enlarge(image, network, consistency=0).shape == (1, 1, 42, 26, 22)
+
+
+def test_consistency_of_a_3d_generator_holds_along_all_axes():
+    network = tiny(spatial_dims=3, scale=2, channels=4)
+    image = torch.rand(1, 1, 10, 9, 8) * 0.5 + 0.25
+    errors = []
+    for steps in range(3):
+        result = enlarge(image, network, consistency=steps, clip=None)
+        errors.append(float((downsample(result, 2, (2, 3, 4)) - image).square().mean()))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[2] < errors[0] / 5
+
+
+@pytest.mark.parametrize("sizes", [(42, 26, 44), (17, 26, 11), (30, 13, 33)])
+def test_tiles_equal_the_whole_in_3d_for_sizes_that_are_no_multiples(sizes):
+    network = tiny(spatial_dims=3, scale=2, channels=4)
+    meta = {"affine": AFFINE, "sr_sizes": np.array(sizes)}
+    image = MetaTensor(torch.rand(1, 1, 15, 13, 11), meta=meta)
+    assert_tiles_equal_whole(image, network, 8, consistency=1)
+    result = enlarge(image, network, 8)
+    assert result.shape[2:] == sizes
+    factors = [b / a for a, b in zip((15, 13, 11), sizes, strict=True)]
+    assert np.allclose(np.asarray(result.meta["affine"]), scaled_affine(AFFINE, factors))
+    assert "sr_sizes" not in result.meta
+
+
+def test_a_3d_generator_doubles_twice_only_while_an_axis_lacks():
+    network = tiny(spatial_dims=3, scale=2, channels=4)
+    image = torch.rand(1, 1, 6, 5, 4)
+    once = enlarge(image, network)
+    assert torch.equal(enlarge(image, network, scale=4), enlarge(once, network))
+    # Axes that have arrived after the first pass are resampled before the second.
+    thick = MetaTensor(image, meta={"affine": AFFINE, "sr_sizes": np.array([6, 5, 16])})
+    between = resize_to(once, (6, 5), (2, 3)).clamp(0, 1)
+    expected = resize_to(enlarge(between, network), (6, 5), (2, 3)).clamp(0, 1)
+    assert torch.equal(enlarge(thick, network).as_tensor(), expected)
+
+
+@pytest.mark.parametrize("scale", [1.3, 2.5, 3, 3.9])
+def test_any_scale_is_the_next_trained_one_resampled_by_area(scale):
+    network, image = tiny(), torch.rand(1, 1, 20, 13)
+    result = enlarge(image, network, 8, scale=scale)
+    sizes = [int(20 * scale + 0.5), int(13 * scale + 0.5)]
+    trained = 2 if scale < 2 else 4
+    expected = resize_to(enlarge(image, network, scale=trained), sizes).clamp(0, 1)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("slice_axis", [0, 1, 2])
@@ -257,8 +303,8 @@ def test_options_that_do_not_fit_are_refused(options, word):
         TiledInferer(**options)
 
 
-@pytest.mark.parametrize("scale", [3, 8, "two", 4.0])
-def test_a_scale_that_was_not_trained_is_refused_with_those_that_were(scale):
+@pytest.mark.parametrize("scale", [1, 0.5, 4.5, 8, "two", float("nan"), True])
+def test_a_scale_beyond_the_trained_ones_is_refused_with_those_that_were(scale):
     with pytest.raises(OptionError, match=r"trained for 2 and 4, got .*use --scale 4"):
         TiledInferer(scale).check(tiny())
 

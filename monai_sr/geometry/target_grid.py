@@ -1,0 +1,168 @@
+"""How many samples each axis of a result has: by a factor, or by a spacing that is asked for.
+
+Grids are aligned by area: the outer edges of the image stay in place, so a result of n' samples for
+n has exactly n / n' of the spacing, whatever was asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monai_sr.core.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+logger = logging.getLogger(__name__)
+
+LARGEST_SCALE = 4.0
+"""Largest enlargement that networks give."""
+
+_LARGEST_INTERPOLATED = 8.0  # x4 by the network, and no more than that again by interpolation
+# What spacings of one meaning differ by: float32 digits, decimal strings of 16 characters.
+_TIE = 1e-3
+
+
+def scaled_sizes(sizes: Sequence[int], scale: float, axes: Sequence[int]) -> list[int]:
+    """Multiply some sizes by a factor and round to whole samples.
+
+    Args:
+        sizes: samples along each axis.
+        scale: factor, whole or not.
+        axes: axes to enlarge; the others keep their size.
+    """
+    # Halves go up, whatever is even: 2.5 x 3 and 2.5 x 5 grow alike.
+    return [math.floor(n * scale + 0.5) if a in axes else int(n) for a, n in enumerate(sizes)]
+
+
+def covering_samples(length: int, size: int) -> npt.NDArray[np.int64]:
+    """Return for each of ``size`` samples the one of ``length`` that covers its center.
+
+    Masks grow so, by blocks of equal samples.
+
+    Example:
+        >>> covering_samples(3, 6).tolist()
+        [0, 0, 1, 1, 2, 2]
+    """
+    return (2 * np.arange(size) + 1) * length // (2 * size)
+
+
+def spacing_of(affine: npt.ArrayLike, spatial_dims: int) -> list[float]:
+    """Return the distance between neighboring samples along each axis, in the affine's units.
+
+    Shape: affine (4, 4) -> ``spatial_dims`` numbers.
+    """
+    columns = np.asarray(affine, dtype=np.float64)[:3, :spatial_dims]
+    return [float(length) for length in np.linalg.norm(columns, axis=0)]
+
+
+def target_spacing(
+    spacing: float | Sequence[float | None], spatial_dims: int, axes: Sequence[int]
+) -> list[float | None]:
+    """Spread the option ``spacing`` over the axes: None where an axis keeps its samples.
+
+    Args:
+        spacing: one number for the enlarged ``axes``, or a number or None for each of them, or
+            for each axis.
+        spatial_dims: axes of the image; a third entry is left out for images in a plane.
+        axes: axes that the network enlarges.
+
+    Raises:
+        OptionError: if it is neither.
+    """
+    is_single = isinstance(spacing, int | float)
+    given: Sequence[float | None] = [spacing] * 3 if is_single else list(spacing)  # type: ignore[list-item, arg-type]
+    if spatial_dims == 3 and len(given) == len(axes) == 2:
+        spread = dict(zip(axes, given, strict=True))
+        given = [spread.get(a) for a in range(3)]
+    is_complete = spatial_dims <= len(given) <= 3
+    if not is_complete or not all(s is None or _is_length(s) for s in given):
+        raise OptionError(
+            f"spacing: must be a length in mm, or one or None for each of {spatial_dims} axes, "
+            f"got {spacing}; write --spacing 0.5 or --spacing '[0.5,0.5,1.0]'"
+        )
+    return [given[a] if a in axes or not is_single else None for a in range(spatial_dims)]
+
+
+def sizes_for_spacing(
+    name: str,
+    sizes: Sequence[int],
+    spacing_mm: Sequence[float],
+    target_mm: Sequence[float | None],
+    axes: Sequence[int],
+) -> list[int]:
+    """Return the sizes that give each axis the spacing asked for, as nearly as whole samples can.
+
+    Where the network enlarges all axes of a volume, one may become coarser (it is low-pass
+    filtered), and one may become finer than the network's largest scale (the rest is interpolated).
+
+    Args:
+        name: file, named in messages.
+        sizes: samples along each axis.
+        spacing_mm: present spacing along each axis.
+        target_mm: spacing asked for; None keeps the axis.
+        axes: axes that the network enlarges.
+
+    Raises:
+        OptionError: if nothing becomes finer, or more so than can be answered for.
+    """
+    ratios = [
+        1.0 if t is None or abs(s / t - 1) < _TIE else s / t
+        for s, t in zip(spacing_mm, target_mm, strict=True)
+    ]
+    has = " x ".join(f"{s:.5g}" for s in spacing_mm)
+    is_volume = len(axes) == 3
+    enlarged = [ratios[a] for a in axes]
+    if max(enlarged) <= 1 or (min(ratios) < 1 and not is_volume):
+        raise OptionError(
+            f"{name}: spacing must be finer than the input's {has} mm, got {_text(target_mm)}; "
+            "ask for a smaller --spacing, or shrink the image with a resampling tool"
+        )
+    largest = _LARGEST_INTERPOLATED if is_volume else LARGEST_SCALE
+    if max(ratios) > largest * (1 + _TIE):
+        finest = " x ".join(f"{s / largest:.5g}" for s in spacing_mm)
+        raise OptionError(
+            f"{name}: spacing must be at least {finest} mm, 1/{largest:g} of the input's, "
+            f"got {_text(target_mm)}; ask for a larger --spacing"
+        )
+    result = [max(1, math.floor(n * r + 0.5)) for n, r in zip(sizes, ratios, strict=True)]
+    _report(name, sizes, result, spacing_mm, axes)
+    return result
+
+
+def _report(
+    name: str,
+    sizes: Sequence[int],
+    result: Sequence[int],
+    spacing_mm: Sequence[float],
+    axes: Sequence[int],
+) -> None:
+    """Say what spacing results, and how much of it is interpolation."""
+    exact = [s * n / m for s, n, m in zip(spacing_mm, sizes, result, strict=True)]
+    logger.info("%s: spacing of the result %s mm", name, " x ".join(f"{s:.6g}" for s in exact))
+    for axis, (n, m) in enumerate(zip(sizes, result, strict=True)):
+        learned = LARGEST_SCALE if axis in axes else 1.0
+        if m > n * learned * (1 + _TIE):
+            logger.warning(
+                "%s: axis %d grows x%.3g, of which x%.3g is interpolation that adds no detail",
+                name,
+                axis,
+                m / n,
+                m / n / learned,
+            )
+
+
+def _is_length(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and value > 0
+
+
+def _text(target_mm: Sequence[float | None]) -> str:
+    return " x ".join("-" if t is None else f"{t:.5g}" for t in target_mm)

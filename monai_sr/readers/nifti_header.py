@@ -1,0 +1,148 @@
+"""Reads the geometry of a NIfTI header, and says where it cannot be believed.
+
+NIfTI-1 data format, https://nifti.nimh.nih.gov/nifti-1 (fields pixdim, xyzt_units, qform_code,
+sform_code). Nothing is mended: the result keeps the source's header, and what was guessed is said.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from nibabel.openers import ImageOpener
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+logger = logging.getLogger(__name__)
+
+_UNIT_MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON
+_UNIT_BITS = 0x07  # of xyzt_units; the others are the unit of time
+# From single cells under a microscope to a whole body in one voxel.
+_PLAUSIBLE_MM = (1e-5, 100.0)
+# float32 digits of a whole scanner's field; rotations by quaternions keep fewer than matrices.
+_SAME = 1e-2
+
+
+def raw_header(path: Path, image: Any) -> Any:
+    """Read the header as stored: image objects mend pixdim and hide scl_slope and scl_inter.
+
+    Args:
+        path: file of the image.
+        image: nibabel image, for the version of the format.
+
+    Returns:
+        A header of the image's class.
+    """
+    with ImageOpener(str(path), "rb") as stream:
+        return type(image.header).from_fileobj(stream, check=False)
+
+
+def source_affine(image: Any) -> npt.NDArray[np.float64]:
+    """Return the voxel-to-world matrix.
+
+    Args:
+        image: nibabel image.
+
+    Returns:
+        (4, 4) RAS+, in the file's unit; the identity where the declared one cannot be inverted.
+    """
+    affine = np.asarray(image.affine, dtype=np.float64)
+    return affine if _is_invertible(affine) else np.eye(4)
+
+
+def unit_mm(path: Path, image: Any) -> float:
+    """Return the millimeters of one unit of the affine; NaN where lengths cannot be trusted.
+
+    Every doubt about the geometry is logged as a warning that names the file and the remedy.
+
+    Args:
+        path: file of the image.
+        image: nibabel image.
+    """
+    header = raw_header(path, image)
+    unit = _UNIT_MM.get(int(header["xyzt_units"]) & _UNIT_BITS)
+    for doubt in _doubts(image, header):
+        logger.warning("%s: %s", path, doubt)
+    if unit is None:
+        logger.warning(
+            "%s: declares no unit of length, mm are assumed; set xyzt_units (nibabel: "
+            "header.set_xyzt_units('mm'))",
+            path,
+        )
+        unit = 1.0
+    if not _is_invertible(image.affine) or not (_has_sizes(header) or int(header["sform_code"])):
+        return float("nan")
+    sizes = unit * np.linalg.norm(image.affine[:3, : _rank(header)], axis=0)
+    if sizes.min() < _PLAUSIBLE_MM[0] or sizes.max() > _PLAUSIBLE_MM[1]:
+        logger.warning(
+            "%s: voxels of %s mm are not plausible; correct pixdim and affine, or xyzt_units",
+            path,
+            _text(sizes),
+        )
+        return float("nan")
+    return unit
+
+
+def _doubts(image: Any, header: Any) -> Iterator[str]:
+    """Say where the header contradicts itself or says too little."""
+    sizes = header["pixdim"][1 : 1 + _rank(header)]
+    qform_code, sform_code = int(header["qform_code"]), int(header["sform_code"])
+    if not _has_sizes(header):
+        yield f"voxel sizes are {_text(sizes)}; lengths cannot be trusted, correct pixdim"
+    if not _is_invertible(image.affine):
+        yield "its affine cannot be inverted; voxels of 1 unit are assumed, correct its sform"
+        return
+    if not qform_code and not sform_code:
+        yield (
+            "declares neither qform nor sform; orientation is a guess, set one of them (nibabel: "
+            "image.set_sform)"
+        )
+    if not sform_code or not _has_sizes(header):
+        return
+    sform = np.asarray(image.header.get_sform(), dtype=np.float64)
+    if not qform_code:
+        steps = np.linalg.norm(sform[:3, : len(sizes)], axis=0)
+        if not np.allclose(steps, sizes, rtol=_SAME, atol=0):
+            yield (
+                f"sform has voxels of {_text(steps)}, pixdim says {_text(sizes)}; sform is used, "
+                "correct the other"
+            )
+        return
+    qform = np.asarray(image.header.get_qform(), dtype=np.float64)
+    is_mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
+    # Forms of two codes are two spaces (scanner and template), which differ by right.
+    apart = _apart(sform, qform, image.shape) if qform_code == sform_code else 0.0
+    if is_mirrored or apart > _SAME:
+        how = "mirror each other" if is_mirrored else f"differ by up to {apart:.3g} units"
+        yield f"sform and qform {how}; sform is used, copy one to the other (image.set_qform)"
+
+
+def _apart(sform: npt.NDArray[Any], qform: npt.NDArray[Any], shape: tuple[int, ...]) -> float:
+    """Return how far the two forms place a corner of the image apart, beyond float32 digits."""
+    last = np.array([*shape[:3], 1, 1, 1][:3]) - 1.0
+    corners = np.stack(np.meshgrid(*zip(np.zeros(3), last, strict=True)), -1).reshape(-1, 3)
+    places = [corners @ form[:3, :3].T + form[:3, 3] for form in (sform, qform)]
+    distance = float(np.linalg.norm(places[0] - places[1], axis=1).max())
+    return distance if distance > _SAME * np.linalg.norm(sform[:3, :3], axis=0).min() else 0.0
+
+
+def _rank(header: Any) -> int:
+    return int(np.clip(int(header["dim"][0]), 1, 3))
+
+
+def _has_sizes(header: Any) -> bool:
+    sizes = header["pixdim"][1 : 1 + _rank(header)]
+    return bool(np.isfinite(sizes).all() and (sizes > 0).all())
+
+
+def _is_invertible(affine: npt.NDArray[np.float64]) -> bool:
+    return bool(np.isfinite(affine).all() and np.linalg.det(affine[:3, :3]) != 0)
+
+
+def _text(sizes: npt.NDArray[Any]) -> str:
+    return " x ".join(f"{float(size):.5g}" for size in sizes)
