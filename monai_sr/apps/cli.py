@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from monai_sr.apps.workflow import SRWorkflow
 
 _EXIT_CODE = 2
-_INFERENCE = ("scale", "consistency", "device", "ckpt_path", "range", "robust", "perception")
+_INFERENCE = (
+    "scale", "consistency", "device", "ckpt_path", "range", "robust", "perception", "compression",
+    "deidentify",
+)  # fmt: skip
 _TRAINING = (
     "dataset_dir", "validation_dir", "output_dir", "scale", "minutes", "steps", "stage_1_steps",
     "device", "precision", "seed", "pretrained", "dry_run", "perceptual_backbone",
@@ -53,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     upscale.add_argument("--scale", type=int, help="2 or 4 (default: the bundle's)")
     upscale.add_argument("--consistency", type=int, help="back-projection steps (0: off)")
+    upscale.add_argument(
+        "--compression", help="DICOM pixels, lossless: none (default), rle, jpegls, jpeg2000"
+    )
+    upscale.add_argument(
+        "--deidentify", action="store_true", default=None, help="DICOM results without identity"
+    )
     upscale.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     upscale.add_argument("--ckpt_path", help="weights file instead of the bundle's")
     upscale.add_argument(

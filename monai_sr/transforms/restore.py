@@ -103,6 +103,7 @@ class Provenance:
         system: name of the system in place of the bundle's own model.
         perceptual_weights: weights of the perceptual face, likewise recorded where it has a share.
         perception: its share.
+        precision: of the computation: bfloat16 gives other pixels than float32.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Provenance:
         system: str | None = None,
         perceptual_weights: PathLike | None = None,
         perception: float = 0.0,
+        precision: str = "float32",
     ) -> None:
         self.files = {"weights_sha256": weights}
         self.facts: dict[str, Any] = {
@@ -122,6 +124,7 @@ class Provenance:
             "bundle": bundle,
             "scale": scale,
             "consistency": consistency,
+            "precision": precision,
         }
         if system is not None:
             self.facts["system"] = Path(system).stem
