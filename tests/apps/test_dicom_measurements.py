@@ -1,0 +1,74 @@
+"""Measurements survive the shipped X-ray weights: means in HU or stored units, and lengths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+
+from monai_sr.apps.cli import main
+
+MAX_HU, MAX_STORED = 0.5, 0.1
+REGION = 16  # side of a region of interest in source pixels
+
+
+def _cropped(source, target, size=160):
+    """Cut a real radiograph of 3 million pixels down to its middle, pixels as they are."""
+    dataset = pydicom.dcmread(source)
+    pixels = dataset.pixel_array
+    top, left = ((side - size) // 2 for side in pixels.shape)
+    part = np.ascontiguousarray(pixels[top : top + size, left : left + size])
+    dataset.Rows = dataset.Columns = size
+    dataset.PixelData = part.tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset["PixelData"].is_undefined_length = False
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.save_as(target)
+    return target
+
+
+@pytest.fixture(params=["CT_small.dcm", "MR_small.dcm", "CR_RG2_JPEGLS_MONO2.dcm",
+                        "CR_RG3_J2K_MONO1.dcm"])  # fmt: skip
+def source(request, tmp_path):
+    if not request.param.startswith("CR"):
+        return get_testdata_file(request.param)
+    shared = request.getfixturevalue("shared_data") / "dicom" / request.param
+    return _cropped(shared, tmp_path / request.param)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_means_and_lengths_stay(source, tmp_path, scale):
+    out = tmp_path / "out"
+    arguments = ["upscale", str(source), "-o", str(out), "--bundle", "xray_sr"]
+    assert main([*arguments, "--scale", str(scale)]) == 0
+    (result,) = out.glob("*.dcm")
+    old, new = pydicom.dcmread(source), pydicom.dcmread(result)
+    before, after = old.pixel_array.astype(float), new.pixel_array.astype(float)
+    is_ct = old.Modality == "CT"
+    slope = float(old.RescaleSlope) if is_ct else 1.0
+    shift = slope * (after.mean() - before.mean())
+    assert abs(shift) <= (MAX_HU if is_ct else MAX_STORED)
+    for keyword in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"):
+        assert new.get(keyword) == old.get(keyword)
+    keyword = "PixelSpacing" if "PixelSpacing" in old else "ImagerPixelSpacing"
+    if keyword in old:
+        sizes = [
+            np.array([d.Rows, d.Columns]) * np.array([float(v) for v in d[keyword].value])
+            for d in (old, new)
+        ]
+        np.testing.assert_allclose(sizes[1], sizes[0], rtol=0, atol=1e-6)
+
+
+def test_means_of_regions_of_a_ct_stay_within_half_a_hounsfield_unit(tmp_path):
+    source = get_testdata_file("CT_small.dcm")
+    assert main(["upscale", source, "-o", str(tmp_path), "--bundle", "xray_sr"]) == 0
+    before = pydicom.dcmread(source).pixel_array.astype(float)
+    after = pydicom.dcmread(next(tmp_path.glob("*.dcm"))).pixel_array.astype(float)
+    assert np.abs(_regions(after, 4 * REGION) - _regions(before, REGION)).max() <= MAX_HU
+
+
+def _regions(image, side):
+    rows, columns = (length // side for length in image.shape)
+    cut = image[: rows * side, : columns * side]
+    return cut.reshape(rows, side, columns, side).mean(axis=(1, 3))
