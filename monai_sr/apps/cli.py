@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _EXIT_CODE = 2
 _INFERENCE = (
     "scale", "consistency", "device", "ckpt_path", "range", "robust", "perception", "compression",
-    "deidentify",
+    "deidentify", "uncertainty",
 )  # fmt: skip
 _TRAINING = (
     "dataset_dir", "validation_dir", "output_dir", "scale", "minutes", "steps", "stage_1_steps",
@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     upscale.add_argument(
         "--deidentify", action="store_true", default=None, help="DICOM results without identity"
+    )
+    upscale.add_argument(
+        "--uncertainty", action="store_true", default=None, help="with a map of the 90 %% interval"
     )
     upscale.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     upscale.add_argument("--ckpt_path", help="weights file instead of the bundle's")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from monai_sr.transforms.restore import in_plane_axes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
 from monai_sr.writers.dicom_deidentify import require_dicom
 from monai_sr.writers.dicom_pixel_module import check_dicom_size
+from monai_sr.writers.uncertainty import uncertainty_path
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class FileDataset(Dataset):
         found = _find(
             self.root,
             self.output_dir,
-            set(self._made_from) | _recorded(self.root, not deidentify),
+            _with_maps(self._made_from) | _recorded(self.root, not deidentify),
             not deidentify,
         )
         if not found:
@@ -161,6 +162,12 @@ def _existing(data: PathLike | None) -> Path:
     return path.resolve() if path.name in ("", "..") else path
 
 
+def _with_maps(results: Iterable[Path]) -> set[Path]:
+    """Add the maps of uncertainty that may lie beside results."""
+    made = set(results)
+    return made | {uncertainty_path(result) for result in made}
+
+
 def _recorded(root: Path, is_named: bool) -> set[Path]:
     """Return the results that earlier runs left in subfolders of the input.
 
@@ -169,7 +176,7 @@ def _recorded(root: Path, is_named: bool) -> set[Path]:
     results: set[Path] = set()
     for record in root.glob(f"*/**/{Manifest.name}"):
         try:
-            results.update(Manifest(record.parent).sources())
+            results |= _with_maps(Manifest(record.parent).sources())
         except OutputError as error:
             logger.warning("%s", error if is_named else "the record of an earlier run is damaged")
     return results

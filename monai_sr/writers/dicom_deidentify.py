@@ -77,7 +77,7 @@ def deidentify(dataset: FileDataset, name: PathLike) -> None:
     _clean(dataset)
     dataset.preamble = b"\0" * 128
     alias = hashlib.sha256(_new_uid(study).encode()).hexdigest()[:16].upper()
-    dataset.PatientName = dataset.PatientID = alias
+    dataset.PatientName, dataset.PatientID = f"{alias}^", alias
     dataset.PatientIdentityRemoved = "YES"
     dataset.LongitudinalTemporalInformationModified = "REMOVED"
     dataset.DeidentificationMethod = f"monai-sr {__version__}, DICOM PS3.15 basic profile"

@@ -161,6 +161,7 @@ def _describe(provenance: Mapping[str, Any], scale: tuple[float, float], note: s
         ("perceptual_sha256", "perceptual weights SHA-256"),
         ("consistency", "consistency steps"),
         ("precision", "precision"),
+        ("self_ensemble", "views averaged"),
         ("range", "intensity range"),
     ):
         if provenance.get(key) not in (None, ""):

@@ -19,6 +19,7 @@ from monai_sr.writers.dicom_deidentify import require_dicom
 from monai_sr.writers.naming import output_suffix, plan_outputs
 from monai_sr.writers.nifti import NiftiWriter
 from monai_sr.writers.raster import RasterWriter
+from monai_sr.writers.uncertainty import write_uncertainty
 
 WRITERS: dict[str, type[ImageWriter]] = {
     "dicom": DicomWriter,
@@ -32,7 +33,7 @@ class SaveImageSRd(MapTransform):
 
     The path of a result is the value of the key ``output`` where the sample has one, else the
     source's name with ``_x<scale>`` in ``output_dir``. It is recorded as ``sr_output`` in the
-    metadata.
+    metadata. A result with ``sr_uncertainty`` gets a map of it beside it.
 
     Args:
         keys: restored results, see :class:`monai_sr.transforms.RestoreStoredd`.
@@ -82,6 +83,8 @@ class SaveImageSRd(MapTransform):
             writer.set_data_array(d[key], channel_dim=0)  # type: ignore[no-untyped-call]
             writer.set_metadata(d[key].meta)
             writer.write(path, verbose=False)
+            if "sr_uncertainty" in d[key].meta:
+                write_uncertainty(path, d[key].meta)
         return d
 
     def _path(self, meta: Mapping[str, Any]) -> Path:
