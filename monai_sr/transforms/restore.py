@@ -213,8 +213,8 @@ class RestoreStoredd(MapTransform):
         mask = None if valid is None else torch.as_tensor(valid).cpu().bool()
         meta["sr_lr_psnr"] = stored_lr_psnr(unit, lr_plain.cpu(), scale, axes, mask)
         if "sr_spread" in meta:
-            half_width = torch.as_tensor(meta.pop("sr_spread")).cpu().numpy() * (high - low)
-            half_width *= self.interval_factor
+            spread = torch.as_tensor(meta.pop("sr_spread")).cpu().double().numpy()
+            half_width = spread.reshape(stored.shape) * ((high - low) * self.interval_factor)
             if mask is not None and mask.numel():
                 half_width[~_enlarged(mask.numpy(), scale, axes)] = np.nan
             meta["sr_uncertainty"] = half_width.astype(np.float32)

@@ -9,6 +9,7 @@ import tifffile
 from PIL import Image
 from pydicom.data import get_testdata_file
 
+from monai_sr import SuperResolver
 from monai_sr.apps.cli import main
 
 MAX_HU, MAX_STORED = 0.5, 0.1
@@ -89,3 +90,25 @@ def test_the_interval_of_uncertainty_holds_most_of_the_truth(tmp_path, shared_da
     half_width = tifffile.imread(tmp_path / "out" / "a_x4_uncertainty.tif")
     # 90 % over all pixels of many images; single ones lie around it.
     assert 0.8 <= float((error <= half_width).mean()) <= 0.99
+
+
+def test_a_path_gives_its_uncertainty_in_stored_units(tmp_path):
+    source = get_testdata_file("MR_small.dcm")
+    arguments = ["upscale", source, "-o", str(tmp_path), "--bundle", "xray_sr", "--scale", "2"]
+    assert main([*arguments, "--uncertainty"]) == 0
+    resolver = SuperResolver.from_bundle("xray_sr", scale=2, uncertainty=True)
+    image = resolver(source)
+    written = pydicom.dcmread(tmp_path / "MR_small_x2_uncertainty.dcm").pixel_array
+    np.testing.assert_allclose(image.meta["sr_uncertainty"][0].T, written, rtol=1e-5)
+    result = pydicom.dcmread(tmp_path / "MR_small_x2.dcm").pixel_array
+    np.testing.assert_array_equal(image.numpy()[0].T, result)
+    # Views agree in flat parts and differ at edges: the map is no constant.
+    assert written.max() > 10 * np.median(written) > 0
+
+
+def test_an_uncertainty_that_nobody_fitted_is_refused_before_any_work(tmp_path, capsys):
+    source = get_testdata_file("MR_small.dcm")
+    arguments = ["upscale", source, "-o", str(tmp_path / "out"), "--bundle", "xray_sr"]
+    assert main([*arguments, "--uncertainty", "--consistency", "0"]) == 2
+    assert "leave --uncertainty out" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

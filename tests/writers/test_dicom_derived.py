@@ -53,7 +53,16 @@ def test_equal_inputs_and_parameters_give_equal_files(tmp_path):
     assert (tmp_path / "1.dcm").read_bytes() == (tmp_path / "2.dcm").read_bytes()
 
 
-@pytest.mark.parametrize("change", [{"weights_sha256": "cd" * 32}, {"consistency": 0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights_sha256": "cd" * 32},
+        {"consistency": 0},
+        {"precision": "bfloat16"},
+        {"self_ensemble": 8},
+        {"version": "0.1.1"},
+    ],
+)
 def test_other_parameters_give_other_uids(tmp_path, change):
     source = factory.write(tmp_path / "a.dcm")
     enlarge(source, tmp_path / "1.dcm")
