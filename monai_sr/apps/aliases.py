@@ -18,6 +18,7 @@ from pathlib import Path
 from monai_sr.readers import is_dicom
 
 _DIGITS = 12
+_CHUNK_BYTES = 2**20
 
 
 class Aliases:
@@ -64,7 +65,11 @@ def _digest(files: list[Path]) -> str:
     total = hashlib.sha256()
     for file in files:
         try:
-            total.update(hashlib.sha256(file.read_bytes()).digest())
+            with file.open("rb") as stream:
+                part = hashlib.sha256()
+                while chunk := stream.read(_CHUNK_BYTES):
+                    part.update(chunk)
+            total.update(part.digest())
         except OSError:
             continue  # its reader will say that it cannot be read
     return total.hexdigest()[:_DIGITS]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import os
 import struct
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -104,8 +103,12 @@ def _run_gdcm_extended(dataset: FileDataset) -> tuple[NDArray[Any], dict[str, An
 @contextmanager
 def _quiet_codec() -> Iterator[None]:
     """Hide what gdcm's codecs print in C: it tries them by depth, 8 bits first."""
-    sys.stderr.flush()
-    saved, hidden = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        saved = os.dup(2)
+    except OSError:  # a process without standard error
+        yield
+        return
+    hidden = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(hidden, 2)
         yield

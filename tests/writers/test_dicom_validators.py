@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from collections import Counter
 
+import numpy as np
 import pytest
 from pydicom.data import get_testdata_file
 
+from monai_sr.writers.uncertainty import write_uncertainty
 from tests import dicom_factory as factory
 from tests.dicom_factory import enlarge
 
@@ -56,6 +59,21 @@ def test_a_result_has_no_error_that_its_source_had_not(tmp_path, source, options
     enlarge(source, tmp_path / "o.dcm", 2, options=options)
     new = _errors("dciodvfy", tmp_path / "o.dcm") - _errors("dciodvfy", source)
     assert not new
+
+
+@pytest.mark.parametrize("options", [{}, {"deidentify": True}], ids=["plain", "deidentified"])
+@pytest.mark.parametrize("source", ["CT", "MR", "DX", "MG", "US", "enhanced MR"], indirect=True)
+def test_a_map_of_uncertainty_has_no_error_at_all(tmp_path, source, options):
+    large = enlarge(source, tmp_path / "o.dcm", 2, options=options)
+    meta = {
+        "sr_format": "dicom",
+        "sr_uncertainty": np.linspace(0, 3, large.size, dtype=np.float32).reshape(large.shape),
+        "sr_provenance": json.dumps(factory.PROVENANCE),
+    }
+    made = write_uncertainty(tmp_path / "o.dcm", meta)
+    assert not _errors("dciodvfy", made)
+    both = _errors("dcentvfy", tmp_path / "o.dcm", made)
+    assert not both - _errors("dcentvfy", tmp_path / "o.dcm")
 
 
 @pytest.mark.parametrize("source", ["DX", "MG"], indirect=True)
