@@ -7,8 +7,11 @@ import logging
 import numpy as np
 import pydicom
 import pytest
+from dicomanonymizer.dicomfields_selector import dicom_anonymization_database_selector
 from pydicom.data import get_testdata_file
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from monai_sr.writers.dicom_deidentify import deidentify
 from tests import dicom_factory as factory
@@ -142,3 +145,40 @@ def test_text_in_the_pixels_is_warned_of(tmp_path, tags, words, caplog):
         enlarge(source, tmp_path / "o.dcm", options=DEIDENTIFY)
     assert words in caplog.text
     assert bool(caplog.text) == bool(words)
+
+
+def _valued(tags):
+    """Build a dataset that has a telling value for every one of the tags."""
+    values = {
+        "DA": DATE, "DT": f"{DATE}101112", "TM": "101112", "AS": "047Y", "DS": NUMBER, "IS": NUMBER,
+        "UI": f"1.2.{NUMBER}", "OB": SECRET.encode(), "UN": SECRET.encode(),
+    }  # fmt: skip
+    numbers = dict.fromkeys(("US", "SS", "UL", "SL", "FL", "FD"), 471)
+    made = Dataset()
+    for group, element, *_ in tags:
+        tag = Tag(group, element)
+        if group > 2 and dictionary_has_tag(tag) and dictionary_VR(tag) != "SQ":
+            vr = dictionary_VR(tag)
+            made.add_new(tag, vr, {**values, **numbers}.get(vr, SECRET))
+    return made
+
+
+def test_every_attribute_of_the_standards_table_is_treated_at_every_depth():
+    tags = dicom_anonymization_database_selector("dicomfields_2026c")["ALL_TAGS"]
+    made = factory.dataset()
+    made.update(_valued(tags))
+    made.AnatomicRegionSequence = [_valued(tags)]  # a sequence that the table keeps
+    made.AnatomicRegionSequence[0].ConceptCodeSequence = [_valued(tags)]
+    assert len(made) > 500
+    deidentify(made, "a.dcm")
+    depths = (
+        made,
+        made.AnatomicRegionSequence[0],
+        made.AnatomicRegionSequence[0].ConceptCodeSequence[0],
+    )
+    # PS3.15 E.1: none of the values may stay; what is left is empty, a dummy or a new UID.
+    for item in depths:
+        left = {e.keyword: str(e.value) for e in item if e.VR not in ("SQ", "OW")}
+        told = {k for k, v in left.items() if SECRET in v or DATE in v or NUMBER in v}
+        assert not told
+        assert "PatientAge" not in left
