@@ -19,6 +19,7 @@ from monai_sr.readers import find_series, is_dicom
 from monai_sr.transforms.restore import in_plane_axes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
 from monai_sr.writers.dicom_deidentify import require_dicom
+from monai_sr.writers.dicom_map import check_map_size
 from monai_sr.writers.dicom_pixel_module import check_dicom_size
 from monai_sr.writers.uncertainty import uncertainty_path
 
@@ -44,6 +45,7 @@ class FileDataset(Dataset):
         scale: factor, part of the results' names.
         deidentify: name inputs and results by a hash of their content, in one flat folder, and
             refuse formats other than DICOM.
+        uncertainty: a map will be written beside each result: refuse at once where it cannot be.
 
     Raises:
         BadImageError: if the input is missing or holds no file.
@@ -56,8 +58,10 @@ class FileDataset(Dataset):
         output_dir: PathLike,
         scale: int,
         deidentify: bool = False,
+        uncertainty: bool = False,
     ) -> None:
         self.root = _existing(data)
+        self.uncertainty = uncertainty
         self.output_dir = Path(str(output_dir))
         self.scale = scale
         self._made_from = Manifest(self.output_dir).sources()
@@ -122,13 +126,13 @@ class FileDataset(Dataset):
             sample = dict(self.transform({k: item[k] for k in ("image", "output")}))
             if self._aliases is not None:
                 require_dicom(sample["image"].meta, source)
-            _check_size(sample["image"], self.scale, source)
+            _check_size(sample["image"], self.scale, source, self.uncertainty)
             return {**sample, **named}
         except Exception as error:  # a failed file is reported, and the run goes on
             return {"error": self._shown(failure(error, source)), **named}
 
 
-def _check_size(image: MetaTensor, scale: int, source: str) -> None:
+def _check_size(image: MetaTensor, scale: int, source: str, has_map: bool) -> None:
     """Refuse before inference what the format of the result cannot hold."""
     shape = list(image.shape)
     for axis in in_plane_axes(image.meta, image.ndim - 1):
@@ -137,6 +141,8 @@ def _check_size(image: MetaTensor, scale: int, source: str) -> None:
     check_output_size(suffix, shape, source)
     if suffix in (".dcm", ""):
         check_dicom_size(source, image.meta, shape)
+        if has_map:
+            check_map_size(source, shape)
 
 
 def failure(error: BaseException, source: str) -> str:

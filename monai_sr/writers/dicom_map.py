@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.sr.coding import Code
 from pydicom.uid import CTImageStorage, generate_uid
 
 from monai_sr import __version__
@@ -21,6 +22,7 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.optional import import_extra
 from monai_sr.geometry.dicom_plane import Plane, frame_planes, pixel_spacing, slice_distance
 from monai_sr.readers.dicom_files import open_dicom, quiet_pydicom
+from monai_sr.writers.dicom_pixel_module import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     from pydicom.dataset import FileDataset
+
+    from monai_sr.core.types import PathLike
 
 _PADDING = -1.0  # half widths are never negative
 _PATIENT = (
@@ -42,6 +46,22 @@ _PATIENT_OPTIONAL = (
 )  # fmt: skip
 
 
+def check_map_size(name: PathLike, shape: Sequence[int]) -> None:
+    """Refuse, before inference, a map that cannot be written.
+
+    Args:
+        name: the image, for the message.
+        shape: (C, X, Y[, Z]) of the result; all slices go into one file.
+
+    Raises:
+        MissingDependencyError: highdicom is not installed.
+        OutputError: the pixels of the map are too many for one file.
+    """
+    import_extra("highdicom", extra="dicom")
+    _, columns, rows, frames = (*shape, 1)[:4]
+    check_size(name, (frames, rows, columns, 1), np.dtype(np.float32).itemsize)
+
+
 def write_parametric_map(
     result: Path, target: Path, half_width: npt.NDArray[np.float32], meta: Mapping[str, Any]
 ) -> None:
@@ -54,10 +74,8 @@ def write_parametric_map(
         meta: metadata of the result.
 
     Raises:
-        MissingDependencyError: highdicom is not installed.
         OutputError: the file cannot be written.
     """
-    import_extra("highdicom", extra="dicom")
     files = sorted(result.iterdir()) if result.is_dir() else [result]
     headers = [open_dicom(file, stop_before_pixels=True) for file in files]
     largest = half_width.max(axis=0)
@@ -108,9 +126,7 @@ def _build(
     sources: Sequence[Dataset],
     meta: Mapping[str, Any],
 ) -> Any:
-    import highdicom as hd
-    from pydicom.sr.coding import Code
-
+    hd = import_extra("highdicom", extra="dicom")
     first = headers[0]
     provenance = json.loads(str(meta.get("sr_provenance") or "{}"))
     invalid = ~np.isfinite(values)

@@ -101,3 +101,11 @@ def test_an_unknown_compression_is_one_line(bundle, tmp_path, capsys):
     assert upscale(source, tmp_path / "out", bundle, "--compression", "zip") == 2
     assert capsys.readouterr().err.endswith("known: jpeg2000, jpegls, none, rle\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_maps_beside_their_sources_are_no_inputs_of_the_next_run(bundle, tmp_path):
+    write_raster(tmp_path / "a.png", pixels((3, 5, 7)))
+    assert upscale(tmp_path, tmp_path, bundle, "--scale", "2") == 0
+    write_raster(tmp_path / "a_x2_uncertainty.tif", pixels((3, 10, 14)))
+    data = FileDataset(tmp_path, dict, tmp_path, 2)
+    assert [item["origin"] for item in data.data] == [str(tmp_path / "a.png")]
