@@ -109,6 +109,70 @@ def located(
     }
 
 
+def code(value: str, scheme: str, meaning: str) -> Dataset:
+    """Build a coded term."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return item
+
+
+def radiograph(modality: str) -> dict[str, Any]:
+    """Give all tags that a DX or MG object needs: dciodvfy finds no error in it."""
+    dates = dict.fromkeys(("StudyDate", "SeriesDate", "ContentDate", "AcquisitionDate"), "20240102")
+    times = dict.fromkeys(("StudyTime", "SeriesTime", "ContentTime", "AcquisitionTime"), "123456")
+    empty = ("AccessionNumber", "ReferringPhysicianName", "PatientBirthDate", "Manufacturer")
+    made: dict[str, Any] = {
+        **dates,
+        **times,
+        **dict.fromkeys(empty, ""),
+        "StudyID": "7",
+        "PatientSex": "F",
+        "SeriesNumber": 1,
+        "InstanceNumber": 1,
+        "PatientOrientation": ["A", "F"],
+        "BurnedInAnnotation": "NO",
+        "LossyImageCompression": "00",
+        "PresentationIntentType": "FOR PRESENTATION",
+        "ImageType": ["ORIGINAL", "PRIMARY", ""],
+        "PixelIntensityRelationship": "LOG",
+        "PixelIntensityRelationshipSign": -1,
+        "RescaleIntercept": 0,
+        "RescaleSlope": 1,
+        "RescaleType": "US",
+        "PresentationLUTShape": "IDENTITY",
+        "WindowCenter": 2048,
+        "WindowWidth": 4096,
+        "DetectorType": "DIRECT",
+        "DetectorConfiguration": "AREA",
+        "DetectorID": "DET-1",
+        "DetectorElementSpacing": [0.07, 0.07],
+        "ImagerPixelSpacing": [0.07, 0.07],
+        "AcquisitionContextSequence": [],
+    }
+    if modality == "DX":
+        return made | {
+            "PositionerType": "NONE",
+            "ViewPosition": "PA",
+            "ImageLaterality": "U",
+            "BodyPartExamined": "CHEST",
+            "AnatomicRegionSequence": [code("51185008", "SCT", "Chest")],
+        }
+    view = code("399162004", "SCT", "cranio-caudal")
+    view.ViewModifierCodeSequence = []
+    return made | {
+        "PositionerType": "MAMMOGRAPHIC",
+        "ViewPosition": "CC",
+        "ImageLaterality": "L",
+        "BodyPartExamined": "BREAST",
+        "OrganExposed": "BREAST",
+        "BodyPartThickness": 50,
+        "CompressionForce": 100,
+        "PositionerPrimaryAngle": 0,
+        "AnatomicRegionSequence": [code("76752008", "SCT", "Breast")],
+        "ViewCodeSequence": [view],
+    }
+
+
 def slice_positions(count: int, step_mm: float = 2.5, orientation: Any = OBLIQUE) -> Any:
     """Place planes along the normal of the orientation."""
     normal = np.cross(orientation[:3], orientation[3:])
@@ -156,14 +220,19 @@ def write_enhanced(path: Path, volume: Any, positions: Any, spacing: Any = (0.7,
     )
 
 
-def enlarge(source, target, scale=4, provenance=PROVENANCE, values=None, **meta_changes):
-    """Read, repeat every pixel, write; return what was written as (C, X, Y[, Z])."""
+def enlarge(
+    source, target, scale=4, provenance=PROVENANCE, values=None, options=None, **meta_changes
+):
+    """Read, repeat every pixel, write; return what was written as (C, X, Y[, Z]).
+
+    ``options`` go to the writer, ``meta_changes`` into the metadata.
+    """
     reader = DicomReader()
     array, meta = reader.get_data(reader.read(source))
     large = array.repeat(scale, 1).repeat(scale, 2) if values is None else values
     meta["affine"] = scaled_affine(meta["affine"], (scale, scale))
     meta["sr_provenance"] = json.dumps(provenance)
-    writer = DicomWriter()
+    writer = DicomWriter(**(options or {}))
     writer.set_data_array(large)
     writer.set_metadata({**meta, **meta_changes})
     writer.write(target)

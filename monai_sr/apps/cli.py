@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _EXIT_CODE = 2
 _INFERENCE = (
     "scale", "spacing", "slice_axis", "spatial_dims", "consistency", "device", "ckpt_path", "range",
-    "robust", "perception",
+    "robust", "perception", "compression", "deidentify", "uncertainty",
 )  # fmt: skip
 _TRAINING = (
     "dataset_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes", "steps",
@@ -57,6 +57,15 @@ def _parser() -> argparse.ArgumentParser:
     upscale.add_argument("--scale", type=_number, help="up to 4 (default: the bundle's)")
     _add_grid(upscale)
     upscale.add_argument("--consistency", type=int, help="back-projection steps (0: off)")
+    upscale.add_argument(
+        "--compression", help="DICOM pixels, lossless: none (default), rle, jpegls, jpeg2000"
+    )
+    upscale.add_argument(
+        "--deidentify", action="store_true", default=None, help="DICOM results without identity"
+    )
+    upscale.add_argument(
+        "--uncertainty", action="store_true", default=None, help="with a map of the 90 %% interval"
+    )
     upscale.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     upscale.add_argument("--ckpt_path", help="weights file instead of the bundle's")
     upscale.add_argument(

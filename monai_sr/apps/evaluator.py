@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ class FileResult:
 
     Attributes:
         source: the input as named.
+        origin: the input on record, its absolute path.
         output: the result, or None.
         size_in: its sizes in pixels, "W x H", with slices and bands where there are several.
         size_out: those of the result.
@@ -49,6 +49,7 @@ class FileResult:
     """
 
     source: str
+    origin: str
     output: str | None = None
     size_in: str = ""
     size_out: str = ""
@@ -140,21 +141,22 @@ class UpscaleEvaluator(SupervisedEvaluator):
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         started, self._started = self._started, time.perf_counter()
-        source = str(batchdata["source"][0])
+        source, origin = (str(batchdata[key][0]) for key in ("source", "origin"))
         if "error" in batchdata:
-            self._report(FileResult(source, error=str(batchdata["error"][0])))
+            self._report(FileResult(source, origin, error=str(batchdata["error"][0])))
             return {}
         try:
             super()._iteration(engine, batchdata)
             pred = engine.state.output[0][CommonKeys.PRED]
         except Exception as error:  # one failed file must not end the run
-            self._report(FileResult(source, error=failure(error, source)))
+            self._report(FileResult(source, origin, error=failure(error, source)))
             return {}
         finally:
             self._started = time.perf_counter()
         self._report(
             FileResult(
                 source,
+                origin,
                 output=str(pred.meta.get("sr_output", "")),
                 size_in=_size(batchdata[CommonKeys.IMAGE][0]),
                 size_out=_size(pred),
@@ -210,7 +212,7 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
     output = Path(result.output) if result.output else None
     inside = output is not None and output.is_relative_to(output_dir)
     return {
-        "source": os.path.abspath(result.source),
+        "source": result.origin,
         "output": output.relative_to(output_dir) if output and inside else output,
         "size_in": result.size_in,
         "size_out": result.size_out,

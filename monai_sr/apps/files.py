@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.data import Dataset, MetaTensor
 
+from monai_sr.apps.aliases import Aliases
 from monai_sr.apps.manifest import Manifest
 from monai_sr.core.errors import BadImageError, OutputError, SRError, user_message
 from monai_sr.core.types import PathLike
@@ -18,8 +19,11 @@ from monai_sr.geometry.target_grid import scaled_sizes
 from monai_sr.readers import find_series, is_dicom
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
+from monai_sr.writers.dicom_deidentify import require_dicom
+from monai_sr.writers.dicom_map import check_map_size
 from monai_sr.writers.dicom_pixel_module import check_dicom_size
 from monai_sr.writers.naming import result_mark
+from monai_sr.writers.uncertainty import uncertainty_path
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +35,9 @@ _NO_SUFFIX = ".unreadable"
 class FileDataset(Dataset):
     """Everything that one input names, each with the path of its result.
 
-    An item is {"image": path, or paths of a DICOM series, "output": path, "source": name}, passed
-    through ``transform``. A file that cannot be used becomes {"error": message, "source": name},
-    so that one bad file never ends a run.
+    An item is {"image": path, or paths of a DICOM series, "output": path, "source": name,
+    "origin": name for the record}, its first two passed through ``transform``. A file that cannot
+    be used becomes {"error": message} with the last two, so that one bad file never ends a run.
 
     Args:
         data: a file, a folder of one DICOM series, or a folder of mixed files (searched with its
@@ -42,6 +46,9 @@ class FileDataset(Dataset):
         output_dir: where results go; subfolders of the input are repeated there.
         scale: factor, part of the results' names.
         spacing: spacing in mm in its place.
+        deidentify: name inputs and results by a hash of their content, in one flat folder, and
+            refuse formats other than DICOM.
+        uncertainty: a map will be written beside each result: refuse at once where it cannot be.
 
     Raises:
         BadImageError: if the input is missing or holds no file.
@@ -54,26 +61,42 @@ class FileDataset(Dataset):
         output_dir: PathLike,
         scale: float,
         spacing: float | Sequence[float | None] | None = None,
+        deidentify: bool = False,
+        uncertainty: bool = False,
     ) -> None:
         self.root = _existing(data)
+        self.uncertainty = uncertainty
         self.output_dir = Path(str(output_dir))
         self.scale = scale
         self.mark = result_mark(scale, spacing)
         self._made_from = Manifest(self.output_dir).sources()
-        found = _find(self.root, self.output_dir, set(self._made_from) | _recorded(self.root))
+        found = _find(
+            self.root,
+            self.output_dir,
+            _with_maps(self._made_from) | _recorded(self.root, not deidentify),
+            not deidentify,
+        )
         if not found:
             raise BadImageError(f"{data}: holds no file to enlarge; name a file or another folder")
-        names = list(found)
         root = self.root if self.root.is_dir() else self.root.parent
-        if names == [self.root]:
+        if list(found) == [self.root]:
             root = self.root.parent
+        self._aliases = Aliases(found) if deidentify else None
+        if self._aliases is not None:
+            found, root = self._aliases.found, self._aliases.folder
         suffix_of = self._suffix_of(found)
-        planned = plan_outputs(names, root, self.output_dir, scale, suffix_of, spacing)
+        planned = plan_outputs(list(found), root, self.output_dir, scale, suffix_of, spacing)
         items = []
-        for name, output in zip(names, planned, strict=True):
-            files = [str(f) for f in found[name]]
-            image = files if len(files) > 1 else files[0]
-            items.append({"image": image, "output": str(self._free(output, name)), "source": name})
+        for (name, files), output in zip(found.items(), planned, strict=True):
+            origin = self._shown(name) if self._aliases else os.path.abspath(name)
+            items.append(
+                {
+                    "image": [str(f) for f in files] if len(files) > 1 else str(files[0]),
+                    "output": str(self._free(output, origin)),
+                    "source": self._shown(name),
+                    "origin": origin,
+                }
+            )
         super().__init__(items, transform)
 
     @staticmethod
@@ -89,28 +112,32 @@ class FileDataset(Dataset):
 
         return suffix
 
-    def _free(self, output: Path, source: Path) -> Path:
+    def _shown(self, text: object) -> str:
+        return str(text) if self._aliases is None else self._aliases.shown(text)
+
+    def _free(self, output: Path, origin: str) -> Path:
         """Keep a result that an earlier run made from another input."""
-        origin, absolute = self._made_from.get(output), os.path.abspath(source)
-        if not output.exists() or origin == absolute:
+        if not output.exists() or self._made_from.get(output) == origin:
             return output
-        digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:8]
+        digest = hashlib.sha256(os.fsencode(origin)).hexdigest()[:8]
         stem, _, rest = output.name.rpartition(self.mark)
         return output.with_name(f"{stem}_{digest}{self.mark}{rest}")
 
     def _transform(self, index: int) -> dict[str, Any]:
         item = self.data[index]
-        source = str(item["source"])
+        source = item["source"]
+        named = {"source": source, "origin": item["origin"]}
         try:
-            sample = dict(self.transform({k: v for k, v in item.items() if k != "source"}))
-            _check_size(sample["image"], self.scale, source)
-            sample["source"] = source
-            return sample
+            sample = dict(self.transform({k: item[k] for k in ("image", "output")}))
+            if self._aliases is not None:
+                require_dicom(sample["image"].meta, source)
+            _check_size(sample["image"], self.scale, source, self.uncertainty)
+            return {**sample, **named}
         except Exception as error:  # a failed file is reported, and the run goes on
-            return {"error": failure(error, source), "source": source}
+            return {"error": self._shown(failure(error, source)), **named}
 
 
-def _check_size(image: MetaTensor, scale: float, source: str) -> None:
+def _check_size(image: MetaTensor, scale: float, source: str, has_map: bool) -> None:
     """Refuse before inference what the format of the result cannot hold."""
     sizes = planned_sizes(image.meta, image.ndim - 1)
     if sizes is None:
@@ -121,6 +148,8 @@ def _check_size(image: MetaTensor, scale: float, source: str) -> None:
     check_output_size(suffix, shape, source)
     if suffix in (".dcm", ""):
         check_dicom_size(source, image.meta, shape)
+        if has_map:
+            check_map_size(source, shape)
 
 
 def failure(error: BaseException, source: str) -> str:
@@ -146,7 +175,13 @@ def _existing(data: PathLike | None) -> Path:
     return path.resolve() if path.name in ("", "..") else path
 
 
-def _recorded(root: Path) -> set[Path]:
+def _with_maps(results: Iterable[Path]) -> set[Path]:
+    """Add the maps of uncertainty that may lie beside results."""
+    made = set(results)
+    return made | {uncertainty_path(result) for result in made}
+
+
+def _recorded(root: Path, is_named: bool) -> set[Path]:
     """Return the results that earlier runs left in subfolders of the input.
 
     Not those in the input folder itself: naming a folder of results means to enlarge them again.
@@ -154,16 +189,19 @@ def _recorded(root: Path) -> set[Path]:
     results: set[Path] = set()
     for record in root.glob(f"*/**/{Manifest.name}"):
         try:
-            results.update(Manifest(record.parent).sources())
+            results |= _with_maps(Manifest(record.parent).sources())
         except OutputError as error:
-            logger.warning("%s", error)
+            logger.warning("%s", error if is_named else "the record of an earlier run is damaged")
     return results
 
 
-def _find(root: Path, output_dir: Path, results: set[Path]) -> dict[Path, list[Path]]:
+def _find(
+    root: Path, output_dir: Path, results: set[Path], is_named: bool
+) -> dict[Path, list[Path]]:
     """Return name -> files: one entry for each plain file and each DICOM series.
 
     ``results`` of earlier runs are left out, and all of ``output_dir`` where it is not ``root``.
+    Warnings show names only where ``is_named``.
     """
     if root.is_file():
         return {root: [root]}
@@ -172,7 +210,8 @@ def _find(root: Path, output_dir: Path, results: set[Path]) -> dict[Path, list[P
         outputs.add(output_dir.resolve())
     for link in root.rglob("*"):
         if link.is_symlink() and not link.is_file():
-            logger.warning("%s: links to folders and broken links are not followed", link)
+            name = link if is_named else "a link"
+            logger.warning("%s: links to folders and broken links are not followed", name)
     files = [
         f
         for f in sorted(root.rglob("*"))

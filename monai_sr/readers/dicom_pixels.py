@@ -6,26 +6,15 @@ Rescale slope, windows and look-up tables for display are not applied: values st
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydicom.encaps import generate_frames
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.uid import (
-    UID,
-    JPEG2000TransferSyntaxes,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSTransferSyntaxes,
-    RLELossless,
-)
+from pydicom.uid import UID
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.readers.dicom_decoders import run_decoder
 from monai_sr.readers.dicom_files import refuse_damage
 from monai_sr.readers.dicom_padding import padding_range
 
@@ -41,18 +30,6 @@ PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 _DECLARED_BITS = 12  # deeper files seldom fill their range: the values themselves must tell
-# On damaged data gdcm may end the process and pylibjpeg-rle panics, and Python can handle neither;
-# so gdcm comes last, and only behind a check of the frame's header.
-_PLUGINS: dict[UID, tuple[str, ...]] = {
-    RLELossless: ("pydicom",),
-    JPEGBaseline8Bit: ("pillow",),
-    JPEGExtended12Bit: ("pillow",),
-    JPEGLossless: ("gdcm",),
-    JPEGLosslessSV1: ("gdcm",),
-    **dict.fromkeys(JPEGLSTransferSyntaxes, ("pyjpegls", "gdcm")),
-    **dict.fromkeys(JPEG2000TransferSyntaxes, ("pylibjpeg",)),
-}
-_START_OF_FRAME = (b"\xff\xc3", b"\xff\xf7")  # lossless JPEG (T.81 B.2.2), JPEG-LS (T.87 C.1.1)
 _PHOTOMETRIC = frozenset(
     {
         "MONOCHROME1",
@@ -110,7 +87,7 @@ def decode(dataset: FileDataset, name: PathLike) -> StoredPixels:
     )
     with refuse_damage(truncated):
         _check_header(dataset, name)
-        array, facts = _run_decoder(dataset, name)
+        array, facts = run_decoder(dataset, name)
         photometric = str(facts["photometric_interpretation"])
         samples = int(facts["samples_per_pixel"])
         if photometric == "PALETTE COLOR":
@@ -164,40 +141,6 @@ def _state_facts(dataset: Dataset, frames: NDArray[Any], photometric: str) -> St
         is_inverted=photometric == "MONOCHROME1",
         padding=padding_range(dataset, frames.dtype),
     )
-
-
-def _run_decoder(dataset: FileDataset, name: PathLike) -> tuple[NDArray[Any], dict[str, Any]]:
-    syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError as error:
-        raise BadImageError(
-            f"{name}: must be compressed as DICOM still images are, got {_syntax_name(syntax)}; "
-            "convert it to uncompressed DICOM."
-        ) from error
-    failure: RuntimeError | None = None
-    for plugin in _PLUGINS.get(syntax, ("",)):
-        if plugin == "gdcm":
-            _check_jpeg_headers(dataset)
-        try:
-            return decoder.as_array(dataset, raw=False, decoding_plugin=plugin)
-        except RuntimeError as error:
-            failure = error
-    raise BadImageError(
-        f"{name}: pixels must be decodable, got {_syntax_name(syntax)} that is damaged or of a "
-        "kind no installed decoder reads; convert it to uncompressed DICOM (dcmdjpeg, gdcmconv)."
-    ) from failure
-
-
-def _check_jpeg_headers(dataset: FileDataset) -> None:
-    """Compare precision, lines, samples and components of each frame with the DICOM header."""
-    count = int(dataset.get("NumberOfFrames") or 1)
-    expected = (int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel))
-    for frame in generate_frames(dataset.PixelData, number_of_frames=count):
-        start = max(frame.find(marker) for marker in _START_OF_FRAME)
-        precision, *found = struct.unpack(">BHHB", frame[start + 4 : start + 10])
-        if start < 0 or tuple(found) != expected or precision > int(dataset.BitsAllocated):
-            raise ValueError("the JPEG header does not match the DICOM header")
 
 
 def _check_header(dataset: FileDataset, name: PathLike) -> None:
@@ -264,7 +207,3 @@ def _expand_palette(array: NDArray[Any], dataset: Dataset, name: PathLike) -> ND
     # Some writers declare 16-bit entries and fill only the lower byte.
     is_deep = colors.dtype.itemsize > 1 and int(colors.max()) > np.iinfo(np.uint8).max
     return (colors >> 8 if is_deep else colors)[..., :3].astype(np.uint8)
-
-
-def _syntax_name(syntax: UID) -> str:
-    return "an unknown compression" if syntax.name == syntax else syntax.name

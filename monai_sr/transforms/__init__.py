@@ -4,6 +4,7 @@ from monai_sr.transforms.grid import PlanGrid, PlanGridd
 from monai_sr.transforms.intensity import ScaleToUnit, ScaleToUnitd
 from monai_sr.transforms.load import LoadImageSRd, load_image
 from monai_sr.transforms.restore import Provenance, RestoreStoredd
+from monai_sr.transforms.uncertainty import interval_factor
 
 __all__ = [
     "LoadImageSRd",
@@ -13,5 +14,6 @@ __all__ = [
     "RestoreStoredd",
     "ScaleToUnit",
     "ScaleToUnitd",
+    "interval_factor",
     "load_image",
 ]

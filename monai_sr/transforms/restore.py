@@ -106,6 +106,8 @@ class Provenance:
         system: name of the system in place of the bundle's own model.
         perceptual_weights: weights of the perceptual face, likewise recorded where it has a share.
         perception: its share.
+        precision: of the computation: bfloat16 gives other pixels than float32.
+        views: number of views of a self-ensemble, 1 for none.
     """
 
     def __init__(
@@ -119,6 +121,8 @@ class Provenance:
         system: str | None = None,
         perceptual_weights: PathLike | None = None,
         perception: float = 0.0,
+        precision: str = "float32",
+        views: int = 1,
     ) -> None:
         self.files = {"weights_sha256": weights}
         self.facts: dict[str, Any] = {
@@ -126,12 +130,15 @@ class Provenance:
             "bundle": bundle,
             "scale": scale,
             "consistency": consistency,
+            "precision": precision,
         }
         if spacing is not None:
             del self.facts["scale"]
             self.facts["spacing"] = spacing
         if system is not None:
             self.facts["system"] = Path(system).stem
+        if views > 1:
+            self.facts["self_ensemble"] = views
         if perception:
             self.facts["perception"] = perception
             self.files["perceptual_sha256"] = perceptual_weights
@@ -164,12 +171,14 @@ class RestoreStoredd(MapTransform):
 
     Shape: pred MetaTensor (C, X * s, Y * s[, Z]) whose metadata the inferer has enlarged; the key
     ``ref`` holds the input in [0, 1]. The result has the values, the data type and the nodata mask
-    of the source file, and gains ``sr_lr_psnr`` and ``sr_provenance``.
+    of the source file, and gains ``sr_lr_psnr`` and ``sr_provenance``. The spread that a
+    self-ensemble gave (``sr_spread``) becomes ``sr_uncertainty``, float32 in stored units.
 
     Args:
         keys: results to restore.
         provenance: facts to record.
         ref: key of the input image.
+        interval_factor: half width of the interval of uncertainty, in spreads.
     """
 
     def __init__(
@@ -178,10 +187,12 @@ class RestoreStoredd(MapTransform):
         provenance: Provenance,
         ref: str = "image",
         allow_missing_keys: bool = False,
+        interval_factor: float = 0.0,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.provenance = provenance
         self.ref = ref
+        self.interval_factor = interval_factor
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Restore every key."""
@@ -201,6 +212,12 @@ class RestoreStoredd(MapTransform):
         lr_plain = lr.as_tensor() if isinstance(lr, MetaTensor) else lr
         mask = None if valid is None else torch.as_tensor(valid).cpu().bool()
         meta["sr_lr_psnr"] = stored_lr_psnr(unit, lr_plain.cpu(), mask)
+        if "sr_spread" in meta:
+            spread = torch.as_tensor(meta.pop("sr_spread")).cpu().double().numpy()
+            half_width = spread.reshape(stored.shape) * ((high - low) * self.interval_factor)
+            if mask is not None and mask.numel():
+                half_width[~_at(mask.numpy(), stored.shape[1:])] = np.nan
+            meta["sr_uncertainty"] = half_width.astype(np.float32)
         if mask is not None and mask.numel():
             put_nodata_back(stored, mask.numpy(), meta)
         meta["sr_provenance"] = self.provenance.record(meta["sr_range"])

@@ -19,6 +19,8 @@ from monai_sr.geometry.affine import scaled_affine
 from monai_sr.readers.dicom_files import DAMAGE_ERRORS, open_dicom, quiet_pydicom
 from monai_sr.readers.dicom_padding import padding_range
 from monai_sr.readers.dicom_pixels import decode, stored_range
+from monai_sr.writers.dicom_compression import check_compression, compress
+from monai_sr.writers.dicom_deidentify import deidentify
 from monai_sr.writers.dicom_derived import keep_lossy_history, mark_derived
 from monai_sr.writers.dicom_geometry import rescale_geometry
 from monai_sr.writers.dicom_padding import keep_padding
@@ -49,15 +51,30 @@ class DicomWriter(ImageWriter):
 
     One source file becomes one file, multi-frame objects stay multi-frame. The files of a series
     become a folder with ``slice_0001.dcm`` ... in slice order. The result appears whole or not at
-    all. Pixels are uncompressed, Explicit VR Little Endian.
+    all.
 
     Args:
         output_dtype: unused; the source's pixel module decides.
+        compression: "none" (Explicit VR Little Endian), "rle", "jpegls" or "jpeg2000", lossless.
+        deidentify: remove the patient's identity, see ``dicom_deidentify``.
         kwargs: unused; present in MONAI's interface.
+
+    Raises:
+        OptionError: there is no such compression.
     """
 
-    def __init__(self, output_dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        output_dtype: Any = None,
+        *,
+        compression: str = "none",
+        deidentify: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(output_dtype=output_dtype, **kwargs)  # type: ignore[no-untyped-call]
+        check_compression(compression)
+        self.compression = compression
+        self.deidentify = deidentify
         self._data: NDArray[Any] = np.zeros((0, 0, 0, 0))
         self._meta: dict[str, Any] = {}
 
@@ -158,10 +175,13 @@ class DicomWriter(ImageWriter):
         keep_lossy_history(dataset, round(values.nbytes / (scale[0] * scale[1])))
         swap_to_little_endian(dataset)
         rescale_geometry(dataset, scale)
-        replace_pixels(dataset, values)
+        note = replace_pixels(dataset, values)
         provenance = json.loads(str(self._meta.get("sr_provenance") or "{}"))
         is_series = len(json.loads(self._meta["sr_files"])) > 1
-        mark_derived(dataset, provenance, scale, shared=is_series)
+        if self.deidentify:
+            deidentify(dataset, name)
+        mark_derived(dataset, provenance, scale, shared=is_series, note=note)
+        compress(dataset, self.compression, name)
 
     def _scale(
         self, name: PathLike, dataset: pydicom.FileDataset, frames: NDArray[Any]

@@ -34,6 +34,26 @@ if TYPE_CHECKING:
 _MAX_DESCRIPTION = 1024  # Short Text, PS3.5 6.2
 _MAX_COMMENT = 10240  # Long Text
 _MAX_LABEL = 64  # Long String
+_ORIGINAL_ONLY = (
+    "BulkMotionCompensationTechnique",
+    "CoverageOfKSpace",
+    "EchoPlanarPulseSequence",
+    "EchoPulseSequence",
+    "GeometryOfKSpaceTraversal",
+    "MRAcquisitionType",
+    "MultiPlanarExcitation",
+    "MultipleSpinEcho",
+    "NumberOfKSpaceTrajectories",
+    "OversamplingPhase",
+    "PhaseContrast",
+    "PulseSequenceName",
+    "RectilinearPhaseEncodeReordering",
+    "SaturationRecovery",
+    "SegmentedKSpaceTraversal",
+    "SpectrallySelectedSuppression",
+    "SteadyStatePulseSequence",
+    "TimeOfFlightContrast",
+)
 _LOSSY = {
     JPEGBaseline8Bit: "ISO_10918_1",
     JPEGExtended12Bit: "ISO_10918_1",
@@ -42,7 +62,11 @@ _LOSSY = {
 
 
 def mark_derived(
-    dataset: FileDataset, provenance: Mapping[str, Any], scale: tuple[float, float], shared: bool
+    dataset: FileDataset,
+    provenance: Mapping[str, Any],
+    scale: tuple[float, float],
+    shared: bool,
+    note: str = "",
 ) -> None:
     """Turn the source's dataset, with the new pixels in it, into a derived object in place.
 
@@ -52,10 +76,12 @@ def mark_derived(
         scale: enlargement of (columns, rows).
         shared: True when ``provenance`` holds for all files of the series, False when its
             intensity range belongs to this file alone and must not split the series.
+        note: what a reader of this file would miss, see ``replace_pixels``.
     """
     source = _source_item(dataset)
-    description = _describe(provenance, scale)
+    description = _describe(provenance, scale, note)
     _set_types(dataset)
+    _drop_original_only(dataset)
     _describe_derivation(dataset, source, description)
     _append(dataset, "ContributingEquipmentSequence", _equipment(provenance))
     comments = [str(dataset.get("ImageComments") or ""), DISCLAIMER]
@@ -93,6 +119,17 @@ def _set_types(dataset: Dataset) -> None:
         setattr(item, keyword, ["DERIVED", *second, *rest[2:]])
 
 
+def _drop_original_only(dataset: Dataset) -> None:
+    """Leave the acquisition facts of an enhanced MR to its source, as validators want it.
+
+    PS3.3 C.8.13.4 allows them in derived images today; the editions that validators know do not.
+    """
+    if "Enhanced MR" in UID(str(dataset.get("SOPClassUID") or "")).name:
+        for keyword in _ORIGINAL_ONLY:
+            if keyword in dataset:
+                del dataset[keyword]
+
+
 def _code(value: str, scheme: str, meaning: str) -> DicomSequence:
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
@@ -112,7 +149,7 @@ def _source_item(dataset: FileDataset) -> Dataset | None:
     return item
 
 
-def _describe(provenance: Mapping[str, Any], scale: tuple[float, float]) -> str:
+def _describe(provenance: Mapping[str, Any], scale: tuple[float, float], note: str) -> str:
     """Write one readable line of all that the result depends on."""
     tool = f"{provenance.get('software', 'monai-sr')} {provenance.get('version', '')}".strip()
     parts = [f"Super-resolution x{max(scale):g} by {tool}"]
@@ -123,11 +160,13 @@ def _describe(provenance: Mapping[str, Any], scale: tuple[float, float]) -> str:
         ("perception", "share of the perceptual weights, which invent detail,"),
         ("perceptual_sha256", "perceptual weights SHA-256"),
         ("consistency", "consistency steps"),
+        ("precision", "precision"),
+        ("self_ensemble", "views averaged"),
         ("range", "intensity range"),
     ):
         if provenance.get(key) not in (None, ""):
             parts.append(f"{words} {provenance[key]}")
-    return ", ".join(parts) + f". {DISCLAIMER}."
+    return ", ".join(filter(None, [*parts, note])) + f". {DISCLAIMER}."
 
 
 def _frame_types(dataset: Dataset) -> list[Dataset]:

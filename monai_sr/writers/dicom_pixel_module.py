@@ -106,7 +106,7 @@ def swap_to_little_endian(dataset: FileDataset) -> None:
             element.value = words.astype(f"<u{width}").tobytes()
 
 
-def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> None:
+def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> str:
     """Write frames into the pixel module in place and drop overlays, icons and signatures.
 
     Shape: frames (N, H, W, C), C = 1 or 3, in the dtype that the source stores.
@@ -114,8 +114,11 @@ def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> None:
     Args:
         dataset: the source's dataset.
         frames: stored values, already rounded and clipped.
+
+    Returns:
+        A note for the result on what a reader of it would miss, "" where nothing was lost.
     """
-    _drop_stale(dataset)
+    note = _drop_stale(dataset)
     _, rows, columns, samples = frames.shape
     dataset.Rows, dataset.Columns = rows, columns
     if samples > 1:
@@ -129,17 +132,20 @@ def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> None:
         dataset.BitsAllocated = frames.dtype.itemsize * 8
         dataset["PixelData"].VR = "OB" if frames.dtype.itemsize == 1 else "OW"
         dataset["PixelData"].is_undefined_length = False
+    return note
 
 
-def _drop_stale(dataset: Dataset) -> None:
+def _drop_stale(dataset: Dataset) -> str:
     for keyword in _STALE:
         if keyword in dataset:
             del dataset[keyword]
     overlays = [tag for tag in dataset.keys() if tag.group in _OVERLAY_GROUPS]  # noqa: SIM118
     for tag in overlays:
         del dataset[tag]
-    if overlays:
-        logger.info("overlays do not fit the enlarged image and were dropped.")
+    if not overlays:
+        return ""
+    logger.info("overlays do not fit the enlarged image and were dropped.")
+    return "overlays of the source are left out"
 
 
 def _describe_colors(dataset: Dataset, frames: NDArray[Any]) -> None:

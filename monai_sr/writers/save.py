@@ -14,9 +14,12 @@ from monai.transforms import MapTransform
 from monai_sr.core.errors import OutputError
 from monai_sr.core.types import PathLike
 from monai_sr.writers.dicom import DicomWriter
+from monai_sr.writers.dicom_compression import check_compression
+from monai_sr.writers.dicom_deidentify import require_dicom
 from monai_sr.writers.naming import output_suffix, plan_outputs
 from monai_sr.writers.nifti import NiftiWriter
 from monai_sr.writers.raster import RasterWriter
+from monai_sr.writers.uncertainty import write_uncertainty
 
 WRITERS: dict[str, type[ImageWriter]] = {
     "dicom": DicomWriter,
@@ -30,12 +33,18 @@ class SaveImageSRd(MapTransform):
 
     The path of a result is the value of the key ``output`` where the sample has one, else the
     source's name with ``_x<scale>`` in ``output_dir``. It is recorded as ``sr_output`` in the
-    metadata.
+    metadata. A result with ``sr_uncertainty`` gets a map of it beside it.
 
     Args:
         keys: restored results, see :class:`monai_sr.transforms.RestoreStoredd`.
         output_dir: folder for results without a planned path.
         path_key: key of the planned path.
+        compression: how DICOM pixels are stored: "none", "rle", "jpegls" or "jpeg2000".
+        deidentify: remove the patient's identity from DICOM results; needs planned paths, for the
+            source's name is part of it.
+
+    Raises:
+        OptionError: there is no such compression.
     """
 
     def __init__(
@@ -44,8 +53,14 @@ class SaveImageSRd(MapTransform):
         output_dir: PathLike,
         path_key: str = "output",
         allow_missing_keys: bool = False,
+        compression: str | None = "none",
+        deidentify: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        kind = str(compression).lower()  # the command line makes None of "None"
+        check_compression(kind)
+        self.deidentify = deidentify
+        self.dicom_options = {"compression": kind, "deidentify": deidentify}
         self.output_dir = Path(str(output_dir))
         self.path_key = path_key
 
@@ -62,13 +77,22 @@ class SaveImageSRd(MapTransform):
             kind = str(d[key].meta.get("sr_format"))
             if kind not in WRITERS:
                 raise OutputError(f"{path}: no writer for a result of format {kind!r}")
-            writer = WRITERS[kind]()
+            if self.deidentify:
+                require_dicom(d[key].meta, path)
+            writer = WRITERS[kind](**(self.dicom_options if kind == "dicom" else {}))
             writer.set_data_array(d[key], channel_dim=0)  # type: ignore[no-untyped-call]
             writer.set_metadata(d[key].meta)
             writer.write(path, verbose=False)
+            if "sr_uncertainty" in d[key].meta:
+                write_uncertainty(path, d[key].meta)
         return d
 
     def _path(self, meta: Mapping[str, Any]) -> Path:
+        if self.deidentify:
+            raise OutputError(
+                f"result: a de-identified one needs a name under key {self.path_key!r}, for its "
+                "source's may name the patient; load inputs with FileDataset(deidentify=True)."
+            )
         source = Path(str(meta["filename_or_obj"]))
         scale = float(np.asarray(meta["sr_scale"]).ravel()[0])
         suffix = output_suffix(meta)

@@ -20,8 +20,8 @@ from tests import dicom_factory
 from tests.image_factory import pixels, write_nifti, write_raster
 
 
-def dataset(data, out, scale=4):
-    return FileDataset(data, Compose([LoadImageSRd("image")]), out, scale)
+def dataset(data, out, scale=4, **options):
+    return FileDataset(data, Compose([LoadImageSRd("image")]), out, scale, **options)
 
 
 def planned(data, out, scale=4):
@@ -306,6 +306,16 @@ def test_dicom_pixels_beyond_32_bit_lengths_are_refused_before_inference(tmp_pat
     assert "bytes" in dataset(path, tmp_path / "out")[0]["error"]
     monkeypatch.setattr("monai_sr.writers.dicom_pixel_module.MAX_BYTES", 6 * 9 * 16 * 2)
     assert "error" not in dataset(path, tmp_path / "out")[0]
+
+
+def test_a_map_that_one_file_cannot_hold_is_refused_before_inference(tmp_path, monkeypatch):
+    source = dicom_factory.write(tmp_path / "a.dcm", dicom_factory.stored((6, 9), 8), bits=8)
+    # Twice as many pixels of one byte fit, of four bytes they do not.
+    monkeypatch.setattr("monai_sr.writers.dicom_pixel_module.MAX_BYTES", 6 * 9 * 4 * 4 - 1)
+    plain = dataset(source, tmp_path / "out", scale=2)[0]
+    assert "error" not in plain
+    refused = dataset(source, tmp_path / "out", scale=2, uncertainty=True)[0]
+    assert "use a smaller scale" in refused["error"]
 
 
 def test_an_unforeseen_failure_is_still_one_line_with_the_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -87,6 +88,13 @@ def test_metadata_names_the_tested_versions(bundle, repo_root) -> None:
     assert packages.pop("monai-sr") == monai_sr.__version__
     for package, version in packages.items():
         assert version == _in_constraints(repo_root, package), package
+
+
+def test_interval_of_uncertainty_belongs_to_the_shipped_weights(bundle) -> None:
+    entry = bundle.metadata["uncertainty"]
+    found = hashlib.sha256(bundle.weights.read_bytes()).hexdigest()
+    assert entry["weights_sha256"] == found, "fit it anew: benchmarks/fit_uncertainty.py"
+    assert sorted(entry["factors"]) == ["2", "4"]
 
 
 def test_metadata_describes_the_network(bundle) -> None:

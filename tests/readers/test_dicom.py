@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -14,7 +15,9 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import LoadImage, LoadImaged
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut
+from pydicom.uid import HTJ2KLossless
 
 from monai_sr.readers.dicom import DicomReader, find_series, is_dicom
 from monai_sr.readers.dicom_files import open_dicom
@@ -118,6 +121,43 @@ def test_palette_becomes_rgb():
 def test_lossless_compressions_give_the_same_values(compressed, plain):
     expected = _load(get_testdata_file(plain))[0]
     np.testing.assert_array_equal(_load(get_testdata_file(compressed))[0], expected)
+
+
+# 12 bits, 12 x 20, written by OpenJPH 0.26.3.
+HTJ2K_FRAME = base64.b64decode(
+    "/0//UQApQAAAAAAUAAAADAAAAAAAAAAAAAAAFAAAAAwAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wA"
+    "EyCIkJCQkJCQkJCQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAJMAAf+TwAAm6fMFB3QAwAATAC7+"
+    "Agd0AMAAEsAAFQD5AEd0ALyW1/4A4jQAwAASwAAVIMkAQnQAvb3eAAAA9jYAwAAVMAAFeEpF+dCP4It2APjFL37xi9/gKP5S"
+    "gb64AMAAKuAAFsAAAADA78p6cAJ3AKaaMmXKlClTpkyZ+vyIPZCAe/ZCAey8AP/Z"
+)
+
+
+def test_high_throughput_jpeg_2000_gives_the_values_that_were_encoded(tmp_path):
+    expected = (np.arange(240).reshape(12, 20) * 17 % 4096).astype(np.uint16)
+    made = factory.dataset(np.zeros_like(expected), bits=16)
+    made.file_meta.TransferSyntaxUID = HTJ2KLossless
+    made.PixelData = encapsulate([HTJ2K_FRAME])
+    made["PixelData"].is_undefined_length = True
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    np.testing.assert_array_equal(_load(tmp_path / "a.dcm")[0][0].T, expected)
+
+
+@pytest.mark.parametrize("name", ["JPGExtended.dcm", "JPEG-lossy.dcm"])
+def test_extended_jpeg_of_12_bits_is_decoded_in_silence(name, capfd):
+    array = _load(get_testdata_file(name))[0][0].T
+    # What libjpeg decodes at two places, and over the whole image (least, greatest, mean).
+    assert (array[420, 140], array[230, 120]) == (244, 95)
+    assert (array.min(), array.max()) == (0, 264)
+    assert array.mean() == pytest.approx(14.383, abs=0.02)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("bits", "signed"), [(8, True), (32, False), (32, True), (24, True)])
+def test_deep_and_signed_values_arrive_exactly(tmp_path, bits, signed):
+    pixels = factory.stored((6, 9), bits, signed)
+    array, meta = _load(factory.write(tmp_path / "a.dcm", pixels, bits=bits))
+    np.testing.assert_array_equal(array[0].T, pixels)
+    assert meta["sr_dtype"] == pixels.dtype.name
 
 
 def test_every_shared_file_is_read(shared_data):

@@ -10,6 +10,8 @@ import pydicom
 import pytest
 from monai.transforms import LoadImage
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+from pydicom.uid import MPEG2MPML
 
 from monai_sr.core.errors import BadImageError, user_message
 from monai_sr.readers.dicom import DicomReader, find_series
@@ -29,7 +31,8 @@ def _truncate(source, target, keep):
 
 @pytest.mark.parametrize("keep", [0.3, 0.9, 0.99])
 @pytest.mark.parametrize(
-    "name", ["MR_small_implicit.dcm", "SC_rgb_rle.dcm", "JPEG2000.dcm", "image_dfl.dcm"]
+    "name",
+    ["MR_small_implicit.dcm", "SC_rgb_rle.dcm", "JPEG2000.dcm", "image_dfl.dcm", "JPGExtended.dcm"],
 )
 def test_truncated_files_are_refused(tmp_path, name, keep):
     cut = _truncate(Path(get_testdata_file(name)), tmp_path / name, keep)
@@ -90,10 +93,14 @@ def test_pixels_that_are_no_numbers_are_refused(tmp_path):
         _load(tmp_path / "a.dcm")
 
 
-@pytest.mark.parametrize("name", ["JPGExtended.dcm", "JPEG-lossy.dcm"])
-def test_compressions_without_decoder_are_named(name):
-    with pytest.raises(BadImageError, match=r"JPEG Extended.*convert it to uncompressed"):
-        _load(get_testdata_file(name))
+def test_compressions_without_decoder_are_named(tmp_path):
+    made = factory.dataset()
+    made.file_meta.TransferSyntaxUID = MPEG2MPML
+    made.PixelData = encapsulate([b"\0" * 64])
+    made["PixelData"].is_undefined_length = True
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(BadImageError, match=r"MPEG2.*convert it to uncompressed"):
+        _load(tmp_path / "a.dcm")
 
 
 def test_missing_empty_and_other_files_are_refused(tmp_path):

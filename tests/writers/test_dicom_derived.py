@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-
 import numpy as np
 import pydicom
 import pytest
@@ -57,7 +53,16 @@ def test_equal_inputs_and_parameters_give_equal_files(tmp_path):
     assert (tmp_path / "1.dcm").read_bytes() == (tmp_path / "2.dcm").read_bytes()
 
 
-@pytest.mark.parametrize("change", [{"weights_sha256": "cd" * 32}, {"consistency": 0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights_sha256": "cd" * 32},
+        {"consistency": 0},
+        {"precision": "bfloat16"},
+        {"self_ensemble": 8},
+        {"version": "0.1.1"},
+    ],
+)
 def test_other_parameters_give_other_uids(tmp_path, change):
     source = factory.write(tmp_path / "a.dcm")
     enlarge(source, tmp_path / "1.dcm")
@@ -92,16 +97,8 @@ def test_lossy_history_is_declared(tmp_path):
     assert new.file_meta.TransferSyntaxUID.name == "Explicit VR Little Endian"
 
 
-@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is missing")
-@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "US1_RGB_RLE.dcm"])
-def test_validator_finds_no_new_error(tmp_path, name, shared_data):
-    shared = shared_data / "dicom" / name
-    source = shared if shared.exists() else get_testdata_file(name)
-    enlarge(source, tmp_path / "o.dcm", 2)
-    assert _errors(tmp_path / "o.dcm") <= _errors(source)
-
-
-def _errors(path):
-    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, check=False)
-    lines = (done.stderr + done.stdout).decode(errors="replace").splitlines()
-    return {re.sub(r"\d+", "#", line) for line in lines if line.startswith("Error")}
+def test_overlays_that_were_left_out_are_noted(tmp_path, shared_data):
+    enlarge(shared_data / "dicom" / "MR-SIEMENS-DICOM-WithOverlays.dcm", tmp_path / "o.dcm", 2)
+    new = pydicom.dcmread(tmp_path / "o.dcm")
+    assert "overlays of the source are left out" in new.DerivationDescription
+    assert not [e for e in new if 0x6000 <= e.tag.group < 0x6020]

@@ -1,0 +1,82 @@
+"""Gives inputs names that tell nothing about a patient, for runs that de-identify.
+
+An alias is the start of the SHA-256 of the content: the same file has the same alias in every run,
+and nobody finds the old name by trying names. Inputs are reached through links of these names, so
+that no message, record or result below can show another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import weakref
+from collections import Counter
+from pathlib import Path
+
+from monai_sr.readers import is_dicom
+
+_DIGITS = 12
+_CHUNK_BYTES = 2**20
+
+
+class Aliases:
+    """A temporary folder of links to the inputs, removed with this object.
+
+    Args:
+        found: name -> files of every input, as :class:`monai_sr.apps.FileDataset` finds them.
+
+    Attributes:
+        folder: where the links are.
+        found: the same inputs, by their aliases.
+    """
+
+    def __init__(self, found: dict[Path, list[Path]]) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="monai_sr_"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self.found: dict[Path, list[Path]] = {}
+        met: Counter[str] = Counter()
+        for files in found.values():
+            digest = _digest(files)
+            met[digest] += 1
+            # Equal inputs give equal results, each under a name of its own.
+            stem = digest if met[digest] == 1 else f"{digest}_{met[digest]}"
+            self._add(stem, files)
+
+    def shown(self, text: object) -> str:
+        """Return a name or message without the folder of the links."""
+        return str(text).replace(f"{self.folder}{os.sep}", "")
+
+    def _add(self, stem: str, files: list[Path]) -> None:
+        if len(files) == 1:
+            name = self.folder / (f"{stem}.dcm" if is_dicom(files[0]) else stem)
+            links = [name]
+        else:
+            name = self.folder / stem
+            name.mkdir()
+            links = [name / f"{i:05d}.dcm" for i in range(1, len(files) + 1)]
+        for link, file in zip(links, files, strict=True):
+            _link(file, link)
+        self.found[name] = links
+
+
+def _digest(files: list[Path]) -> str:
+    total = hashlib.sha256()
+    for file in files:
+        try:
+            with file.open("rb") as stream:
+                part = hashlib.sha256()
+                while chunk := stream.read(_CHUNK_BYTES):
+                    part.update(chunk)
+            total.update(part.digest())
+        except OSError:
+            continue  # its reader will say that it cannot be read
+    return total.hexdigest()[:_DIGITS]
+
+
+def _link(file: Path, link: Path) -> None:
+    try:
+        link.symlink_to(file.absolute())
+    except OSError:  # Windows without the right to make links
+        shutil.copyfile(file, link)

@@ -1,0 +1,188 @@
+"""Removes what tells who the patient is: the Basic Application Level Confidentiality Profile.
+
+DICOM PS3.15 Annex E; its table E.1-1 comes with the package dicom-anonymizer, in the edition of
+2026c. UIDs and dummy values are functions of what they replace, so that the files of a study still
+belong together, and equal inputs give equal files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pydicom.datadict import dictionary_has_tag
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import generate_uid
+
+from monai_sr import __version__
+from monai_sr.core.errors import BadImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from pydicom.dataelem import DataElement
+    from pydicom.dataset import FileDataset
+    from pydicom.tag import BaseTag
+
+    from monai_sr.core.types import PathLike
+
+logger = logging.getLogger(__name__)
+
+_EDITION = "dicomfields_2026c"
+_STANDARD_ROOT = "1.2.840.10008."  # UIDs of the standard itself name no patient
+# What an attribute needs that the table leaves open is decided for its strictest use (type 1, then
+# 2), so that no object becomes invalid: "X/D" is D, "X/Z" is Z.
+_ACTIONS = {
+    "D_TAGS": "D",
+    "Z_D_TAGS": "D",
+    "X_D_TAGS": "D",
+    "X_Z_D_TAGS": "D",
+    "Z_TAGS": "Z",
+    "X_Z_TAGS": "Z",
+    "X_TAGS": "X",
+    "U_TAGS": "U",
+    "X_Z_U_STAR_TAGS": "U",
+}
+_DUMMIES: dict[str, Any] = {
+    "DA": "19000101",
+    "TM": "000000",
+    "DT": "19000101000000",
+    "AS": "000Y",
+    "UR": "http://anonymized.invalid",  # RFC 2606
+    **dict.fromkeys(("DS", "IS"), "0"),
+    **dict.fromkeys(("FD", "FL", "SL", "SS", "UL", "US"), 0),
+    **dict.fromkeys(("OB", "OW", "UN"), b"\0\0"),
+}
+_TEXT = "ANONYMIZED"
+# Modalities whose images often show names: screens, screenshots, scanned films and papers.
+_OFTEN_LABELED = frozenset({"CR", "DX", "ES", "IO", "MG", "OT", "PX", "RF", "RG", "SC", "US", "XA"})
+
+
+def deidentify(dataset: FileDataset, name: PathLike) -> None:
+    """Apply the basic profile in place, and say so in the tags (PS3.15 E.1.1, PS3.3 C.7.1.1).
+
+    Private elements, free text, dates and people go; name and ID become a hash of the study's UID.
+    Text in the pixels stays: a warning tells where there may be some.
+
+    Args:
+        dataset: a dataset with all sequences; pixels may be replaced already.
+        name: what the warning calls it.
+    """
+    _warn_of_text(dataset, name)
+    study = str(dataset.get("StudyInstanceUID") or dataset.get("SOPInstanceUID") or "")
+    _clean(dataset)
+    dataset.preamble = b"\0" * 128
+    alias = hashlib.sha256(_new_uid(study).encode()).hexdigest()[:16].upper()
+    dataset.PatientName, dataset.PatientID = f"{alias}^", alias
+    dataset.PatientIdentityRemoved = "YES"
+    dataset.LongitudinalTemporalInformationModified = "REMOVED"
+    dataset.DeidentificationMethod = f"monai-sr {__version__}, DICOM PS3.15 basic profile"
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator = "113100", "DCM"
+    code.CodeMeaning = "Basic Application Confidentiality Profile"
+    dataset.DeidentificationMethodCodeSequence = DicomSequence([code])
+
+
+def require_dicom(meta: Mapping[str, Any], name: PathLike) -> None:
+    """Refuse to de-identify another format, whose header may name the patient anywhere.
+
+    Args:
+        meta: metadata of the package's data contract.
+        name: what the message calls the image.
+
+    Raises:
+        BadImageError: it is no DICOM image.
+    """
+    if meta.get("sr_format") != "dicom":
+        raise BadImageError(
+            f"{name}: can be de-identified as DICOM only, got {meta.get('sr_format')}; remove "
+            "names from that file yourself and leave --deidentify out."
+        )
+
+
+@cache
+def _table() -> tuple[dict[tuple[int, int], str], tuple[tuple[int, int, int, int], ...]]:
+    """Return tag -> action, and the masked tags of repeating groups, which all are removed."""
+    from dicomanonymizer.dicomfields_selector import dicom_anonymization_database_selector
+
+    fields = dicom_anonymization_database_selector(_EDITION)
+    single = {
+        (tag[0], tag[1]): action
+        for category, action in _ACTIONS.items()
+        for tag in fields[category]
+        if len(tag) == 2
+    }
+    return single, tuple(tag for tag in fields["X_TAGS"] if len(tag) == 4)
+
+
+def _action(element: DataElement) -> str:
+    """Return D (dummy), Z (empty), X (remove), U (new UID) or K (keep, its items cleaned)."""
+    tag = element.tag
+    if tag.is_private or (element.VR == "UN" and not dictionary_has_tag(tag)):
+        return "X"
+    single, repeating = _table()
+    if any(_is_in(tag, masked) for masked in repeating):
+        return "X"
+    return single.get((tag.group, tag.element), "K")
+
+
+def _is_in(tag: BaseTag, masked: tuple[int, int, int, int]) -> bool:
+    group, element, group_mask, element_mask = masked
+    return tag.group & group_mask == group and tag.element & element_mask == element
+
+
+def _clean(dataset: Dataset) -> None:
+    for element in list(dataset):
+        action = _action(element)
+        if action == "X":
+            del dataset[element.tag]
+        elif element.VR == "SQ":
+            _clean_items(element, action)
+        elif action == "Z":
+            element.value = None
+        elif action == "U":
+            element.value = _new_uids(element.value)
+        elif action == "D":
+            element.value = _dummy(element)
+
+
+def _clean_items(element: DataElement, action: str) -> None:
+    if action == "Z":
+        element.value = DicomSequence([])
+        return
+    for item in element.value:
+        _clean(item)
+        if action == "D":
+            for inner in item.iterall():
+                if inner.VR != "SQ":
+                    inner.value = _dummy(inner)
+
+
+def _dummy(element: DataElement) -> Any:
+    if element.VR == "UI":
+        return _new_uids(element.value)
+    return _DUMMIES.get(element.VR, _TEXT)
+
+
+def _new_uids(value: Any) -> Any:
+    if not value:
+        return value
+    return _new_uid(str(value)) if isinstance(value, str) else [_new_uid(str(v)) for v in value]
+
+
+def _new_uid(uid: str) -> str:
+    if uid.startswith(_STANDARD_ROOT) or not uid:
+        return uid
+    return str(generate_uid(entropy_srcs=[uid, "PS3.15 basic profile"]))
+
+
+def _warn_of_text(dataset: Dataset, name: PathLike) -> None:
+    burned = str(dataset.get("BurnedInAnnotation") or "").upper()
+    if burned == "YES":
+        logger.warning("%s: its pixels hold text (Burned In Annotation), which stays.", name)
+    elif burned != "NO" and dataset.get("Modality") in _OFTEN_LABELED:
+        logger.warning("%s: its pixels may hold text that names the patient; look at it.", name)
