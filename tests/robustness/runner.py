@@ -23,8 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 20.0
 # Resident beyond what the idle process has: the largest real file needs 1.2 GiB of them.
 MEMORY = 2 * 2**30
-# Virtual memory, in which torch and its like take about 1 GB for themselves.
-ADDRESS_SPACE = 6 * 2**30
 _COMPARING_SECONDS = 60.0
 KINDS = (
     "upscaled", "refused", "unclear", "wrong", "crash", "hang", "memory", "half-written"
@@ -95,7 +93,9 @@ class _Worker:
         )  # fmt: skip
         self.answers: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
-        self.idle = json.loads(self.answers.get(timeout=120))["ready"]
+        ready = json.loads(self.answers.get(timeout=120))
+        # The system refuses more than that of address space, of which the idle process has 1 GB.
+        self.idle, self.limit = ready["ready"], ready["virtual"] + MEMORY
 
     def _listen(self) -> None:
         for line in self.process.stdout or ():
@@ -150,7 +150,7 @@ def run_cases(cases: Iterable[Case], folder: Path, log: Path | None = None) -> T
     try:
         for case in cases:
             answer = worker.ask(
-                source=str(case.path), output_dir=str(output_dir), as_limit=ADDRESS_SPACE
+                source=str(case.path), output_dir=str(output_dir), as_limit=worker.limit
             )
             if answer.get("output"):
                 answer |= worker.ask(
@@ -162,7 +162,7 @@ def run_cases(cases: Iterable[Case], folder: Path, log: Path | None = None) -> T
             tally.memory = max(tally.memory, answer.get("peak", 0) - worker.idle)
             if log is not None:
                 with log.open("a", encoding="utf-8") as stream:
-                    stream.write(f"{case.group}\t{case.path.name}\t{kind}\t{answer.get('seconds', 0):.2f} s\t{detail}\n")
+                    stream.write(f"{case.group}\t{case.path.name}\t{kind}\t{answer.get('seconds', 0):.2f} s\t{answer.get('peak', 0) - worker.idle >> 20} MiB\t{detail}\n")
             shutil.rmtree(output_dir, ignore_errors=True)
             if "died" in answer:
                 worker.stop()

@@ -87,7 +87,7 @@ def main() -> None:
     logging.getLogger("ignite").setLevel(logging.CRITICAL + 1)
     logging.getLogger("monai_sr").addHandler(said := logging.StreamHandler(io.StringIO()))
     pipeline = Pipeline()
-    print(json.dumps({"ready": own_peak()}), file=answers, flush=True)
+    print(json.dumps({"ready": own_peak(), "virtual": _virtual()}), file=answers, flush=True)
     for line in sys.stdin:
         case = json.loads(line)
         if "output" in case:
@@ -95,6 +95,11 @@ def main() -> None:
         else:
             answer = _measured(pipeline, case, said)
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def _virtual() -> int:
+    pages = Path("/proc/self/statm").read_text().split()[0]
+    return int(pages) * resource.getpagesize()
 
 
 def _measured(
