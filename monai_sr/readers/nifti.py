@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import gzip
 import logging
-import math
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +21,8 @@ from nibabel.spatialimages import HeaderDataError
 
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
-from monai_sr.core.memory import check_memory
 from monai_sr.readers.common import check_pixels, image_meta, single_path
+from monai_sr.readers.nifti_bounds import GZIP_SLACK, check_length, check_offset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +37,6 @@ logger = logging.getLogger(__name__)
 _SUFFIXES = (".nii", ".nii.gz")
 # Spacings of one scanner differ in float32 digits: 0.8700001 and 0.87 are a tie.
 _TIE = 1e-3
-_GZIP_SLACK = 2**24  # bytes
-_GZIP_RATIO = 1032  # the most that deflate (RFC 1951) packs
-_LONGEST_EXTENSIONS = 2**28  # bytes before the voxels; the longest known are XML of some megabytes
 
 
 @dataclass(frozen=True)
@@ -105,9 +100,9 @@ class NiftiReader(ImageReader):
                 f"{path}: must be NIfTI (.nii or .nii.gz), got '{path.suffix}'; "
                 "convert it, for example with nibabel's nib-convert."
             )
-        _check_offset(path)
+        check_offset(path)
         image = _load(path, **kwargs)
-        _check_length(path, image)
+        check_length(path, image)
         try:
             # A copy: a memory-mapped file that changes under us would change the pixels.
             pixels = np.array(image.dataobj.get_unscaled())
@@ -216,38 +211,6 @@ def _load(path: Path, **kwargs: Any) -> Any:
     return image
 
 
-def _check_offset(path: Path) -> None:
-    """Refuse voxels that lie absurdly far behind the header: all before them would be unpacked."""
-    with suppress(OSError, EOFError, zlib.error), ImageOpener(str(path), "rb") as stream:
-        head = stream.read(nib.Nifti2Header.template_dtype.itemsize)
-        for kind in (nib.Nifti1Header, nib.Nifti2Header):
-            size = kind.template_dtype.itemsize
-            if len(head) >= size and kind.may_contain_header(head):
-                offset = float(kind(head[:size], check=False)["vox_offset"])
-                if offset > _LONGEST_EXTENSIONS:
-                    raise BadImageError(
-                        f"{path}: vox_offset must be at most {_LONGEST_EXTENSIONS}, got "
-                        f"{offset:g}; export it again."
-                    )
-
-
-def _check_length(path: Path, image: Any) -> None:
-    """Compare the declared sizes with those of the file and the memory, before allocating."""
-    dtype = image.get_data_dtype()
-    count = math.prod(map(int, image.shape))
-    most = path.stat().st_size
-    if path.suffix.lower() == ".gz":
-        most = most * _GZIP_RATIO + _GZIP_SLACK
-    if count * dtype.itemsize > most:
-        raise BadImageError(
-            f"{path}: must be a complete NIfTI file, got too little data for shape {image.shape}; "
-            "copy or download it again."
-        )
-    value = dtype[0] if dtype.names else dtype
-    widest = np.dtype(exact_float(value)).itemsize * max(len(dtype.names or ()), 1)
-    check_memory(path, image.shape, dtype.itemsize + widest)
-
-
 def _check(path: Path, pixels: npt.NDArray[Any]) -> None:
     if pixels.ndim not in (2, 3, 4, 5):
         raise BadImageError(
@@ -312,8 +275,8 @@ def _check_gzip(path: Path, size: int) -> None:
         return
     with gzip.open(path) as stream:
         # Header and extensions may be long; what follows the voxels does not matter.
-        left = size + _GZIP_SLACK
-        while left > 0 and (block := stream.read(min(left, _GZIP_SLACK))):
+        left = size + GZIP_SLACK
+        while left > 0 and (block := stream.read(min(left, GZIP_SLACK))):
             left -= len(block)
 
 

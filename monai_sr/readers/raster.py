@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 from monai.data.image_reader import ImageReader
-from rasterio.enums import ColorInterp, MaskFlags
 from rasterio._err import CPLE_BaseError
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
 from monai_sr.core.dtypes import exact_float
@@ -184,7 +184,8 @@ def _decode(path: Path, dataset: DatasetReader) -> RasterImage:
     dtype = np.result_type(*dataset.dtypes)
     # The pixels, which of them are valid, and the reader's floats of them.
     item_bytes = dtype.itemsize + 1 + np.dtype(exact_float(dtype)).itemsize
-    check_memory(path, (dataset.count, *dataset.shape), item_bytes, "cut it (gdal_translate -srcwin)")
+    remedy = "cut it (gdal_translate -srcwin)"
+    check_memory(path, (dataset.count, *dataset.shape), item_bytes, remedy)
     pixels = dataset.read(out_dtype=dtype.name)
     flags = set(dataset.mask_flag_enums[0])
     has_mask = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags

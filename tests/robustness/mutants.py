@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,7 +43,9 @@ def mutants(folder: Path, step: int = 1) -> Iterator[Case]:
     for makes in (_cut(), _flipped_header(), _flipped(), _dicom_tags(), _nifti_fields()):
         for group, name, make in itertools.islice(makes, 0, None, step):
             path = folder / name
-            path.write_bytes(make())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about the damage
+                path.write_bytes(make())
             yield Case(group, path, is_mutant=True)
             path.unlink()
 
@@ -85,7 +88,13 @@ def _flip(content: bytes, rng: np.random.Generator, count: int, within: int) -> 
     return gzip.compress(bytes(raw), 1) if is_gzip and raw[:2] != b"\x1f\x8b" else bytes(raw)
 
 
-_NATIVE = ("CT_small.dcm", "MR_small.dcm", "SC_rgb_small_odd.dcm", "examples_palette.dcm", "rtdose.dcm")
+_NATIVE = (
+    "CT_small.dcm",
+    "MR_small.dcm",
+    "SC_rgb_small_odd.dcm",
+    "examples_palette.dcm",
+    "rtdose.dcm",
+)
 _TAGS: dict[str, dict[str, Any]] = {
     "rows_65535": {"Rows": 65535},
     "square_65535": {"Rows": 65535, "Columns": 65535},

@@ -1,4 +1,4 @@
-"""The real files of the robustness test: those of pydicom, nibabel, samples/ and the shared data."""
+"""The real files: those of pydicom, nibabel, samples/ and the shared data."""
 
 from __future__ import annotations
 

@@ -12,8 +12,10 @@ import numpy as np
 import pydicom
 import rasterio
 from pydicom.pixels import apply_color_lut, pixel_array
-from pydicom.uid import RLELossless
+from pydicom.uid import JPEGBaseline8Bit, RLELossless
 from rasterio.enums import MaskFlags
+
+_DECODERS = {RLELossless: "pydicom", JPEGBaseline8Bit: "pillow"}
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,15 @@ def _dicom(path: str) -> Facts:
         dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2" + ("" if implicit else ".1")
         pixels = dataset.pixel_array
     else:
-        # pylibjpeg's decoder of damaged RLE panics or disagrees; on whole files all are one.
-        is_rle = dataset.file_meta.TransferSyntaxUID == RLELossless
-        pixels = pixel_array(dataset, raw=False, decoding_plugin="pydicom" if is_rle else "")
+        # Decoders make different pictures of damaged pixels (or panic); of whole files the same.
+        plugin = _DECODERS.get(dataset.file_meta.TransferSyntaxUID, "")
+        pixels = pixel_array(dataset, raw=False, decoding_plugin=plugin)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         pixels = apply_color_lut(pixels, dataset)
-        pixels = (pixels >> 8 if pixels.dtype == np.uint16 and pixels.max() > 255 else pixels)
+        pixels = pixels >> 8 if pixels.dtype == np.uint16 and pixels.max() > 255 else pixels
         pixels = pixels.astype(np.uint8)
-    has_colors = dataset.SamplesPerPixel == 3 or dataset.PhotometricInterpretation == "PALETTE COLOR"
-    values = pixels.reshape(-1, dataset.Rows, dataset.Columns, 3 if has_colors else 1)
+    # (H, W), (H, W, 3), (N, H, W) or (N, H, W, 3)
+    values = pixels.reshape(-1, dataset.Rows, dataset.Columns, _colors(dataset))
     spacing = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
     for shared in dataset.get("SharedFunctionalGroupsSequence") or ():
         if "PixelMeasuresSequence" in shared:
@@ -115,6 +117,11 @@ def _dicom(path: str) -> Facts:
     pair = spacing if spacing is not None and np.size(spacing) == 2 else ()
     along = {axis: float(mm) for axis, mm in zip((1, 2), pair, strict=False)}
     return Facts(values, along, values.dtype.name)
+
+
+def _colors(dataset: pydicom.Dataset) -> int:
+    is_palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
+    return 3 if is_palette or dataset.SamplesPerPixel == 3 else 1
 
 
 def _nifti(path: str) -> Facts:
@@ -135,5 +142,7 @@ def _raster(path: str) -> Facts:
         hidden = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
         values = np.where(dataset.dataset_mask() == 0, 0, values) if hidden else values
     size = np.hypot(step.b, step.e), np.hypot(step.a, step.d)
-    spacing = {} if step.is_identity else {axis: float(m) for axis, m in zip((1, 2), size)}
+    spacing = (
+        {} if step.is_identity else {axis: float(m) for axis, m in zip((1, 2), size, strict=True)}
+    )
     return Facts(values, spacing, values.dtype.name)

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 20.0
 # Resident beyond what the idle process has: the largest real file needs 1.2 GiB of them.
 MEMORY = 2 * 2**30
+_PROGRAM = ["-m", "tests.robustness.worker"]
 _COMPARING_SECONDS = 60.0
 KINDS = (
     "upscaled", "refused", "unclear", "wrong", "crash", "hang", "memory", "half-written"
@@ -84,15 +86,16 @@ class _Worker:
     """A process that runs the pipeline, and what it answers."""
 
     def __init__(self) -> None:
-        self.errors = (ROOT / os.devnull).open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-m", "tests.robustness.worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, cwd=ROOT,
+            [sys.executable, "-X", "faulthandler", *_PROGRAM],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, cwd=ROOT,
             env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
                  "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         self.answers: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
         ready = json.loads(self.answers.get(timeout=120))
         # The system refuses more than that of address space, of which the idle process has 1 GB.
         self.idle, self.limit = ready["ready"], ready["virtual"] + MEMORY
@@ -131,16 +134,19 @@ class _Worker:
         """End the process."""
         self.process.kill()
         self.process.wait()
-        self.errors.close()
+        self.listener.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            # What a dead process has not read cannot be flushed.
+            with suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
 
 
-def run_cases(cases: Iterable[Case], folder: Path, log: Path | None = None) -> Tally:
+def run_cases(cases: Iterable[Case], folder: Path) -> Tally:
     """Run every case alone into an empty output folder.
 
     Args:
         cases: what to run.
         folder: where results may lie for a moment.
-        log: file that takes one line for every case as it ends; None: none.
 
     Returns:
         The counts.
@@ -160,9 +166,6 @@ def run_cases(cases: Iterable[Case], folder: Path, log: Path | None = None) -> T
             tally.add(case, kind, detail)
             tally.seconds = max(tally.seconds, answer.get("seconds", 0.0))
             tally.memory = max(tally.memory, answer.get("peak", 0) - worker.idle)
-            if log is not None:
-                with log.open("a", encoding="utf-8") as stream:
-                    stream.write(f"{case.group}\t{case.path.name}\t{kind}\t{answer.get('seconds', 0):.2f} s\t{answer.get('peak', 0) - worker.idle >> 20} MiB\t{detail}\n")
             shutil.rmtree(output_dir, ignore_errors=True)
             if "died" in answer:
                 worker.stop()

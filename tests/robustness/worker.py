@@ -1,8 +1,8 @@
 """Runs the real pipeline on one file after another, in a process that may be killed for it.
 
 One JSON object a line: {"source", "output_dir", "as_limit"} comes in on standard input, and
-{"error", "output", "seconds", "peak", "said"} goes out on standard output. {"source", "output"} asks
-for a comparison of the two, {"mismatch"} is its answer.
+{"error", "output", "seconds", "peak", "said"} goes out on standard output. {"source", "output"}
+asks for a comparison of the two, {"mismatch"} is its answer.
 """
 
 from __future__ import annotations
