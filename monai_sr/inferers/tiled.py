@@ -113,7 +113,10 @@ class TiledInferer(Inferer):
         if meta is None:
             return result
         factors = [b / a for a, b in zip(image.shape[2:], result.shape[2:], strict=True)]
-        return MetaTensor(result, meta=enlarged_meta(meta, factors, scale))
+        enlarged = MetaTensor(result)
+        # Afterwards: the constructor does not take the metadata of a batch.
+        enlarged.meta, enlarged.is_batch = enlarged_meta(meta, factors, scale), inputs.is_batch
+        return enlarged
 
     @staticmethod
     def _label(meta: dict[str, Any] | None) -> str:
