@@ -14,18 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
-from monai.data.utils import to_affine_nd
 from monai.inferers import Inferer
 from torch import Tensor
 from tqdm import tqdm
 
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.back_projection import HALO_PER_STEP, back_project
-from monai_sr.geometry.affine import scaled_affine
+from monai_sr.inferers.batch_meta import enlarged_meta, has_rgb, limits, slice_axis
 
 logger = logging.getLogger(__name__)
 
@@ -108,14 +106,17 @@ class TiledInferer(Inferer):
         disable = None if self.progress else True
         bar = tqdm(desc=self._label(meta), unit="tile", disable=disable, leave=False)
         with bar:
-            job = _Job(network, scale, _limits(meta, self.clip, image), _has_rgb(meta, image), bar)
-            result = self._in_slices(image, job, _slice_axis(meta))
-        if meta is None:
+            job = _Job(network, scale, limits(meta, self.clip, image), has_rgb(meta, image), bar)
+            result = self._in_slices(image, job, slice_axis(meta))
+        if not isinstance(inputs, MetaTensor):
             return result
         factors = [b / a for a, b in zip(image.shape[2:], result.shape[2:], strict=True)]
         enlarged = MetaTensor(result)
         # Afterwards: the constructor does not take the metadata of a batch.
-        enlarged.meta, enlarged.is_batch = enlarged_meta(meta, factors, scale), inputs.is_batch
+        enlarged.meta, enlarged.is_batch = (
+            enlarged_meta(inputs.meta, factors, scale),
+            inputs.is_batch,
+        )
         return enlarged
 
     @staticmethod
@@ -209,14 +210,6 @@ class _Job:
     bar: tqdm[Any]
 
 
-def _has_rgb(meta: dict[str, Any] | None, image: Tensor) -> bool:
-    """Tell whether the first three bands are colors: as the file declares, else by their number."""
-    declared = (meta or {}).get("sr_rgb")
-    if declared is None:
-        return image.shape[1] in (3, 4)
-    return bool(np.asarray(declared).ravel()[0])
-
-
 def _band_groups(given: int, wanted: int, has_rgb: bool) -> list[tuple[int, int]]:
     """Divide bands into groups: RGB stays together where the generator takes three."""
     if wanted == given and (wanted != 3 or has_rgb):
@@ -251,53 +244,3 @@ def _fit_sizes(lr: Tensor, network: Callable[..., Any]) -> Tensor:
         wanted = math.ceil(max(size, info.minimum_size) / step) * step
         pad += [0, wanted - size]
     return F.pad(lr, pad, mode="replicate") if any(pad) else lr
-
-
-def _slice_axis(meta: dict[str, Any] | None) -> int:
-    axis = int(np.asarray((meta or {}).get("sr_slice_axis", -1)).ravel()[0])
-    return 2 if axis < 0 else axis
-
-
-def _limits(
-    meta: dict[str, Any] | None, clip: tuple[float, float] | None, image: Tensor
-) -> Tensor | None:
-    """Return (N, 2): the smallest and largest value that each image of the batch can store."""
-    found = (meta or {}).get("sr_clip", clip)
-    if found is None:
-        return None
-    pairs = torch.as_tensor(np.asarray(found, dtype=np.float64)).reshape(-1, 2)
-    return pairs.to(image.device, torch.float32).expand(image.shape[0], 2)
-
-
-def enlarged_meta(meta: dict[str, Any], factors: list[float], scale: int) -> dict[str, Any]:
-    """Return metadata for an image enlarged by ``factors`` along its spatial axes.
-
-    ``affine`` and ``original_affine`` (one matrix or a batch of them) follow the rule of
-    :func:`monai_sr.geometry.affine.scaled_affine`, ``spatial_shape`` the sizes; the source's own
-    affine stays as ``sr_source_affine``. (With the old ``original_affine`` MONAI's ``SaveImage``
-    would shrink the result again.)
-    """
-    meta = dict(meta)
-    if "original_affine" in meta:
-        meta.setdefault("sr_source_affine", meta["original_affine"])
-    for key in ("affine", "original_affine"):
-        if key in meta:
-            matrices = np.asarray(meta[key], dtype=np.float64)
-            flat = matrices.reshape(-1, *matrices.shape[-2:])
-            scaled = np.stack([_scaled_any(m, factors) for m in flat])
-            meta[key] = torch.as_tensor(scaled.reshape(matrices.shape))
-    if "spatial_shape" in meta:
-        shape = np.asarray(meta["spatial_shape"])
-        # A slice taken from a volume still carries the shape of the volume.
-        per_axis = np.ones(shape.shape[-1])
-        per_axis[: len(factors)] = factors[: len(per_axis)]
-        meta["spatial_shape"] = np.rint(shape * per_axis).astype(int)
-    meta["sr_scale"] = scale
-    return meta
-
-
-def _scaled_any(affine: np.ndarray, factors: Sequence[float]) -> np.ndarray:
-    """Scale an affine of any rank that MONAI allows: (3, 3) for images in a plane, too."""
-    rank = len(affine) - 1
-    scaled = scaled_affine(to_affine_nd(3, affine), factors[:rank])
-    return np.asarray(to_affine_nd(rank, scaled))

@@ -1,0 +1,83 @@
+"""What the metadata of one image, or of a batch of them, says to an inferer, and of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data.utils import to_affine_nd
+from torch import Tensor
+
+from monai_sr.core.errors import OptionError
+from monai_sr.geometry.affine import scaled_affine
+
+
+def has_rgb(meta: dict[str, Any] | None, image: Tensor) -> bool:
+    """Tell whether the first three bands are colors: as the file declares, else by their number."""
+    declared = _of_all(meta, "sr_rgb")
+    return image.shape[1] in (3, 4) if declared is None else bool(declared)
+
+
+def slice_axis(meta: dict[str, Any] | None) -> int:
+    """Return the spatial axis along which slices lie: as the file declares, else the last."""
+    axis = _of_all(meta, "sr_slice_axis")
+    return 2 if axis is None or axis < 0 else axis
+
+
+def limits(
+    meta: dict[str, Any] | None, clip: tuple[float, float] | None, image: Tensor
+) -> Tensor | None:
+    """Return (N, 2): the smallest and largest value that each image of the batch can store."""
+    found = (meta or {}).get("sr_clip", clip)
+    if found is None:
+        return None
+    pairs = torch.as_tensor(np.asarray(found, dtype=np.float64)).reshape(-1, 2)
+    return pairs.to(image.device, torch.float32).expand(image.shape[0], 2)
+
+
+def enlarged_meta(meta: dict[str, Any], factors: list[float], scale: int) -> dict[str, Any]:
+    """Return metadata for an image enlarged by ``factors`` along its spatial axes.
+
+    ``affine`` and ``original_affine`` (one matrix or a batch of them) follow the rule of
+    :func:`monai_sr.geometry.affine.scaled_affine`, ``spatial_shape`` the sizes; the source's own
+    affine stays as ``sr_source_affine``. (With the old ``original_affine`` MONAI's ``SaveImage``
+    would shrink the result again.)
+    """
+    meta = dict(meta)
+    if "original_affine" in meta:
+        meta.setdefault("sr_source_affine", meta["original_affine"])
+    for key in ("affine", "original_affine"):
+        if key in meta:
+            matrices = np.asarray(meta[key], dtype=np.float64)
+            flat = matrices.reshape(-1, *matrices.shape[-2:])
+            scaled = np.stack([_scaled_any(m, factors) for m in flat])
+            meta[key] = torch.as_tensor(scaled.reshape(matrices.shape))
+    if "spatial_shape" in meta:
+        shape = np.asarray(meta["spatial_shape"])
+        # A slice taken from a volume still carries the shape of the volume.
+        per_axis = np.ones(shape.shape[-1])
+        per_axis[: len(factors)] = factors[: len(per_axis)]
+        meta["spatial_shape"] = np.rint(shape * per_axis).astype(int)
+    meta["sr_scale"] = scale
+    return meta
+
+
+def _of_all(meta: dict[str, Any] | None, key: str) -> int | None:
+    """Return what the images of a batch say alike; None where they say nothing."""
+    if meta is None or key not in meta:
+        return None
+    values = np.unique(np.asarray(meta[key]))
+    if values.size > 1:
+        raise OptionError(
+            f"batch: its images must share {key}, got {values.tolist()}; use batch_size 1"
+        )
+    return int(values[0])
+
+
+def _scaled_any(affine: np.ndarray, factors: Sequence[float]) -> np.ndarray:
+    """Scale an affine of any rank that MONAI allows: (3, 3) for images in a plane, too."""
+    rank = len(affine) - 1
+    scaled = scaled_affine(to_affine_nd(3, affine), factors[:rank])
+    return np.asarray(to_affine_nd(rank, scaled))
