@@ -14,6 +14,7 @@ from monai.data import Dataset, MetaTensor
 from monai_sr.apps.aliases import Aliases
 from monai_sr.apps.manifest import Manifest
 from monai_sr.core.errors import BadImageError, OutputError, SRError, user_message
+from monai_sr.core.memory import check_memory
 from monai_sr.core.types import PathLike
 from monai_sr.geometry.target_grid import scaled_sizes
 from monai_sr.readers import find_series, is_dicom
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 # Files that belong to an image beside them; they are no inputs of their own.
 _SIDECARS = (".aux.xml", ".ovr", ".msk", ".tfw", ".pgw", ".jgw", ".wld", ".prj")
 _NO_SUFFIX = ".unreadable"
+# From the network's result to the file: measured 26 (uint8) to 32 (int32, float32), input included.
+_BYTES_PER_VALUE = 24
 
 
 class FileDataset(Dataset):
@@ -146,6 +149,7 @@ def _check_size(image: MetaTensor, scale: float, source: str, has_map: bool) -> 
     shape = [image.shape[0], *sizes]
     suffix = output_suffix(image.meta)
     check_output_size(suffix, shape, source)
+    check_memory(source, shape, _BYTES_PER_VALUE, "choose a smaller scale")
     if suffix in (".dcm", ""):
         check_dicom_size(source, image.meta, shape)
         if has_map:

@@ -141,10 +141,10 @@ class SuperResolver:
     def __call__(self, image: np.ndarray | Tensor | PathLike) -> np.ndarray | Tensor:
         """Enlarge one image.
 
-        Shape: (C, H, W) or (N, C, H, W), and as MetaTensor also (C, X, Y, Z), values in [0, 1]; no
-        axis is ever transposed -> the same layout with enlarged axes, float32, clipped to
-        [0, 1] (an image of our readers: to what its file can store). Values may overshoot
-        [0, 1] a little, as after bicubic resizing; an image on another range is refused.
+        Shape: (C, H, W) or (N, C, H, W), as MetaTensor also (C, X, Y, Z) or a batch of them, values
+        in [0, 1]; no axis is ever transposed -> the same layout with enlarged axes, float32,
+        clipped to [0, 1] (an image of our readers: to what its file can store). Values may
+        overshoot [0, 1] a little, as after bicubic resizing; an image on another range is refused.
 
         Args:
             image: numpy array; tensor on any device (the result is on the same); MetaTensor
@@ -166,15 +166,16 @@ class SuperResolver:
     def _enlarge(self, image: Tensor) -> Tensor:
         if not image.is_floating_point():
             raise _not_floating(image.dtype)
-        if image.ndim not in (3, 4) or 0 in image.shape:
+        is_single = isinstance(image, MetaTensor) and not image.is_batch
+        is_volumes = image.ndim == 5 and isinstance(image, MetaTensor) and not is_single
+        if not (image.ndim in (3, 4) or is_volumes) or 0 in image.shape:
             raise BadImageError(
                 f"image: must be (C, H, W), (N, C, H, W) or (C, X, Y, Z), got {tuple(image.shape)}"
             )
         if not bool(torch.isfinite(image).all()):
             raise BadImageError("image: holds NaN or infinite values; fill them first")
         _check_range(image)
-        is_single = isinstance(image, MetaTensor) and not image.is_batch
-        is_batch = image.ndim == 4 and not is_single
+        is_batch = image.ndim >= 4 and not is_single
         batch = image.to(self.device, torch.float32)
         result: Tensor = self.inferer(batch if is_batch else batch[None], self.network)
         return result if is_batch else result[0]

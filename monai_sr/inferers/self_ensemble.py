@@ -17,6 +17,7 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
+from monai_sr.inferers.batch_meta import with_meta
 from monai_sr.inferers.tiled import TiledInferer
 
 SPREAD_KEY = "sr_spread"
@@ -71,7 +72,7 @@ class SelfEnsembleInferer(TiledInferer):
         for view in range(1, VIEWS):
             turned = _turn(plain, view, axes)
             given = (
-                turned if meta is None else MetaTensor(turned, meta=_turn_meta(meta, view, axes))
+                turned if meta is None else with_meta(turned, inputs, _turn_meta(meta, view, axes))
             )
             large = super().__call__(given, network)
             large = large.as_tensor() if isinstance(large, MetaTensor) else large
@@ -81,7 +82,7 @@ class SelfEnsembleInferer(TiledInferer):
             squares += difference**2 * (view / (view + 1))
         spread = (squares / (VIEWS - 1)).sqrt()
         if isinstance(first, MetaTensor):
-            return MetaTensor(mean, meta=first.meta), spread
+            return with_meta(mean, first, first.meta), spread
         return mean, spread
 
 
@@ -120,9 +121,9 @@ def _turn_meta(meta: dict[str, Any], view: int, axes: tuple[int, int]) -> dict[s
     """Return the metadata of a view: where its axes have changed places, so have planned sizes."""
     meta = dict(meta)
     if "sr_sizes" in meta and view % 2:
-        sizes = np.array(meta["sr_sizes"]).ravel()
+        sizes = np.array(meta["sr_sizes"])
         first, second = (axis - 2 for axis in axes)
-        sizes[[first, second]] = sizes[[second, first]]
+        sizes[..., [first, second]] = sizes[..., [second, first]]
         meta["sr_sizes"] = sizes
     return meta
 

@@ -25,7 +25,7 @@ from monai_sr.core.errors import OptionError
 from monai_sr.functional.back_projection import HALO_PER_STEP, back_project
 from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import LARGEST_SCALE, scaled_sizes
-from monai_sr.inferers.meta import enlarged_meta, has_rgb, slice_axis, value_limits
+from monai_sr.inferers.batch_meta import enlarged_meta, has_rgb, limits, slice_axis, with_meta
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 
 logger = logging.getLogger(__name__)
@@ -123,12 +123,12 @@ class TiledInferer(Inferer):
         axes = enlarged_axes(meta or {}, rank, dims)
         sizes = planned_sizes(meta, rank) or scaled_sizes(image.shape[2:], scale, axes)
         with bar:
-            job = _Job(network, 1, value_limits(meta, self.clip, image), has_rgb(meta, image), bar)
+            job = _Job(network, 1, limits(meta, self.clip, image), has_rgb(meta, image), bar)
             result = self._grow(image, job, sizes, axes, slice_axis(meta))
-        if meta is None:
+        if not isinstance(inputs, MetaTensor):
             return result
         factors = [b / a for a, b in zip(image.shape[2:], result.shape[2:], strict=True)]
-        return MetaTensor(result, meta=enlarged_meta(meta, factors, scale))
+        return with_meta(result, inputs, enlarged_meta(inputs.meta, factors, scale))
 
     @staticmethod
     def _label(meta: dict[str, Any] | None) -> str:

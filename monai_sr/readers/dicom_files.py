@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pydicom
 from pydicom.dataset import FileMetaDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -27,6 +27,7 @@ from pydicom.uid import (
 )
 
 from monai_sr.core.errors import BadImageError, SRError
+from monai_sr.readers.dicom_bounds import check_inflated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,7 @@ DAMAGE_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,
@@ -152,6 +154,7 @@ def open_dicom(path: PathLike, *, stop_before_pixels: bool = False) -> FileDatas
                 "use the reader of its format or remove it from the input."
             )
         with refuse_damage(damaged):
+            check_inflated(file)
             dataset = pydicom.dcmread(file, force=True, stop_before_pixels=stop_before_pixels)
             _complete_meta(dataset)
     except OSError as error:
@@ -201,6 +204,7 @@ def _series_key(file: Path) -> tuple[object, ...] | None:
     alone = ("file", os.fspath(file))
     try:
         with quiet_pydicom():
+            check_inflated(file)
             header = pydicom.dcmread(
                 file, force=True, stop_before_pixels=True, specific_tags=_SERIES_TAGS
             )

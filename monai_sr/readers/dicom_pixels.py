@@ -13,7 +13,10 @@ import numpy as np
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID
 
+from monai_sr.core.dtypes import is_wide
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.memory import check_memory
+from monai_sr.readers.dicom_bounds import check_frames
 from monai_sr.readers.dicom_decoders import run_decoder
 from monai_sr.readers.dicom_files import refuse_damage
 from monai_sr.readers.dicom_padding import padding_range
@@ -87,6 +90,7 @@ def decode(dataset: FileDataset, name: PathLike) -> StoredPixels:
     )
     with refuse_damage(truncated):
         _check_header(dataset, name)
+        check_frames(dataset)
         array, facts = run_decoder(dataset, name)
         photometric = str(facts["photometric_interpretation"])
         samples = int(facts["samples_per_pixel"])
@@ -164,6 +168,10 @@ def _check_header(dataset: FileDataset, name: PathLike) -> None:
             f"{name}: must have at least one row, column and frame, got {rows} x {columns} x "
             f"{frames}; export the image again."
         )
+    # As decoded, once more where frames are joined, and as the reader's floats.
+    item_bytes = max(bits // 8, 1)
+    float_bytes = 8 if is_wide(item_bytes, "PixelData" not in dataset) else 4
+    check_memory(name, (frames, rows, columns, samples), 2 * item_bytes + float_bytes)
     if bits == 1:
         raise BadImageError(
             f"{name}: must hold gray values or colors, got a one-bit mask (segmentation); enlarge "

@@ -20,6 +20,7 @@ from nibabel.spatialimages import HeaderDataError
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.readers.common import check_pixels, image_meta, single_path
+from monai_sr.readers.nifti_bounds import GZIP_SLACK, check_length, check_offset
 from monai_sr.readers.nifti_header import source_affine, unit_mm
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 _SUFFIXES = (".nii", ".nii.gz")
 # Spacings of one scanner differ in float32 digits: 0.8700001 and 0.87 are a tie.
 _TIE = 1e-3
-_GZIP_SLACK = 2**24  # bytes
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class NiftiReader(ImageReader):
                 f"{path}: must be NIfTI (.nii or .nii.gz), got '{path.suffix}'; "
                 "convert it, for example with nibabel's nib-convert."
             )
+        check_offset(path)
         image = _load(path, **kwargs)
+        check_length(path, image)
         try:
             # A copy: a memory-mapped file that changes under us would change the pixels.
             pixels = np.array(image.dataobj.get_unscaled())
@@ -230,8 +232,8 @@ def _check_gzip(path: Path, size: int) -> None:
         return
     with gzip.open(path) as stream:
         # Header and extensions may be long; what follows the voxels does not matter.
-        left = size + _GZIP_SLACK
-        while left > 0 and (block := stream.read(min(left, _GZIP_SLACK))):
+        left = size + GZIP_SLACK
+        while left > 0 and (block := stream.read(min(left, GZIP_SLACK))):
             left -= len(block)
 
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 from monai.data.image_reader import ImageReader
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.memory import check_memory
 from monai_sr.geometry.geotransform import has_transform, pixel_affine, source_transform
 from monai_sr.readers.common import check_pixels, image_meta, single_path
 from monai_sr.readers.raster_photos import check_single, orientation_of, upright
@@ -123,7 +125,7 @@ class RasterReader(ImageReader):
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 with _open(path, **kwargs) as dataset:
                     return _decode(path, dataset)
-        except RasterioError as error:
+        except (RasterioError, CPLE_BaseError) as error:
             raise BadImageError(
                 f"{path}: must be a complete raster image, got damaged or truncated data "
                 f"({_reason(error)}); copy or download it again."
@@ -179,7 +181,12 @@ def _open(path: Path, **kwargs: Any) -> DatasetReader:
 def _decode(path: Path, dataset: DatasetReader) -> RasterImage:
     check_single(path, dataset)
     _check_real(path, dataset)
-    pixels = dataset.read(out_dtype=np.result_type(*dataset.dtypes).name)
+    dtype = np.result_type(*dataset.dtypes)
+    # The pixels, which of them are valid, and the reader's floats of them.
+    item_bytes = dtype.itemsize + 1 + np.dtype(exact_float(dtype)).itemsize
+    remedy = "cut it (gdal_translate -srcwin)"
+    check_memory(path, (dataset.count, *dataset.shape), item_bytes, remedy)
+    pixels = dataset.read(out_dtype=dtype.name)
     flags = set(dataset.mask_flag_enums[0])
     has_mask = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
     mask = dataset.read_masks(1) != 0 if has_mask else None

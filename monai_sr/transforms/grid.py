@@ -38,9 +38,17 @@ def enlarged_axes(meta: Mapping[str, Any], rank: int, network_dims: int = 2) -> 
 
 
 def planned_sizes(meta: Mapping[str, Any] | None, rank: int) -> list[int] | None:
-    """Return what :class:`PlanGrid` has decided for an image, None where it has not."""
-    found = np.asarray((meta or {}).get("sr_sizes", ())).ravel()
-    return [int(n) for n in found[:rank]] if found.size else None
+    """Return what :class:`PlanGrid` has decided for an image or batch, None where it has not.
+
+    Raises:
+        OptionError: if the images of a batch are to become unlike.
+    """
+    found = np.atleast_2d(np.asarray((meta or {}).get("sr_sizes", ())))
+    if (found != found[:1]).any():
+        raise OptionError(
+            f"batch: its images must share sr_sizes, got {found.tolist()}; use batch_size 1"
+        )
+    return [int(n) for n in found[0, :rank]] if found.size else None
 
 
 class PlanGrid(Transform):

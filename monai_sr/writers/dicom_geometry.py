@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydicom.valuerep import DSfloat
 
 from monai_sr.geometry.dicom_plane import SPACING_KEYWORDS, Plane, group_plane, item_plane
@@ -100,7 +101,12 @@ def _assign(item: Dataset, keyword: str, values: list[float]) -> None:
 
 def _divide(item: Dataset, keyword: str, divisors: tuple[float, float]) -> None:
     values = item.get(keyword)
-    if values is not None and not isinstance(values, str) and len(values) == len(divisors):
+    if values is None:
+        return
+    if isinstance(values, str) or np.size(values) != len(divisors):
+        # No pair says what it belongs to; kept, it would now be wrong.
+        del item[keyword]
+    else:
         _assign(item, keyword, [float(v) / d for v, d in zip(values, divisors, strict=True)])
 
 

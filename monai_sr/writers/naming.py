@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
@@ -232,7 +233,7 @@ def _raster_facts(path: Path) -> tuple[str, int, bool]:
                 has_palette = dataset.colorinterp[0] == ColorInterp.palette
                 dtype = "uint8" if has_palette else np.result_type(*dataset.dtypes).name
                 return dtype, dataset.count, is_georeferenced(dataset)
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         raise BadImageError(
             f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "
             "convert it to GeoTIFF or PNG."

@@ -121,9 +121,10 @@ def _header(
     # sform and qform may differ (scanner and template space): each moves in its own space.
     sform, sform_code = image.header.get_sform(coded=True)
     qform, qform_code = image.header.get_qform(coded=True)
-    if qform_code:
+    # One that is no matrix stays as broken as it is.
+    if qform_code and np.isfinite(qform).all():
         header.set_qform(qform @ matrix, int(qform_code))
-    if sform_code:
+    if sform_code and np.isfinite(sform).all():
         header.set_sform(sform @ matrix, int(sform_code))
     _drop_slice_timing(header, scale)
     header["descrip"] = f"{DISCLAIMER}; {software(meta)}"[:79].encode("ascii", "replace")

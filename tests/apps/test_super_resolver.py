@@ -128,6 +128,14 @@ def test_a_batch_of_meta_tensors_is_no_volume():
     np.testing.assert_allclose(result[1].numpy(), plain()(image(1, 6, 9, seed=2)), atol=1e-6)
 
 
+def test_a_batch_of_volumes_is_enlarged_slice_by_slice():
+    samples = [{"image": MetaTensor(torch.from_numpy(image(1, 6, 9, 3, seed=s)))} for s in (1, 2)]
+    result = plain()(list_data_collate(samples)["image"])
+    assert result.shape == (2, 1, 24, 36, 3)
+    alone = plain()(samples[1]["image"])
+    np.testing.assert_allclose(result[1].numpy(), alone.numpy(), atol=1e-6)
+
+
 def test_an_image_loaded_by_monai_keeps_its_place_in_the_world(tmp_path):
     path = write_nifti(tmp_path / "a.nii", affine=np.diag([0.9, 0.8, 5, 1]))
     volume = LoadImage(ensure_channel_first=True)(path)

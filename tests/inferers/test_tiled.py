@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.data.utils import list_data_collate
+from monai.data.utils import decollate_batch, list_data_collate
 
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.resize import downsample, resize_to
 from monai_sr.geometry.affine import scaled_affine
 from monai_sr.inferers import TiledInferer
-from monai_sr.inferers.tiled import enlarged_meta
+from monai_sr.inferers.batch_meta import enlarged_meta
 from monai_sr.networks import create_generator
 from monai_sr.networks.registry import GENERATORS, GeneratorInfo
+from monai_sr.transforms import ScaleToUnitd, load_image
 from tests.network_factory import tiny
 
 WHOLE = 10_000
@@ -229,6 +230,26 @@ def test_every_image_of_a_batch_keeps_its_own_limits_and_geometry():
     assert (float(result[1].min()), float(result[1].max())) == (0, 0.5)
     for matrix, source in zip(result.meta["affine"], (AFFINE, np.eye(4)), strict=True):
         assert np.allclose(np.asarray(matrix), scaled_affine(source, (4, 4)))
+
+
+def test_batches_with_the_metadata_of_readers_are_taken(samples_dir):
+    """MetaTensor's constructor refuses some of a batch's metadata: original_channel_dim twice."""
+    loaded = ScaleToUnitd("image")({"image": load_image(samples_dir / "xray_sr/brain_mr.nii.gz")})
+    image = loaded["image"][:, :12, :10, :3]
+    result = enlarge(list_data_collate([{"image": image}, {"image": 1 - image}])["image"], tiny())
+    assert result.is_batch
+    parts = decollate_batch(result)
+    for part, alone in zip(parts, (image, 1 - image), strict=True):
+        assert torch.allclose(part, enlarge(alone[None], tiny())[0], atol=1e-6)
+        assert part.meta["sr_files"] == image.meta["sr_files"]
+        assert np.allclose(part.affine, scaled_affine(image.affine, (4, 4)))
+
+
+@pytest.mark.parametrize("key", ["sr_slice_axis", "sr_rgb"])
+def test_batches_of_unlike_images_are_refused(key):
+    samples = [{"image": MetaTensor(torch.rand(1, 6, 6, 6), meta={key: n})} for n in (0, 1)]
+    with pytest.raises(OptionError, match=f"{key}.*use batch_size 1"):
+        enlarge(list_data_collate(samples)["image"], tiny())
 
 
 def test_geometry_and_scale_are_recorded():

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 
 from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import scaled_affine
-from monai_sr.inferers.tiled import enlarged_meta
+from monai_sr.inferers.batch_meta import enlarged_meta
 from monai_sr.transforms import load_image
 from monai_sr.writers import SaveImageSRd
 from tests import dicom_factory

@@ -1,4 +1,4 @@
-"""What inference reads from an image's metadata, and what it writes into that of the result."""
+"""What the metadata of one image, or of a batch of them, says to an inferer, and of its result."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from monai.data.utils import to_affine_nd
 from torch import Tensor
 
+from monai_sr.core.errors import OptionError
 from monai_sr.geometry.affine import scaled_affine
 
 
 def has_rgb(meta: dict[str, Any] | None, image: Tensor) -> bool:
     """Tell whether the first three bands are colors: as the file declares, else by their number."""
-    declared = (meta or {}).get("sr_rgb")
-    if declared is None:
-        return image.shape[1] in (3, 4)
-    return bool(np.asarray(declared).ravel()[0])
+    declared = _of_all(meta, "sr_rgb")
+    return image.shape[1] in (3, 4) if declared is None else bool(declared)
 
 
 def slice_axis(meta: dict[str, Any] | None) -> int:
-    """Return the axis of a volume's slices, the last one where nothing says otherwise."""
-    axis = int(np.asarray((meta or {}).get("sr_slice_axis", -1)).ravel()[0])
-    return 2 if axis < 0 else axis
+    """Return the spatial axis along which slices lie: as the file declares, else the last."""
+    axis = _of_all(meta, "sr_slice_axis")
+    return 2 if axis is None or axis < 0 else axis
 
 
-def value_limits(
+def limits(
     meta: dict[str, Any] | None, clip: tuple[float, float] | None, image: Tensor
 ) -> Tensor | None:
     """Return (N, 2): the smallest and largest value that each image of the batch can store."""
@@ -64,6 +64,26 @@ def enlarged_meta(meta: dict[str, Any], factors: list[float], scale: float) -> d
         meta["spatial_shape"] = np.rint(shape * per_axis).astype(int)
     meta["sr_scale"] = scale
     return meta
+
+
+def with_meta(values: Tensor, like: Tensor, meta: dict[str, Any]) -> MetaTensor:
+    """Return a MetaTensor of new values and metadata, a batch if ``like`` is one."""
+    result = MetaTensor(values)
+    # Afterwards: the constructor does not take the metadata of a batch.
+    result.meta, result.is_batch = meta, getattr(like, "is_batch", False)
+    return result
+
+
+def _of_all(meta: dict[str, Any] | None, key: str) -> int | None:
+    """Return what the images of a batch say alike; None where they say nothing."""
+    if meta is None or key not in meta:
+        return None
+    values = np.unique(np.asarray(meta[key]))
+    if values.size > 1:
+        raise OptionError(
+            f"batch: its images must share {key}, got {values.tolist()}; use batch_size 1"
+        )
+    return int(values[0])
 
 
 def _scaled_any(affine: np.ndarray, factors: Sequence[float]) -> np.ndarray:

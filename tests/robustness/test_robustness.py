@@ -1,0 +1,114 @@
+"""Whatever a file holds: it is enlarged correctly or refused in one clear line, and nothing worse.
+
+Real files, damaged copies of them with fixed seeds, and bombs go through reader, network and
+writer in processes under limits of time and memory (see ``runner.py``). The tally is printed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.robustness import runner
+from tests.robustness.bombs import bombs
+from tests.robustness.mutants import mutants
+from tests.robustness.real_files import real_files
+from tests.robustness.references import mismatch
+from tests.robustness.runner import Case, run_cases
+
+_QUICK_STEP = 16  # one in so many damaged copies
+
+
+def _report(tally, capsys, title):
+    with capsys.disabled():
+        sys.stdout.write(f"\n\n{title}\n{tally}\n")
+    assert tally.bad() == []
+
+
+def test_real_files_and_some_damaged_ones(tmp_path, capsys):
+    some = mutants(tmp_path, _QUICK_STEP), bombs(tmp_path, quick=True)
+    tally = run_cases(itertools.chain(real_files(), *some), tmp_path)
+    _report(tally, capsys, "real files, and a few damaged ones")
+    total = sum(tally.counts.values(), start=type(tally.counts["pydicom"])())
+    # Were all refused, nothing would be wrong either.
+    assert total["upscaled"] > 130
+    assert total.total() - len(real_files()) > 60
+
+
+@pytest.mark.slow
+def test_every_damaged_file_and_bomb(tmp_path, capsys):
+    tally = run_cases(itertools.chain(mutants(tmp_path), bombs(tmp_path)), tmp_path)
+    _report(tally, capsys, "damaged files and bombs")
+    assert len(tally.details) >= 700
+
+
+@pytest.mark.parametrize(
+    ("answer", "left", "kind"),
+    [
+        ({"error": "a.dcm: must be whole; copy it again."}, [], "refused"),
+        ({"error": "a.dcm: must be whole; copy it again."}, [".1.part.dcm"], "half-written"),
+        ({"error": "a.dcm: could not be enlarged (KeyError: 5); see"}, [], "unclear"),
+        ({"error": "something is wrong"}, [], "unclear"),
+        ({"error": "a.dcm: two\nlines"}, [], "unclear"),
+        ({"error": None, "output": "a_x2.dcm", "mismatch": ""}, ["a_x2.dcm"], "upscaled"),
+        ({"error": None, "output": "a_x2.dcm", "mismatch": "size"}, ["a_x2.dcm"], "wrong"),
+        ({"error": None, "output": "a_x2.dcm", "mismatch": "unread: x"}, ["a_x2.dcm"], "wrong"),
+        ({"error": None, "output": "a_x2.dcm", "mismatch": ""}, [], "half-written"),
+        ({"error": "a.dcm: x", "peak": 9 * 2**30}, [], "memory"),
+        ({"error": "a.dcm: x", "said": "Traceback (most"}, [], "unclear"),
+        ({"died": "hang", "detail": "over 20 s"}, [], "hang"),
+    ],
+)
+def test_judge_sees_what_is_not_right(tmp_path, answer, left, kind):
+    for name in left:
+        (tmp_path / name).touch()
+    answer = {"seconds": 1.0, "peak": 0, "said": "", "mismatch": "", **answer}
+    case = Case("group", Path("a.dcm"))
+    assert runner._judge(case, answer, tmp_path, 0)[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("behavior", "kind"),
+    [
+        ("import os; os.abort()", "crash"),
+        ("import time; time.sleep(60)", "hang"),
+        ("x = bytearray(b'x') * 2**28; import time; time.sleep(60)", "memory"),
+    ],
+)
+def test_worker_that_dies_hangs_or_fills_the_memory_is_noticed(behavior, kind, monkeypatch):
+    monkeypatch.setattr(runner, "MEMORY", 2**27)
+    begin = 'print(\'{"ready": 10000000, "virtual": 1}\', flush=True); input(); '
+    monkeypatch.setattr(runner, "_PROGRAM", ["-c", begin + behavior])
+    worker = runner._Worker()
+    try:
+        assert worker.ask(2.0, source="a", as_limit=1)["died"] == kind
+    finally:
+        worker.stop()
+
+
+def test_comparison_notices_a_wrong_result(samples_dir, tmp_path):
+    """The reference sees a size, a spacing, a type and a value that are not right."""
+    source = samples_dir / "xray_sr" / "brain_mr.nii.gz"
+    image = nib.load(source)
+    values = np.asarray(image.dataobj.get_unscaled())
+    large = values.repeat(2, 0).repeat(2, 1)
+
+    def said(data, zoom=2.0, dtype=values.dtype):
+        header = image.header.copy()
+        header.set_data_dtype(dtype)
+        header.set_zooms([z / (zoom if i < 2 else 1) for i, z in enumerate(header.get_zooms())])
+        made = nib.Nifti1Image(data.astype(dtype), None, header)
+        made.header["scl_slope"], made.header["scl_inter"] = 1, 0
+        made.to_filename(tmp_path / "r.nii")
+        return mismatch(str(source), str(tmp_path / "r.nii"), 2)
+
+    assert said(large) == ""
+    assert said(values).startswith("size")
+    assert said(large, zoom=4.0).startswith("spacing")
+    assert said(large, dtype=np.float64).startswith("dtype")
+    assert said(np.roll(large, 1, 0)).startswith("values differ")
