@@ -121,7 +121,7 @@ def test_the_command_does_its_job(bundle, photo, tmp_path, command):
     ("more", "text"),
     [
         (["--scal", "2"], "did you mean '--scale'"),
-        (["--scale=3"], "trained for 2 and 4, got 3; use --scale 4"),
+        (["--scale=5"], "trained for 2 and 4, got 5; use --scale 4"),
         (["-scal", "2"], "did you mean '--scale'"),
         (["--network_def#chanels", "8"], "unexpected keyword argument 'chanels'"),
         (["--network_def#channels", "16"], "weights belong to another network"),

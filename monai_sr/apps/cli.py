@@ -83,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_grid(upscale: argparse.ArgumentParser) -> None:
     upscale.add_argument(
-        "--spacing", nargs="+", type=float, metavar="MM",
-        help="spacing of the result instead of a scale: one number, or one an axis",
+        "--spacing", type=_spacing, metavar="MM",
+        help="spacing of the result in place of a scale: 0.5, or one for each axis: 0.5,0.5,1.0",
     )  # fmt: skip
     upscale.add_argument(
         "--slice_axis", "--slice-axis", choices=("auto", "0", "1", "2"),
@@ -98,8 +98,21 @@ def _add_grid(upscale: argparse.ArgumentParser) -> None:
 
 def _number(text: str) -> float:
     """Read a whole or other number; 4 and 4.0 are one."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
     return int(value) if value.is_integer() else value
+
+
+def _spacing(text: str) -> float | list[float | None]:
+    """Read one length or several, maybe in MONAI's brackets; None keeps an axis."""
+    parts = [part.strip() for part in text.strip("[]()").split(",")]
+    try:
+        values = [None if part == "None" else float(part) for part in parts]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be mm, such as 0.5, got {text!r}") from None
+    return values if len(values) > 1 or values[0] is None else values[0]
 
 
 def _add_train(commands: Any) -> None:
@@ -139,8 +152,6 @@ def _upscale(arguments: argparse.Namespace) -> None:
 
     if arguments.slice_axis in ("0", "1", "2"):
         arguments.slice_axis = int(arguments.slice_axis)
-    if arguments.spacing is not None and len(arguments.spacing) == 1:
-        (arguments.spacing,) = arguments.spacing
     _run(SRWorkflow(arguments.bundle, system=arguments.system,
                     **_given(arguments, ("input", "output_dir", *_INFERENCE))))  # fmt: skip
 

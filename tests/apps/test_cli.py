@@ -94,7 +94,10 @@ def test_a_wrong_option_is_one_line(bundle, photo, tmp_path, capsys, options, wo
 @pytest.mark.parametrize(
     "arguments",
     [[], ["upscale"], ["upscale", "a.png"], ["upscal", "a.png"],
-     ["upscale", "a.png", "-o", "out", "--scale", "two"]],
+     ["upscale", "a.png", "-o", "out", "--scale", "two"],
+     ["upscale", "a.nii", "-o", "out", "--spacing", "0.5,thin"],
+     ["upscale", "a.nii", "-o", "out", "--slice-axis", "3"],
+     ["upscale", "a.nii", "-o", "out", "--spatial_dims", "4"]],
 )  # fmt: skip
 def test_an_incomplete_call_is_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as caught:

@@ -164,7 +164,8 @@ def only(folder):
         (["--slice-axis", "0"], "v_x4.nii.gz", (6, 20, 16)),
         (["--slice_axis", "1", "--scale", "2.5"], "v_x2.5.nii.gz", (15, 5, 10)),
         (["--spacing", "0.41"], "v_0.41mm.nii.gz", (13, 10, 4)),
-        (["--spacing", "0.45", "0.4", "2.5"], "v_0.45x0.4x2.5mm.nii.gz", (12, 10, 8)),
+        (["--spacing", "0.45,0.4,2.5"], "v_0.45x0.4x2.5mm.nii.gz", (12, 10, 8)),
+        (["--spacing", "[0.45,None,2.5]"], "v_0.45x-x2.5mm.nii.gz", (12, 5, 8)),
         (["--spatial_dims", "3"], "v_x2.nii.gz", (12, 10, 8)),
         (["--spatial-dims", "3", "--spacing", "0.9"], "v_0.9mm.nii.gz", (6, 4, 22)),
     ],
@@ -208,9 +209,9 @@ def test_a_refused_spacing_is_one_line_and_leaves_nothing(bundle, tmp_path, caps
 @pytest.mark.parametrize("spacing", [0.3, 0.25, [0.2, 0.37]])
 def test_a_dicom_series_takes_a_pixel_spacing(tmp_path, spacing):
     folder = dicom_factory.write_series(tmp_path / "series")
-    options = [spacing] if isinstance(spacing, float) else spacing
+    option = str(spacing).strip("[]")
     out = tmp_path / "out"
-    arguments = ["--bundle", "xray_sr", "--system", "bicubic", "--spacing", *options]
+    arguments = ["--bundle", "xray_sr", "--system", "bicubic", "--spacing", option]
     assert run(folder, "-o", out, *arguments) == 0
     results = {d.InstanceNumber: d for d in map(pydicom.dcmread, only(out).iterdir())}
     columns_mm, rows_mm = (spacing, spacing) if isinstance(spacing, float) else spacing

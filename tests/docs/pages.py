@@ -60,27 +60,27 @@ def write_photos(folder: Path, size: tuple[int, int] = (112, 104)) -> None:
     """Write a.png and others, among them one that is held out for validation by its name."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for name in ("a", "b", "c", _held_out("photo")):
+    for name in ("a.png", "b.png", "c.png", _held_out("photo", ".png")):
         smooth = Image.fromarray(rng.integers(0, 256, (13, 14, 3), dtype=np.uint8))
-        smooth.resize(size, Image.Resampling.BICUBIC).save(folder / f"{name}.png")
+        smooth.resize(size, Image.Resampling.BICUBIC).save(folder / name)
 
 
 def write_volumes(folder: Path) -> None:
     """Write a.nii.gz and another, which is held out for validation by its name."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for name in ("a", _held_out("volume")):
+    for name in ("a.nii.gz", _held_out("volume", ".nii.gz")):
         coarse = rng.integers(0, 1000, (18, 17, 7), dtype=np.int16)
-        write_nifti(folder / f"{name}.nii.gz", coarse.repeat(2, 0).repeat(2, 1).repeat(2, 2))
+        write_nifti(folder / name, coarse.repeat(2, 0).repeat(2, 1).repeat(2, 2))
 
 
-def _held_out(stem: str) -> str:
-    return next(name for i in count() if _is_held_out(name := f"{stem}{i}"))
+def _held_out(stem: str, suffix: str) -> str:
+    return next(name for i in count() if _is_held_out(name := f"{stem}{i}{suffix}"))
 
 
 def _is_held_out(name: str) -> bool:
     try:
-        return len(split_images([Path("a.png"), Path(f"{name}.png")], 0.03)[1]) == 1
+        return len(split_images([Path(f"a.{name.partition('.')[2]}"), Path(name)], 0.03)[1]) == 1
     except OptionError:  # neither is
         return False
 
