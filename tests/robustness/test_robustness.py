@@ -1,7 +1,8 @@
 """Whatever a file holds: it is enlarged correctly or refused in one clear line, and nothing worse.
 
 Real files, damaged copies of them with fixed seeds, and bombs go through reader, network and
-writer in processes under limits of time and memory (see ``runner.py``). The tally is printed; ``pytest -m slow tests/robustness`` runs all of them.
+writer in processes under limits of time and memory (see ``runner.py``). The tally is printed;
+``pytest -m slow tests/robustness`` runs all of them.
 """
 
 from __future__ import annotations
