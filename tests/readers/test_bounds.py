@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import io
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate, generate_frames
 
 from monai_sr.core import memory
 from monai_sr.core.errors import BadImageError
@@ -135,3 +138,18 @@ def test_spacing_that_is_no_pair_is_dropped(tmp_path):
     source = dicom_factory.write(tmp_path / "a.dcm", PixelSpacing=[1, 1, 1])
     dicom_factory.enlarge(source, tmp_path / "b.dcm")
     assert "PixelSpacing" not in pydicom.dcmread(tmp_path / "b.dcm")
+
+
+def test_bits_flipped_in_jpeg_do_not_become_a_picture(tmp_path):
+    """Pillow goes on after what GDAL refuses; some flips (of 7 here 3) nobody can notice."""
+    dataset = pydicom.dcmread(get_testdata_file("SC_jpeg_no_color_transform_2.dcm"))
+    _load(DicomReader(), get_testdata_file("SC_jpeg_no_color_transform_2.dcm"))
+    (frame,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    damaged = bytearray(frame)
+    damaged[len(frame) * 7 // 10] ^= 64
+    dataset.PixelData = encapsulate([bytes(damaged)])
+    dataset.save_as(tmp_path / "a.dcm")
+    with Image.open(io.BytesIO(damaged)) as image:
+        image.load()
+    with pytest.raises(BadImageError, match=r"truncated or inconsistent.*copy the file again"):
+        _load(DicomReader(), tmp_path / "a.dcm")

