@@ -2,7 +2,8 @@
 
 Writes ``uncertainty`` into the bundle's ``metadata.json``. Example:
 ``python benchmarks/fit_uncertainty.py --bundle xray_sr --images VALIDATION --check OTHERS``.
-Low-resolution images are made by MATLAB's bicubic down-sampling of the center of each image.
+Low-resolution images are made by MATLAB's bicubic down-sampling of the center of each image; of a
+volume, every eighth slice serves.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,35 +20,40 @@ from torch import Tensor
 from monai_sr import SuperResolver
 from monai_sr.apps.bundles import find_bundle
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import BadImageError, SRError
-from monai_sr.engines.training_images import list_images
-from monai_sr.functional.resize import downsample_uint8
+from monai_sr.core.errors import SRError
+from monai_sr.engines import BicubicDegradation, ReadTrainingImage
+from monai_sr.engines.training_images import Source, first_file, list_images
 from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.inferers.self_ensemble import interval_half_width
-from monai_sr.transforms import load_image
 from monai_sr.transforms.uncertainty import COVERAGE
 
 _logger = logging.getLogger("monai_sr.fit_uncertainty")
 _LEVELS = 255
+_SLICES = 8
 
 
-def central_part(file: Path, size: int, channels: int) -> Tensor:
-    """Read the middle of an 8-bit image as (1, channels, side, side) in [0, 255].
+def central_parts(source: Source, size: int, channels: int) -> list[Tensor]:
+    """Read the middle of an image, or of slices of a volume.
+
+    Returns:
+        Tensors (1, channels, side, side), uint8 or floating point in [0, 1].
 
     Raises:
-        BadImageError: it has too few channels, or another depth.
+        BadImageError: as :class:`monai_sr.engines.ReadTrainingImage`.
     """
-    image = load_image(file)
-    if image.meta["sr_dtype"] != "uint8" or image.shape[0] < channels:
-        raise BadImageError(f"{file}: must have 8 bits and {channels} channels; leave it out")
-    side = min(size, *(length // 4 * 4 for length in image.shape[1:]))
-    x, y = ((length - side) // 2 for length in image.shape[1:])
-    return image.as_tensor()[None, :channels, x : x + side, y : y + side]
+    found = ReadTrainingImage(channels)(source)
+    images = found[_SLICES // 2 :: _SLICES] if isinstance(found, list) else [found]
+    parts = []
+    for image in images:
+        side = min(size, *image.shape[1:]) // 4 * 4
+        top, left = ((length - side) // 2 for length in image.shape[1:])
+        parts.append(torch.from_numpy(image[None, :, top : top + side, left : left + side].copy()))
+    return parts
 
 
 @torch.inference_mode()
 def errors_and_spreads(
-    resolver: SuperResolver, files: Sequence[Path], size: int
+    resolver: SuperResolver, files: Sequence[Source], size: int
 ) -> tuple[Tensor, Tensor]:
     """Enlarge reduced images; return the absolute errors and spreads of all their pixels."""
     inferer = resolver.inferer
@@ -56,12 +61,15 @@ def errors_and_spreads(
         raise TypeError("the bundle's inferer must be SelfEnsembleInferer")
     errors, spreads = [], []
     for file in files:
-        hr = central_part(file, size, resolver.in_channels)
-        lr = downsample_uint8(hr, resolver.scale) / _LEVELS
-        mean, spread = inferer.mean_and_spread(lr.float().to(resolver.device), resolver.network)
-        errors.append((mean.cpu() - hr / _LEVELS).abs().flatten())
-        spreads.append(spread.cpu().flatten())
-        _logger.info("x%d %s", resolver.scale, file.name)
+        for hr in central_parts(file, size, resolver.in_channels):
+            lr = BicubicDegradation().shrink(hr[0], resolver.scale)[None]
+            small, large = (t / _LEVELS if t.dtype == torch.uint8 else t for t in (lr, hr))
+            mean, spread = inferer.mean_and_spread(
+                small.float().to(resolver.device), resolver.network
+            )
+            errors.append((mean.cpu() - large).abs().flatten())
+            spreads.append(spread.cpu().flatten())
+        _logger.info("x%d %s", resolver.scale, first_file(file).name)
     return torch.cat(errors), torch.cat(spreads)
 
 
@@ -91,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _drawn(files: Sequence[Path], count: int) -> list[Path]:
+def _drawn(files: Sequence[Source], count: int) -> list[Source]:
     step = max(len(files) // count, 1)
     return list(files[::step][:count])
 

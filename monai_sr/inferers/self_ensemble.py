@@ -121,7 +121,7 @@ def _turn_meta(meta: dict[str, Any], view: int, axes: tuple[int, int]) -> dict[s
     """Return the metadata of a view: where its axes have changed places, so have planned sizes."""
     meta = dict(meta)
     if "sr_sizes" in meta and view % 2:
-        sizes = np.array(meta["sr_sizes"])
+        sizes = np.asarray(meta["sr_sizes"]).copy()
         first, second = (axis - 2 for axis in axes)
         sizes[..., [first, second]] = sizes[..., [second, first]]
         meta["sr_sizes"] = sizes

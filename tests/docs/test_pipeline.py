@@ -114,7 +114,7 @@ def assert_raster_is_enlarged(source, result):
 def test_every_file_of_the_three_formats_is_enlarged(workplace):
     run("Files")
     assert_dicom_is_enlarged("samples/xray_sr/chest_xray_dx.dcm", "out/chest_xray_dx_x2.dcm")
-    assert_nifti_is_enlarged("samples/xray_sr/brain_mr.nii.gz", "out/brain_mr_x2.nii.gz")
+    assert_nifti_is_enlarged("samples/mri_sr/brain_mr.nii.gz", "out/brain_mr_x2.nii.gz")
     assert_raster_is_enlarged("samples/natural_sr/naip.tif", "out/naip_x2.tif")
     assert len(list(Path("out").iterdir())) == 3
 
@@ -161,7 +161,7 @@ def test_batch_equals_files_one_by_one(workplace):
 def test_configuration_runs_by_parser_and_as_workflow(workplace, capsys):
     run("Bundles")
     for folder in ("out_parser", "out_workflow"):
-        assert_nifti_is_enlarged("samples/xray_sr/brain_mr.nii.gz", f"{folder}/brain_mr_x2.nii.gz")
+        assert_nifti_is_enlarged("samples/mri_sr/brain_mr.nii.gz", f"{folder}/brain_mr_x2.nii.gz")
     assert_dicom_is_enlarged(
         "samples/xray_sr/chest_xray_dx.dcm", "out_shipped/chest_xray_dx_x2.dcm"
     )
@@ -198,5 +198,5 @@ def test_foreign_sample_is_refused_by_the_writer(workplace):
     stock = LoadImaged("image", reader="NibabelReader", ensure_channel_first=True)
     save = SaveImaged("image", writer=NiftiWriter, output_dir="out", resample=False)
     with pytest.raises(RuntimeError) as caught:
-        save(stock({"image": "samples/xray_sr/brain_mr.nii.gz"}))
+        save(stock({"image": "samples/mri_sr/brain_mr.nii.gz"}))
     assert "use the reader and the writer of the same format" in str(user_message(caught.value))

@@ -7,9 +7,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from monai_sr import SuperResolver
+from tests.image_factory import pixels, write_nifti
 from tests.network_factory import tiny_bundle
 
 
@@ -47,9 +49,10 @@ def test_the_fitted_interval_covers_ninety_percent_of_its_images(script, photos,
     assert resolver.restore.interval_factor == entry["factors"]["4"]
 
 
-def test_images_of_another_depth_are_refused(script, tmp_path):
-    folder = tmp_path / "deep"
-    folder.mkdir()
-    Image.fromarray(np.zeros((32, 32), np.uint16)).save(folder / "a.png")
-    with pytest.raises(ValueError, match="8 bits"):
-        script.central_part(folder / "a.png", 32, 1)
+def test_of_a_volume_every_eighth_slice_serves_at_its_own_depth(script, tmp_path):
+    stored = pixels((41, 38, 20), "int16")
+    parts = script.central_parts(write_nifti(tmp_path / "v.nii", stored), 32, 1)
+    assert [(part.shape, part.dtype) for part in parts] == [((1, 1, 32, 32), torch.float32)] * 2
+    unit = (stored[..., 12].astype(float) - stored.min()) / (float(stored.max()) - stored.min())
+    # Rows lie along Y, so the middle is cut from (38, 41).
+    np.testing.assert_allclose(parts[1][0, 0], unit.T[3:35, 4:36], atol=1e-6)

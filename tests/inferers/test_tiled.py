@@ -234,7 +234,7 @@ def test_every_image_of_a_batch_keeps_its_own_limits_and_geometry():
 
 def test_batches_with_the_metadata_of_readers_are_taken(samples_dir):
     """MetaTensor's constructor refuses some of a batch's metadata: original_channel_dim twice."""
-    loaded = ScaleToUnitd("image")({"image": load_image(samples_dir / "xray_sr/brain_mr.nii.gz")})
+    loaded = ScaleToUnitd("image")({"image": load_image(samples_dir / "mri_sr/brain_mr.nii.gz")})
     image = loaded["image"][:, :12, :10, :3]
     result = enlarge(list_data_collate([{"image": image}, {"image": 1 - image}])["image"], tiny())
     assert result.is_batch

@@ -38,7 +38,7 @@ def test_each_reader_asks_for_memory_before_decoding(small_memory, tmp_path, sam
     with pytest.raises(BadImageError, match=r"a\.dcm: must fit into memory, got 1 x 600 x 600 x 1"):
         _load(DicomReader(), made)
     with pytest.raises(BadImageError, match="must fit into memory"):
-        _load(NiftiReader(), samples_dir / "xray_sr" / "brain_mr.nii.gz")
+        _load(NiftiReader(), samples_dir / "mri_sr" / "brain_mr.nii.gz")
     with pytest.raises(BadImageError, match=r"must fit into memory.*gdal_translate -srcwin"):
         _load(RasterReader(), samples_dir / "natural_sr" / "photo.png")
 
@@ -112,7 +112,7 @@ def test_element_of_an_impossible_length_is_refused_in_one_line(tmp_path):
 
 
 def test_broken_qform_stays_broken_and_the_rest_is_written(tmp_path, samples_dir):
-    source = nib.load(samples_dir / "xray_sr" / "brain_mr.nii.gz")
+    source = nib.load(samples_dir / "mri_sr" / "brain_mr.nii.gz")
     header = source.header.copy()
     header["qform_code"], header["sform_code"], header["quatern_b"] = 1, 1, np.nan
     path = tmp_path / "a.nii"

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gdcm
 import nibabel as nib
 import numpy as np
 import pydicom
 import rasterio
 from pydicom.pixels import apply_color_lut, pixel_array
-from pydicom.uid import JPEGBaseline8Bit, RLELossless
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 from rasterio.enums import MaskFlags
 
 _DECODERS = {RLELossless: "pydicom", JPEGBaseline8Bit: "pillow"}
@@ -100,6 +101,8 @@ def _dicom(path: str) -> Facts:
         dataset.file_meta = pydicom.dataset.FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2" + ("" if implicit else ".1")
         pixels = dataset.pixel_array
+    elif dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsStored > 8:
+        pixels = _by_gdcm(path, dataset)  # pydicom has no decoder for it
     else:
         # Decoders make different pictures of damaged pixels (or panic); of whole files the same.
         plugin = _DECODERS.get(dataset.file_meta.TransferSyntaxUID, "")
@@ -117,6 +120,16 @@ def _dicom(path: str) -> Facts:
     pair = spacing if spacing is not None and np.size(spacing) == 2 else ()
     along = {axis: float(mm) for axis, mm in zip((1, 2), pair, strict=False)}
     return Facts(values, along, values.dtype.name)
+
+
+def _by_gdcm(path: str, dataset: pydicom.Dataset) -> Any:
+    reader = gdcm.ImageReader()
+    reader.SetFileName(path)
+    if not reader.Read():
+        raise OSError("GDCM cannot read it")
+    text = reader.GetImage().GetBuffer()
+    values = np.frombuffer(text.encode("utf-8", errors="surrogateescape"), np.uint16)
+    return values.reshape(dataset.Rows, dataset.Columns)
 
 
 def _colors(dataset: pydicom.Dataset) -> int:

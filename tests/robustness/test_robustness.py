@@ -96,7 +96,7 @@ def test_worker_that_dies_hangs_or_fills_the_memory_is_noticed(behavior, kind, m
 
 def test_comparison_notices_a_wrong_result(samples_dir, tmp_path):
     """The reference sees a size, a spacing, a type and a value that are not right."""
-    source = samples_dir / "xray_sr" / "brain_mr.nii.gz"
+    source = samples_dir / "mri_sr" / "brain_mr.nii.gz"
     image = nib.load(source)
     values = np.asarray(image.dataobj.get_unscaled())
     large = values.repeat(2, 0).repeat(2, 1)
