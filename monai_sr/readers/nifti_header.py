@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nibabel.openers import ImageOpener
+from nibabel.spatialimages import HeaderDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +114,13 @@ def _doubts(image: Any, header: Any) -> Iterator[str]:
                 "correct the other"
             )
         return
-    qform = np.asarray(image.header.get_qform(), dtype=np.float64)
+    try:
+        qform = np.asarray(image.header.get_qform(), dtype=np.float64)
+    except HeaderDataError:  # no rotation has this quaternion
+        qform = np.full((4, 4), np.nan)
+    if not np.isfinite(qform).all():
+        yield "qform is no rotation; sform is used, set it again (nibabel: image.set_qform)"
+        return
     is_mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
     # Forms of two codes are two spaces (scanner and template), which differ by right.
     apart = _apart(sform, qform, image.shape) if qform_code == sform_code else 0.0
