@@ -189,7 +189,7 @@ def test_perception_goes_from_one_face_to_the_other(photo, tmp_path):
     results = {}
     for name, options in {
         "0": [], "1": ["--perception", "1"], "half": ["--perception", "0.5"],
-        "own": ["--ckpt_path", str(models / "model_perceptual.pt")],
+        "own": ["--ckpt_path", str(models / "model_perceptual.pt"), "--consistency", "3"],
     }.items():  # fmt: skip
         assert upscale(photo, tmp_path / name, *options, bundle=faces) == 0
         with Image.open(tmp_path / name / "photo_x4.png") as image:
