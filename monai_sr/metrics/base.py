@@ -128,6 +128,33 @@ def color_or_grey(
     return torch.stack([measure(a, b) for a, b in pairs]).mean(0)
 
 
+def by_piq(name: str, sr: Tensor, hr: Tensor, side: int) -> Tensor:
+    """Apply a measure of the ``piq`` package to images, see :func:`color_or_grey`.
+
+    Shape: sr, hr (N, C, H, W) in [0, 1] -> (N,).
+
+    Args:
+        name: function of ``piq``, such as "gmsd".
+        sr: the result.
+        hr: the reference.
+        side: smallest side in pixels that the measure takes.
+
+    Raises:
+        OptionError: as :func:`color_or_grey`.
+    """
+    # Imported when used: torchvision, which piq imports, takes a second.
+    from monai_sr.core.torchvision_ops import import_torchvision
+
+    import_torchvision()
+    import piq
+
+    def measure(a: Tensor, b: Tensor) -> Tensor:
+        result: Tensor = getattr(piq, name)(a, b, reduction="none", data_range=1.0)
+        return result
+
+    return color_or_grey(measure, sr, hr, side)
+
+
 class PairHandler(IgniteMetricHandler):
     """Base of the ignite handlers around a :class:`PairMetric`, the ``metric_class``.
 

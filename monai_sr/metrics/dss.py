@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from monai_sr.metrics.base import ColorMetric, PairHandler, color_or_grey
+from monai_sr.metrics.base import ColorMetric, PairHandler, by_piq
 
 SMALLEST_SIDE_PX = 32
 """The worst twentieth of 4 x 4 blocks is one block; of fewer it would be none."""
@@ -29,17 +29,7 @@ def dss(sr: Tensor, hr: Tensor) -> Tensor:
     Raises:
         OptionError: if the shapes differ or a side is shorter than 32 pixels.
     """
-    # Imported when used: torchvision, which piq imports, takes a second.
-    from monai_sr.core.torchvision_ops import import_torchvision
-
-    import_torchvision()
-    import piq
-
-    def measure(a: Tensor, b: Tensor) -> Tensor:
-        result: Tensor = piq.dss(a, b, reduction="none", data_range=1.0)
-        return result
-
-    return color_or_grey(measure, sr, hr, SMALLEST_SIDE_PX)
+    return by_piq("dss", sr, hr, SMALLEST_SIDE_PX)
 
 
 class DSSMetric(ColorMetric):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from monai_sr.metrics.base import ColorMetric, PairHandler, color_or_grey
+from monai_sr.metrics.base import ColorMetric, PairHandler, by_piq
 
 _SMALLEST_SIDE_PX = 6  # three gradients a side after halving
 
@@ -27,17 +27,7 @@ def gmsd(sr: Tensor, hr: Tensor) -> Tensor:
     Raises:
         OptionError: if the shapes differ or a side is shorter than six pixels.
     """
-    # Imported when used: torchvision, which piq imports, takes a second.
-    from monai_sr.core.torchvision_ops import import_torchvision
-
-    import_torchvision()
-    import piq
-
-    def measure(a: Tensor, b: Tensor) -> Tensor:
-        result: Tensor = piq.gmsd(a, b, reduction="none", data_range=1.0)
-        return result
-
-    return color_or_grey(measure, sr, hr, _SMALLEST_SIDE_PX)
+    return by_piq("gmsd", sr, hr, _SMALLEST_SIDE_PX)
 
 
 class GMSDMetric(ColorMetric):
