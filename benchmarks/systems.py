@@ -205,8 +205,9 @@ def training(built: Built, options: argparse.Namespace) -> dict[str, Any]:
         kept = [
             old
             for old in read_facts(options.results / FACTS)
-            if old.key == (built.name, options.domain, built.scale)
+            if old.key[:2] == (built.name, options.domain)
             and old.weights_sha256 == built.sha256
+            and not math.isnan(old.minutes)  # whatever the scale: one file may serve several
         ]
         return {name: getattr(kept[0], name) for name in TRAINING} if kept else {}
     first, second = (done(built.weights.parents[1] / f"stage_{n}") for n in (1, 2))

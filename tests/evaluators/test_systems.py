@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import sys
@@ -14,7 +15,7 @@ from PIL import Image
 
 from monai_sr.evaluators.benchmark import BICUBIC, evaluate, read_rows
 from monai_sr.evaluators.datasets import load_benchmark
-from monai_sr.evaluators.facts import read_facts
+from monai_sr.evaluators.facts import read_facts, write_facts
 from monai_sr.networks import create_generator
 from monai_sr.transforms.restore import file_sha256
 
@@ -76,17 +77,24 @@ def test_a_run_gives_rows_of_its_last_stage_and_facts_of_both(script, trained, t
     assert "| tiny † *undertrained* |" in (tmp_path / "results.md").read_text()
 
 
-def test_training_stays_known_when_the_same_weights_are_measured_again(script, trained, tmp_path):
+@pytest.mark.parametrize("known_at", [2, 4])
+def test_training_stays_known_when_the_same_weights_are_measured_again(
+    script, trained, tmp_path, known_at
+):
     system, options = trained
-    runs = tmp_path / "runs"
+    runs, kept = tmp_path / "runs", tmp_path / "results" / "systems.csv"
     script.main([*options, "--runs", str(runs), "--systems", str(system), "--scales", "2"])
+    (first,) = read_facts(kept)
+    kept.unlink()
+    write_facts(kept, [dataclasses.replace(first, scale=known_at)])
     shipped = tmp_path / "models" / "systems"
     shipped.mkdir(parents=True)
     last = runs / "natural_sr" / "tiny_x2" / "stage_2" / "model.pt"
     (shipped / "tiny_x2.pt").write_bytes(last.read_bytes())
     again = ["--weights", str(shipped.parent), "--systems", str(system), "--scales", "2"]
     script.main([*options, *again, "--precision", "bfloat16"])
-    (facts,) = read_facts(tmp_path / "results" / "systems.csv")
+    facts = read_facts(kept)[0]
+    assert facts.scale == 2
     assert facts.hr_megapixels_seen == 4.5
     assert "bfloat16 autocast" in facts.note
 
