@@ -88,6 +88,19 @@ def _fitting(value: float | None, dtype: np.dtype[Any]) -> float | None:
     return float(value) if limits.min <= value <= limits.max and value == int(value) else None
 
 
+def stored_bits(dataset: DatasetReader, dtype: np.dtype[Any]) -> int:
+    """Return how many bits of each value are used, all of them where nothing else is declared.
+
+    Args:
+        dataset: an open raster.
+        dtype: of the pixels.
+    """
+    most = 8 * dtype.itemsize
+    declared = [dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS") for band in dataset.indexes]
+    numbers = [int(text) if str(text).isdecimal() else most for text in declared]
+    return max(numbers) if 0 < max(numbers) <= most else most
+
+
 def color_table(path: Path, dataset: DatasetReader, nodata: float | None) -> npt.NDArray[np.uint8]:
     """Return the palette with as few channels as show all of its colors: gray, RGB or RGBA.
 

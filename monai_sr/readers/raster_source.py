@@ -26,6 +26,7 @@ from monai_sr.readers.raster_bands import (
     color_table,
     looked_up,
     premultiplied_alpha,
+    stored_bits,
     straight,
 )
 from monai_sr.readers.raster_image import RasterImage
@@ -161,7 +162,7 @@ class RasterSource:
         self._own_masks = [band for band, found in enumerate(flags) if not found]
         values = (None,) * dataset.count if has_color else dataset.nodatavals
         self._nodata = Nodata.of(values, self.dtype, bool(self._own_masks))
-        self.bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * self.dtype.itemsize))
+        self.bits = stored_bits(dataset, self.dtype)
         colors, count = list(dataset.colorinterp), dataset.count
         self._table: npt.NDArray[np.uint8] | None = None
         self._adds_alpha = False

@@ -63,9 +63,10 @@ def put_nodata_back(stored: np.ndarray, valid: np.ndarray, meta: Mapping[str, An
     nodata = _nodata_of_result(meta)
     hidden = np.asarray(meta.get("sr_valid", ())) == 0
     lost = ~valid & ~hidden if np.isnan(nodata) and hidden.size else ~valid
-    if not lost.any():
-        return
-    stored[covering(lost, stored.shape[1:])] = nodata
+    if lost.any():
+        stored[covering(lost, stored.shape[1:])] = nodata
+    if "sr_nan" in meta:
+        stored[covering(np.asarray(meta["sr_nan"]), stored.shape[1:])] = np.nan
 
 
 def _nodata_of_result(meta: Mapping[str, Any]) -> float:

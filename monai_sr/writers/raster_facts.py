@@ -7,6 +7,7 @@ text chunks, W3C PNG 11.3.3.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,7 @@ def _tags(
     """Return the source's tags with resolution, software and description brought up to date."""
     tags = {key: value for key, value in source.items() if key not in _SKIPPED_TAGS}
     for key, scale in zip(("TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION"), grid.scale, strict=True):
-        if key in tags:
+        with suppress(KeyError, ValueError):  # absent, or no number
             tags[key] = f"{float(tags[key]) * scale:.9g}"
     is_png = driver == "PNG"
     description, program = (

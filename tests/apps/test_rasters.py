@@ -109,15 +109,16 @@ def test_nodata_grows_exactly_and_nothing_bleeds_from_it(tmp_path, dtype, scale)
     assert np.abs(results[0].astype(float) - results[1])[:2, shown].max() <= 1
 
 
-def test_nan_is_a_hole_and_comes_back_as_nan(tmp_path):
+@pytest.mark.parametrize("nodata", [None, -9999])
+def test_nan_is_a_hole_and_comes_back_as_nan(tmp_path, nodata):
     array = np.full((2, 9, 8), 3.5, np.float32)
     array[1, 2:5, 3:6] = np.nan
-    path = write_raster(tmp_path / "a.tif", array, crs=UTM, transform=NORTH_UP)
+    path = write_raster(tmp_path / "a.tif", array, crs=UTM, transform=NORTH_UP, nodata=nodata)
     with upscale(path, tmp_path / "out", 2.5) as dst:
         result = dst.read()
         assert (np.isnan(result) == blocks(np.isnan(array), dst.shape)).all()
         assert np.all((result == 3.5) | np.isnan(result))
-        assert dst.nodata is None
+        assert dst.nodata == nodata
 
 
 def test_bands_of_differing_nodata_get_that_of_the_first(tmp_path):
