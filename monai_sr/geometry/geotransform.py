@@ -54,6 +54,18 @@ def has_transform(transform: Affine) -> bool:
     return tuple(transform)[:6] != (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
+def source_rpcs(dataset: DatasetReader) -> RPC | None:
+    """Return the RPC camera model of an open raster, None where it has none that can be read.
+
+    Args:
+        dataset: an open raster.
+    """
+    try:
+        return dataset.rpcs
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def unit_name(dataset: DatasetReader) -> str:
     """Return the unit in which a geotransform counts: "m", "degree", another, or "unit".
 
@@ -186,4 +198,4 @@ def is_georeferenced(dataset: DatasetReader) -> bool:
         True when PNG or JPEG could not carry what it says.
     """
     located = has_transform(source_transform(dataset)) or bool(dataset.gcps[0])
-    return located or dataset.crs is not None or dataset.rpcs is not None
+    return located or dataset.crs is not None or source_rpcs(dataset) is not None

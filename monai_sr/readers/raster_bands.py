@@ -152,6 +152,18 @@ def looked_up(
 
 
 def premultiplied_alpha(dataset: DatasetReader) -> int:
+    """Return the index of the alpha band that colors are to be divided by, -1 for none.
+
+    Beside a nodata value colors stay as they are: the value itself was not multiplied.
+
+    Args:
+        dataset: an open raster.
+    """
+    has_nodata = any(value is not None for value in dataset.nodatavals)
+    return -1 if has_nodata else associated_alpha(dataset)
+
+
+def associated_alpha(dataset: DatasetReader) -> int:
     """Return the index of the alpha band that colors were multiplied by, -1 for none.
 
     GDAL does not tell: the tag is read from the file, so behind a VRT it stays unknown.

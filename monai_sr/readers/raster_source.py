@@ -6,6 +6,7 @@ GDAL raster data model: https://gdal.org/user/raster_data_model.html; band masks
 from __future__ import annotations
 
 import contextlib
+import logging
 import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     from rasterio.windows import Window
+
+logger = logging.getLogger(__name__)
 
 RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 # The defaults return the rows that a cut PNG still has and zeros for the rest.
@@ -180,6 +183,9 @@ class RasterSource:
         self.is_premultiplied = premultiplied_alpha(dataset) >= 0
         self.unit = unit_name(dataset)
         transform = source_transform(dataset)
+        is_lost = has_transform(dataset.transform) and not has_transform(transform)
+        if is_lost and dataset.driver != "PNM":  # where GDAL leaves the terms unset
+            logger.warning("%s: geotransform cannot be inverted and is left out", self.path)
         self.affine = pixel_affine(transform)
         is_photo = not has_transform(transform)
         self.orientation = orientation_of(self.path, dataset) if is_photo else 1

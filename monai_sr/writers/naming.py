@@ -6,6 +6,9 @@
 | NIfTI | ``.nii`` or ``.nii.gz``, as the source |
 | TIFF, GeoTIFF | ``.tif`` |
 | PNG, BMP and formats that lose data or cannot be written (JPEG, WebP, GIF, JPEG 2000, VRT, ...) | ``.png`` for 1 to 4 channels of uint8 or uint16 without georeference, else ``.tif`` |
+
+PNG has no place for masks, band names, scales and offsets, units and nodata of several bands either:
+inputs with one of these become ``.tif``, too.
 """  # noqa: E501 - a table row
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import nibabel as nib
 import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from monai_sr.core.errors import BadImageError, OutputError
@@ -32,6 +35,8 @@ from monai_sr.readers.dicom_files import is_dicom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from rasterio.io import DatasetReader
 
     from monai_sr.core.types import PathLike
 
@@ -66,7 +71,8 @@ def output_suffix(
         source: path of the input, or the meta of a sample read from it.
         dtype: stored dtype; None reads the source's header.
         channels: number of channels; None reads the source's header.
-        georeferenced: whether PNG would lose where the image lies; None reads the header.
+        georeferenced: whether PNG would lose where the image lies, or what else the top of this
+            file names; None reads the header.
 
     Returns:
         ".dcm", ".nii", ".nii.gz", ".tif", ".png", or "" for a folder (DICOM series).
@@ -259,12 +265,24 @@ def _raster_facts(path: Path) -> tuple[str, int, bool]:
                     return "", 0, False
                 has_palette = dataset.colorinterp[0] == ColorInterp.palette
                 dtype = "uint8" if has_palette else np.result_type(*dataset.dtypes).name
-                return dtype, dataset.count, is_georeferenced(dataset)
+                return dtype, dataset.count, is_georeferenced(dataset) or _exceeds_png(dataset)
     except (RasterioError, CPLE_BaseError) as error:
         raise BadImageError(
             f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "
             "convert it to GeoTIFF or PNG."
         ) from error
+
+
+def _exceeds_png(dataset: DatasetReader) -> bool:
+    """Tell whether a raster says of its bands what PNG has no place for."""
+    flags = dataset.mask_flag_enums
+    # A transparent color, and alpha, PNG can hold; a mask file or masks of single bands it cannot.
+    has_mask = not all(flags) or set(flags[0]) == {MaskFlags.per_dataset}
+    has_nodata = dataset.count > 1 and any(value is not None for value in dataset.nodatavals)
+    has_nodata = has_nodata and "NODATA_VALUES" not in dataset.tags()
+    has_physics = any(dataset.offsets) or any(scale != 1 for scale in dataset.scales)
+    has_names = any(dataset.descriptions) or any(dataset.units)
+    return has_mask or has_nodata or has_physics or has_names
 
 
 def _is_nifti2(source: PathLike) -> bool:

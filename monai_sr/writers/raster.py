@@ -19,7 +19,7 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import grid_change
 from monai_sr.geometry.geotransform import pixel_affine, source_transform
-from monai_sr.readers.raster_bands import premultiplied, premultiplied_alpha
+from monai_sr.readers.raster_bands import associated_alpha, premultiplied, premultiplied_alpha
 from monai_sr.readers.raster_source import RGBA
 from monai_sr.writers.naming import PNG_DTYPES, check_output_size
 from monai_sr.writers.raster_facts import Grid, colors_of, copy_facts, has_same_bands
@@ -123,8 +123,8 @@ class RasterWriter(ImageWriter):
                     options = {**_profile(src, self._meta, pixels, driver), **kwargs}
                     if image is not None:
                         pixels = keep_alpha(pixels, image, grid)
-                    if options.get("alpha") == "PREMULTIPLIED":
-                        alpha = premultiplied_alpha(src)
+                    alpha = premultiplied_alpha(src)
+                    if driver == "GTiff" and alpha >= 0:
                         pixels = premultiplied(pixels, alpha, _bits(self._meta, pixels.dtype))
                     with rasterio.Env(**_WRITE), atomic_file(filename) as temporary:
                         with rasterio.open(temporary, "w", **options) as dst:
@@ -205,7 +205,7 @@ def _profile(
         interleave="band" if by_band else "pixel", photometric="RGB" if is_rgb else "MINISBLACK"
     )
     if ColorInterp.alpha in colors and has_same_bands(src, count):
-        options["alpha"] = "PREMULTIPLIED" if premultiplied_alpha(src) >= 0 else "YES"
+        options["alpha"] = "PREMULTIPLIED" if associated_alpha(src) >= 0 else "YES"
     return options
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from monai_sr.geometry.geotransform import (
@@ -20,6 +21,7 @@ from monai_sr.geometry.geotransform import (
     scaled_gcps,
     scaled_rpcs,
     scaled_transform,
+    source_rpcs,
     source_transform,
 )
 from monai_sr.readers.raster_source import RGBA
@@ -122,14 +124,14 @@ def _copy_georeference(
             if grid.is_aligned
             else corner_transform(np.asarray(meta["affine"]))
         )
-    points, crs = src.gcps
-    if (points or src.rpcs) and not grid.is_aligned:
+    (points, crs), rpcs = src.gcps, source_rpcs(src)
+    if (points or rpcs) and not grid.is_aligned:
         logger.warning("%s: a turned image loses its control points and RPCs.", src.name)
         return
     if points:
-        dst.gcps = (scaled_gcps(points, grid.scale, grid.offset), crs)
-    if src.rpcs:
-        dst.rpcs = scaled_rpcs(src.rpcs, grid.scale, grid.offset)
+        dst.gcps = (scaled_gcps(points, grid.scale, grid.offset), crs or CRS())
+    if rpcs:
+        dst.rpcs = scaled_rpcs(rpcs, grid.scale, grid.offset)
 
 
 def _tags(

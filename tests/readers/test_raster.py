@@ -10,10 +10,11 @@ import rasterio
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.transforms import LoadImage, LoadImaged
 from PIL import Image, ImageOps
+from rasterio.transform import Affine
 
 from monai_sr.core.errors import BadImageError, user_message
 from monai_sr.readers.raster import RasterReader
-from tests.image_factory import NORTH_UP, ROTATED, pixels, write_raster
+from tests.image_factory import NORTH_UP, ROTATED, pixels, write_raster, write_vrt
 
 
 def load(path):
@@ -23,7 +24,18 @@ def load(path):
 
 @pytest.mark.parametrize(
     "dtype",
-    ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64", "int64"],
+    [
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "uint32",
+        "int32",
+        "float32",
+        "float64",
+        "int64",
+        "uint64",
+    ],
 )
 @pytest.mark.parametrize("bands", [1, 2, 5])
 def test_stored_values_are_exact_for_every_dtype(tmp_path, dtype, bands):
@@ -32,7 +44,7 @@ def test_stored_values_are_exact_for_every_dtype(tmp_path, dtype, bands):
     assert values.shape == (bands, 7, 5)
     assert (values.transpose(0, 2, 1) == array).all()
     assert meta["sr_dtype"] == dtype
-    wide = dtype in ("uint32", "int32", "int64", "float64")
+    wide = dtype in ("uint32", "int32", "int64", "uint64", "float64")
     assert values.dtype == (np.float64 if wide else np.float32)
 
 
@@ -63,6 +75,15 @@ def test_affine_maps_pixel_centers(tmp_path):
 def test_image_without_georeference_has_the_identity(tmp_path):
     _, meta = load(write_raster(tmp_path / "a.png"))
     assert (meta["affine"] == np.eye(4)).all()
+
+
+def test_a_geotransform_without_inverse_is_reported(tmp_path, caplog):
+    write_raster(tmp_path / "a.tif")
+    path = write_vrt(tmp_path / "a.vrt", [(tmp_path / "a.tif", "Byte", None, None)], (5, 7),
+                     transform=Affine(0, 0, 5, 0, 0, 5))  # fmt: skip
+    _, meta = load(path)
+    assert (meta["affine"] == np.eye(4)).all()
+    assert "a.vrt: geotransform cannot be inverted and is left out" in caplog.text
 
 
 @pytest.mark.parametrize(
