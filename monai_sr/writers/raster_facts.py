@@ -128,7 +128,11 @@ def _copy_georeference(
     if (points or rpcs) and not grid.is_aligned:
         logger.warning("%s: a turned image loses its control points and RPCs.", src.name)
         return
-    if points:
+    if points and has_transform(transform):
+        logger.warning(
+            "%s: GeoTIFF holds a transform or control points; the points are left out.", src.name
+        )
+    elif points:
         dst.gcps = (scaled_gcps(points, grid.scale, grid.offset), crs or CRS())
     if rpcs:
         dst.rpcs = scaled_rpcs(rpcs, grid.scale, grid.offset)

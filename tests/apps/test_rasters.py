@@ -45,7 +45,7 @@ def upscale(source, out, scale=4, spacing=None, name="bicubic", consistency=2):
     engine = UpscaleEvaluator(
         "cpu",
         DataLoader(dataset, batch_size=1, num_workers=0),
-        create_generator(name, in_channels=1, scale=scale if scale in (2, 4) else 4),
+        create_generator(name, in_channels=1, scale=int(scale) if scale in (2, 4) else 4),
         inferer=TiledInferer(scale, consistency=consistency),
         output_dir=out,
         postprocessing=Compose([RestoreStoredd("pred", provenance), SaveImageSRd("pred", out)]),
@@ -248,6 +248,17 @@ def test_control_points_alone_are_rescaled(tmp_path):
         assert dst.shape == (50, 75)
         assert [(p.row, p.col) for p in points] == [(0, 0), (0, 75), (50, 0), (50, 75)]
         assert dst.transform.is_identity
+
+
+def test_a_transform_outlives_control_points_beside_it(tmp_path, caplog):
+    path = write_raster(tmp_path / "a.tif", pixels((1, 20, 30)), crs=UTM, transform=NORTH_UP)
+    points = "".join(f"<GCP Id='{i}' Pixel='{i}' Line='1' X='{i}' Y='5'/>" for i in range(4))
+    (tmp_path / "a.tif.aux.xml").write_text(
+        f"<PAMDataset><GCPList Projection='EPSG:4326'>{points}</GCPList></PAMDataset>"
+    )
+    with upscale(path, tmp_path / "out", 2) as dst:
+        assert dst.transform == Affine(15, 0, 500000, 0, -15, 4600000)
+    assert "GeoTIFF holds a transform or control points" in caplog.text
 
 
 def test_a_world_file_is_not_lost(tmp_path):

@@ -92,7 +92,9 @@ def _tags() -> Iterator[Files]:
         for tag in entries(content):
             for value in _VALUES.get(tag, ()):
                 changed = with_tag(content, tag, value)
-                if changed != content:
+                # Of half a pixel in a compressed tile libtiff gives other values each time.
+                is_random = (name, tag, value) == ("tiles.tif", 277, 1)
+                if changed != content and not is_random:
                     yield {name: changed}
 
 
@@ -178,7 +180,7 @@ def _vrt() -> Iterator[Files]:
     yield {"a.vrt": _bomb(b"<VRTDataset rasterXSize='5' rasterYSize='5'>&j;</VRTDataset>")}
     many = made()["a.vrt"].decode()
     body = many[many.index("<VRTRasterBand") : many.index("</VRTDataset>")]
-    yield {"a.vrt": many.replace(body, body * 3000).encode(), **base("strips.tif")}
+    yield {"a.vrt": many.replace(body, body * 300).encode(), **base("strips.tif")}
 
 
 def _bomb(document: bytes) -> bytes:

@@ -16,6 +16,8 @@ from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 from rasterio.enums import ColorInterp, MaskFlags
 
+from monai_sr.readers.raster_bands import associated_alpha
+
 _DECODERS = {RLELossless: "pydicom", JPEGBaseline8Bit: "pillow"}
 
 
@@ -165,6 +167,9 @@ def _raster(path: str) -> Facts:
     with rasterio.open(path) as dataset:
         bands = [dataset.read(band) for band in dataset.indexes]
         values, step = np.stack(bands), dataset.transform
+        if associated_alpha(dataset) >= 0 and dataset.nodata is None:
+            # Colors that were multiplied by alpha are no larger than it.
+            values = np.minimum(values, values[associated_alpha(dataset)])
         if dataset.colorinterp[0] == ColorInterp.palette:
             values = _colored(values, dataset.colormap(1), dataset.nodata)
         # What alpha or a mask hides is no measurement, and may be anything.
