@@ -83,8 +83,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_grid(upscale: argparse.ArgumentParser) -> None:
     upscale.add_argument(
-        "--spacing", type=_spacing, metavar="MM",
-        help="spacing of the result in place of a scale: 0.5, or one for each axis: 0.5,0.5,1.0",
+        "--spacing", type=_spacing, metavar="S",
+        help="spacing of the result in place of a scale, in mm, of GeoTIFF in units of its "
+        "reference system: 0.5, or one for each axis: 0.5,0.5,1.0",
     )  # fmt: skip
     upscale.add_argument(
         "--slice_axis", "--slice-axis", choices=("auto", "0", "1", "2"),
@@ -111,7 +112,7 @@ def _spacing(text: str) -> float | list[float | None]:
     try:
         values = [None if part == "None" else float(part) for part in parts]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be mm, such as 0.5, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be a number, such as 0.5, got {text!r}") from None
     return values if len(values) > 1 or values[0] is None else values[0]
 
 

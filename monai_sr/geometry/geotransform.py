@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio.control import GroundControlPoint
+from rasterio.errors import CRSError
 from rasterio.rpc import RPC
 from rasterio.transform import Affine
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # Of a pixel, in squared units of the reference system: below it there is no inverse.
 _SMALLEST_AREA = 1e-300
+_UNITS = {"metre": "m", "meter": "m"}
 
 
 def source_transform(dataset: DatasetReader) -> Affine:
@@ -50,6 +52,37 @@ def has_transform(transform: Affine) -> bool:
         False for exactly the identity.
     """
     return tuple(transform)[:6] != (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def source_rpcs(dataset: DatasetReader) -> RPC | None:
+    """Return the RPC camera model of an open raster, None where it has none that can be read.
+
+    Args:
+        dataset: an open raster.
+    """
+    try:
+        return dataset.rpcs
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def unit_name(dataset: DatasetReader) -> str:
+    """Return the unit in which a geotransform counts: "m", "degree", another, or "unit".
+
+    Args:
+        dataset: an open raster.
+
+    Returns:
+        "unit" where no reference system tells, "" where there is no geotransform.
+    """
+    if not has_transform(source_transform(dataset)):
+        return ""
+    try:
+        unit = "" if dataset.crs is None else str(dataset.crs.units_factor[0])
+    except CRSError:
+        unit = ""
+    unit = _UNITS.get(unit.lower(), unit)
+    return unit if unit and unit != "unknown" else "unit"
 
 
 def pixel_affine(transform: Affine) -> npt.NDArray[np.float64]:
@@ -165,4 +198,4 @@ def is_georeferenced(dataset: DatasetReader) -> bool:
         True when PNG or JPEG could not carry what it says.
     """
     located = has_transform(source_transform(dataset)) or bool(dataset.gcps[0])
-    return located or dataset.crs is not None or dataset.rpcs is not None
+    return located or dataset.crs is not None or source_rpcs(dataset) is not None

@@ -76,7 +76,7 @@ class ScaleToUnit(Transform):
     valid pixels, bool, which is empty where all are valid.
 
     The result's metadata gains ``sr_range`` (stored values of 0 and 1), and ``sr_clip`` (what can
-    be stored, in the new units).
+    be stored, in the new units), and ``sr_nan`` where pixels are NaN that is not the nodata value.
 
     Args:
         value_range: (low, high) stored values of 0 and 1; None: by the rule of this module.
@@ -103,6 +103,8 @@ class ScaleToUnit(Transform):
         meta.update(image.meta if isinstance(image, MetaTensor) else {})
         stored = stored.to(_exact_dtype(stored))
         valid = valid_mask(stored, float(meta["sr_nodata"]), meta.get("sr_valid", ()))
+        if not np.isnan(float(meta["sr_nodata"])) and bool(torch.isnan(stored).any()):
+            meta["sr_nan"] = torch.isnan(stored).numpy()
         if not bool(valid.any()):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")

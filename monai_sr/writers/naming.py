@@ -6,6 +6,9 @@
 | NIfTI | ``.nii`` or ``.nii.gz``, as the source |
 | TIFF, GeoTIFF | ``.tif`` |
 | PNG, BMP and formats that lose data or cannot be written (JPEG, WebP, GIF, JPEG 2000, VRT, ...) | ``.png`` for 1 to 4 channels of uint8 or uint16 without georeference, else ``.tif`` |
+
+PNG has no place for masks, band names, scales and offsets, units and nodata of several bands either:
+inputs with one of these become ``.tif``, too.
 """  # noqa: E501 - a table row
 
 from __future__ import annotations
@@ -23,15 +26,17 @@ import nibabel as nib
 import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from monai_sr.core.errors import BadImageError, OutputError
-from monai_sr.geometry.geotransform import is_georeferenced
+from monai_sr.geometry.geotransform import is_georeferenced, unit_name
 from monai_sr.readers.dicom_files import is_dicom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from rasterio.io import DatasetReader
 
     from monai_sr.core.types import PathLike
 
@@ -66,7 +71,8 @@ def output_suffix(
         source: path of the input, or the meta of a sample read from it.
         dtype: stored dtype; None reads the source's header.
         channels: number of channels; None reads the source's header.
-        georeferenced: whether PNG would lose where the image lies; None reads the header.
+        georeferenced: whether PNG would lose where the image lies, or what else the top of this
+            file names; None reads the header.
 
     Returns:
         ".dcm", ".nii", ".nii.gz", ".tif", ".png", or "" for a folder (DICOM series).
@@ -100,6 +106,7 @@ def plan_outputs(
     scale: float,
     suffix_of: Callable[[Path], str],
     spacing: float | Sequence[float | None] | None = None,
+    unit_of: Callable[[Path], str] | None = None,
 ) -> list[Path]:
     """Name the result of every input of one run: ``<folder>/<stem>_x<scale><suffix>``.
 
@@ -115,7 +122,8 @@ def plan_outputs(
         output_dir: where the results go.
         scale: enlargement, part of the name.
         suffix_of: extension of the result of a source, such as :func:`output_suffix`.
-        spacing: spacing in mm that was asked for, one or one for each axis.
+        spacing: spacing that was asked for, one or one for each axis.
+        unit_of: unit of the spacing of a source, such as :func:`spacing_unit`; None: mm.
 
     Returns:
         One path per source, in the order of the sources.
@@ -128,12 +136,15 @@ def plan_outputs(
         ['a_x4.png', 'a_x4.jpg', 'b_x4.nii.gz']
     """
     suffixes = {source: suffix_of(source) for source in sources}
-    mark = result_mark(scale, spacing)
+    units = {s: "mm" if spacing is None or unit_of is None else unit_of(s) for s in sources}
     taken = {_key(source) for source in sources}
     levels = dict.fromkeys(suffixes, 0)
     while True:
         names = {
-            source: output_dir / _name(source, root, mark, suffixes[source], level)
+            source: output_dir
+            / _name(
+                source, root, result_mark(scale, spacing, units[source]), suffixes[source], level
+            )
             for source, level in levels.items()
         }
         sharing: dict[str, list[Path]] = defaultdict(list)
@@ -180,12 +191,34 @@ def check_output_size(suffix: str, shape: Sequence[int], source: PathLike | None
 _HASH_DIGITS = (0, 0, 8, 64)
 
 
-def result_mark(scale: float, spacing: float | Sequence[float | None] | None = None) -> str:
-    """Return what names of results end in: "_x4", "_x2.5", "_0.5mm", "_0.5x0.5x1mm"."""
+def result_mark(
+    scale: float, spacing: float | Sequence[float | None] | None = None, unit: str = "mm"
+) -> str:
+    """Return what names of results end in: "_x4", "_x2.5", "_0.5mm", "_0.5x0.5x1mm", "_10m"."""
     if spacing is None:
         return f"_x{scale:g}" if isinstance(scale, int | float) else f"_x{scale}"
     given = [spacing] if isinstance(spacing, int | float) else spacing
-    return "_" + "x".join("-" if s is None else f"{s:g}" for s in given) + "mm"
+    return "_" + "x".join("-" if s is None else f"{s:g}" for s in given) + unit
+
+
+def spacing_unit(source: Path) -> str:
+    """Return the unit of ``--spacing`` as names of results show it, without spaces.
+
+    Args:
+        source: a file, or the folder of a DICOM series.
+
+    Returns:
+        "mm", or for rasters the unit of their geotransform: "m", "degree", "USsurveyfoot".
+    """
+    if _source(source)[1] != "raster":
+        return "mm"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(source) as dataset:
+                return re.sub(r"\W", "", unit_name(dataset))
+    except (RasterioError, CPLE_BaseError):
+        return ""  # its reader will say what is wrong
 
 
 def _name(source: Path, root: Path, mark: str, suffix: str, level: int) -> Path:
@@ -232,12 +265,24 @@ def _raster_facts(path: Path) -> tuple[str, int, bool]:
                     return "", 0, False
                 has_palette = dataset.colorinterp[0] == ColorInterp.palette
                 dtype = "uint8" if has_palette else np.result_type(*dataset.dtypes).name
-                return dtype, dataset.count, is_georeferenced(dataset)
+                return dtype, dataset.count, is_georeferenced(dataset) or _exceeds_png(dataset)
     except (RasterioError, CPLE_BaseError) as error:
         raise BadImageError(
             f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "
             "convert it to GeoTIFF or PNG."
         ) from error
+
+
+def _exceeds_png(dataset: DatasetReader) -> bool:
+    """Tell whether a raster says of its bands what PNG has no place for."""
+    flags = dataset.mask_flag_enums
+    # A transparent color, and alpha, PNG can hold; a mask file or masks of single bands it cannot.
+    has_mask = not all(flags) or set(flags[0]) == {MaskFlags.per_dataset}
+    has_nodata = dataset.count > 1 and any(value is not None for value in dataset.nodatavals)
+    has_nodata = has_nodata and "NODATA_VALUES" not in dataset.tags()
+    has_physics = any(dataset.offsets) or any(scale != 1 for scale in dataset.scales)
+    has_names = any(dataset.descriptions) or any(dataset.units)
+    return has_mask or has_nodata or has_physics or has_names
 
 
 def _is_nifti2(source: PathLike) -> bool:

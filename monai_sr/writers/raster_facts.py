@@ -7,10 +7,12 @@ text chunks, W3C PNG 11.3.3.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from monai_sr.geometry.geotransform import (
@@ -19,9 +21,10 @@ from monai_sr.geometry.geotransform import (
     scaled_gcps,
     scaled_rpcs,
     scaled_transform,
+    source_rpcs,
     source_transform,
 )
-from monai_sr.readers.raster import RGBA
+from monai_sr.readers.raster_source import RGBA
 from monai_sr.writers.stored import DISCLAIMER, software
 
 if TYPE_CHECKING:
@@ -121,14 +124,18 @@ def _copy_georeference(
             if grid.is_aligned
             else corner_transform(np.asarray(meta["affine"]))
         )
-    points, crs = src.gcps
-    if (points or src.rpcs) and not grid.is_aligned:
+    (points, crs), rpcs = src.gcps, source_rpcs(src)
+    if (points or rpcs) and not grid.is_aligned:
         logger.warning("%s: a turned image loses its control points and RPCs.", src.name)
         return
-    if points:
-        dst.gcps = (scaled_gcps(points, grid.scale, grid.offset), crs)
-    if src.rpcs:
-        dst.rpcs = scaled_rpcs(src.rpcs, grid.scale, grid.offset)
+    if points and has_transform(transform):
+        logger.warning(
+            "%s: GeoTIFF holds a transform or control points; the points are left out.", src.name
+        )
+    elif points:
+        dst.gcps = (scaled_gcps(points, grid.scale, grid.offset), crs or CRS())
+    if rpcs:
+        dst.rpcs = scaled_rpcs(rpcs, grid.scale, grid.offset)
 
 
 def _tags(
@@ -137,7 +144,7 @@ def _tags(
     """Return the source's tags with resolution, software and description brought up to date."""
     tags = {key: value for key, value in source.items() if key not in _SKIPPED_TAGS}
     for key, scale in zip(("TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION"), grid.scale, strict=True):
-        if key in tags:
+        with suppress(KeyError, ValueError):  # absent, or no number
             tags[key] = f"{float(tags[key]) * scale:.9g}"
     is_png = driver == "PNG"
     description, program = (

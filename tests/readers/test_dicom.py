@@ -56,7 +56,7 @@ def test_meta_keeps_the_contract(tmp_path):
         "affine", "original_affine", "spatial_shape", "original_channel_dim", "space",
         "filename_or_obj", "sr_format", "sr_files", "sr_dtype", "sr_storable",
         "sr_declared_range", "sr_inverted", "sr_nodata", "sr_slice_axis",
-        "sr_rgb", "sr_unit_mm", "sr_valid",
+        "sr_rgb", "sr_unit_mm", "sr_valid", "sr_fill", "sr_unit",
     }  # fmt: skip
     assert all(isinstance(v, str | int | float | np.ndarray) for v in meta.values())
     assert json.loads(meta["sr_files"]) == [str(path)]

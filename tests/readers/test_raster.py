@@ -10,10 +10,11 @@ import rasterio
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.transforms import LoadImage, LoadImaged
 from PIL import Image, ImageOps
+from rasterio.transform import Affine
 
 from monai_sr.core.errors import BadImageError, user_message
 from monai_sr.readers.raster import RasterReader
-from tests.image_factory import NORTH_UP, ROTATED, pixels, write_raster
+from tests.image_factory import NORTH_UP, ROTATED, pixels, write_raster, write_vrt
 
 
 def load(path):
@@ -23,7 +24,18 @@ def load(path):
 
 @pytest.mark.parametrize(
     "dtype",
-    ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64", "int64"],
+    [
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "uint32",
+        "int32",
+        "float32",
+        "float64",
+        "int64",
+        "uint64",
+    ],
 )
 @pytest.mark.parametrize("bands", [1, 2, 5])
 def test_stored_values_are_exact_for_every_dtype(tmp_path, dtype, bands):
@@ -32,7 +44,7 @@ def test_stored_values_are_exact_for_every_dtype(tmp_path, dtype, bands):
     assert values.shape == (bands, 7, 5)
     assert (values.transpose(0, 2, 1) == array).all()
     assert meta["sr_dtype"] == dtype
-    wide = dtype in ("uint32", "int32", "int64", "float64")
+    wide = dtype in ("uint32", "int32", "int64", "uint64", "float64")
     assert values.dtype == (np.float64 if wide else np.float32)
 
 
@@ -65,6 +77,15 @@ def test_image_without_georeference_has_the_identity(tmp_path):
     assert (meta["affine"] == np.eye(4)).all()
 
 
+def test_a_geotransform_without_inverse_is_reported(tmp_path, caplog):
+    write_raster(tmp_path / "a.tif")
+    path = write_vrt(tmp_path / "a.vrt", [(tmp_path / "a.tif", "Byte", None, None)], (5, 7),
+                     transform=Affine(0, 0, 5, 0, 0, 5))  # fmt: skip
+    _, meta = load(path)
+    assert (meta["affine"] == np.eye(4)).all()
+    assert "a.vrt: geotransform cannot be inverted and is left out" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("nodata", "dtype"), [(0, "uint8"), (-9999, "int16"), (-3.4e38, "float32"), (7.5, "float64")]
 )
@@ -81,6 +102,15 @@ def test_nan_pixels_are_kept_where_nodata_is_nan(tmp_path):
     values, meta = load(write_raster(tmp_path / "a.tif", array, nodata=np.nan))
     assert np.isnan(values).sum() == 1
     assert np.isnan(meta["sr_nodata"])
+
+
+@pytest.mark.parametrize("nodata", [None, -9999.0])
+def test_nan_needs_no_declaration(tmp_path, nodata):
+    array = pixels((2, 5, 7), "float32")
+    array[0, 0, 3], array[1, 4, 2] = np.nan, -9999.0
+    values, meta = load(write_raster(tmp_path / "a.tif", array, nodata=nodata))
+    assert np.array_equal(values.transpose(0, 2, 1), array, equal_nan=True)
+    assert np.isnan(meta["sr_nodata"]) if nodata is None else meta["sr_nodata"] == nodata
 
 
 def test_palette_becomes_colors(tmp_path):
@@ -165,7 +195,8 @@ def test_samples_collate_into_batches(tmp_path):
 def broken(tmp_path):
     good = write_raster(tmp_path / "good.tif", pixels((3, 64, 70)))
     nan = pixels((1, 5, 7), "float32")
-    nan[0, 1, 1] = np.nan
+    infinite = nan.copy()
+    infinite[0, 1, 1] = np.inf
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "folder.tif").mkdir()
@@ -179,8 +210,8 @@ def broken(tmp_path):
         "empty": (tmp_path / "empty.png", "copy or download it again"),
         "text": (tmp_path / "text.png", "convert it to GeoTIFF or PNG"),
         "folder": (tmp_path / "folder.tif", "name a file in it"),
-        "nan": (write_raster(tmp_path / "nan.tif", nan), "gdal_edit -a_nodata nan"),
-        "infinite": (write_raster(tmp_path / "i.tif", nan * 0 + np.inf, nodata=0), "or fill them"),
+        "nan": (write_raster(tmp_path / "nan.tif", nan * np.nan), "leave it out"),
+        "infinite": (write_raster(tmp_path / "i.tif", infinite, nodata=0), "or fill them"),
         "nodata": (write_raster(tmp_path / "n.tif", pixels() * 0, nodata=0), "leave it out"),
         "complex": (
             write_raster(tmp_path / "c.tif", np.ones((1, 4, 5), np.complex64)),

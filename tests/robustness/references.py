@@ -14,7 +14,9 @@ import pydicom
 import rasterio
 from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
+
+from monai_sr.readers.raster_bands import associated_alpha
 
 _DECODERS = {RLELossless: "pydicom", JPEGBaseline8Bit: "pillow"}
 
@@ -148,14 +150,36 @@ def _nifti(path: str) -> Facts:
     return Facts(values, {axis: float(mm) for axis, mm in enumerate(zooms)}, dtype)
 
 
+def _colored(indices: Any, colors: dict[int, tuple[int, ...]], nodata: float | None) -> Any:
+    """Give each pixel its color; as many channels as the whole table needs."""
+    table = np.array([colors[i] for i in range(len(colors))], dtype=np.uint8)
+    if nodata is not None:
+        table[int(nodata), 3] = 0
+    looked = np.moveaxis(table[indices[0]], -1, 0)
+    if len(indices) > 1:
+        return np.concatenate([looked[:3], indices[1:]])
+    if (table[:, 3] < 255).any():
+        return np.where(looked[3] == 0, 0, looked)
+    return looked[:1] if np.ptp(table[:, :3].astype(int), axis=1).max() == 0 else looked[:3]
+
+
 def _raster(path: str) -> Facts:
     with rasterio.open(path) as dataset:
-        values, step = dataset.read(), dataset.transform
+        bands = [dataset.read(band) for band in dataset.indexes]
+        values, step = np.stack(bands), dataset.transform
+        if associated_alpha(dataset) >= 0 and dataset.nodata is None:
+            # Colors that were multiplied by alpha are no larger than it.
+            values = np.minimum(values, values[associated_alpha(dataset)])
+        if dataset.colorinterp[0] == ColorInterp.palette:
+            values = _colored(values, dataset.colormap(1), dataset.nodata)
         # What alpha or a mask hides is no measurement, and may be anything.
         hidden = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
         values = np.where(dataset.dataset_mask() == 0, 0, values) if hidden else values
     size = np.hypot(step.b, step.e), np.hypot(step.a, step.d)
+    # Terms that cannot be inverted, and those that GDAL leaves unset, place nothing.
+    is_placed = np.isfinite(step[:6]).all() and abs(step.determinant) > 1e-300
+    is_placed = is_placed and not step.is_identity
     spacing = (
-        {} if step.is_identity else {axis: float(m) for axis, m in zip((1, 2), size, strict=True)}
+        {} if not is_placed else {axis: float(m) for axis, m in zip((1, 2), size, strict=True)}
     )
     return Facts(values, spacing, values.dtype.name)

@@ -18,6 +18,7 @@ import pytest
 from tests.robustness import runner
 from tests.robustness.bombs import bombs
 from tests.robustness.mutants import mutants
+from tests.robustness.raster_mutants import raster_mutants
 from tests.robustness.real_files import real_files
 from tests.robustness.references import mismatch
 from tests.robustness.runner import Case, run_cases
@@ -48,6 +49,27 @@ def test_every_damaged_file_and_bomb(tmp_path, capsys):
     tally = run_cases(itertools.chain(mutants(tmp_path), bombs(tmp_path)), tmp_path)
     _report(tally, capsys, "damaged files and bombs")
     assert len(tally.details) >= 700
+
+
+def _is_raster(case):
+    return case.group == "shared GeoTIFF"
+
+
+def test_real_rasters_and_some_damaged_ones(tmp_path, capsys):
+    real = filter(_is_raster, real_files())
+    some = raster_mutants(tmp_path, _QUICK_STEP)
+    tally = run_cases(itertools.chain(real, some), tmp_path)
+    _report(tally, capsys, "real rasters, and a few damaged ones")
+
+
+@pytest.mark.slow
+def test_every_damaged_raster(tmp_path, capsys):
+    cases = itertools.chain(filter(_is_raster, real_files()), raster_mutants(tmp_path))
+    tally = run_cases(cases, tmp_path)
+    _report(tally, capsys, "real and damaged rasters")
+    assert len(tally.details) >= 500
+    whole = [kind for group, _, kind, _ in tally.details if group == "whole"]
+    assert set(whole) == {"upscaled"}
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileMetaDataset
 
 from monai_sr.core.errors import BadImageError, OutputError
 from monai_sr.readers.raster import RasterReader
-from monai_sr.writers.naming import check_output_size, output_suffix, plan_outputs
+from monai_sr.writers.naming import check_output_size, output_suffix, plan_outputs, spacing_unit
 from tests import dicom_factory
 from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
 
@@ -56,6 +57,33 @@ def test_extension_comes_from_the_header_where_facts_are_not_given(tmp_path):
     assert output_suffix(reader.get_data(reader.read(palette))[1]) == ".png"
 
 
+def masked(path):
+    write_raster(path, pixels((3, 5, 7)))
+    write_raster(path.with_name(f"{path.name}.msk"), 255 * (pixels((1, 5, 7)) > 99), driver="GTiff",
+                 tags={"INTERNAL_MASK_FLAGS_1": "2", "INTERNAL_MASK_FLAGS_2": "2",
+                       "INTERNAL_MASK_FLAGS_3": "2"})  # fmt: skip
+    return path
+
+
+def named(path):
+    with rasterio.open(write_raster(path), "r+") as dst:
+        dst.set_band_description(1, "NDVI")
+    return path
+
+
+def scaled(path):
+    with rasterio.open(write_raster(path), "r+") as dst:
+        dst.scales, dst.offsets = (0.1,), (3,)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+@pytest.mark.parametrize("make", [masked, named, scaled])
+@pytest.mark.parametrize("name", ["a.png", "a.bmp"])
+def test_what_png_cannot_say_makes_a_geotiff(tmp_path, make, name):
+    assert output_suffix(make(tmp_path / name)) == ".tif"
+
+
 def test_dicom_is_known_by_content_and_series_by_folder(tmp_path):
     shutil.copy(get_testdata_file("CT_small.dcm"), tmp_path / "1.2.840")
     assert output_suffix(tmp_path / "1.2.840") == ".dcm"
@@ -67,6 +95,13 @@ def test_dicom_without_preamble_and_extension_is_dicom(tmp_path):
     made.file_meta, made.preamble = FileMetaDataset(), None
     made.save_as(tmp_path / "IM0001", implicit_vr=True, little_endian=True)
     assert output_suffix(tmp_path / "IM0001") == ".dcm"
+
+
+def test_names_tell_the_unit_of_a_spacing(tmp_path):
+    files = [write_raster(tmp_path / "a.tif", crs="EPSG:32633", transform=NORTH_UP),
+             write_raster(tmp_path / "b.png"), tmp_path / "c.nii"]  # fmt: skip
+    plan = plan_outputs(files, tmp_path, Path("o"), 4, lambda p: p.suffix, 10.5, spacing_unit)
+    assert [p.name for p in plan] == ["a_10.5m.tif", "b_10.5.png", "c_10.5mm.nii"]
 
 
 def test_portable_map_becomes_png(tmp_path):

@@ -44,7 +44,19 @@ def write(tmp_path, array, meta, name="b.tif"):
 
 
 @pytest.mark.parametrize(
-    "dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "float32", "float64"]
+    "dtype",
+    [
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "uint32",
+        "int32",
+        "int64",
+        "uint64",
+        "float32",
+        "float64",
+    ],
 )
 @pytest.mark.parametrize("bands", [1, 4, 7])
 def test_values_and_dtype_are_exact(tmp_path, dtype, bands):
