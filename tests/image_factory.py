@@ -68,6 +68,39 @@ def write_raster(
     return path
 
 
+def write_vrt(
+    path: Path,
+    bands: list[tuple[Path, str, float | None, Path | None]],
+    shape: tuple[int, int],
+    *,
+    transform: Affine | None = None,
+) -> Path:
+    """Write a VRT: for each band a file of one band, its type, its nodata and a file as mask."""
+
+    def source(file: Path) -> str:
+        return (
+            f"<SimpleSource><SourceFilename relativeToVRT='1'>{file.name}</SourceFilename>"
+            "<SourceBand>1</SourceBand></SimpleSource>"
+        )
+
+    parts = []
+    for number, (file, kind, nodata, mask) in enumerate(bands, 1):
+        declared = "" if nodata is None else f"<NoDataValue>{nodata}</NoDataValue>"
+        inner = "" if mask is None else f"<VRTRasterBand dataType='Byte'>{source(mask)}"
+        hiding = f"<MaskBand>{inner}</VRTRasterBand></MaskBand>" if inner else ""
+        parts.append(
+            f"<VRTRasterBand dataType='{kind}' band='{number}'>{declared}{source(file)}{hiding}"
+            "</VRTRasterBand>"
+        )
+    terms = "" if transform is None else ", ".join(map(str, transform.to_gdal()))
+    place = f"<GeoTransform>{terms}</GeoTransform>" if terms else ""
+    path.write_text(
+        f"<VRTDataset rasterXSize='{shape[1]}' rasterYSize='{shape[0]}'>{place}"
+        f"{''.join(parts)}</VRTDataset>"
+    )
+    return path
+
+
 def write_nifti(
     path: Path,
     array: np.ndarray[Any, Any] | None = None,

@@ -80,6 +80,8 @@ def check_pixels(
     nodata: float | None,
     remedy: str,
     valid: npt.NDArray[np.bool_] | None = None,
+    *,
+    is_whole: bool = True,
 ) -> None:
     """Refuse pixels that no mapping to [0, 1] can use.
 
@@ -89,6 +91,7 @@ def check_pixels(
         nodata: declared invalid value (NaN allowed), None when there is none.
         remedy: what to do about undeclared NaN pixels.
         valid: False where the file declares pixels invalid; broadcast to ``pixels``.
+        is_whole: whether these are all pixels: a window may hold nothing but nodata.
 
     Raises:
         BadImageError: no pixel, undeclared NaN or infinite pixels, integers beyond 2^53, or
@@ -106,7 +109,7 @@ def check_pixels(
         raise BadImageError(
             f"{path}: pixels must be finite, got {count} NaN or infinite ones; {remedy}."
         )
-    if nodata is not None and not (finite & (pixels != nodata)).any():
+    if is_whole and nodata is not None and not (finite & (pixels != nodata)).any():
         raise BadImageError(f"{path}: must hold valid pixels, got only nodata; leave it out.")
     if pixels.dtype.kind in "iu" and pixels.dtype.itemsize == 8:
         extreme = max(abs(float(pixels.min())), abs(float(pixels.max())))
@@ -127,6 +130,7 @@ def image_meta(
     declared: Sequence[float] | None = None,
     inverted: bool = False,
     nodata: float = float("nan"),
+    fill: float | None = None,
     valid: npt.NDArray[Any] | None = None,
     slice_axis: int = -1,
     is_rgb: bool = False,
@@ -144,6 +148,7 @@ def image_meta(
         declared: value range that the file declares; [0, 255] for uint8 where None, else NaN.
         inverted: whether low stored values are shown bright (MONOCHROME1).
         nodata: stored value of invalid pixels, NaN for none.
+        fill: value that they get in the result, where another; ``nodata`` where None.
         valid: (C, X, Y[, Z]), 0 where something beside the values (alpha, a mask) declares them
             invalid; None where all are valid.
         slice_axis: axis along which slices are independent, -1 for 2D images.
@@ -171,6 +176,7 @@ def image_meta(
         "sr_declared_range": np.asarray(declared, dtype=np.float64),
         "sr_inverted": int(inverted),
         "sr_nodata": float(nodata),
+        "sr_fill": float(nodata if fill is None else fill),
         "sr_valid": np.empty(0, np.uint8) if valid is None else valid.astype(np.uint8),
         "sr_slice_axis": int(slice_axis),
         "sr_rgb": int(is_rgb),

@@ -8,10 +8,11 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from PIL import PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import PngImagePlugin, WebPImagePlugin
 from rasterio.enums import ColorInterp
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.readers.tiff_tag import tiff_tag
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 _ORIENTATION = 274
-_BIG_TIFF = 43
 # Not Image.open: it refuses large images, which are meant to be read here.
 _PILLOW = {"PNG": PngImagePlugin.PngImageFile, "WEBP": WebPImagePlugin.WebPImageFile}
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
@@ -79,25 +79,10 @@ def orientation_of(path: Path, dataset: DatasetReader) -> int:
             with _PILLOW[dataset.driver](path) as image:
                 declared = image.getexif().get(_ORIENTATION)
         if declared is None and dataset.driver == "GTiff":
-            declared = _tiff_tag(path, _ORIENTATION)
+            declared = tiff_tag(path, _ORIENTATION)
         return int(declared or 1)
     except _PILLOW_ERRORS:
         return 1  # no orientation that anybody can read
-
-
-def _tiff_tag(path: Path, tag: int) -> Any:
-    """Read a tag of the first directory, also where Pillow cannot decode the pixels.
-
-    Pillow does not read directories of big-endian BigTIFF.
-    """
-    with path.open("rb") as stream:
-        header = stream.read(8)
-        if _BIG_TIFF in header[2:4]:
-            header += stream.read(8)
-        directory = TiffImagePlugin.ImageFileDirectory_v2(header)
-        stream.seek(directory.next)
-        directory.load(stream)
-    return directory.get(tag)
 
 
 def upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:

@@ -19,7 +19,8 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import grid_change
 from monai_sr.geometry.geotransform import pixel_affine, source_transform
-from monai_sr.readers.raster import RGBA
+from monai_sr.readers.raster_bands import premultiplied, premultiplied_alpha
+from monai_sr.readers.raster_source import RGBA
 from monai_sr.writers.naming import PNG_DTYPES, check_output_size
 from monai_sr.writers.raster_facts import Grid, colors_of, copy_facts, has_same_bands
 from monai_sr.writers.raster_masks import copy_mask, hidden_in, keep_alpha
@@ -121,6 +122,9 @@ class RasterWriter(ImageWriter):
                     options = {**_profile(src, self._meta, pixels, driver), **kwargs}
                     if image is not None:
                         pixels = keep_alpha(pixels, image, grid)
+                    if options.get("alpha") == "PREMULTIPLIED":
+                        alpha = premultiplied_alpha(src)
+                        pixels = premultiplied(pixels, alpha, _bits(self._meta, pixels.dtype))
                     with (
                         rasterio.Env(**_WRITE),
                         atomic_file(filename) as temporary,
@@ -180,8 +184,8 @@ def _profile(
         "dtype": pixels.dtype.name,
     }  # fmt: skip
     if has_same_bands(src, count):
-        options["nodata"] = _fitting_nodata(src, pixels.dtype)
-    bits = int(np.asarray(meta["sr_storable"])[1]).bit_length() if pixels.dtype.kind == "u" else 0
+        options["nodata"] = _fitting_nodata(src, meta, pixels.dtype)
+    bits = _bits(meta, pixels.dtype)
     is_partial = 0 < bits < 8 * pixels.dtype.itemsize
     if is_partial and (driver == "GTiff" or bits in (1, 2, 4)):
         options["nbits"] = bits
@@ -201,14 +205,20 @@ def _profile(
         interleave="band" if by_band else "pixel", photometric="RGB" if is_rgb else "MINISBLACK"
     )
     if ColorInterp.alpha in colors and has_same_bands(src, count):
-        band = colors.index(ColorInterp.alpha) + 1
-        kind = src.tags(band, ns="IMAGE_STRUCTURE").get("ALPHA", "")
-        options["alpha"] = "PREMULTIPLIED" if kind == "PREMULTIPLIED" else "YES"
+        options["alpha"] = "PREMULTIPLIED" if premultiplied_alpha(src) >= 0 else "YES"
     return options
 
 
-def _fitting_nodata(src: DatasetReader, dtype: np.dtype[Any]) -> float | None:
-    value = src.nodata
+def _bits(meta: Mapping[str, Any], dtype: np.dtype[Any]) -> int:
+    """Return how many bits of unsigned integers are stored, 0 for other types."""
+    return int(np.asarray(meta["sr_storable"])[1]).bit_length() if dtype.kind == "u" else 0
+
+
+def _fitting_nodata(
+    src: DatasetReader, meta: Mapping[str, Any], dtype: np.dtype[Any]
+) -> float | None:
+    is_common = len(set(map(str, src.nodatavals))) == 1 and all(src.mask_flag_enums)
+    value = src.nodata if is_common else float(meta["sr_fill"])
     if value is None or dtype.kind == "f":
         return None if value is None else float(value)
     limits = np.iinfo(dtype)

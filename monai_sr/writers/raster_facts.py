@@ -21,7 +21,7 @@ from monai_sr.geometry.geotransform import (
     scaled_transform,
     source_transform,
 )
-from monai_sr.readers.raster import RGBA
+from monai_sr.readers.raster_source import RGBA
 from monai_sr.writers.stored import DISCLAIMER, software
 
 if TYPE_CHECKING:

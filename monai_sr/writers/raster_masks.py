@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from rasterio.io import DatasetReader, DatasetWriter
 
-    from monai_sr.readers.raster import RasterImage
+    from monai_sr.readers.raster_image import RasterImage
     from monai_sr.writers.raster_facts import Grid
 
 logger = logging.getLogger(__name__)

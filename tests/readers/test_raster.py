@@ -83,6 +83,15 @@ def test_nan_pixels_are_kept_where_nodata_is_nan(tmp_path):
     assert np.isnan(meta["sr_nodata"])
 
 
+@pytest.mark.parametrize("nodata", [None, -9999.0])
+def test_nan_needs_no_declaration(tmp_path, nodata):
+    array = pixels((2, 5, 7), "float32")
+    array[0, 0, 3], array[1, 4, 2] = np.nan, -9999.0
+    values, meta = load(write_raster(tmp_path / "a.tif", array, nodata=nodata))
+    assert np.array_equal(values.transpose(0, 2, 1), array, equal_nan=True)
+    assert np.isnan(meta["sr_nodata"]) if nodata is None else meta["sr_nodata"] == nodata
+
+
 def test_palette_becomes_colors(tmp_path):
     photo = Image.fromarray(pixels((9, 8, 3)))
     indexed = photo.quantize(16)
@@ -165,7 +174,8 @@ def test_samples_collate_into_batches(tmp_path):
 def broken(tmp_path):
     good = write_raster(tmp_path / "good.tif", pixels((3, 64, 70)))
     nan = pixels((1, 5, 7), "float32")
-    nan[0, 1, 1] = np.nan
+    infinite = nan.copy()
+    infinite[0, 1, 1] = np.inf
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "folder.tif").mkdir()
@@ -179,8 +189,8 @@ def broken(tmp_path):
         "empty": (tmp_path / "empty.png", "copy or download it again"),
         "text": (tmp_path / "text.png", "convert it to GeoTIFF or PNG"),
         "folder": (tmp_path / "folder.tif", "name a file in it"),
-        "nan": (write_raster(tmp_path / "nan.tif", nan), "gdal_edit -a_nodata nan"),
-        "infinite": (write_raster(tmp_path / "i.tif", nan * 0 + np.inf, nodata=0), "or fill them"),
+        "nan": (write_raster(tmp_path / "nan.tif", nan * np.nan), "leave it out"),
+        "infinite": (write_raster(tmp_path / "i.tif", infinite, nodata=0), "or fill them"),
         "nodata": (write_raster(tmp_path / "n.tif", pixels() * 0, nodata=0), "leave it out"),
         "complex": (
             write_raster(tmp_path / "c.tif", np.ones((1, 4, 5), np.complex64)),
