@@ -22,40 +22,50 @@ def prefetched(items: Iterable[T], depth: int = 2) -> Iterator[T]:
         items: is iterated in the thread alone.
         depth: how far it may run ahead.
     """
-    queue: Queue[tuple[list[T], BaseException | None]] = Queue(depth)
-    is_stopped = threading.Event()
-
-    def put(found: list[T], error: BaseException | None = None) -> None:
-        while not is_stopped.is_set():
-            try:
-                queue.put((found, error), timeout=_POLL_SECONDS)
-                return
-            except Full:
-                continue
-
-    def work() -> None:
-        try:
-            for item in items:
-                put([item])
-                if is_stopped.is_set():
-                    return
-            put([])
-        except BaseException as error:  # it belongs to whoever waits
-            put([], error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    ahead = _Ahead(items, depth)
     try:
         while True:
-            found, error = queue.get()
+            found, error = ahead.queue.get()
             if error is not None:
                 raise error
             if not found:
                 return
             yield found[0]
     finally:
-        is_stopped.set()
-        thread.join()
+        ahead.stop()
+
+
+class _Ahead(Generic[T]):
+    """The thread behind :func:`prefetched`; an empty list in its queue is the end."""
+
+    def __init__(self, items: Iterable[T], depth: int) -> None:
+        self.queue: Queue[tuple[list[T], BaseException | None]] = Queue(depth)
+        self._items = items
+        self._is_stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._is_stopped.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            for item in self._items:
+                self._put([item])
+                if self._is_stopped.is_set():
+                    return
+            self._put([])
+        except BaseException as error:  # it belongs to whoever waits
+            self._put([], error)
+
+    def _put(self, found: list[T], error: BaseException | None = None) -> None:
+        while not self._is_stopped.is_set():
+            try:
+                self.queue.put((found, error), timeout=_POLL_SECONDS)
+                return
+            except Full:
+                continue
 
 
 class Background(Generic[T]):

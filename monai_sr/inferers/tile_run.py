@@ -13,12 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.memory import available_bytes
 from monai_sr.functional.back_projection import HALO_PER_STEP, back_project
 from monai_sr.functional.resize import resize_part
 from monai_sr.inferers.tile_plan import Tile, TileGrid, within
 
 logger = logging.getLogger(__name__)
 
+_BUFFERS = 3
+_FLOAT_BYTES = 4
 _SMALLEST_SIDE = 16  # of a tile, in input samples: below it a halo is nearly all of the work
 
 
@@ -47,6 +50,25 @@ class TileRun:
         halo = int(getattr(self.network, "halo")) + HALO_PER_STEP * self.consistency  # noqa: B009
         step = int(getattr(getattr(self.network, "info", None), "multiple_of", 1))
         return TileGrid(tuple(sizes), tuple(targets), scale, halo, step)
+
+    def fitting_side(self, tile_size: int, grid: TileGrid, device: torch.device) -> int:
+        """Return the side of tiles that free memory is surely enough for, at most ``tile_size``.
+
+        A network's largest buffers have its widest layer's channels on its finest grid, and some
+        three of them live at a time.
+        """
+        parameters = getattr(self.network, "parameters", tuple)()
+        widest = max((p.shape[1] for p in parameters if p.ndim > 2), default=1)
+        rank = len(grid.sizes)
+        bytes_per_pixel = _BUFFERS * widest * _FLOAT_BYTES * grid.scale**rank
+        is_gpu = device.type == "cuda"
+        free = torch.cuda.mem_get_info(device)[0] if is_gpu else available_bytes()
+        side = tile_size
+        while side > _SMALLEST_SIDE and (side + 2 * grid.halo) ** rank * bytes_per_pixel > free:
+            side = math.ceil(side / 2)
+        if side < tile_size:
+            logger.warning("%.1f GB of free memory: tiles of %d pixels", free / 1e9, side)
+        return side
 
     def check_channels(self, given: int) -> None:
         """Refuse images whose bands the network takes neither together nor alone.

@@ -218,7 +218,7 @@ class TiledInferer(Inferer):
         """Cut, enlarge and place the tiles of one image."""
         run.check_channels(image.shape[1])
         grid = run.grid(image.shape[2:], targets, scale)
-        tiles = grid.tiles(self.tile_size)
+        tiles = grid.tiles(run.fitting_side(self.tile_size, grid, image.device))
         bar.total = len(tiles) * repeats
         warn_if_cut(run.network, tiles)
         result = torch.empty((*image.shape[:2], *targets), device=image.device)
