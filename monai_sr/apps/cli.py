@@ -111,7 +111,7 @@ def _spacing(text: str) -> float | list[float | None]:
     try:
         values = [None if part == "None" else float(part) for part in parts]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be mm, such as 0.5, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be a number, such as 0.5, got {text!r}") from None
     return values if len(values) > 1 or values[0] is None else values[0]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.inferers import Inferer
 from monai.utils import CommonKeys
@@ -45,6 +46,9 @@ class FileResult:
         size_out: those of the result.
         seconds: from reading to the written file.
         lr_psnr: dB by which the stored result, shrunk, agrees with the input.
+        off_share: share of the input's pixels that it misses by more than one stored unit.
+        worst_off: by how many at most.
+        worst_at: where, "column, row" from 0, with slice and band where there are several.
         error: one line, where it failed.
     """
 
@@ -55,6 +59,9 @@ class FileResult:
     size_out: str = ""
     seconds: float = 0.0
     lr_psnr: float = float("nan")
+    off_share: float = float("nan")
+    worst_off: float = float("nan")
+    worst_at: str = ""
     error: str | None = None
 
 
@@ -161,7 +168,10 @@ class UpscaleEvaluator(SupervisedEvaluator):
                 size_in=_size(batchdata[CommonKeys.IMAGE][0]),
                 size_out=_size(pred),
                 seconds=time.perf_counter() - started,
-                lr_psnr=float(np.asarray(pred.meta["sr_lr_psnr"]).ravel()[0]),
+                lr_psnr=_number(pred.meta["sr_lr_psnr"]),
+                off_share=_number(pred.meta["sr_off_share"]),
+                worst_off=_number(pred.meta["sr_worst_off"]),
+                worst_at=_place(pred),
             )
         )
         # Nothing of a finished file is kept: images may be large.
@@ -178,7 +188,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
             logger.error("monai-sr: error: %s", _printable(result.error))
         if not result.error:
             logger.info(
-                "%s%s -> %s  %s -> %s  %.1f s  LR-PSNR %.1f dB",
+                "%s%s -> %s  %s -> %s  %.1f s  LR-PSNR %.1f dB%s",
                 self._progress(),
                 _printable(result.source),
                 _printable(result.output),
@@ -186,6 +196,10 @@ class UpscaleEvaluator(SupervisedEvaluator):
                 result.size_out,
                 result.seconds,
                 result.lr_psnr,
+                f", {result.off_share:.2%} of the pixels off by more than 1, at most by "
+                f"{result.worst_off:.3g} ({result.worst_at})"
+                if result.off_share
+                else "",
             )
 
     def _progress(self) -> str:
@@ -208,6 +222,16 @@ def _size(image: torch.Tensor) -> str:
     return text if channels == 1 else f"{text}, {channels} bands"
 
 
+def _number(value: Any) -> float:
+    return float(np.asarray(value).ravel()[0])
+
+
+def _place(image: MetaTensor) -> str:
+    channel, *place = np.asarray(image.meta["sr_worst_at"]).ravel().tolist()
+    text = ", ".join(map(str, place))
+    return text if len(image) == 1 else f"{text}, band {channel + 1}"
+
+
 def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
     output = Path(result.output) if result.output else None
     inside = output is not None and output.is_relative_to(output_dir)
@@ -218,5 +242,8 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
         "size_out": result.size_out,
         "seconds": f"{result.seconds:.2f}",
         "lr_psnr": "" if result.error else f"{result.lr_psnr:.2f}",
+        "off_by_one_share": "" if result.error else f"{result.off_share:.3g}",
+        "worst_off": "" if result.error else f"{result.worst_off:.3g}",
+        "worst_at": result.worst_at,
         "error": result.error,
     }

@@ -23,7 +23,7 @@ from monai_sr.writers import check_output_size, output_suffix, plan_outputs
 from monai_sr.writers.dicom_deidentify import require_dicom
 from monai_sr.writers.dicom_map import check_map_size
 from monai_sr.writers.dicom_pixel_module import check_dicom_size
-from monai_sr.writers.naming import result_mark
+from monai_sr.writers.naming import result_mark, spacing_unit
 from monai_sr.writers.uncertainty import uncertainty_path
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class FileDataset(Dataset):
         transform: loads and prepares a sample.
         output_dir: where results go; subfolders of the input are repeated there.
         scale: factor, part of the results' names.
-        spacing: spacing in mm in its place.
+        spacing: spacing in its place, in mm, of rasters in units of the reference system.
         deidentify: name inputs and results by a hash of their content, in one flat folder, and
             refuse formats other than DICOM.
         uncertainty: a map will be written beside each result: refuse at once where it cannot be.
@@ -71,7 +71,7 @@ class FileDataset(Dataset):
         self.uncertainty = uncertainty
         self.output_dir = Path(str(output_dir))
         self.scale = scale
-        self.mark = result_mark(scale, spacing)
+        self.mark = result_mark(scale, spacing, "")
         self._made_from = Manifest(self.output_dir).sources()
         found = _find(
             self.root,
@@ -88,7 +88,9 @@ class FileDataset(Dataset):
         if self._aliases is not None:
             found, root = self._aliases.found, self._aliases.folder
         suffix_of = self._suffix_of(found)
-        planned = plan_outputs(list(found), root, self.output_dir, scale, suffix_of, spacing)
+        planned = plan_outputs(
+            list(found), root, self.output_dir, scale, suffix_of, spacing, spacing_unit
+        )
         items = []
         for (name, files), output in zip(found.items(), planned, strict=True):
             origin = self._shown(name) if self._aliases else os.path.abspath(name)

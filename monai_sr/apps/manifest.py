@@ -10,7 +10,10 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.core.types import PathLike
 
-FIELDS = ("output", "source", "size_in", "size_out", "seconds", "lr_psnr", "error")
+FIELDS = (
+    "output", "source", "size_in", "size_out", "seconds", "lr_psnr", "off_by_one_share",
+    "worst_off", "worst_at", "error",
+)  # fmt: skip
 
 # Names of files need not be UTF-8 on every system.
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -46,10 +46,11 @@ class TileBlocks:
         self._cache: OrderedDict[str, np.ndarray | None] = OrderedDict()
         self._cached_bytes = 0
 
-    def finished(self, tiles: Sequence[Tile]) -> list[Tile]:
-        """Return the tiles that an earlier run has finished."""
-        sizes = {t: math.prod(self._shape(t.place)) * self.dtype.itemsize for t in tiles}
-        return [t for t in tiles if self.journal.has(_name(t.place), sizes[t])]
+    def finished(self, tiles: Sequence[Tile]) -> set[str]:
+        """Return the names of the tiles that an earlier run has finished."""
+        item = self.dtype.itemsize
+        sizes = {t.name: math.prod(self._shape(t.place)) * item for t in tiles}
+        return {t.name for t in tiles if self.journal.has(_name(t.place), sizes[t.name])}
 
     def write(self, tile: Tile, stored: np.ndarray | None) -> None:
         """Keep a tile (C, x, y); None: nothing but nodata."""
@@ -235,3 +236,31 @@ class Agreement:
             small = resize_part(unit, self.grid.targets, self.grid.sizes, parts)
             self._error += float(((small - channel.double())[counted] ** 2).sum())
             self._count += int(counted.sum())
+
+
+class Rows:
+    """Lets those who wait for tiles advance as far as all tiles above are finished.
+
+    Args:
+        missing: tiles that are not.
+        waiting: who waits.
+    """
+
+    def __init__(self, missing: Sequence[Tile], waiting: Sequence[Assembly | Agreement]) -> None:
+        self._missing = Counter(t.place[1].stop for t in missing)
+        self._waiting = waiting
+
+    def done(self, tile: Tile) -> None:
+        """Take note of a finished tile."""
+        self._missing[tile.place[1].stop] -= 1
+        left = [row for row, count in self._missing.items() if count]
+        if self._missing[tile.place[1].stop] == 0:
+            # Rows of one height: what lies above the first that lacks tiles is complete.
+            above = [row for row in self._missing if not left or row < min(left)]
+            for each in self._waiting:
+                each.advance(max(above, default=0))
+
+    def finish(self) -> None:
+        """Let all go on to the end."""
+        for each in self._waiting:
+            each.advance(math.inf)

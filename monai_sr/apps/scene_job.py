@@ -6,11 +6,9 @@ the result until that is complete, so that a killed run goes on where it was.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from monai_sr.apps.scene_blocks import Agreement, Assembly, TileBlocks
+from monai_sr.apps.scene_blocks import Agreement, Assembly, Rows, TileBlocks
 from monai_sr.apps.scene_source import SceneSource, Survey, no_valid_pixel
 from monai_sr.core.atomic import replace_file
 from monai_sr.core.errors import BadImageError, OptionError, OutputError
@@ -32,6 +30,7 @@ from monai_sr.inferers import TiledInferer
 from monai_sr.inferers.batch_meta import enlarged_meta
 from monai_sr.inferers.tile_plan import Tile, result_edge, within
 from monai_sr.inferers.tiled import warn_if_cut
+from monai_sr.networks.weights import state_digest
 from monai_sr.transforms import Provenance, ScaleToUnit
 from monai_sr.transforms.intensity import declared_range, to_stored, to_unit
 from monai_sr.transforms.restore import avoid_nodata
@@ -154,7 +153,7 @@ class SceneJob:
             to_unit(torch.zeros(0), each, low, high)
         dtype = np.dtype(str(meta["sr_dtype"]))
         blocks = TileBlocks(journal, chosen, self.shape[0], dtype)
-        finished = set(blocks.finished(chosen))
+        finished = blocks.finished(chosen)
         self._check_disk(journal, survey, dtype)
         factors = [m / n for n, m in zip(self.grid.sizes, self.grid.targets, strict=True)]
         result_meta = enlarged_meta(meta, factors, self.scale)
@@ -173,7 +172,7 @@ class SceneJob:
         assembly = Assembly(self.again, self.grid, blocks, (x, y), target)
         agreement = Agreement(self.again, self.grid, blocks, known, self.part)
         with closing(target):
-            rows = _Rows([t for t in chosen if t not in finished], [assembly, agreement])
+            rows = Rows([t for t in chosen if t.name not in finished], [assembly, agreement])
             self._enlarge(chosen, finished, blocks, rows, (low, high))
             rows.finish()
         ready = target.convert(journal.folder / f"ready{self.output.suffix}")
@@ -184,14 +183,14 @@ class SceneJob:
     def _enlarge(
         self,
         chosen: list[Tile],
-        finished: set[Tile],
+        finished: set[str],
         blocks: TileBlocks,
-        rows: _Rows,
+        rows: Rows,
         value_range: tuple[float, float],
     ) -> None:
         def read() -> Iterator[tuple[Tile, Tensor | None]]:
             for tile in chosen:
-                if tile not in finished:
+                if tile.name not in finished:
                     yield tile, self.source.unit(tile, *value_range)
 
         def keep(item: Item) -> None:
@@ -282,30 +281,9 @@ class SceneJob:
             "clip": self.inferer.clip,
             "precision": str(self.inferer.dtype),
             "device": self.device.type,
-            "weights": _digest(self.network),
+            "weights": state_digest(self.network),
             "made_by": provenance.record(np.empty(0)),
         }
-
-
-class _Rows:
-    """Calls those who wait for rows of tiles, as far as all tiles above are finished."""
-
-    def __init__(self, missing: list[Tile], waiting: list[Any]) -> None:
-        self._missing = Counter(t.place[1].stop for t in missing)
-        self._waiting = waiting
-
-    def done(self, tile: Tile) -> None:
-        self._missing[tile.place[1].stop] -= 1
-        left = [row for row, count in self._missing.items() if count]
-        if self._missing[tile.place[1].stop] == 0:
-            # Rows of one height: what lies above the first that lacks tiles is complete.
-            above = [row for row in self._missing if not left or row < min(left)]
-            for each in self._waiting:
-                each.advance(max(above, default=0))
-
-    def finish(self) -> None:
-        for each in self._waiting:
-            each.advance(math.inf)
 
 
 def _overlaps(first: tuple[slice, ...], second: tuple[slice, ...]) -> bool:
@@ -319,11 +297,3 @@ def _bounds(tiles: list[Tile]) -> tuple[slice, slice]:
         for a in (0, 1)
     )
     return x, y
-
-
-def _digest(network: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from queue import Empty, Full, Queue
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -13,7 +13,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.1  # how soon a thread notices that the other side has ended
 
 
-def prefetched(items: Iterable[T], depth: int = 2) -> Iterator[T]:
+def prefetched(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """Yield the items of an iterable that a thread runs ahead of.
 
     The thread ends with the iterator, also where that is left early. What it raises is raised here.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio.control import GroundControlPoint
+from rasterio.errors import CRSError
 from rasterio.rpc import RPC
 from rasterio.transform import Affine
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # Of a pixel, in squared units of the reference system: below it there is no inverse.
 _SMALLEST_AREA = 1e-300
+_UNITS = {"metre": "m", "meter": "m"}
 
 
 def source_transform(dataset: DatasetReader) -> Affine:
@@ -50,6 +52,25 @@ def has_transform(transform: Affine) -> bool:
         False for exactly the identity.
     """
     return tuple(transform)[:6] != (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def unit_name(dataset: DatasetReader) -> str:
+    """Return the unit in which a geotransform counts: "m", "degree", another, or "unit".
+
+    Args:
+        dataset: an open raster.
+
+    Returns:
+        "unit" where no reference system tells, "" where there is no geotransform.
+    """
+    if not has_transform(source_transform(dataset)):
+        return ""
+    try:
+        unit = "" if dataset.crs is None else str(dataset.crs.units_factor[0])
+    except CRSError:
+        unit = ""
+    unit = _UNITS.get(unit.lower(), unit)
+    return unit if unit and unit != "unknown" else "unit"
 
 
 def pixel_affine(transform: Affine) -> npt.NDArray[np.float64]:

@@ -86,8 +86,9 @@ def target_spacing(
     is_complete = spatial_dims <= len(given) <= 3
     if not is_complete or not all(s is None or _is_length(s) for s in given):
         raise OptionError(
-            f"spacing: must be a length in mm, or one or None for each of {spatial_dims} axes, "
-            f"got {spacing}; write --spacing 0.5 or --spacing '[0.5,0.5,1.0]'"
+            "spacing: must be a length in mm (of rasters in units of the reference system), or one "
+            f"or None for each of {spatial_dims} axes, got {spacing}; write --spacing 0.5 or "
+            "--spacing '[0.5,0.5,1.0]'"
         )
     return [given[a] if a in axes or not is_single else None for a in range(spatial_dims)]
 
@@ -95,9 +96,10 @@ def target_spacing(
 def sizes_for_spacing(
     name: str,
     sizes: Sequence[int],
-    spacing_mm: Sequence[float],
-    target_mm: Sequence[float | None],
+    spacing: Sequence[float],
+    target: Sequence[float | None],
     axes: Sequence[int],
+    unit: str = "mm",
 ) -> list[int]:
     """Return the sizes that give each axis the spacing asked for, as nearly as whole samples can.
 
@@ -107,47 +109,43 @@ def sizes_for_spacing(
     Args:
         name: file, named in messages.
         sizes: samples along each axis.
-        spacing_mm: present spacing along each axis.
-        target_mm: spacing asked for; None keeps the axis.
+        spacing: present spacing along each axis.
+        target: spacing asked for; None keeps the axis.
         axes: axes that the network enlarges.
+        unit: of both.
 
     Raises:
         OptionError: if nothing becomes finer, or more so than can be answered for.
     """
     ratios = [
         1.0 if t is None or abs(s / t - 1) < _TIE else s / t
-        for s, t in zip(spacing_mm, target_mm, strict=True)
+        for s, t in zip(spacing, target, strict=True)
     ]
-    has = " x ".join(f"{s:.5g}" for s in spacing_mm)
+    has = " x ".join(f"{s:.5g}" for s in spacing)
     is_volume = len(axes) == 3
     enlarged = [ratios[a] for a in axes]
     if max(enlarged) <= 1 or (min(ratios) < 1 and not is_volume):
         raise OptionError(
-            f"{name}: spacing must be finer than the input's {has} mm, got {_text(target_mm)}; "
+            f"{name}: spacing must be finer than the input's {has} {unit}, got {_text(target)}; "
             "ask for a smaller --spacing, or shrink the image with a resampling tool"
         )
     largest = _LARGEST_INTERPOLATED if is_volume else LARGEST_SCALE
     if max(ratios) > largest * (1 + _TIE):
-        finest = " x ".join(f"{s / largest:.5g}" for s in spacing_mm)
+        finest = " x ".join(f"{s / largest:.5g}" for s in spacing)
         raise OptionError(
-            f"{name}: spacing must be at least {finest} mm, 1/{largest:g} of the input's, "
-            f"got {_text(target_mm)}; ask for a larger --spacing"
+            f"{name}: spacing must be at least {finest} {unit}, 1/{largest:g} of the input's, "
+            f"got {_text(target)}; ask for a larger --spacing"
         )
     result = [max(1, math.floor(n * r + 0.5)) for n, r in zip(sizes, ratios, strict=True)]
-    _report(name, sizes, result, spacing_mm, axes)
+    exact = [s * n / m for s, n, m in zip(spacing, sizes, result, strict=True)]
+    shown = " x ".join(f"{s:.6g}" for s in exact)
+    logger.info("%s: spacing of the result %s %s", name, shown, unit)
+    _report(name, sizes, result, axes)
     return result
 
 
-def _report(
-    name: str,
-    sizes: Sequence[int],
-    result: Sequence[int],
-    spacing_mm: Sequence[float],
-    axes: Sequence[int],
-) -> None:
-    """Say what spacing results, and how much of it is interpolation."""
-    exact = [s * n / m for s, n, m in zip(spacing_mm, sizes, result, strict=True)]
-    logger.info("%s: spacing of the result %s mm", name, " x ".join(f"{s:.6g}" for s in exact))
+def _report(name: str, sizes: Sequence[int], result: Sequence[int], axes: Sequence[int]) -> None:
+    """Say how much of the result is interpolation."""
     for axis, (n, m) in enumerate(zip(sizes, result, strict=True)):
         learned = LARGEST_SCALE if axis in axes else 1.0
         if m > n * learned * (1 + _TIE):
@@ -166,5 +164,5 @@ def _is_length(value: object) -> bool:
     return math.isfinite(value) and value > 0
 
 
-def _text(target_mm: Sequence[float | None]) -> str:
-    return " x ".join("-" if t is None else f"{t:.5g}" for t in target_mm)
+def _text(target: Sequence[float | None]) -> str:
+    return " x ".join("-" if t is None else f"{t:.5g}" for t in target)

@@ -29,6 +29,11 @@ class Tile:
     outer: Slices
 
     @property
+    def name(self) -> str:
+        """What tells it from other tiles of its grid."""
+        return "_".join(str(p.start) for p in self.place)
+
+    @property
     def side(self) -> int:
         """Longest side in samples of the input, without the halo."""
         return max(int(k.stop - k.start) for k in self.core)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from monai_sr.core.errors import OptionError
 from monai_sr.core.memory import available_bytes
@@ -57,7 +57,8 @@ class TileRun:
         A network's largest buffers have its widest layer's channels on its finest grid, and some
         three of them live at a time.
         """
-        parameters = getattr(self.network, "parameters", tuple)()
+        network = self.network
+        parameters = list(network.parameters()) if isinstance(network, nn.Module) else []
         widest = max((p.shape[1] for p in parameters if p.ndim > 2), default=1)
         rank = len(grid.sizes)
         bytes_per_pixel = _BUFFERS * widest * _FLOAT_BYTES * grid.scale**rank

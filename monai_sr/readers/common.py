@@ -135,6 +135,7 @@ def image_meta(
     slice_axis: int = -1,
     is_rgb: bool = False,
     unit_mm: float = float("nan"),
+    unit: str = "",
 ) -> dict[str, Any]:
     """Build the meta dictionary of a sample: the same collatable keys for every format.
 
@@ -155,6 +156,7 @@ def image_meta(
         is_rgb: whether the first three channels are declared to be red, green and blue.
         unit_mm: millimeters of one unit of the affine; NaN where the file declares no lengths, or
             none that can be trusted.
+        unit: of rasters, unit of the affine; "" where they have no geotransform.
 
     Returns:
         Only strings, numbers and numpy arrays.
@@ -181,4 +183,5 @@ def image_meta(
         "sr_slice_axis": int(slice_axis),
         "sr_rgb": int(is_rgb),
         "sr_unit_mm": float(unit_mm),
+        "sr_unit": unit,
     }

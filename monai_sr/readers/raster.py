@@ -100,5 +100,6 @@ class RasterReader(ImageReader):
             fill=np.nan if image.fill is None else image.fill,
             valid=None if valid is None else valid.transpose(0, 2, 1),
             is_rgb=image.is_rgb,
+            unit=image.unit,
         )
         return pixels, meta

@@ -28,6 +28,7 @@ class RasterImage:
             somebody meant the color to be seen.
         mask: of all bands.
         own: what each band declares for itself, by another nodata value or a mask of its own.
+        unit: of the affine, see :func:`monai_sr.geometry.geotransform.unit_name`.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class RasterImage:
     fill: float | None = None
     alpha_hides: bool = True
     own: npt.NDArray[np.bool_] | None = None
+    unit: str = ""
 
     def valid(self) -> npt.NDArray[np.bool_] | None:
         """Tell which pixels alpha and masks declare valid: color does not count under alpha 0.

@@ -19,7 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.memory import check_memory
-from monai_sr.geometry.geotransform import has_transform, pixel_affine, source_transform
+from monai_sr.geometry.geotransform import has_transform, pixel_affine, source_transform, unit_name
 from monai_sr.readers.common import check_pixels
 from monai_sr.readers.raster_bands import (
     Nodata,
@@ -56,7 +56,7 @@ class RasterSource:
         dataset: the open file of rasterio, as stored: palette not expanded, photos not turned.
         shape: (C, H, W) of the whole as it is read.
         dtype: of the pixels as they are read.
-        nodata, fill, bits, is_rgb, alpha: as in :class:`RasterImage`.
+        nodata, fill, bits, is_rgb, alpha, unit: as in :class:`RasterImage`.
         is_premultiplied: whether the file's colors are; those that are read are not.
         has_mask: whether a mask for all bands comes with the pixels.
         orientation: EXIF orientation, 1 for none; only upright rasters can be read by windows.
@@ -177,6 +177,7 @@ class RasterSource:
         self.is_rgb = colors[:3] == list(RGBA[:3])
         self.alpha = colors.index(ColorInterp.alpha) if ColorInterp.alpha in colors else -1
         self.is_premultiplied = premultiplied_alpha(dataset) >= 0
+        self.unit = unit_name(dataset)
         transform = source_transform(dataset)
         self.affine = pixel_affine(transform)
         is_photo = not has_transform(transform)
@@ -216,6 +217,7 @@ class RasterSource:
             fill=self.fill,
             alpha_hides=hides,
             own=own,
+            unit=self.unit,
         )
 
     def _stored(self, window: Window | None) -> npt.NDArray[Any]:

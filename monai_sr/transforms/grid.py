@@ -108,16 +108,10 @@ class PlanGrid(Transform):
         if self.spacing is None:
             planned = scaled_sizes(sizes, self.scale, axes) if _is_number(self.scale) else None
         else:
-            # MONAI's own readers give mm.
-            unit_mm = float(np.asarray(meta.get("sr_unit_mm", 1.0)).ravel()[0])
-            if not unit_mm > 0:
-                raise OptionError(
-                    f"{name}: spacing needs a file that states lengths in mm, got one that states "
-                    "none or none that can be trusted; use --scale, or mend its header"
-                )
-            present = [unit_mm * s for s in spacing_of(meta["affine"], len(sizes))]
+            factor, unit = _unit(name, meta)
+            present = [factor * s for s in spacing_of(meta["affine"], len(sizes))]
             target = target_spacing(self.spacing, len(sizes), axes)
-            planned = sizes_for_spacing(name, sizes, present, target, axes)
+            planned = sizes_for_spacing(name, sizes, present, target, axes, unit)
         if planned is not None:
             meta["sr_sizes"] = np.array(planned)
         return MetaTensor(image.as_tensor(), meta=meta)
@@ -146,6 +140,26 @@ class PlanGrid(Transform):
             )
         if rank == 3:
             meta["sr_slice_axis"] = self.slice_axis
+
+
+def _unit(name: str, meta: Mapping[str, Any]) -> tuple[float, str]:
+    """Return the unit in which spacing is asked for, and how many make one of the affine's."""
+    if meta.get("sr_format") == "raster":
+        unit = str(meta.get("sr_unit", ""))
+        if not unit:
+            raise OptionError(
+                f"{name}: spacing needs a file that has a geotransform, got a raster without; use "
+                "--scale, or georeference it (gdalwarp, for control points)"
+            )
+        return 1.0, unit
+    # MONAI's own readers give mm.
+    unit_mm = float(np.asarray(meta.get("sr_unit_mm", 1.0)).ravel()[0])
+    if not unit_mm > 0:
+        raise OptionError(
+            f"{name}: spacing needs a file that states lengths in mm, got one that states "
+            "none or none that can be trusted; use --scale, or mend its header"
+        )
+    return unit_mm, "mm"
 
 
 def _is_number(value: object) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,46 +19,10 @@ from monai_sr import __version__
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import WeightsError
 from monai_sr.core.types import PathLike
-from monai_sr.functional.resize import resize_to
-from monai_sr.geometry.target_grid import covering_samples
+from monai_sr.transforms.agreement import covering, stored_agreement
 from monai_sr.transforms.intensity import VALID_SUFFIX, to_stored
 
-
-def stored_lr_psnr(stored: Tensor, lr: Tensor, valid: Tensor | None = None) -> float:
-    """Measure in dB how well a stored result, shrunk by bicubic, agrees with its input.
-
-    Where an axis of the result is the shorter one, the input is shrunk along it.
-
-    Shape: stored (C, ...) enlarged, lr (C, ...), both in [0, 1] units; computed channel by channel
-    to bound memory. Higher is better; infinite where they are equal. ``valid``, a mask of lr's
-    shape, leaves the pixels out that are no measurements.
-    """
-    total, count = 0.0, 0
-    if valid is None or not valid.numel():
-        valid = torch.ones(1, dtype=torch.bool).expand(lr.shape)
-    dims = range(lr.ndim - 1)
-    common = [min(*pair) for pair in zip(stored.shape[1:], lr.shape[1:], strict=True)]
-    for channel_sr, channel_lr, counted in zip(stored, lr, valid, strict=True):
-        small = [resize_to(image.double(), common, dims) for image in (channel_sr, channel_lr)]
-        counted = _at(counted, common)
-        total += float(((small[0] - small[1])[counted] ** 2).sum())
-        count += int(counted.sum())
-    error = total / count
-    return math.inf if error == 0 else -10 * math.log10(error)
-
-
-def _at(plane: Any, sizes: Sequence[int]) -> Any:
-    """Give each sample of a grid of other sizes the value of the sample that covers its center.
-
-    Shape: plane (X, Y[, Z]) or with leading axes; tensor or array -> trailing axes of ``sizes``.
-    """
-    first = plane.ndim - len(sizes)
-    for axis, size in enumerate(sizes, first):
-        length = plane.shape[axis]
-        if length != size:
-            index = [slice(None)] * axis + [covering_samples(length, size)]
-            plane = plane[tuple(index)]
-    return plane
+_FLOAT_STEPS = 255  # floats have no unit: the range is divided as that of 8-bit images
 
 
 def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
@@ -78,6 +41,17 @@ def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
     stored[stored == nodata] = nodata + 1 if nodata <= low else nodata - 1
 
 
+def stored_unit(dtype: np.dtype[Any], low: float, high: float) -> float:
+    """Return what counts as one stored unit: 1 of integers, 1/255 of the range of floats.
+
+    Args:
+        dtype: data type of the file.
+        low: stored value of 0.
+        high: stored value of 1.
+    """
+    return 1.0 if dtype.kind in "iu" else (high - low) / _FLOAT_STEPS
+
+
 def put_nodata_back(stored: np.ndarray, valid: np.ndarray, meta: Mapping[str, Any]) -> None:
     """Give the blocks of invalid pixels the nodata value of the file, in place.
 
@@ -89,7 +63,7 @@ def put_nodata_back(stored: np.ndarray, valid: np.ndarray, meta: Mapping[str, An
     lost = lost_pixels(valid, meta)
     if not lost.any():
         return
-    stored[_at(lost, stored.shape[1:])] = nodata_of_result(meta)
+    stored[covering(lost, stored.shape[1:])] = nodata_of_result(meta)
 
 
 def lost_pixels(valid: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
@@ -184,7 +158,9 @@ class RestoreStoredd(MapTransform):
 
     Shape: pred MetaTensor (C, X * s, Y * s[, Z]) whose metadata the inferer has enlarged; the key
     ``ref`` holds the input in [0, 1]. The result has the values, the data type and the nodata mask
-    of the source file, and gains ``sr_lr_psnr`` and ``sr_provenance``. The spread that a
+    of the source file, and gains ``sr_provenance`` and how it agrees with the input:
+    ``sr_lr_psnr``, ``sr_off_share``, ``sr_worst_off`` and ``sr_worst_at``, see
+    :class:`monai_sr.transforms.agreement.Agreement`. The spread that a
     self-ensemble gave (``sr_spread``) becomes ``sr_uncertainty``, float32 in stored units.
 
     Args:
@@ -224,12 +200,16 @@ class RestoreStoredd(MapTransform):
             unit = 1 - unit
         lr_plain = lr.as_tensor() if isinstance(lr, MetaTensor) else lr
         mask = None if valid is None else torch.as_tensor(valid).cpu().bool()
-        meta["sr_lr_psnr"] = stored_lr_psnr(unit, lr_plain.cpu(), mask)
+        one = stored_unit(stored.dtype, low, high) / (high - low)
+        agreement = stored_agreement(unit, lr_plain.cpu(), mask, one)
+        meta["sr_lr_psnr"], meta["sr_off_share"] = agreement.lr_psnr, agreement.off_share
+        meta["sr_worst_off"] = agreement.worst_off
+        meta["sr_worst_at"] = np.array(agreement.worst_at)
         if "sr_spread" in meta:
             spread = torch.as_tensor(meta.pop("sr_spread")).cpu().double().numpy()
             half_width = spread.reshape(stored.shape) * ((high - low) * self.interval_factor)
             if mask is not None and mask.numel():
-                half_width[~_at(mask.numpy(), stored.shape[1:])] = np.nan
+                half_width[~covering(mask.numpy(), stored.shape[1:])] = np.nan
             meta["sr_uncertainty"] = half_width.astype(np.float32)
         if mask is not None and mask.numel():
             put_nodata_back(stored, mask.numpy(), meta)

@@ -27,7 +27,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from monai_sr.core.errors import BadImageError, OutputError
-from monai_sr.geometry.geotransform import is_georeferenced
+from monai_sr.geometry.geotransform import is_georeferenced, unit_name
 from monai_sr.readers.dicom_files import is_dicom
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def plan_outputs(
     scale: float,
     suffix_of: Callable[[Path], str],
     spacing: float | Sequence[float | None] | None = None,
+    unit_of: Callable[[Path], str] | None = None,
 ) -> list[Path]:
     """Name the result of every input of one run: ``<folder>/<stem>_x<scale><suffix>``.
 
@@ -115,7 +116,8 @@ def plan_outputs(
         output_dir: where the results go.
         scale: enlargement, part of the name.
         suffix_of: extension of the result of a source, such as :func:`output_suffix`.
-        spacing: spacing in mm that was asked for, one or one for each axis.
+        spacing: spacing that was asked for, one or one for each axis.
+        unit_of: unit of the spacing of a source, such as :func:`spacing_unit`; None: mm.
 
     Returns:
         One path per source, in the order of the sources.
@@ -128,12 +130,15 @@ def plan_outputs(
         ['a_x4.png', 'a_x4.jpg', 'b_x4.nii.gz']
     """
     suffixes = {source: suffix_of(source) for source in sources}
-    mark = result_mark(scale, spacing)
+    units = {s: "mm" if spacing is None or unit_of is None else unit_of(s) for s in sources}
     taken = {_key(source) for source in sources}
     levels = dict.fromkeys(suffixes, 0)
     while True:
         names = {
-            source: output_dir / _name(source, root, mark, suffixes[source], level)
+            source: output_dir
+            / _name(
+                source, root, result_mark(scale, spacing, units[source]), suffixes[source], level
+            )
             for source, level in levels.items()
         }
         sharing: dict[str, list[Path]] = defaultdict(list)
@@ -180,12 +185,34 @@ def check_output_size(suffix: str, shape: Sequence[int], source: PathLike | None
 _HASH_DIGITS = (0, 0, 8, 64)
 
 
-def result_mark(scale: float, spacing: float | Sequence[float | None] | None = None) -> str:
-    """Return what names of results end in: "_x4", "_x2.5", "_0.5mm", "_0.5x0.5x1mm"."""
+def result_mark(
+    scale: float, spacing: float | Sequence[float | None] | None = None, unit: str = "mm"
+) -> str:
+    """Return what names of results end in: "_x4", "_x2.5", "_0.5mm", "_0.5x0.5x1mm", "_10m"."""
     if spacing is None:
         return f"_x{scale:g}" if isinstance(scale, int | float) else f"_x{scale}"
     given = [spacing] if isinstance(spacing, int | float) else spacing
-    return "_" + "x".join("-" if s is None else f"{s:g}" for s in given) + "mm"
+    return "_" + "x".join("-" if s is None else f"{s:g}" for s in given) + unit
+
+
+def spacing_unit(source: Path) -> str:
+    """Return the unit of ``--spacing`` as names of results show it, without spaces.
+
+    Args:
+        source: a file, or the folder of a DICOM series.
+
+    Returns:
+        "mm", or for rasters the unit of their geotransform: "m", "degree", "USsurveyfoot".
+    """
+    if _source(source)[1] != "raster":
+        return "mm"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(source) as dataset:
+                return re.sub(r"\W", "", unit_name(dataset))
+    except (RasterioError, CPLE_BaseError):
+        return ""  # its reader will say what is wrong
 
 
 def _name(source: Path, root: Path, mark: str, suffix: str, level: int) -> Path:

@@ -24,6 +24,7 @@ from monai_sr.readers.raster_source import RGBA
 from monai_sr.writers.naming import PNG_DTYPES, check_output_size
 from monai_sr.writers.raster_facts import Grid, colors_of, copy_facts, has_same_bands
 from monai_sr.writers.raster_masks import copy_mask, hidden_in, keep_alpha
+from monai_sr.writers.raster_overviews import build_overviews, has_overviews
 from monai_sr.writers.stored import as_stored, source_path, stored_array
 
 if TYPE_CHECKING:
@@ -126,16 +127,16 @@ class RasterWriter(ImageWriter):
                         pixels = keep_alpha(pixels, image, grid)
                     if options.get("alpha") == "PREMULTIPLIED":
                         alpha = premultiplied_alpha(src)
-                        pixels = premultiplied(pixels, alpha, stored_bits(self._meta, pixels.dtype))
-                    with (
-                        rasterio.Env(**_WRITE),
-                        atomic_file(filename) as temporary,
-                        rasterio.open(temporary, "w", **options) as dst,
-                    ):
-                        copy_facts(src, dst, self._meta, grid)
-                        dst.write(pixels)
-                        if image is not None:
-                            copy_mask(image, dst, grid)
+                        bits = stored_bits(self._meta, pixels.dtype)
+                        pixels = premultiplied(pixels, alpha, bits)
+                    with rasterio.Env(**_WRITE), atomic_file(filename) as temporary:
+                        with rasterio.open(temporary, "w", **options) as dst:
+                            copy_facts(src, dst, self._meta, grid)
+                            dst.write(pixels)
+                            if image is not None:
+                                copy_mask(image, dst, grid)
+                        if driver == "GTiff" and has_overviews(src):
+                            build_overviews(temporary)
         except RasterioError as error:
             raise OutputError(
                 f"{filename}: cannot be written, got '{error}'; check space and rights there."

@@ -19,10 +19,10 @@ from monai_sr.inferers import TiledInferer
 from monai_sr.networks import create_generator
 from monai_sr.readers.common import image_meta
 from monai_sr.transforms import Provenance, RestoreStoredd, ScaleToUnitd
+from monai_sr.transforms.agreement import stored_agreement
 from monai_sr.transforms.restore import (
     avoid_nodata,
     file_sha256,
-    stored_lr_psnr,
 )
 from tests.image_factory import pixels
 from tests.network_factory import tiny
@@ -172,9 +172,27 @@ def test_the_consistency_of_a_volume_is_measured_in_its_planes():
     assert result.meta["sr_lr_psnr"] == pytest.approx(10 * math.log10(peak / mse), abs=1e-3)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_pixels_off_by_more_than_one_unit_are_counted_and_the_worst_is_named(dtype):
+    values = np.full((2, 9, 7), 50, dtype=dtype)
+    values[:, 0, 0], values[:, 0, 1] = 0, 255
+    data = ScaleToUnitd("image")({"image": sample(values)})
+    pred = repeated(data["image"].numpy(), 2).astype(np.float64)
+    pred[1, 10:12, 6:8] += 5 / 255
+    meta = {**data["image"].meta, "sr_scale": 2}
+    data["pred"] = MetaTensor(torch.from_numpy(pred), meta=meta)
+    meta = RestoreStoredd("pred", Provenance("natural_sr", "no.pt", 2, 0))(data)["pred"].meta
+    changed = repeated(values.astype(np.float64), 2)
+    changed[1, 10:12, 6:8] += 5
+    off = np.abs(downsample(torch.from_numpy(changed), 2).numpy() - values)
+    assert meta["sr_worst_at"].tolist() == list(np.unravel_index(off.argmax(), off.shape))
+    assert meta["sr_worst_off"] == pytest.approx(off.max(), rel=1e-4)
+    assert meta["sr_off_share"] == pytest.approx((off > 1).mean())
+
+
 def test_equal_images_are_infinitely_consistent():
     lr = torch.full((1, 3, 4), 0.5)
-    assert stored_lr_psnr(torch.full((1, 6, 8), 0.5), lr) == math.inf
+    assert stored_agreement(torch.full((1, 6, 8), 0.5), lr).lr_psnr == math.inf
 
 
 def test_consistency_of_a_result_with_a_shorter_axis_is_measured_on_the_coarser_grid():
@@ -183,7 +201,7 @@ def test_consistency_of_a_result_with_a_shorter_axis_is_measured_on_the_coarser_
     stored = resize_to(lr, (12, 6), (1, 2)) + 0.01
     both = resize_to(stored, (8, 6), (1, 2)) - resize_to(lr, (8, 6), (1, 2))
     expected = -10 * math.log10(float((both**2).mean()))
-    assert stored_lr_psnr(stored, lr) == pytest.approx(expected, abs=1e-9)
+    assert stored_agreement(stored, lr).lr_psnr == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("scale", [1.5, 2.5, 3])
@@ -269,5 +287,5 @@ def test_consistency_is_measured_on_valid_pixels_alone():
     stored[:, :2] = 0.9  # what lies under the first row of pixels
     valid = torch.ones(1, 3, 4, dtype=torch.bool)
     valid[:, :2] = False  # bicubic shrinking reaches two pixels far
-    assert stored_lr_psnr(stored, lr) < 30
-    assert stored_lr_psnr(stored, lr, valid) > 40
+    assert stored_agreement(stored, lr).lr_psnr < 30
+    assert stored_agreement(stored, lr, valid).lr_psnr > 40

@@ -1,0 +1,91 @@
+"""Measure how well a stored result, shrunk by bicubic, agrees with the image it was made from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from monai_sr.functional.resize import resize_to
+from monai_sr.geometry.target_grid import covering_samples
+
+_ROUNDING = 1e-6  # of a unit: a difference of just one is none of more than one
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What is left of the input in a result.
+
+    Attributes:
+        lr_psnr: in dB, of the range that [0, 1] stands for; higher is better, infinite where all
+            is equal.
+        off_share: share of the valid input pixels that differ by more than one unit.
+        worst_off: largest difference in units.
+        worst_at: its place, (channel, x, y[, z]) from 0 in the input.
+    """
+
+    lr_psnr: float
+    off_share: float
+    worst_off: float
+    worst_at: tuple[int, ...]
+
+
+def stored_agreement(
+    stored: Tensor, lr: Tensor, valid: Tensor | None = None, unit: float = 1.0
+) -> Agreement:
+    """Compare a stored result with its input.
+
+    Where an axis of the result is the shorter one, the input is shrunk along it.
+
+    Shape: stored (C, ...) enlarged, lr (C, ...), both in [0, 1]; computed channel by channel to
+    bound memory.
+
+    Args:
+        stored: the result.
+        lr: the input.
+        valid: a mask of lr's shape, empty where all are valid; other pixels are left out.
+        unit: one stored unit, in the units of ``lr``.
+    """
+    total, count, off, worst = 0.0, 0, 0, -1.0
+    place: tuple[int, ...] = ()
+    if valid is None or not valid.numel():
+        valid = torch.ones(1, dtype=torch.bool).expand(lr.shape)
+    dims = range(lr.ndim - 1)
+    common = [min(*pair) for pair in zip(stored.shape[1:], lr.shape[1:], strict=True)]
+    for channel, (channel_sr, channel_lr, seen) in enumerate(zip(stored, lr, valid, strict=True)):
+        small = [resize_to(image.double(), common, dims) for image in (channel_sr, channel_lr)]
+        counted = covering(seen, common)
+        difference = (small[0] - small[1]).abs() * counted
+        total += float((difference**2).sum())
+        count += int(counted.sum())
+        off += int((difference > unit * (1 + _ROUNDING)).sum())
+        at = int(difference.argmax())
+        if float(difference.flatten()[at]) > worst:
+            worst = float(difference.flatten()[at])
+            found = np.unravel_index(at, common)
+            place = tuple(
+                int(i) * n // m for i, n, m in zip(found, lr.shape[1:], common, strict=True)
+            )
+            place = (channel, *place)
+    error = total / count
+    lr_psnr = math.inf if error == 0 else -10 * math.log10(error)
+    return Agreement(lr_psnr, off / count, worst / unit, place)
+
+
+def covering(plane: Any, sizes: Sequence[int]) -> Any:
+    """Give each sample of a grid of other sizes the value of the sample that covers its center.
+
+    Shape: plane (X, Y[, Z]) or with leading axes; tensor or array -> trailing axes of ``sizes``.
+    """
+    first = plane.ndim - len(sizes)
+    for axis, size in enumerate(sizes, first):
+        length = plane.shape[axis]
+        if length != size:
+            index = [slice(None)] * axis + [covering_samples(length, size)]
+            plane = plane[tuple(index)]
+    return plane
