@@ -8,6 +8,7 @@ from pathlib import Path
 
 import rasterio
 import torch
+from monai.inferers import Inferer
 from monai.networks.utils import eval_mode
 from torch import nn
 
@@ -112,7 +113,7 @@ class Scenes:
         source: PathLike,
         output: PathLike,
         network: nn.Module,
-        inferer: TiledInferer,
+        inferer: Inferer,
         device: torch.device | str = "cpu",
     ) -> SceneResult:
         """Enlarge one raster.
@@ -127,6 +128,9 @@ class Scenes:
         Raises:
             SRError: if it cannot be done; finished blocks are kept where that may change.
         """
+        if not isinstance(inferer, TiledInferer):
+            kind = type(inferer).__name__
+            raise OptionError(f"inferer: must be a TiledInferer for windows, got {kind}")
         with (
             rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
             eval_mode(network),

@@ -19,8 +19,9 @@ from monai_sr.functional.resize import resize_part
 from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.inferers.tile_plan import Tile, TileGrid, within
 from monai_sr.inferers.tile_run import spatial
+from monai_sr.transforms.agreement import AgreementSums
 from monai_sr.transforms.intensity import to_unit
-from monai_sr.transforms.restore import nodata_of_result
+from monai_sr.transforms.restore import nodata_of_result, stored_unit
 from monai_sr.writers.raster_blocks import RasterBlocks
 
 _CACHE_BYTES = 2**27
@@ -160,8 +161,8 @@ class Assembly:
         self.output.write(rows, columns, pixels, piece.image, covering)
 
 
-class Agreement:
-    """LR-PSNR of a scene, summed up exactly over its pixels; see ``stored_lr_psnr``.
+class Comparison:
+    """How the result agrees with the scene, summed up exactly over its pixels.
 
     Of a part it counts the pixels whose surroundings are known.
 
@@ -182,7 +183,10 @@ class Agreement:
         part: tuple[slice, slice],
     ) -> None:
         self.source, self.grid, self.blocks = source, grid, blocks
-        self._error, self._count, self._done = 0.0, 0, 0
+        self._done = 0
+        self._low, self._high = (float(v) for v in source.meta["sr_range"])
+        width = self._high - self._low
+        self.sums = AgreementSums(stored_unit(blocks.dtype, self._low, self._high) / width)
         columns, rows = (
             list(self._chunks(axis, within, of))
             for axis, (within, of) in enumerate(zip(known, part, strict=True))
@@ -197,13 +201,6 @@ class Agreement:
                 return
             self._compare(x, y, beside, above)
             self._done += 1
-
-    def lr_psnr(self) -> float:
-        """Return the figure in dB: infinite for equality, NaN where nothing could be compared."""
-        if not self._count:
-            return math.nan
-        error = self._error / self._count
-        return math.inf if error == 0 else -10 * math.log10(error)
 
     def _chunks(self, axis: int, known: slice, part: slice) -> Iterator[tuple[slice, slice]]:
         """Yield pieces of an axis of the input, each with the samples of the result it needs."""
@@ -228,14 +225,13 @@ class Agreement:
         stored = self.blocks.read(beside, above) if bool(valid.any()) else None
         if stored is None:
             return
-        low, high = (float(v) for v in self.source.meta["sr_range"])
-        lr = to_unit(piece.stored, dict(self.source.meta), low, high).as_tensor()
+        lr = to_unit(piece.stored, dict(self.source.meta), self._low, self._high).as_tensor()
         parts = [(part.start, part.stop) for part in (x, y)]
-        for plane, channel, counted in zip(stored, lr, valid, strict=True):
-            unit = (torch.from_numpy(plane.astype(np.float64)) - low) / (high - low)
+        for channel, (plane, given, counted) in enumerate(zip(stored, lr, valid, strict=True)):
+            values = torch.from_numpy(plane.astype(np.float64))
+            unit = (values - self._low) / (self._high - self._low)
             small = resize_part(unit, self.grid.targets, self.grid.sizes, parts)
-            self._error += float(((small - channel.double())[counted] ** 2).sum())
-            self._count += int(counted.sum())
+            self.sums.add(channel, small, given.double(), counted, (x.start, y.start))
 
 
 class Rows:
@@ -246,7 +242,7 @@ class Rows:
         waiting: who waits.
     """
 
-    def __init__(self, missing: Sequence[Tile], waiting: Sequence[Assembly | Agreement]) -> None:
+    def __init__(self, missing: Sequence[Tile], waiting: Sequence[Assembly | Comparison]) -> None:
         self._missing = Counter(t.place[1].stop for t in missing)
         self._waiting = waiting
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from monai_sr.apps.scene_blocks import Agreement, Assembly, Rows, TileBlocks
+from monai_sr.apps.scene_blocks import Assembly, Comparison, Rows, TileBlocks
 from monai_sr.apps.scene_source import SceneSource, Survey, no_valid_pixel
 from monai_sr.core.atomic import replace_file
 from monai_sr.core.errors import BadImageError, OptionError, OutputError
@@ -32,6 +32,7 @@ from monai_sr.inferers.tile_plan import Tile, result_edge, within
 from monai_sr.inferers.tiled import warn_if_cut
 from monai_sr.networks.weights import state_digest
 from monai_sr.transforms import Provenance, ScaleToUnit
+from monai_sr.transforms.agreement import Agreement
 from monai_sr.transforms.intensity import declared_range, to_stored, to_unit
 from monai_sr.transforms.restore import avoid_nodata
 from monai_sr.writers import check_output_size
@@ -54,13 +55,13 @@ class SceneResult:
         output: the file.
         shape_in: (C, X, Y) of the part of the input.
         shape_out: (C, X, Y) of the result.
-        lr_psnr: dB by which the stored result, shrunk, agrees with the input.
+        agreement: of the stored result, shrunk, with the input.
     """
 
     output: Path
     shape_in: tuple[int, ...]
     shape_out: tuple[int, ...]
-    lr_psnr: float
+    agreement: Agreement
 
 
 class SceneJob:
@@ -170,15 +171,15 @@ class SceneJob:
         known = _bounds(chosen)
         x, y = self.place
         assembly = Assembly(self.again, self.grid, blocks, (x, y), target)
-        agreement = Agreement(self.again, self.grid, blocks, known, self.part)
+        comparison = Comparison(self.again, self.grid, blocks, known, self.part)
         with closing(target):
-            rows = Rows([t for t in chosen if t.name not in finished], [assembly, agreement])
+            rows = Rows([t for t in chosen if t.name not in finished], [assembly, comparison])
             self._enlarge(chosen, finished, blocks, rows, (low, high))
             rows.finish()
         ready = target.convert(journal.folder / f"ready{self.output.suffix}")
         replace_file(ready, self.output)
         shape_in = (self.shape[0], *(p.stop - p.start for p in self.part))
-        return SceneResult(self.output, shape_in, self.shape, agreement.lr_psnr())
+        return SceneResult(self.output, shape_in, self.shape, comparison.sums.agreement())
 
     def _enlarge(
         self,

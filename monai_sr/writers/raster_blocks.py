@@ -24,6 +24,7 @@ from monai_sr.core.errors import OutputError
 from monai_sr.readers.raster_bands import premultiplied
 from monai_sr.writers.raster import creation_options, stored_bits
 from monai_sr.writers.raster_facts import Grid, copy_facts
+from monai_sr.writers.raster_overviews import build_overviews, has_overviews
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,7 +143,7 @@ class RasterBlocks:
             self._dst.close()
 
     def convert(self, path: Path) -> Path:
-        """Make the file that this one is to become, if that is another.
+        """Make the file that this one is to become, if that is another; else its overviews.
 
         Args:
             path: a name for the time being.
@@ -151,6 +152,9 @@ class RasterBlocks:
             The name of what is ready: ``path``, or this file.
         """
         if self.becomes not in _COPY:
+            with self._guarded():
+                if has_overviews(self.source.dataset):
+                    build_overviews(self.path)
             return self.path
         with self._guarded():
             rasterio.shutil.copy(self.path, path, driver=self.becomes, **_COPY[self.becomes])
