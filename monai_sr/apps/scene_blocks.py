@@ -225,7 +225,9 @@ class Comparison:
         stored = self.blocks.read(beside, above) if bool(valid.any()) else None
         if stored is None:
             return
-        lr = to_unit(piece.stored, dict(self.source.meta), self._low, self._high).as_tensor()
+        # What is no measurement may be infinite in these units, and must not count even so.
+        measured = torch.where(valid, piece.stored, self._low)
+        lr = to_unit(measured, dict(self.source.meta), self._low, self._high).as_tensor()
         parts = [(part.start, part.stop) for part in (x, y)]
         for channel, (plane, given, counted) in enumerate(zip(stored, lr, valid, strict=True)):
             values = torch.from_numpy(plane.astype(np.float64))

@@ -152,6 +152,8 @@ class SceneJob:
         low, high = scale_to_unit.range_of(meta, lambda: (survey.low, survey.high))
         for each in (meta, self.again.meta):
             to_unit(torch.zeros(0), each, low, high)
+        # Only now is it known what the file can store.
+        _, self.run_tile = self.inferer.plan(self.network, meta, self.source.shape)
         dtype = np.dtype(str(meta["sr_dtype"]))
         blocks = TileBlocks(journal, chosen, self.shape[0], dtype)
         finished = blocks.finished(chosen)
