@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ logger = logging.getLogger(__name__)
 _GB = 10**9
 _ALIKE = 8  # results of tiles of one color that are remembered
 _DRIVERS = {".png": "PNG"}
-Item = tuple[Tile, Tensor | None, Any]
+Item = tuple[Tile, Tensor | np.ndarray | None, Any]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class SceneJob:
         )
         self.shape = (source.shape[0], *(p.stop - p.start for p in self.place))
         check_output_size(output.suffix, self.shape, source.raster.path)
-        self._alike: dict[Any, np.ndarray] = {}
+        self._alike: OrderedDict[Any, np.ndarray] = OrderedDict()
 
     def run(self, scale_to_unit: ScaleToUnit, provenance: Provenance) -> SceneResult:
         """Do it, or go on with it.
@@ -198,8 +199,7 @@ class SceneJob:
 
         def keep(item: Item) -> None:
             tile, large, key = item
-            stored = self._alike.get(key) if large is None else self._stored(large, key)
-            blocks.write(tile, stored)
+            blocks.write(tile, self._stored(large, key) if isinstance(large, Tensor) else large)
             rows.done(tile)
 
         disable = None if self.inferer.progress else True
@@ -210,8 +210,8 @@ class SceneJob:
         with bar, closing(prefetched(read())) as ahead, Background(keep) as background:
             for tile, unit in ahead:
                 key = None if unit is None else self._key(unit, tile)
-                large = None
-                if unit is not None and (key is None or key not in self._alike):
+                large: Tensor | np.ndarray | None = self._alike.get(key)
+                if unit is not None and large is None:
                     large = self.run_tile(unit.to(self.device), tile, self.grid).cpu()[0]
                 background.put((tile, large, key))
                 bar.update()
@@ -219,8 +219,10 @@ class SceneJob:
     def _stored(self, large: Tensor, key: Any) -> np.ndarray:
         stored = to_stored(large, self.source.meta)
         avoid_nodata(stored, self.source.meta)
-        if key is not None and len(self._alike) < _ALIKE:
+        if key is not None:
             self._alike[key] = stored
+            if len(self._alike) > _ALIKE:
+                self._alike.popitem(last=False)
         return stored
 
     def _key(self, unit: Tensor, tile: Tile) -> Any:
