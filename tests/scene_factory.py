@@ -21,7 +21,7 @@ from monai_sr.writers import SaveImageSRd
 from tests.image_factory import NORTH_UP, write_raster
 from tests.network_factory import tiny
 
-TILE = 12
+TILE = 20
 
 
 def scenes(scale: float = 4, value_range: Any = None, **options: Any) -> Scenes:
