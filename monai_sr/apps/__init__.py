@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from monai_sr.apps.evaluator import FileResult, RunFailedError, UpscaleEvaluator
     from monai_sr.apps.files import FileDataset
+    from monai_sr.apps.scene import Scenes
+    from monai_sr.apps.scene_job import SceneResult
     from monai_sr.apps.stages import first_stage
     from monai_sr.apps.super_resolver import SuperResolver
 
@@ -15,6 +17,8 @@ __all__ = [
     "FileDataset",
     "FileResult",
     "RunFailedError",
+    "SceneResult",
+    "Scenes",
     "SuperResolver",
     "UpscaleEvaluator",
     "first_stage",
@@ -24,6 +28,8 @@ _HOMES = {
     "FileDataset": "files",
     "FileResult": "evaluator",
     "RunFailedError": "evaluator",
+    "SceneResult": "scene_job",
+    "Scenes": "scene",
     "SuperResolver": "super_resolver",
     "UpscaleEvaluator": "evaluator",
     "first_stage": "stages",

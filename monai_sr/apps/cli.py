@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _EXIT_CODE = 2
 _INFERENCE = (
     "scale", "spacing", "slice_axis", "spatial_dims", "consistency", "device", "ckpt_path", "range",
-    "robust", "perception", "compression", "deidentify", "uncertainty",
+    "robust", "perception", "compression", "deidentify", "uncertainty", "window", "bbox", "cog",
+    "scene_limit",
 )  # fmt: skip
 _TRAINING = (
     "dataset_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes", "steps",
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     upscale.add_argument("--scale", type=_number, help="up to 4 (default: the bundle's)")
     _add_grid(upscale)
+    _add_scenes(upscale)
     upscale.add_argument("--consistency", type=int, help="back-projection steps (0: off)")
     upscale.add_argument(
         "--compression", help="DICOM pixels, lossless: none (default), rle, jpegls, jpeg2000"
@@ -94,6 +96,24 @@ def _add_grid(upscale: argparse.ArgumentParser) -> None:
     upscale.add_argument(
         "--spatial_dims", "--spatial-dims", type=int, choices=(2, 3),
         help="3: enlarge NIfTI volumes along all axes (default: 2, within their slices)",
+    )  # fmt: skip
+
+
+def _add_scenes(upscale: argparse.ArgumentParser) -> None:
+    upscale.add_argument(
+        "--window", nargs=4, type=int, metavar=("COLUMN", "ROW", "WIDTH", "HEIGHT"),
+        help="a part of a raster, in its pixels",
+    )  # fmt: skip
+    upscale.add_argument(
+        "--bbox", nargs=4, type=float, metavar=("LEFT", "BOTTOM", "RIGHT", "TOP"),
+        help="a part of a raster, in units of its reference system",
+    )  # fmt: skip
+    upscale.add_argument(
+        "--cog", action="store_true", default=None, help="rasters as cloud-optimized GeoTIFF"
+    )
+    upscale.add_argument(
+        "--scene_limit", "--scene-limit", type=float, metavar="MILLIONS",
+        help="values of a raster's result above which it is not held in memory (default: 64)",
     )  # fmt: skip
 
 

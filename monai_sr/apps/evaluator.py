@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.inferers import Inferer
 from monai.utils import CommonKeys
@@ -20,10 +19,12 @@ from torch import nn
 
 from monai_sr.apps.files import failure
 from monai_sr.apps.manifest import Manifest
+from monai_sr.apps.scene import Scenes
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import SRError
 from monai_sr.core.types import PathLike
 from monai_sr.networks import load_faces
+from monai_sr.transforms.agreement import Agreement
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
         weights: weights file, loaded strictly before the run; None keeps the network as it is.
         perceptual_weights: weights of the model's perceptual face.
         perception: share of the perceptual face, see :func:`monai_sr.networks.load_faces`.
+        scenes: enlarges rasters that the dataset does not hold in memory.
         **kwargs: the other arguments of ``SupervisedEvaluator``.
     """
 
@@ -91,11 +93,13 @@ class UpscaleEvaluator(SupervisedEvaluator):
         weights: PathLike | None = None,
         perceptual_weights: PathLike | None = None,
         perception: float = 0.0,
+        scenes: Scenes | None = None,
         postprocessing: Any = None,
         val_handlers: Sequence[Any] | None = None,
         **kwargs: Any,
     ) -> None:
         place = usable_device(device)
+        self._place = place
         super().__init__(
             device=place,
             val_data_loader=val_data_loader,
@@ -109,6 +113,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
         self.weights = weights
         self.perceptual_weights = perceptual_weights
         self.perception = perception
+        self.scenes = scenes
         self.results: list[FileResult] = []
         self._started = time.perf_counter()
 
@@ -153,30 +158,38 @@ class UpscaleEvaluator(SupervisedEvaluator):
             self._report(FileResult(source, origin, error=str(batchdata["error"][0])))
             return {}
         try:
-            super()._iteration(engine, batchdata)
-            pred = engine.state.output[0][CommonKeys.PRED]
+            facts = self._enlarge(engine, batchdata)
         except Exception as error:  # one failed file must not end the run
             self._report(FileResult(source, origin, error=failure(error, source)))
             return {}
         finally:
             self._started = time.perf_counter()
-        self._report(
-            FileResult(
-                source,
-                origin,
-                output=str(pred.meta.get("sr_output", "")),
-                size_in=_size(batchdata[CommonKeys.IMAGE][0]),
-                size_out=_size(pred),
-                seconds=time.perf_counter() - started,
-                lr_psnr=_number(pred.meta["sr_lr_psnr"]),
-                off_share=_number(pred.meta["sr_off_share"]),
-                worst_off=_number(pred.meta["sr_worst_off"]),
-                worst_at=_place(pred),
-            )
-        )
-        # Nothing of a finished file is kept: images may be large.
-        engine.state.batch = engine.state.output = None
+            # Nothing of a finished file is kept: images may be large.
+            engine.state.batch = engine.state.output = None
+        self._report(FileResult(source, origin, seconds=time.perf_counter() - started, **facts))
         return {}
+
+    def _enlarge(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
+        """Enlarge one input and return what is to be reported."""
+        if "scene" in batchdata and self.scenes is not None:
+            path, output = (str(batchdata[key][0]) for key in ("scene", "output"))
+            scene = self.scenes.upscale(path, output, self.network, self.inferer, self._place)
+            found, name = scene.agreement, str(scene.output)
+            before, after = scene.shape_in, scene.shape_out
+        else:
+            super()._iteration(engine, batchdata)
+            pred = engine.state.output[0][CommonKeys.PRED]
+            found, name = _agreement(pred.meta), str(pred.meta.get("sr_output", ""))
+            before, after = batchdata[CommonKeys.IMAGE][0].shape, pred.shape
+        return {
+            "output": name,
+            "size_in": _size(before),
+            "size_out": _size(after),
+            "lr_psnr": found.lr_psnr,
+            "off_share": found.off_share,
+            "worst_off": found.worst_off,
+            "worst_at": _place(found.worst_at, after[0]),
+        }
 
     def _report(self, result: FileResult) -> None:
         self.results.append(result)
@@ -216,20 +229,26 @@ def _printable(text: object) -> str:
     return str(text).encode(errors="surrogateescape").decode(errors="replace")
 
 
-def _size(image: torch.Tensor) -> str:
-    channels, *sizes = image.shape
+def _size(shape: Sequence[int]) -> str:
+    channels, *sizes = shape
     text = " x ".join(map(str, sizes))
     return text if channels == 1 else f"{text}, {channels} bands"
 
 
-def _number(value: Any) -> float:
-    return float(np.asarray(value).ravel()[0])
+def _agreement(meta: dict[str, Any]) -> Agreement:
+    """Read what :class:`monai_sr.transforms.RestoreStoredd` has left."""
+    keys = ("sr_lr_psnr", "sr_off_share", "sr_worst_off")
+    lr_psnr, off, worst = (float(np.asarray(meta[key]).ravel()[0]) for key in keys)
+    place = tuple(int(i) for i in np.asarray(meta["sr_worst_at"]).ravel())
+    return Agreement(lr_psnr, off, worst, place)
 
 
-def _place(image: MetaTensor) -> str:
-    channel, *place = np.asarray(image.meta["sr_worst_at"]).ravel().tolist()
+def _place(worst_at: Sequence[int], channels: int) -> str:
+    if not worst_at:
+        return ""
+    band, *place = worst_at
     text = ", ".join(map(str, place))
-    return text if len(image) == 1 else f"{text}, band {channel + 1}"
+    return text if channels == 1 else f"{text}, band {band + 1}"
 
 
 def _row(result: FileResult, output_dir: Path) -> dict[str, object]:

@@ -13,6 +13,7 @@ from monai.data import Dataset, MetaTensor
 
 from monai_sr.apps.aliases import Aliases
 from monai_sr.apps.manifest import Manifest
+from monai_sr.apps.scene import Scenes
 from monai_sr.core.errors import BadImageError, OutputError, SRError, user_message
 from monai_sr.core.memory import check_memory
 from monai_sr.core.types import PathLike
@@ -52,6 +53,8 @@ class FileDataset(Dataset):
         deidentify: name inputs and results by a hash of their content, in one flat folder, and
             refuse formats other than DICOM.
         uncertainty: a map will be written beside each result: refuse at once where it cannot be.
+        scenes: decides which rasters are not held in memory; their items are {"scene": path,
+            "output": path} with the last two. None: all are.
 
     Raises:
         BadImageError: if the input is missing or holds no file.
@@ -66,9 +69,11 @@ class FileDataset(Dataset):
         spacing: float | Sequence[float | None] | None = None,
         deidentify: bool = False,
         uncertainty: bool = False,
+        scenes: Scenes | None = None,
     ) -> None:
         self.root = _existing(data)
         self.uncertainty = uncertainty
+        self.scenes = scenes
         self.output_dir = Path(str(output_dir))
         self.scale = scale
         self.mark = result_mark(scale, spacing, "")
@@ -133,6 +138,9 @@ class FileDataset(Dataset):
         source = item["source"]
         named = {"source": source, "origin": item["origin"]}
         try:
+            # A de-identified one is no raster: the transform's result is refused below.
+            if self.scenes and not self._aliases and self.scenes.takes(item["image"]):
+                return {"scene": item["image"], "output": item["output"], **named}
             sample = dict(self.transform({k: item[k] for k in ("image", "output")}))
             if self._aliases is not None:
                 require_dicom(sample["image"].meta, source)

@@ -15,6 +15,8 @@ from monai.utils import CommonKeys
 from torch import Tensor, nn
 
 from monai_sr.apps.bundles import find_bundle
+from monai_sr.apps.scene import Scenes
+from monai_sr.apps.scene_job import SceneResult
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import BadImageError, OptionError, unwrapped
 from monai_sr.core.types import PathLike
@@ -38,6 +40,7 @@ class SuperResolver:
         read: path -> sample with "image" in [0, 1]; None: paths are refused.
         restore: sample with "pred" in [0, 1] -> sample with stored values; likewise.
         grid: decides on sizes and slice axis of images in memory; None: by the inferer's scale.
+        scenes: enlarges rasters that memory does not hold; None: they are refused.
         weights_sha256: hash of the weights file, for records; of a mixture of two faces both,
             joined by "+".
 
@@ -61,6 +64,7 @@ class SuperResolver:
         read: Callable[[Sample], Sample] | None = None,
         restore: Callable[[Sample], Sample] | None = None,
         grid: PlanGrid | None = None,
+        scenes: Scenes | None = None,
         weights_sha256: str = "",
     ) -> None:
         self.device = usable_device(device)
@@ -69,6 +73,7 @@ class SuperResolver:
         self.read = read
         self.restore = restore
         self.grid = grid
+        self.scenes = scenes
         self.weights_sha256 = weights_sha256
         self.scale = inferer.check(network)
         self.in_channels = int(getattr(network, "in_channels", 1))
@@ -129,6 +134,7 @@ class SuperResolver:
                 read=parser.get_parsed_content("preprocessing"),
                 restore=parser.get_parsed_content("restore"),
                 grid=parser.get_parsed_content("grid"),
+                scenes=parser.get_parsed_content("scenes"),
                 weights_sha256="+".join(file_sha256(file) for file in files if file),
             )
 
@@ -162,6 +168,26 @@ class SuperResolver:
         if isinstance(image, Tensor):
             return self._enlarge(self._planned(image)).to(image.device)
         return self._enlarge_file(image)
+
+    def upscale_scene(self, source: PathLike, output: PathLike) -> SceneResult:
+        """Enlarge a raster of any size, or a part of it, into a file.
+
+        Which part, and how it is written, say ``window``, ``bbox`` and ``cog`` of
+        :meth:`from_bundle`. A run that was killed goes on where it was.
+
+        Args:
+            source: the raster.
+            output: the result, .tif or .png; the name of a part's says which.
+
+        Raises:
+            OptionError: if the resolver has no configuration, or an option does not fit.
+            BadImageError: if the raster cannot be used.
+            OutputError: if the result cannot be written.
+        """
+        if self.scenes is None:
+            raise OptionError("scenes: need a resolver made by SuperResolver.from_bundle")
+        with unwrapped():
+            return self.scenes.upscale(source, output, self.network, self.inferer, self.device)
 
     def _enlarge(self, image: Tensor) -> Tensor:
         if not image.is_floating_point():

@@ -64,6 +64,26 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             _remove_empty(made)
 
 
+def replace_file(ready: Path, final: Path) -> None:
+    """Give a complete file, on the same disk, its final name.
+
+    Args:
+        ready: the file.
+        final: its name; an existing file is replaced.
+
+    Raises:
+        OutputError: it cannot be done, or ``final`` is a folder.
+    """
+    if final.is_dir():
+        raise OutputError(f"{final}: must be a file, got a folder; remove or rename that folder.")
+    try:
+        _flush(ready)
+        os.replace(ready, final)
+        _flush_folder(final.parent)
+    except OSError as error:
+        raise _output_error(final, error) from error
+
+
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary folder beside ``path`` and rename it to ``path`` when the block succeeds.

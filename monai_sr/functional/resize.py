@@ -9,6 +9,7 @@ down-sampling of every published super-resolution benchmark.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ whole factor depends on its surroundings."""
 
 _LINES, _SAMPLES = 32, 128
 """Size of one matrix product, in results at factor 1, across an axis and along the last one."""
+
+_Axis: TypeAlias = tuple[float, int, int, tuple[int, int] | None]
+"""Factor, dimension, whole size and wanted part of an axis."""
 
 
 def resize(image: Tensor, scale: float | Sequence[float], dims: Sequence[int] = (-2, -1)) -> Tensor:
@@ -47,33 +51,69 @@ def resize(image: Tensor, scale: float | Sequence[float], dims: Sequence[int] = 
         raise OptionError(f"image: must be a floating-point tensor, got {image.dtype}; convert it")
     if len(factors) != len(dims) or min(factors) <= 0:
         raise OptionError(f"scale: needs one positive factor for each of {dims}, got {scale!r}")
-    axes = [(factor, dim % image.ndim) for factor, dim in zip(factors, dims, strict=True)]
+    axes: list[_Axis] = [
+        (factor, dim % image.ndim, image.shape[dim], None)
+        for factor, dim in zip(factors, dims, strict=True)
+    ]
+    return _resize_axes(image, axes)
+
+
+def resize_part(
+    image: Tensor,
+    sizes: Sequence[int],
+    targets: Sequence[int],
+    parts: Sequence[tuple[int, int]],
+    dims: Sequence[int] = (-2, -1),
+) -> Tensor:
+    """Compute a part of a larger image's :func:`resize_to` from the part that it depends on.
+
+    Args:
+        image: of the image before resizing what :func:`~monai_sr.functional.bands.source_span`
+            names, along axes whose size changes; along others the part itself.
+        sizes: of the whole image before resizing, along ``dims``.
+        targets: of the whole image after it.
+        parts: first and last + 1 of the samples that are wanted.
+        dims: the axes to resize.
+    """
+    axes: list[_Axis] = [
+        (target / size, dim % image.ndim, size, part)
+        for size, target, part, dim in zip(sizes, targets, parts, dims, strict=True)
+    ]
+    return _resize_axes(image, axes)
+
+
+def _resize_axes(image: Tensor, axes: list[_Axis]) -> Tensor:
     # Shrink first, as MATLAB does. The first axis is the cheapest one of a large image: it shrinks
     # first and grows last.
     axes.sort(key=lambda axis: (axis[0], axis[1] if axis[0] < 1 else -axis[1]))
     with torch.autocast(image.device.type, enabled=False):
-        for factor, dim in axes:
+        for factor, dim, size, part in axes:
             if factor != 1:
-                image = _resize_axis(image, factor, dim)
+                image = _resize_axis(image, factor, dim, size, part)
     return image
 
 
-def _resize_axis(image: Tensor, scale: float, dim: int) -> Tensor:
-    size, before, after = image.shape[dim], image.shape[:dim], image.shape[dim + 1 :]
+def _resize_axis(
+    image: Tensor, scale: float, dim: int, size: int, part: tuple[int, int] | None
+) -> Tensor:
+    given, before, after = image.shape[dim], image.shape[:dim], image.shape[dim + 1 :]
     # Lines across the axis, or samples where it is the last one.
-    lines = image.reshape(before.numel(), size, after.numel()) if after else image.reshape(-1, size)
-    rows = max(8, int(min(scale, 1.0) * (_LINES if after else _SAMPLES)))
-    parts = (
-        (out, matrix @ lines[:, source] if after else lines[:, source] @ matrix.T)
-        for out, source, matrix in blocks(size, scale, rows, image)
+    lines = (
+        image.reshape(before.numel(), given, after.numel()) if after else image.reshape(-1, given)
     )
-    shape = [*before, resized(size, scale), *after]
+    rows = max(8, int(min(scale, 1.0) * (_LINES if after else _SAMPLES)))
+    products = (
+        (out, matrix @ lines[:, source] if after else lines[:, source] @ matrix.T)
+        for out, source, matrix in blocks(size, scale, rows, image, part)
+    )
+    length = resized(size, scale) if part is None else part[1] - part[0]
+    shape = [*before, length, *after]
     if torch.is_grad_enabled() and image.requires_grad:
-        return torch.cat([part for _, part in parts], dim=1).reshape(shape)
+        return torch.cat([lines for _, lines in products], dim=1).reshape(shape)
     # Without a graph the result is filled in place: a second copy of it would double the time.
     result = lines.new_empty(lines.shape[0], shape[dim], *lines.shape[2:])
-    for out, part in parts:
-        result[:, out] = part
+    for out, product in products:
+        result[:, out] = product
     return result.reshape(shape)
 
 

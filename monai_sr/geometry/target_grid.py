@@ -41,16 +41,18 @@ def scaled_sizes(sizes: Sequence[int], scale: float, axes: Sequence[int]) -> lis
     return [math.floor(n * scale + 0.5) if a in axes else int(n) for a, n in enumerate(sizes)]
 
 
-def covering_samples(length: int, size: int) -> npt.NDArray[np.int64]:
+def covering_samples(
+    length: int, size: int, start: int = 0, stop: int | None = None
+) -> npt.NDArray[np.int64]:
     """Return for each of ``size`` samples the one of ``length`` that covers its center.
 
-    Masks grow so, by blocks of equal samples.
+    Masks grow so, by blocks of equal samples. ``start`` and ``stop`` choose some of the samples.
 
     Example:
         >>> covering_samples(3, 6).tolist()
         [0, 0, 1, 1, 2, 2]
     """
-    return (2 * np.arange(size) + 1) * length // (2 * size)
+    return (2 * np.arange(start, size if stop is None else stop) + 1) * length // (2 * size)
 
 
 def spacing_of(affine: npt.ArrayLike, spatial_dims: int) -> list[float]:

@@ -6,26 +6,23 @@ steps need; only its core is kept. No blending, hence no seam and no overlap to 
 
 from __future__ import annotations
 
-import itertools
 import logging
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import Tensor
 from tqdm import tqdm
 
 from monai_sr.core.errors import OptionError
-from monai_sr.functional.back_projection import HALO_PER_STEP, back_project
 from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import LARGEST_SCALE, scaled_sizes
 from monai_sr.inferers.batch_meta import enlarged_meta, has_rgb, limits, slice_axis, with_meta
+from monai_sr.inferers.tile_plan import Tile, TileGrid
+from monai_sr.inferers.tile_run import TileRun, spatial
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 
 logger = logging.getLogger(__name__)
@@ -123,8 +120,8 @@ class TiledInferer(Inferer):
         axes = enlarged_axes(meta or {}, rank, dims)
         sizes = planned_sizes(meta, rank) or scaled_sizes(image.shape[2:], scale, axes)
         with bar:
-            job = _Job(network, 1, limits(meta, self.clip, image), has_rgb(meta, image), bar)
-            result = self._grow(image, job, sizes, axes, slice_axis(meta))
+            run = self._run(network, limits(meta, self.clip, image), has_rgb(meta, image))
+            result = self._grow(image, run, sizes, axes, slice_axis(meta), bar)
         if not isinstance(inputs, MetaTensor):
             return result
         factors = [b / a for a, b in zip(image.shape[2:], result.shape[2:], strict=True)]
@@ -136,158 +133,124 @@ class TiledInferer(Inferer):
         names = (meta or {}).get("filename_or_obj", "")
         return Path(names if isinstance(names, str) else next(iter(names), "")).name
 
-    def _grow(
-        self, image: Tensor, job: _Job, sizes: list[int], axes: Sequence[int], slices: int
-    ) -> Tensor:
-        """Enlarge by trained factors until ``sizes`` are reached or passed, then resample."""
-        done, scales = 1, job.network.scales  # type: ignore[attr-defined]
-        while True:
-            missing = max(sizes[a] / image.shape[2 + a] for a in axes)
-            job.scale = next((s for s in scales if s >= missing), scales[-1])
-            job.bar.reset()
-            image = self._in_slices(image, job, slices, sizes)
-            done *= job.scale
-            has_arrived = all(image.shape[2 + a] == sizes[a] for a in axes)
-            if done >= LARGEST_SCALE or job.scale == 1 or has_arrived:
-                return _resampled(image, sizes, job)
+    def plan(
+        self, network: Callable[..., Any], meta: dict[str, Any], shape: Sequence[int]
+    ) -> tuple[TileGrid, TileRun]:
+        """Return how a raster is enlarged tile by tile, with values equal to those of the whole.
 
-    def _in_slices(self, image: Tensor, job: _Job, slice_axis: int, sizes: list[int]) -> Tensor:
-        """Apply the generator once; axes that pass their size are resampled to it at once.
+        Args:
+            network: generator.
+            meta: of the raster; its ``sr_sizes`` or the scale decide on the result's.
+            shape: (C, X, Y) of the raster.
 
-        Before other axes grow on, and slice by slice: this bounds memory.
+        Raises:
+            OptionError: as for calling the object, or where the network must be applied twice.
         """
-        if image.ndim - 2 == _dims(job.network):
-            return _not_beyond(self._in_bands(image, job, 1), sizes, job)
+        scale, like = self.check(network), torch.empty(1, int(shape[0]))
+        sizes = planned_sizes(meta, 2) or scaled_sizes(shape[1:], scale, (0, 1))
+        step = _next_scale(network, shape[1:], sizes, (0, 1))
+        missing = max(b / a for a, b in zip(shape[1:], sizes, strict=True))
+        if _dims(network) != 2 or (step < missing and step < LARGEST_SCALE):
+            raise OptionError(
+                f"scale: must be at most {step} for a raster with this model, got {missing:g}; "
+                "choose another model or a smaller scale"
+            )
+        run = self._run(network, limits(meta, self.clip, like), has_rgb(meta, like))
+        run.check_channels(int(shape[0]))
+        return run.grid(shape[1:], sizes, step), run
+
+    def _run(self, network: Callable[..., Any], stored: Tensor | None, is_rgb: bool) -> TileRun:
+        return TileRun(network, self.consistency, self.dtype, stored, is_rgb)
+
+    def _grow(
+        self,
+        image: Tensor,
+        run: TileRun,
+        sizes: list[int],
+        axes: Sequence[int],
+        slices: int,
+        bar: tqdm[Any],
+    ) -> Tensor:
+        """Enlarge by trained factors until ``sizes`` are reached."""
+        done = 1
+        while True:
+            before = list(image.shape[2:])
+            scale = _next_scale(run.network, before, sizes, axes)
+            missing = max(sizes[a] / before[a] for a in axes)
+            done *= scale
+            is_last = scale >= missing or done >= LARGEST_SCALE or scale == 1
+            # Axes that pass their size are resampled to it at once: it bounds memory.
+            targets = [
+                (sizes[a] if is_last else min(sizes[a], before[a] * scale)) if a in axes else n
+                for a, n in enumerate(before)
+            ]
+            bar.reset()
+            image = self._in_slices(image, run, slices, targets, scale, bar)
+            if is_last:
+                return _resampled(image, sizes, run)
+
+    def _in_slices(
+        self,
+        image: Tensor,
+        run: TileRun,
+        slice_axis: int,
+        targets: list[int],
+        scale: int,
+        bar: tqdm[Any],
+    ) -> Tensor:
+        """Apply the generator once, to all or slice by slice."""
+        if image.ndim - 2 == _dims(run.network):
+            return self._in_tiles(image, run, targets, scale, bar, 1)
         slices = image.movedim(2 + slice_axis, 0)
-        in_plane = [n for axis, n in enumerate(sizes) if axis != slice_axis]
-        parts = [_not_beyond(self._in_bands(p, job, len(slices)), in_plane, job) for p in slices]
+        in_plane = [n for axis, n in enumerate(targets) if axis != slice_axis]
+        parts = [self._in_tiles(p, run, in_plane, scale, bar, len(slices)) for p in slices]
         return torch.stack(parts, dim=2 + slice_axis)
 
-    def _in_bands(self, image: Tensor, job: _Job, slices: int) -> Tensor:
-        """Feed a generator of any number of channels with what the image has."""
-        given = image.shape[1]
-        wanted = int(getattr(job.network, "in_channels", given))
-        if wanted not in (1, 3, given):
-            raise OptionError(f"image: must have {wanted} channels for this model, got {given}")
-        groups = _band_groups(given, wanted, job.has_rgb)
-        parts = []
-        for first, last in groups:
-            bands = image[:, first:last]
-            fed = bands if bands.shape[1] == wanted else bands.expand(-1, wanted, *bands.shape[2:])
-            large = self._in_tiles(fed, job, slices * len(groups))
-            parts.append(large if fed is bands else large.mean(dim=1, keepdim=True))
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-
-    def _in_tiles(self, image: Tensor, job: _Job, repeats: int) -> Tensor:
-        """Cut, enlarge and place tiles of one image whose channels fit the generator."""
-        n, c, *sizes = image.shape
-        halo = int(getattr(job.network, "halo")) + HALO_PER_STEP * self.consistency  # noqa: B009
-        # A generator that halves its grid must find the same grid in every tile.
-        step = int(getattr(getattr(job.network, "info", None), "multiple_of", 1))
-        tiles = list(_tiles(sizes, self.tile_size))
-        job.bar.total = len(tiles) * repeats
-        if len(tiles) > 1 and not getattr(job.network, "info").is_local:  # noqa: B009
-            logger.warning("this generator sees the whole image: its tiles differ from the whole")
-        result = torch.empty((n, c, *(s * job.scale for s in sizes)), device=image.device)
-        for core in tiles:
-            outer = [
-                slice(max(0, k.start - halo) // step * step, min(size, k.stop + halo))
-                for k, size in zip(core, sizes, strict=True)
-            ]
-            large = self._enlarge(image[_spatial(outer)], job)
-            inner = [
-                slice((k.start - o.start) * job.scale, (k.stop - o.start) * job.scale)
-                for k, o in zip(core, outer, strict=True)
-            ]
-            place = [slice(k.start * job.scale, k.stop * job.scale) for k in core]
-            result[_spatial(place)] = large[_spatial(inner)]
-            job.bar.update()
+    def _in_tiles(
+        self,
+        image: Tensor,
+        run: TileRun,
+        targets: list[int],
+        scale: int,
+        bar: tqdm[Any],
+        repeats: int,
+    ) -> Tensor:
+        """Cut, enlarge and place the tiles of one image."""
+        run.check_channels(image.shape[1])
+        grid = run.grid(image.shape[2:], targets, scale)
+        tiles = grid.tiles(run.fitting_side(self.tile_size, grid, image.device))
+        bar.total = len(tiles) * repeats
+        warn_if_cut(run.network, tiles)
+        result = torch.empty((*image.shape[:2], *targets), device=image.device)
+        for tile in tiles:
+            result[spatial(tile.place)] = run(image[spatial(tile.outer)], tile, grid)
+            bar.update()
         return result
 
-    @torch.inference_mode()
-    def _enlarge(self, lr: Tensor, job: _Job) -> Tensor:
-        """Run the generator and the consistency steps on one tile."""
-        padded, sizes = _fit_sizes(lr, job.network), lr.shape[2:]
-        if padded.ndim == 4:
-            # `contiguous` leaves one channel as it is: other, slower kernels than those of tiles.
-            padded = torch.empty_like(padded, memory_format=torch.channels_last).copy_(padded)
-        with torch.autocast(lr.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            sr = job.network(padded, job.scale).float()
-        sr = sr[_spatial([slice(0, size * job.scale) for size in sizes])]
-        low, high = job.bounds(lr.ndim)
-        return back_project(sr, lr, job.scale, self.consistency, low, high)
 
-
-@dataclass
-class _Job:
-    """What every tile of one call shares.
-
-    ``limits`` (N, 2) is what each image can store; ``has_rgb`` whether its first three bands are
-    colors that belong together.
-    """
-
-    network: Callable[..., Any]
-    scale: int
-    limits: Tensor | None
-    has_rgb: bool
-    bar: tqdm[Any]
-
-    def bounds(self, ndim: int) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """Return the limits, as they are compared with a batch of ``ndim`` axes."""
-        if self.limits is None:
-            return None, None
-        low, high = self.limits.reshape(-1, 2, *[1] * (ndim - 1)).unbind(1)
-        return low, high
+def warn_if_cut(network: Callable[..., Any], tiles: Sequence[Tile]) -> None:
+    """Say that results depend on the tiles, where they do."""
+    if len(tiles) > 1 and not getattr(network, "info").is_local:  # noqa: B009
+        logger.warning("this generator sees the whole image: its tiles differ from the whole")
 
 
 def _dims(network: Callable[..., Any]) -> int:
     return int(getattr(network, "spatial_dims", 2))
 
 
-def _not_beyond(image: Tensor, sizes: Sequence[int], job: _Job) -> Tensor:
-    return _resampled(image, [min(*pair) for pair in zip(image.shape[2:], sizes, strict=True)], job)
+def _next_scale(
+    network: Callable[..., Any], sizes: Sequence[int], wanted: Sequence[int], axes: Sequence[int]
+) -> int:
+    """Return the smallest trained factor that reaches the sizes, or the largest of all."""
+    scales: Sequence[int] = network.scales  # type: ignore[attr-defined]
+    missing = max(wanted[a] / sizes[a] for a in axes)
+    return next((s for s in scales if s >= missing), scales[-1])
 
 
-def _resampled(image: Tensor, sizes: Sequence[int], job: _Job) -> Tensor:
-    """Bring the spatial axes to their sizes; what overshoots is clipped as after the network."""
+def _resampled(image: Tensor, sizes: Sequence[int], run: TileRun) -> Tensor:
+    """Bring axes that the network does not enlarge to their sizes."""
     if list(image.shape[2:]) == list(sizes):
         return image
     large = resize_to(image, sizes, range(2, image.ndim))
-    low, high = job.bounds(image.ndim)
+    low, high = run.bounds(image.ndim)
     return large if low is None else large.clamp(low, high)
-
-
-def _band_groups(given: int, wanted: int, has_rgb: bool) -> list[tuple[int, int]]:
-    """Divide bands into groups: RGB stays together where the generator takes three."""
-    if wanted == given and (wanted != 3 or has_rgb):
-        return [(0, given)]
-    start = 3 if wanted == 3 and given > 3 and has_rgb else 0
-    return [(0, 3)] * (start == 3) + [(b, b + 1) for b in range(start, given)]
-
-
-def _spatial(slices: Sequence[slice]) -> tuple[Any, ...]:
-    """Index the trailing axes of a tensor."""
-    return (Ellipsis, *slices)
-
-
-def _tiles(sizes: list[int], tile_size: int) -> Iterator[tuple[slice, ...]]:
-    """Divide an image into as few cores of nearly equal size as the largest size allows."""
-    axes = []
-    for size in sizes:
-        count = math.ceil(size / tile_size)
-        edges = [round(i * size / count) for i in range(count + 1)]
-        axes.append([slice(a, b) for a, b in itertools.pairwise(edges)])
-    return itertools.product(*axes)
-
-
-def _fit_sizes(lr: Tensor, network: Callable[..., Any]) -> Tensor:
-    """Repeat the far edge until a generator's smallest size and divisor are met."""
-    info = getattr(network, "info", None)
-    if info is None:
-        return lr
-    step = info.multiple_of
-    pad: list[int] = []
-    for size in reversed(lr.shape[2:]):
-        wanted = math.ceil(max(size, info.minimum_size) / step) * step
-        pad += [0, wanted - size]
-    return F.pad(lr, pad, mode="replicate") if any(pad) else lr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,13 @@ def _foreign(path: PathLike, network: nn.Module, difference: str) -> WeightsErro
         f"{path}: weights belong to another network than {type(network).__name__} as configured "
         f"({difference}); use the bundle's own weights or change network_def"
     )
+
+
+def state_digest(network: nn.Module) -> str:
+    """Return the SHA-256 of a network's names and values in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        plain = value.detach().cpu().contiguous().flatten()
+        digest.update(plain.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,60 @@ class Agreement:
     worst_at: tuple[int, ...]
 
 
+class AgreementSums:
+    """Adds up the differences of an image part by part.
+
+    Args:
+        unit: one stored unit, in the units of the values that are compared.
+    """
+
+    def __init__(self, unit: float = 1.0) -> None:
+        self.unit = unit
+        self._total, self._count, self._off = 0.0, 0, 0
+        self._worst: tuple[float, tuple[int, ...]] = (-1.0, ())
+
+    def add(
+        self,
+        channel: int,
+        small: Tensor,
+        lr: Tensor,
+        counted: Tensor,
+        origin: Sequence[int] = (0, 0, 0),
+    ) -> None:
+        """Compare a part of one channel.
+
+        Shape: small, lr and counted (X, Y[, Z]): the shrunk result, the input, and which pixels
+        are measurements.
+
+        Args:
+            channel: its number.
+            small: the result, shrunk.
+            lr: the input.
+            counted: False for pixels that are left out.
+            origin: where the part begins.
+        """
+        difference = (small - lr).abs() * counted
+        self._total += float((difference**2).sum())
+        self._count += int(counted.sum())
+        self._off += int((difference > self.unit * (1 + _ROUNDING)).sum())
+        at = int(difference.argmax())
+        worst = float(difference.flatten()[at])
+        found = zip(np.unravel_index(at, difference.shape), origin, strict=False)
+        place = (channel, *(int(i) + first for i, first in found))
+        # Of several alike the first, whatever the order of the parts.
+        if worst > self._worst[0] or (worst == self._worst[0] and place < self._worst[1]):
+            self._worst = (worst, place)
+
+    def agreement(self) -> Agreement:
+        """Return what has been found; NaN where nothing was compared."""
+        if not self._count:
+            return Agreement(math.nan, math.nan, math.nan, ())
+        error = self._total / self._count
+        lr_psnr = math.inf if error == 0 else -10 * math.log10(error)
+        worst, place = self._worst
+        return Agreement(lr_psnr, self._off / self._count, worst / self.unit, place)
+
+
 def stored_agreement(
     stored: Tensor, lr: Tensor, valid: Tensor | None = None, unit: float = 1.0
 ) -> Agreement:
@@ -51,30 +105,18 @@ def stored_agreement(
         valid: a mask of lr's shape, empty where all are valid; other pixels are left out.
         unit: one stored unit, in the units of ``lr``.
     """
-    total, count, off, worst = 0.0, 0, 0, -1.0
-    place: tuple[int, ...] = ()
+    sums = AgreementSums(unit)
     if valid is None or not valid.numel():
         valid = torch.ones(1, dtype=torch.bool).expand(lr.shape)
     dims = range(lr.ndim - 1)
     common = [min(*pair) for pair in zip(stored.shape[1:], lr.shape[1:], strict=True)]
     for channel, (channel_sr, channel_lr, seen) in enumerate(zip(stored, lr, valid, strict=True)):
         small = [resize_to(image.double(), common, dims) for image in (channel_sr, channel_lr)]
-        counted = covering(seen, common)
-        difference = (small[0] - small[1]).abs() * counted
-        total += float((difference**2).sum())
-        count += int(counted.sum())
-        off += int((difference > unit * (1 + _ROUNDING)).sum())
-        at = int(difference.argmax())
-        if float(difference.flatten()[at]) > worst:
-            worst = float(difference.flatten()[at])
-            found = np.unravel_index(at, common)
-            place = tuple(
-                int(i) * n // m for i, n, m in zip(found, lr.shape[1:], common, strict=True)
-            )
-            place = (channel, *place)
-    error = total / count
-    lr_psnr = math.inf if error == 0 else -10 * math.log10(error)
-    return Agreement(lr_psnr, off / count, worst / unit, place)
+        sums.add(channel, small[0], small[1], covering(seen, common))
+    found = sums.agreement()
+    channel, *place = found.worst_at
+    sizes = zip(place, lr.shape[1:], common, strict=True)
+    return replace(found, worst_at=(channel, *(i * n // m for i, n, m in sizes)))
 
 
 def covering(plane: Any, sizes: Sequence[int]) -> Any:

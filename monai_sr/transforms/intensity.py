@@ -7,7 +7,7 @@ whole file. It is kept in the metadata, so that every slice and window shares it
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,10 @@ from monai_sr.core.errors import BadImageError, OptionError
 
 _SMALLEST_STEP = 1e-30  # differences divided by less would be lost to underflow
 _WIDEST_RANGE = 1e30  # a fill value that nobody declared, such as -3.4e38, hides all others
+
+FILL_REACH = 64
+"""How far, in pixels, valid pixels lend their values to invalid ones: farther than results of most
+generators depend on (``halo``), and little enough for windows of large rasters."""
 
 VALID_SUFFIX = "_valid"
 """Key suffix under which :class:`ScaleToUnitd` leaves the mask of valid pixels."""
@@ -54,7 +58,8 @@ def valid_mask(stored: Tensor, nodata: float, declared: Any = ()) -> Tensor:
 def fill_invalid(stored: Tensor, valid: Tensor, otherwise: float) -> Tensor:
     """Give every invalid pixel the value of the nearest valid one of its channel.
 
-    Shape: both (C, X, Y[, Z]) -> the same. A channel without any valid pixel becomes ``otherwise``.
+    Shape: both (C, X, Y[, Z]) -> the same. What lies farther than ``FILL_REACH`` from any valid
+    pixel becomes ``otherwise``: a window with that margin is filled as within the whole.
     """
     filled = stored.clone()
     for channel, mask in zip(filled, valid, strict=True):
@@ -64,8 +69,23 @@ def fill_invalid(stored: Tensor, valid: Tensor, otherwise: float) -> Tensor:
             channel.fill_(otherwise)
             continue
         nearest = distance_transform_edt(~mask.numpy(), return_distances=False, return_indices=True)
-        channel.copy_(channel[tuple(torch.from_numpy(nearest))])
+        source = channel.clone()
+        for row, index in enumerate(np.moveaxis(nearest, 1, 0)):
+            here = np.indices(index.shape[1:], dtype=np.int32)
+            squared = (index[0] - row) ** 2 + ((index[1:] - here) ** 2).sum(axis=0)
+            line = source[tuple(torch.from_numpy(index))]
+            line[torch.from_numpy(squared > FILL_REACH**2)] = otherwise
+            channel[row] = line
     return filled
+
+
+def other_nan(stored: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
+    """Tell which pixels are NaN where that is not the nodata value: the result has NaN there.
+
+    Shape: (C, ...) -> bool of the same shape.
+    """
+    is_nodata = np.isnan(float(meta["sr_nodata"]))
+    return np.asarray((torch.isnan(stored) & (not is_nodata)).numpy())
 
 
 class ScaleToUnit(Transform):
@@ -103,42 +123,67 @@ class ScaleToUnit(Transform):
         meta.update(image.meta if isinstance(image, MetaTensor) else {})
         stored = stored.to(_exact_dtype(stored))
         valid = valid_mask(stored, float(meta["sr_nodata"]), meta.get("sr_valid", ()))
-        if not np.isnan(float(meta["sr_nodata"])) and bool(torch.isnan(stored).any()):
-            meta["sr_nan"] = torch.isnan(stored).numpy()
+        nan = other_nan(stored, meta)
+        if nan.any():
+            meta["sr_nan"] = nan
         if not bool(valid.any()):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
-        low, high = self._range(stored, valid, meta)
+        low, high = self.range_of(meta, lambda: _extremes(stored, valid))
         if bool(valid.all()):
             valid = torch.empty(0, dtype=torch.bool)
         else:
             stored = fill_invalid(stored, valid, low)
-        storable = np.asarray(meta["sr_storable"], dtype=np.float64)
-        # The offset is taken in the reader's precision (float64 for wide types), then narrowed.
-        unit = ((stored - low) / (high - low)).to(torch.float32)
-        clip = (storable - low) / (high - low)
-        if meta.get("sr_inverted", 0):
-            unit, clip = 1 - unit, 1 - clip[::-1]
-        meta["sr_range"] = np.array([low, high])
-        meta["sr_clip"] = clip.copy()
-        return MetaTensor(unit, meta=meta), valid
+        return to_unit(stored, meta, low, high), valid
 
-    def _range(self, stored: Tensor, valid: Tensor, meta: Mapping[str, Any]) -> tuple[float, float]:
-        declared = np.asarray(meta["sr_declared_range"], dtype=np.float64)
-        if self.value_range is not None:
-            low, high = map(float, self.value_range)
-        elif np.isfinite(declared).all():
-            low, high = map(float, declared)
-        else:
-            measured = stored if bool(valid.all()) else stored[valid]
-            low, high = float(measured.min()), float(measured.max())
-            if high - low > _WIDEST_RANGE:
-                name = meta.get("filename_or_obj", "image")
-                raise BadImageError(
-                    f"{name}: values must lie in one range, got {low:g} to {high:g}; declare the "
-                    "nodata value (gdal_edit -a_nodata) or give the range (--range)"
-                )
+    def range_of(
+        self, meta: Mapping[str, Any], measure: Callable[[], tuple[float, float]]
+    ) -> tuple[float, float]:
+        """Return the stored values of 0 and 1.
+
+        Args:
+            meta: of the image.
+            measure: finds the smallest and largest valid value, where nothing declares the range.
+
+        Raises:
+            BadImageError: the values reach too far for one mapping.
+        """
+        given = self.value_range if self.value_range is not None else declared_range(meta)
+        low, high = map(float, measure() if given is None else given)
+        if given is None and high - low > _WIDEST_RANGE:
+            name = meta.get("filename_or_obj", "image")
+            raise BadImageError(
+                f"{name}: values must lie in one range, got {low:g} to {high:g}; declare the "
+                "nodata value (gdal_edit -a_nodata) or give the range (--range)"
+            )
         return low, high if high > low else low + _one_step(low, np.dtype(str(meta["sr_dtype"])))
+
+
+def declared_range(meta: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the range that a file declares, None where it declares none."""
+    low, high = np.asarray(meta["sr_declared_range"], dtype=np.float64).tolist()
+    return (low, high) if np.isfinite([low, high]).all() else None
+
+
+def to_unit(stored: Tensor, meta: dict[str, Any], low: float, high: float) -> MetaTensor:
+    """Map stored values by a known range; ``meta`` gains ``sr_range`` and ``sr_clip``.
+
+    Shape: stored (C, ...), floating point -> the same, float32.
+    """
+    storable = np.asarray(meta["sr_storable"], dtype=np.float64)
+    # The offset is taken in the reader's precision (float64 for wide types), then narrowed.
+    unit = ((stored - low) / (high - low)).to(torch.float32)
+    clip = (storable - low) / (high - low)
+    if meta.get("sr_inverted", 0):
+        unit, clip = 1 - unit, 1 - clip[::-1]
+    meta["sr_range"] = np.array([low, high])
+    meta["sr_clip"] = clip.copy()
+    return MetaTensor(unit, meta=meta)
+
+
+def _extremes(stored: Tensor, valid: Tensor) -> tuple[float, float]:
+    measured = stored if bool(valid.all()) else stored[valid]
+    return float(measured.min()), float(measured.max())
 
 
 def _one_step(value: float, dtype: np.dtype[Any]) -> float:

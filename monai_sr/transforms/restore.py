@@ -31,7 +31,7 @@ def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
     A dark but valid pixel of an 8-bit raster with nodata 0 would otherwise become a hole. A value
     that the data type cannot hold is met by no pixel.
     """
-    nodata = _nodata_of_result(meta)
+    nodata = nodata_of_result(meta)
     if stored.dtype.kind not in "iu":
         return
     limits = np.iinfo(stored.dtype)
@@ -60,16 +60,24 @@ def put_nodata_back(stored: np.ndarray, valid: np.ndarray, meta: Mapping[str, An
 
     Shape: stored (C, ...) enlarged, valid (C, ...) as read.
     """
-    nodata = _nodata_of_result(meta)
-    hidden = np.asarray(meta.get("sr_valid", ())) == 0
-    lost = ~valid & ~hidden if np.isnan(nodata) and hidden.size else ~valid
+    lost = lost_pixels(valid, meta)
     if lost.any():
-        stored[covering(lost, stored.shape[1:])] = nodata
+        stored[covering(lost, stored.shape[1:])] = nodata_of_result(meta)
     if "sr_nan" in meta:
         stored[covering(np.asarray(meta["sr_nan"]), stored.shape[1:])] = np.nan
 
 
-def _nodata_of_result(meta: Mapping[str, Any]) -> float:
+def lost_pixels(valid: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
+    """Tell which pixels have nodata in the result; others that are invalid are hidden there.
+
+    Shape: valid (C, ...) as read -> the same.
+    """
+    hidden = np.asarray(meta.get("sr_valid", ())) == 0
+    is_hiding = np.isnan(nodata_of_result(meta)) and hidden.size
+    return np.asarray(~valid & ~hidden if is_hiding else ~valid)
+
+
+def nodata_of_result(meta: Mapping[str, Any]) -> float:
     """Return the value that marks invalid pixels, NaN for none; MONAI's readers tell none."""
     return float(np.asarray(meta.get("sr_fill", meta.get("sr_nodata", np.nan))).ravel()[0])
 

@@ -120,12 +120,15 @@ class RasterWriter(ImageWriter):
                 with rasterio.open(source) as src:
                     image = hidden_in(source, src)
                     grid = _grid(src, self._meta, pixels.shape, filename)
-                    options = {**_profile(src, self._meta, pixels, driver), **kwargs}
+                    shape, dtype = pixels.shape, pixels.dtype
+                    options = creation_options(src, self._meta, shape, dtype, driver)
+                    options.update(kwargs)
                     if image is not None:
                         pixels = keep_alpha(pixels, image, grid)
-                    alpha = premultiplied_alpha(src)
-                    if driver == "GTiff" and alpha >= 0:
-                        pixels = premultiplied(pixels, alpha, _bits(self._meta, pixels.dtype))
+                    if options.get("alpha") == "PREMULTIPLIED":
+                        alpha = premultiplied_alpha(src)
+                        bits = stored_bits(self._meta, pixels.dtype)
+                        pixels = premultiplied(pixels, alpha, bits)
                     with rasterio.Env(**_WRITE), atomic_file(filename) as temporary:
                         with rasterio.open(temporary, "w", **options) as dst:
                             copy_facts(src, dst, self._meta, grid)
@@ -175,18 +178,30 @@ def _grid(
     return Grid((sx, sy), (dx, dy), is_aligned)
 
 
-def _profile(
-    src: DatasetReader, meta: Mapping[str, Any], pixels: npt.NDArray[Any], driver: str
+def creation_options(
+    src: DatasetReader,
+    meta: Mapping[str, Any],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    driver: str,
 ) -> dict[str, Any]:
-    count, height, width = pixels.shape
+    """Return what ``rasterio.open`` needs to make a result.
+
+    Args:
+        src: source raster.
+        meta: meta of the result.
+        shape: (C, H, W) of the result.
+        dtype: of its pixels.
+        driver: "GTiff" or "PNG".
+    """
+    count, height, width = shape
     options: dict[str, Any] = {
-        "driver": driver, "count": count, "height": height, "width": width,
-        "dtype": pixels.dtype.name,
+        "driver": driver, "count": count, "height": height, "width": width, "dtype": dtype.name,
     }  # fmt: skip
     if has_same_bands(src, count):
-        options["nodata"] = _fitting_nodata(src, meta, pixels.dtype)
-    bits = _bits(meta, pixels.dtype)
-    is_partial = 0 < bits < 8 * pixels.dtype.itemsize
+        options["nodata"] = _fitting_nodata(src, meta, dtype)
+    bits = stored_bits(meta, dtype)
+    is_partial = 0 < bits < 8 * dtype.itemsize
     if is_partial and (driver == "GTiff" or bits in (1, 2, 4)):
         options["nbits"] = bits
     profile = src.tags(ns="COLOR_PROFILE").get("SOURCE_ICC_PROFILE")
@@ -194,13 +209,13 @@ def _profile(
         options["source_icc_profile"] = profile
     if driver == "PNG":
         return {**options, "write_metadata_as_text": "YES", "zlevel": 6}
-    predictor = 3 if pixels.dtype.kind == "f" else 1 if is_partial else 2
+    predictor = 3 if dtype.kind == "f" else 1 if is_partial else 2
     options.update(compress="deflate", predictor=predictor, bigtiff="IF_SAFER")
     if min(height, width) >= _TILE_PX:
         options.update(tiled=True, blockxsize=_TILE_PX, blockysize=_TILE_PX)
     by_band = src.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE", "PIXEL") != "PIXEL" and count > 1
     colors = colors_of(src, count)
-    is_rgb = colors[:3] == RGBA[:3] and pixels.dtype.name in PNG_DTYPES
+    is_rgb = colors[:3] == RGBA[:3] and dtype.name in PNG_DTYPES
     options.update(
         interleave="band" if by_band else "pixel", photometric="RGB" if is_rgb else "MINISBLACK"
     )
@@ -209,7 +224,7 @@ def _profile(
     return options
 
 
-def _bits(meta: Mapping[str, Any], dtype: np.dtype[Any]) -> int:
+def stored_bits(meta: Mapping[str, Any], dtype: np.dtype[Any]) -> int:
     """Return how many bits of unsigned integers are stored, 0 for other types."""
     return int(np.asarray(meta["sr_storable"])[1]).bit_length() if dtype.kind == "u" else 0
 

@@ -82,7 +82,13 @@ def colors_of(src: DatasetReader, count: int) -> tuple[ColorInterp, ...]:
     return RGBA[:count] if count in (3, 4) else (ColorInterp.gray,) * count
 
 
-def copy_facts(src: DatasetReader, dst: DatasetWriter, meta: Mapping[str, Any], grid: Grid) -> None:
+def copy_facts(
+    src: DatasetReader,
+    dst: DatasetWriter,
+    meta: Mapping[str, Any],
+    grid: Grid,
+    driver: str | None = None,
+) -> None:
     """Copy georeference, colors, tags, band names, scales, offsets and units.
 
     Args:
@@ -90,14 +96,16 @@ def copy_facts(src: DatasetReader, dst: DatasetWriter, meta: Mapping[str, Any], 
         dst: result, open for writing, no pixels written yet.
         meta: meta of the result.
         grid: where the result lies in the source.
+        driver: of the file that ``dst`` is to become, where that is another one.
     """
-    if dst.driver == "GTiff":
+    driver = driver or dst.driver
+    if driver == "GTiff":
         _copy_georeference(src, dst, meta, grid)
     dst.colorinterp = colors_of(src, dst.count)
     for domain in src.tag_namespaces():
         if domain not in _SKIPPED_DOMAINS and not domain.startswith(("xml:", "json:")):
             dst.update_tags(ns=domain, **src.tags(ns=domain))
-    dst.update_tags(**_tags(src.tags(), meta, grid, dst.driver))
+    dst.update_tags(**_tags(src.tags(), meta, grid, driver))
     if not has_same_bands(src, dst.count):
         return
     for band in src.indexes:

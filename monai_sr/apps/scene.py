@@ -1,0 +1,169 @@
+"""Enlarges rasters of any size, or parts of them, in little memory; see :mod:`.scene_job`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import rasterio
+import torch
+from monai.inferers import Inferer
+from monai.networks.utils import eval_mode
+from torch import nn
+
+from monai_sr.apps.scene_job import SceneJob, SceneResult
+from monai_sr.apps.scene_source import SceneSource
+from monai_sr.core.errors import OptionError
+from monai_sr.core.types import PathLike
+from monai_sr.geometry.geotransform import source_transform
+from monai_sr.geometry.windows import bbox_slices, window_slices
+from monai_sr.inferers import TiledInferer
+from monai_sr.readers import RasterReader, find_reader
+from monai_sr.readers.raster_source import RasterSource
+from monai_sr.transforms import PlanGrid, Provenance, ScaleToUnit
+
+_CACHE_BYTES = 2**27  # of decoded source blocks; GDAL's own default is 5 % of the machine's memory
+_MILLION = 10**6
+
+
+class Scenes:
+    """Decides which rasters go through in windows, and enlarges those.
+
+    Results are those of the whole in memory, bit for bit; of a part, the same part of them. They
+    are tiled, compressed GeoTIFFs, or PNG where the source's whole result is one.
+
+    Args:
+        grid: decides on the sizes of results.
+        value_range: stored values of 0 and 1, as for
+            :class:`monai_sr.transforms.ScaleToUnit`.
+        provenance: facts to record.
+        window: column, row, width and height in pixels of the input: a part of every raster.
+        bbox: left, bottom, right and top in units of the reference system, in its place.
+        cog: whether to write cloud-optimized GeoTIFFs, with overviews.
+        limit: millions of values in a result; above, a raster goes through in windows.
+        uncertainty: a map of it is asked for, which is made in memory alone.
+
+    Raises:
+        OptionError: if options exclude each other.
+    """
+
+    def __init__(
+        self,
+        grid: PlanGrid,
+        *,
+        value_range: Sequence[float] | None = None,
+        provenance: Provenance,
+        window: Sequence[int] | None = None,
+        bbox: Sequence[float] | None = None,
+        cog: bool = False,
+        limit: float = 64,
+        uncertainty: bool = False,
+    ) -> None:
+        if window is not None and bbox is not None:
+            raise OptionError("window: says where as bbox does; leave --bbox or --window out")
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 0:
+            raise OptionError(
+                f"scene_limit: must be millions of values, got {limit!r}; leave it out, or write "
+                "--scene_limit 64"
+            )
+        self.grid, self.scale_to_unit, self.provenance = grid, ScaleToUnit(value_range), provenance
+        self.window, self.bbox, self.cog, self.limit = window, bbox, cog, limit
+        if uncertainty and self._asked:
+            raise OptionError(
+                f"uncertainty: its map is made of whole images in memory, got {self._asked} too; "
+                "leave one of them out"
+            )
+        self.uncertainty = uncertainty
+
+    @property
+    def _asked(self) -> str | None:
+        """The option that asks for windows, whatever the size."""
+        options = {"window": self.window, "bbox": self.bbox, "cog": self.cog}
+        return next((name for name, value in options.items() if value), None)
+
+    def takes(self, source: PathLike | Sequence[PathLike]) -> bool:
+        """Tell whether an input goes through in windows; looks at its header.
+
+        Args:
+            source: a file, or those of a DICOM series.
+
+        Raises:
+            OptionError: an option asks for windows where there can be none.
+            BadImageError: a raster cannot be opened.
+        """
+        name = source if isinstance(source, str | Path) else source[0]  # type: ignore[index]
+        is_raster = isinstance(find_reader(source), RasterReader)
+        if not is_raster and self._asked:
+            raise OptionError(f"{name}: {self._asked} is for rasters, got another format; leave it")
+        if not is_raster or self.uncertainty:
+            return False
+        with RasterSource(Path(str(name))) as raster:
+            is_upright, values = raster.is_upright, math.prod(raster.shape)
+        if not is_upright and self._asked:
+            raise OptionError(
+                f"{name}: {self._asked} needs pixels that lie as they are shown, got a photo that "
+                "its EXIF turns; turn it first (gdal_translate, mogrify -auto-orient)"
+            )
+        scale = self.grid.scale if isinstance(self.grid.scale, int | float) else 1
+        return is_upright and bool(self._asked or values * scale**2 > self.limit * _MILLION)
+
+    def upscale(
+        self,
+        source: PathLike,
+        output: PathLike,
+        network: nn.Module,
+        inferer: Inferer,
+        device: torch.device | str = "cpu",
+    ) -> SceneResult:
+        """Enlarge one raster.
+
+        Args:
+            source: the file.
+            output: name of the whole result; that of a part says which.
+            network: generator, weights loaded.
+            inferer: its scale, consistency, precision and tile size count.
+            device: where the network is.
+
+        Raises:
+            SRError: if it cannot be done; finished blocks are kept where that may change.
+        """
+        if not isinstance(inferer, TiledInferer):
+            kind = type(inferer).__name__
+            raise OptionError(f"inferer: must be a TiledInferer for windows, got {kind}")
+        with (
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
+            eval_mode(network),
+            SceneSource(source, self.grid) as read,
+            SceneSource(source, self.grid) as compared,
+        ):
+            part = self._part(read)
+            job = SceneJob(
+                read,
+                compared,
+                part,
+                self._named(Path(output), read, part),
+                network=network,
+                inferer=inferer,
+                device=torch.device(device),
+                becomes="COG" if self.cog else None,
+            )
+            return job.run(self.scale_to_unit, self.provenance)
+
+    def _part(self, source: SceneSource) -> tuple[slice, slice]:
+        """Return columns and rows of the input that are asked for."""
+        name, (_, width, height) = str(source.raster.path), source.shape
+        if self.window is not None:
+            return window_slices(name, self.window, width, height)
+        if self.bbox is not None:
+            transform = source_transform(source.raster.dataset)
+            return bbox_slices(name, self.bbox, transform, width, height)
+        return slice(0, width), slice(0, height)
+
+    def _named(self, output: Path, source: SceneSource, part: tuple[slice, slice]) -> Path:
+        suffix = ".tif" if self.cog else output.suffix
+        x, y = part
+        mark = ""
+        if (x.stop - x.start, y.stop - y.start) != source.shape[1:]:
+            mark = f"_at_{x.start}_{y.start}_{x.stop - x.start}_{y.stop - y.start}"
+        return output.with_name(f"{output.stem}{mark}{suffix}")

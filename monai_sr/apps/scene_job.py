@@ -1,0 +1,304 @@
+"""One scene on its way: tiles are read, enlarged and kept in threads that overlap.
+
+Every tile is what it is of the whole in memory, bit for bit. Finished tiles lie in a journal beside
+the result until that is complete, so that a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from monai_sr.apps.scene_blocks import Assembly, Comparison, Rows, TileBlocks
+from monai_sr.apps.scene_source import SceneSource, Survey, no_valid_pixel
+from monai_sr.core.atomic import replace_file
+from monai_sr.core.errors import BadImageError, OptionError, OutputError
+from monai_sr.core.journal import Journal
+from monai_sr.core.pipeline import Background, prefetched
+from monai_sr.inferers import TiledInferer
+from monai_sr.inferers.batch_meta import enlarged_meta
+from monai_sr.inferers.tile_plan import Tile, result_edge, within
+from monai_sr.inferers.tiled import warn_if_cut
+from monai_sr.networks.weights import state_digest
+from monai_sr.transforms import Provenance, ScaleToUnit
+from monai_sr.transforms.agreement import Agreement
+from monai_sr.transforms.intensity import declared_range, to_stored, to_unit
+from monai_sr.transforms.restore import avoid_nodata
+from monai_sr.writers import check_output_size
+from monai_sr.writers.raster_blocks import RasterBlocks
+from monai_sr.writers.raster_facts import Grid
+
+logger = logging.getLogger(__name__)
+
+_GB = 10**9
+_ALIKE = 8  # results of tiles of one color that are remembered
+_DRIVERS = {".png": "PNG"}
+Item = tuple[Tile, Tensor | np.ndarray | None, Any]
+
+
+@dataclass(frozen=True)
+class SceneResult:
+    """What became of a scene.
+
+    Attributes:
+        output: the file.
+        shape_in: (C, X, Y) of the part of the input.
+        shape_out: (C, X, Y) of the result.
+        agreement: of the stored result, shrunk, with the input.
+    """
+
+    output: Path
+    shape_in: tuple[int, ...]
+    shape_out: tuple[int, ...]
+    agreement: Agreement
+
+
+class SceneJob:
+    """Everything that one scene needs.
+
+    Args:
+        source: the scene, read in the thread that reads.
+        again: the same, opened once more for the thread that writes.
+        part: columns and rows of the input that are enlarged.
+        output: the result.
+        network: generator in evaluation mode.
+        inferer: its scale, consistency, precision and tile size count.
+        device: where the network is.
+        becomes: driver of the result where its name does not say it ("COG").
+
+    Raises:
+        OptionError: if an option does not fit.
+        OutputError: if the format of the result cannot hold it.
+    """
+
+    def __init__(
+        self,
+        source: SceneSource,
+        again: SceneSource,
+        part: tuple[slice, slice],
+        output: Path,
+        *,
+        network: nn.Module,
+        inferer: TiledInferer,
+        device: torch.device,
+        becomes: str | None = None,
+    ) -> None:
+        if getattr(inferer, "spread", False):
+            raise OptionError(
+                "uncertainty: its map is made of whole images in memory; leave it out"
+            )
+        self.source, self.again, self.part, self.output = source, again, part, output
+        self.network, self.inferer, self.device = network, inferer, device
+        self.becomes = becomes or _DRIVERS.get(output.suffix.lower(), "GTiff")
+        self.scale = inferer.check(network)
+        self.grid, self.run_tile = inferer.plan(network, source.meta, source.shape)
+        sizes = zip(part, self.grid.sizes, self.grid.targets, strict=True)
+        self.place = tuple(
+            slice(result_edge(p.start, n, m), result_edge(p.stop, n, m)) for p, n, m in sizes
+        )
+        self.shape = (source.shape[0], *(p.stop - p.start for p in self.place))
+        check_output_size(output.suffix, self.shape, source.raster.path)
+        self._alike: OrderedDict[Any, np.ndarray] = OrderedDict()
+
+    def run(self, scale_to_unit: ScaleToUnit, provenance: Provenance) -> SceneResult:
+        """Do it, or go on with it.
+
+        Raises:
+            BadImageError: if the source is damaged or holds no valid pixel.
+            OutputError: if the result cannot be written.
+        """
+        journal = Journal(self.output, self._plan(scale_to_unit, provenance))
+        is_kept = False
+        try:
+            result = self._run(journal, scale_to_unit, provenance)
+            journal.remove()
+            return result
+        except BadImageError:
+            journal.remove()  # another file will come, or none
+            raise
+        except BaseException as error:
+            is_kept = any(journal.folder.glob("*.block"))
+            if is_kept and not isinstance(error, Exception):
+                logger.warning(
+                    "%s: stopped; finished tiles are kept in %s, the same command goes on",
+                    self.source.raster.path, journal.folder.name,
+                )  # fmt: skip
+            raise
+        finally:
+            if is_kept:
+                journal.close()
+            else:
+                journal.remove()
+
+    def _run(
+        self, journal: Journal, scale_to_unit: ScaleToUnit, provenance: Provenance
+    ) -> SceneResult:
+        tiles = self._tiles(journal)
+        chosen = [t for t in tiles if _overlaps(t.place, self.place)]
+        warn_if_cut(self.network, tiles)
+        survey = self._survey(journal, scale_to_unit, tiles, chosen)
+        meta = self.source.meta
+        low, high = scale_to_unit.range_of(meta, lambda: (survey.low, survey.high))
+        for each in (meta, self.again.meta):
+            to_unit(torch.zeros(0), each, low, high)
+        # Only now is it known what the file can store.
+        _, self.run_tile = self.inferer.plan(self.network, meta, self.source.shape)
+        dtype = np.dtype(str(meta["sr_dtype"]))
+        blocks = TileBlocks(journal, chosen, self.shape[0], dtype)
+        finished = blocks.finished(chosen)
+        self._check_disk(journal, survey, dtype)
+        factors = [m / n for n, m in zip(self.grid.sizes, self.grid.targets, strict=True)]
+        result_meta = enlarged_meta(meta, factors, self.scale)
+        result_meta["sr_provenance"] = provenance.record(meta["sr_range"])
+        offset = [p.start / f for p, f in zip(self.place, factors, strict=True)]
+        target = RasterBlocks(
+            journal.folder / "result.tif",
+            self.again.raster,
+            result_meta,
+            (self.shape[0], self.shape[2], self.shape[1]),
+            Grid((factors[0], factors[1]), (offset[0], offset[1]), True),
+            self.becomes,
+        )
+        known = _bounds(chosen)
+        x, y = self.place
+        assembly = Assembly(self.again, self.grid, blocks, (x, y), target)
+        comparison = Comparison(self.again, self.grid, blocks, known, self.part)
+        with closing(target):
+            rows = Rows([t for t in chosen if t.name not in finished], [assembly, comparison])
+            self._enlarge(chosen, finished, blocks, rows, (low, high))
+            rows.finish()
+        ready = target.convert(journal.folder / f"ready{self.output.suffix}")
+        replace_file(ready, self.output)
+        shape_in = (self.shape[0], *(p.stop - p.start for p in self.part))
+        return SceneResult(self.output, shape_in, self.shape, comparison.sums.agreement())
+
+    def _enlarge(
+        self,
+        chosen: list[Tile],
+        finished: set[str],
+        blocks: TileBlocks,
+        rows: Rows,
+        value_range: tuple[float, float],
+    ) -> None:
+        def read() -> Iterator[tuple[Tile, Tensor | None]]:
+            for tile in chosen:
+                if tile.name not in finished:
+                    yield tile, self.source.unit(tile, *value_range)
+
+        def keep(item: Item) -> None:
+            tile, large, key = item
+            blocks.write(tile, self._stored(large, key) if isinstance(large, Tensor) else large)
+            rows.done(tile)
+
+        disable = None if self.inferer.progress else True
+        bar = tqdm(
+            desc=self.source.raster.path.name, total=len(chosen), initial=len(finished),
+            unit="tile", disable=disable, leave=False,
+        )  # fmt: skip
+        with bar, closing(prefetched(read())) as ahead, Background(keep) as background:
+            for tile, unit in ahead:
+                key = None if unit is None else self._key(unit, tile)
+                large: Tensor | np.ndarray | None = self._alike.get(key)
+                if unit is not None and large is None:
+                    large = self.run_tile(unit.to(self.device), tile, self.grid).cpu()[0]
+                background.put((tile, large, key))
+                bar.update()
+
+    def _stored(self, large: Tensor, key: Any) -> np.ndarray:
+        stored = to_stored(large, self.source.meta)
+        avoid_nodata(stored, self.source.meta)
+        if key is not None:
+            self._alike[key] = stored
+            if len(self._alike) > _ALIKE:
+                self._alike.popitem(last=False)
+        return stored
+
+    def _key(self, unit: Tensor, tile: Tile) -> Any:
+        """Return what decides on the result of a tile of one color, None for others."""
+        color = unit[:, :, :1, :1]
+        is_whole_factor = self.grid.targets == tuple(n * self.grid.scale for n in self.grid.sizes)
+        if not is_whole_factor or not bool((unit == color).all()):
+            return None
+        inner = within(tile.core, tile.outer)
+        return (tuple(color.flatten().tolist()), unit.shape, str(inner))
+
+    def _tiles(self, journal: Journal) -> list[Tile]:
+        """Return all tiles of the whole, of the side that an earlier run had memory for."""
+        facts = journal.facts()
+        side = facts.get("side")
+        if side is None:
+            side = self.run_tile.fitting_side(self.inferer.tile_size, self.grid, self.device)
+            journal.keep_facts({"side": side})
+        tiles = self.grid.tiles(side)
+        return sorted(tiles, key=lambda t: (t.place[1].start, t.place[0].start))
+
+    def _survey(
+        self, journal: Journal, scale_to_unit: ScaleToUnit, tiles: list[Tile], chosen: list[Tile]
+    ) -> Survey:
+        """Decode what is needed, once: all where nothing declares the range of values."""
+        facts = journal.facts()
+        if "survey" in facts:
+            return Survey(*facts["survey"])
+        is_declared = scale_to_unit.value_range or declared_range(self.source.meta)
+        read = chosen if is_declared else tiles
+        survey = self.source.survey(read)
+        if len(read) == len(tiles) and survey.low > survey.high:
+            raise no_valid_pixel(self.source.raster.path)
+        journal.keep_facts({**facts, "survey": [survey.low, survey.high, survey.occupied]})
+        return survey
+
+    def _check_disk(self, journal: Journal, survey: Survey, dtype: np.dtype[Any]) -> None:
+        """Refuse before any work what the disk cannot hold: blocks, result, and its conversion."""
+        copies = 2 if self.becomes == "GTiff" else 3
+        needed = math.prod(self.shape) * dtype.itemsize * survey.occupied * copies
+        kept = sum(file.stat().st_size for file in journal.folder.glob("*.block"))
+        free = shutil.disk_usage(journal.folder).free + kept
+        if needed > free:
+            raise OutputError(
+                f"{self.output}: needs up to {needed / _GB:.2g} GB for tiles and result, got "
+                f"{free / _GB:.2g} GB of free disk; free space, choose another output folder, or a "
+                "part (--window)"
+            )
+
+    def _plan(self, scale_to_unit: ScaleToUnit, provenance: Provenance) -> dict[str, Any]:
+        """Return all that decides on the content of tiles."""
+        return {
+            "source": self.source.identity(),
+            "shape": self.source.shape,
+            "targets": self.grid.targets,
+            "factor": self.grid.scale,
+            "halo": self.grid.halo,
+            "tile_size": self.inferer.tile_size,
+            "place": str(self.place),
+            "range": scale_to_unit.value_range,
+            "clip": self.inferer.clip,
+            "precision": str(self.inferer.dtype),
+            "device": self.device.type,
+            "weights": state_digest(self.network),
+            "made_by": provenance.record(np.empty(0)),
+        }
+
+
+def _overlaps(first: tuple[slice, ...], second: tuple[slice, ...]) -> bool:
+    pairs = zip(first, second, strict=True)
+    return all(a.start < b.stop and b.start < a.stop for a, b in pairs)
+
+
+def _bounds(tiles: list[Tile]) -> tuple[slice, slice]:
+    x, y = (
+        slice(min(t.place[a].start for t in tiles), max(t.place[a].stop for t in tiles))
+        for a in (0, 1)
+    )
+    return x, y

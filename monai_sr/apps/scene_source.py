@@ -1,0 +1,181 @@
+"""Reads a scene by windows, each with the values that it would have within the whole."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from rasterio.windows import Window
+from torch import Tensor
+
+from monai_sr.core.errors import BadImageError
+from monai_sr.core.types import PathLike
+from monai_sr.inferers.tile_plan import Tile, within
+from monai_sr.inferers.tile_run import spatial
+from monai_sr.readers import RasterReader
+from monai_sr.readers.raster_image import RasterImage
+from monai_sr.readers.raster_source import RasterSource
+from monai_sr.transforms import PlanGrid
+from monai_sr.transforms.intensity import (
+    FILL_REACH,
+    fill_invalid,
+    other_nan,
+    to_unit,
+    valid_mask,
+)
+from monai_sr.transforms.restore import lost_pixels
+
+logger = logging.getLogger(__name__)
+
+# Pixels around a tile that the consistency of its neighbors looks at.
+_SEEN_PX = 4
+_DIGEST_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A window of a scene.
+
+    Shape: stored (C, x, y) as read; valid, lost and nan, bool, likewise. Lost pixels are nodata in
+    the result, or NaN where they are that beside another nodata value.
+    """
+
+    image: RasterImage
+    stored: Tensor
+    valid: Tensor
+    lost: np.ndarray
+    nan: np.ndarray
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over a scene finds.
+
+    Attributes:
+        low: smallest valid value.
+        high: largest valid value.
+        occupied: share of the tiles that hold a valid pixel.
+    """
+
+    low: float
+    high: float
+    occupied: float
+
+
+class SceneSource:
+    """An open raster and the metadata of the whole.
+
+    Args:
+        path: the file.
+        grid: decides on the sizes of the result.
+
+    Attributes:
+        meta: as of the whole in memory, ``sr_sizes`` planned.
+        shape: (C, X, Y).
+
+    Raises:
+        BadImageError: it cannot be read.
+    """
+
+    def __init__(self, path: PathLike, grid: PlanGrid) -> None:
+        self.raster = RasterSource(Path(path))
+        channels, height, width = self.raster.shape
+        _, meta = RasterReader().get_data(self.raster.read(Window(0, 0, 1, 1)))
+        meta.update(
+            affine=self.raster.affine.copy(),
+            original_affine=self.raster.affine.copy(),
+            spatial_shape=np.array([width, height]),
+            sr_valid=np.empty(0, np.uint8),
+        )
+        self.shape = (channels, width, height)
+        # The plan looks at shape and metadata only: nothing of this size is allocated.
+        planned = grid(MetaTensor(torch.zeros(1).expand(self.shape), meta=meta))
+        self.meta: dict[str, Any] = dict(planned.meta) if isinstance(planned, MetaTensor) else meta
+        raster = self.raster
+        is_hiding = raster.fill is not None or raster.alpha >= 0 or raster.has_mask
+        self._margin = FILL_REACH if is_hiding or raster.dtype.kind == "f" else 0
+
+    def __enter__(self) -> SceneSource:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.raster.close()
+
+    def read(self, x: slice, y: slice) -> Piece:
+        """Read a window of columns and rows."""
+        window = Window(x.start, y.start, x.stop - x.start, y.stop - y.start)
+        image = self.raster.read(window)
+        pixels, meta = RasterReader().get_data(image)
+        stored = torch.from_numpy(pixels)
+        valid = valid_mask(stored, float(meta["sr_nodata"]), meta["sr_valid"])
+        return Piece(
+            image, stored, valid, lost_pixels(valid.numpy(), meta), other_nan(stored, meta)
+        )
+
+    def unit(self, tile: Tile, low: float, high: float) -> Tensor | None:
+        """Return what the network must see of a tile; None where all is nodata in the result.
+
+        Shape: -> (1, C, x, y) float32 in [0, 1].
+        """
+        sizes = self.shape[1:]
+        reach = [_widened(part, self._margin, n) for part, n in zip(tile.outer, sizes, strict=True)]
+        piece = self.read(*reach)
+        seen = [_widened(part, _SEEN_PX, n) for part, n in zip(tile.core, sizes, strict=True)]
+        if piece.lost[spatial(within(seen, reach))].all():
+            return None
+        stored = piece.stored
+        if not bool(piece.valid.all()):
+            stored = fill_invalid(stored, piece.valid, low)
+        inner = stored[spatial(within(tile.outer, reach))]
+        return to_unit(inner, dict(self.meta), low, high).as_tensor()[None]
+
+    def survey(self, tiles: Iterable[Tile]) -> Survey:
+        """Decode tiles, so that damage shows here and not later, and measure them.
+
+        Raises:
+            BadImageError: it is damaged.
+        """
+        low, high, occupied, count = np.inf, -np.inf, 0, 0
+        for tile in tiles:
+            piece = self.read(*tile.core)
+            count += 1
+            occupied += not piece.lost.all()
+            if bool(piece.valid.any()):
+                measured = piece.stored[piece.valid]
+                low, high = min(low, float(measured.min())), max(high, float(measured.max()))
+        return Survey(low, high, occupied / max(count, 1))
+
+    def identity(self) -> list[list[Any]]:
+        """Return what tells this file, with all that belongs to it, from others and from edits."""
+        return [_identity(Path(name)) for name in sorted(self.raster.dataset.files)]
+
+
+def no_valid_pixel(path: PathLike) -> BadImageError:
+    """Return the error of a scene without any measurement."""
+    return BadImageError(f"{path}: holds no valid pixel; check the file or its nodata value")
+
+
+def _widened(part: slice, margin: int, size: int) -> slice:
+    return slice(max(0, part.start - margin), min(size, part.stop + margin))
+
+
+def _identity(file: Path) -> list[Any]:
+    try:
+        status = file.stat()
+        with file.open("rb") as stream:
+            digest = hashlib.sha256(stream.read(_DIGEST_BYTES))
+            stream.seek(max(0, status.st_size - _DIGEST_BYTES))
+            digest.update(stream.read(_DIGEST_BYTES))
+    except OSError:  # not a file of this system: /vsicurl/..., a database
+        return [os.fspath(file)]
+    return [file.name, status.st_size, status.st_mtime_ns, digest.hexdigest()]

@@ -1,0 +1,109 @@
+"""Divide an image into tiles, and say what of the input each tile of the result depends on."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from monai_sr.functional.bands import source_span
+
+Slices = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One part of a result, along each spatial axis.
+
+    Attributes:
+        place: its samples in the result.
+        fine: samples of the network's grid that these are, or are resampled from.
+        core: samples of the input that lie under them.
+        outer: samples of the input that the network must see: the core with its halo.
+    """
+
+    place: Slices
+    fine: Slices
+    core: Slices
+    outer: Slices
+
+    @property
+    def name(self) -> str:
+        """What tells it from other tiles of its grid."""
+        return "_".join(str(p.start) for p in self.place)
+
+    @property
+    def side(self) -> int:
+        """Longest side in samples of the input, without the halo."""
+        return max(int(k.stop - k.start) for k in self.core)
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """How one application of a network takes an image of some sizes to a result.
+
+    Attributes:
+        sizes: of the input.
+        targets: of the result; where they are not ``scale`` times the input it is resampled.
+        scale: of the network.
+        halo: samples of the input around a tile that its values depend on.
+        step: a network that halves its grid must find the same grid in every tile.
+    """
+
+    sizes: tuple[int, ...]
+    targets: tuple[int, ...]
+    scale: int
+    halo: int
+    step: int = 1
+
+    def tiles(self, tile_size: int) -> list[Tile]:
+        """Return as few tiles of nearly equal size as the largest size, in the input, allows."""
+        axes = []
+        for size, target in zip(self.sizes, self.targets, strict=True):
+            count = math.ceil(size / tile_size)
+            edges = [result_edge(round(i * size / count), size, target) for i in range(count + 1)]
+            axes.append([slice(a, b) for a, b in itertools.pairwise(edges) if a < b])
+        return [self.tile(place) for place in itertools.product(*axes)]
+
+    def halves(self, tile: Tile) -> list[Tile]:
+        """Divide a tile in the middle of each axis, for want of memory."""
+        axes = []
+        for place in tile.place:
+            middle = (place.start + place.stop) // 2
+            ends = [(place.start, middle), (middle, place.stop)]
+            axes.append([slice(a, b) for a, b in ends if a < b])
+        return [self.tile(place) for place in itertools.product(*axes)]
+
+    def tile(self, place: Slices) -> Tile:
+        """Return the tile at a place in the result."""
+        fine, core, outer = [], [], []
+        for part, size, target in zip(place, self.sizes, self.targets, strict=True):
+            length = size * self.scale
+            start, stop = part.start, part.stop
+            if target != length:
+                start, stop = source_span(length, target / length, start, stop)
+            fine.append(slice(start, stop))
+            first, last = start // self.scale, -(-stop // self.scale)
+            core.append(slice(first, last))
+            begin = max(0, first - self.halo) // self.step * self.step
+            outer.append(slice(begin, min(size, last + self.halo)))
+        return Tile(place, tuple(fine), tuple(core), tuple(outer))
+
+
+def result_edge(edge: int, size: int, target: int) -> int:
+    """Return where an edge between samples of the input lies in the result, halves rounded up.
+
+    Example:
+        >>> [result_edge(edge, 4, 10) for edge in range(5)]
+        [0, 3, 5, 8, 10]
+    """
+    return (2 * edge * target + size) // (2 * size)
+
+
+def within(inner: Sequence[slice], outer: Sequence[slice], factor: int = 1) -> Slices:
+    """Return slices as they count from the begin of others, those multiplied by ``factor``."""
+    return tuple(
+        slice(i.start - o.start * factor, i.stop - o.start * factor)
+        for i, o in zip(inner, outer, strict=True)
+    )

@@ -1,0 +1,187 @@
+"""Run a generator on single tiles: any number of bands, consistency, and too little memory."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from monai_sr.core.errors import OptionError
+from monai_sr.core.memory import available_bytes
+from monai_sr.functional.back_projection import HALO_PER_STEP, back_project
+from monai_sr.functional.resize import resize_part
+from monai_sr.inferers.tile_plan import Tile, TileGrid, within
+
+logger = logging.getLogger(__name__)
+
+_BUFFERS = 3
+_FLOAT_BYTES = 4
+_SMALLEST_SIDE = 16  # of a tile, in input samples: below it a halo is nearly all of the work
+
+
+@dataclass
+class TileRun:
+    """What every tile of one image shares.
+
+    Attributes:
+        network: generator.
+        consistency: back-projection steps.
+        dtype: of the network's computation.
+        limits: (N, 2), what each image of the batch can store; None: no limit.
+        has_rgb: whether the first three bands are colors that belong together.
+        largest_side: of a tile that fits into memory; found by trying.
+    """
+
+    network: Callable[..., Any]
+    consistency: int
+    dtype: torch.dtype
+    limits: Tensor | None
+    has_rgb: bool
+    largest_side: float = field(default=math.inf)
+
+    def grid(self, sizes: Sequence[int], targets: Sequence[int], scale: int) -> TileGrid:
+        """Plan one application of the network."""
+        halo = int(getattr(self.network, "halo")) + HALO_PER_STEP * self.consistency  # noqa: B009
+        step = int(getattr(getattr(self.network, "info", None), "multiple_of", 1))
+        return TileGrid(tuple(sizes), tuple(targets), scale, halo, step)
+
+    def fitting_side(self, tile_size: int, grid: TileGrid, device: torch.device) -> int:
+        """Return the side of tiles that free memory is surely enough for, at most ``tile_size``.
+
+        A network's largest buffers have its widest layer's channels on its finest grid, and some
+        three of them live at a time.
+        """
+        network = self.network
+        parameters = list(network.parameters()) if isinstance(network, nn.Module) else []
+        widest = max((p.shape[1] for p in parameters if p.ndim > 2), default=1)
+        rank = len(grid.sizes)
+        bytes_per_pixel = _BUFFERS * widest * _FLOAT_BYTES * grid.scale**rank
+        is_gpu = device.type == "cuda"
+        free = torch.cuda.mem_get_info(device)[0] if is_gpu else available_bytes()
+        side = tile_size
+        while side > _SMALLEST_SIDE and (side + 2 * grid.halo) ** rank * bytes_per_pixel > free:
+            side = math.ceil(side / 2)
+        if side < tile_size:
+            logger.warning("%.1f GB of free memory: tiles of %d pixels", free / 1e9, side)
+        return side
+
+    def check_channels(self, given: int) -> None:
+        """Refuse images whose bands the network takes neither together nor alone.
+
+        Raises:
+            OptionError: they do not fit.
+        """
+        wanted = self._wanted(given)
+        if wanted not in (1, 3, given):
+            raise OptionError(f"image: must have {wanted} channels for this model, got {given}")
+
+    def __call__(self, lr: Tensor, tile: Tile, grid: TileGrid) -> Tensor:
+        """Enlarge one tile; in quarters where the memory does not suffice.
+
+        Shape: lr (N, C, ...), the samples ``tile.outer`` -> those of ``tile.place``, float32.
+
+        Raises:
+            OptionError: if the memory does not suffice for the smallest tile.
+        """
+        if tile.side <= self.largest_side:
+            try:
+                return self._enlarge_bands(lr, tile, grid)
+            except torch.OutOfMemoryError as error:
+                if tile.side <= _SMALLEST_SIDE:
+                    raise OptionError(
+                        f"device: has too little memory for a tile of {tile.side} pixels; close "
+                        "other programs on it, or use --device cpu"
+                    ) from error
+                self.largest_side = tile.side / 2
+                logger.warning(
+                    "out of memory with tiles of %d pixels; going on with %d",
+                    tile.side,
+                    math.ceil(self.largest_side),
+                )
+        if lr.device.type == "cuda":
+            torch.cuda.empty_cache()
+        shape = (*lr.shape[:2], *(p.stop - p.start for p in tile.place))
+        result = torch.empty(shape, device=lr.device)
+        for part in grid.halves(tile):
+            large = self(lr[spatial(within(part.outer, tile.outer))], part, grid)
+            result[spatial(within(part.place, tile.place))] = large
+        return result
+
+    def _wanted(self, given: int) -> int:
+        return int(getattr(self.network, "in_channels", given))
+
+    def _enlarge_bands(self, lr: Tensor, tile: Tile, grid: TileGrid) -> Tensor:
+        """Feed a generator of any number of channels with what the image has."""
+        given = lr.shape[1]
+        wanted = self._wanted(given)
+        fine = spatial(within(tile.fine, tile.outer, grid.scale))
+        parts = []
+        for first, last in _band_groups(given, wanted, self.has_rgb):
+            bands = lr[:, first:last]
+            fed = bands if bands.shape[1] == wanted else bands.expand(-1, wanted, *bands.shape[2:])
+            large = self._enlarge(fed, grid.scale)[fine]
+            parts.append(large if fed is bands else large.mean(dim=1, keepdim=True))
+        large = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        return self._resampled(large, tile, grid)
+
+    @torch.inference_mode()
+    def _enlarge(self, lr: Tensor, scale: int) -> Tensor:
+        """Run the generator and the consistency steps on one tile."""
+        padded, sizes = _fit_sizes(lr, self.network), lr.shape[2:]
+        if padded.ndim == 4:
+            # `contiguous` leaves one channel as it is: other, slower kernels than those of tiles.
+            padded = torch.empty_like(padded, memory_format=torch.channels_last).copy_(padded)
+        with torch.autocast(lr.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            sr = self.network(padded, scale).float()
+        sr = sr[spatial([slice(0, size * scale) for size in sizes])]
+        low, high = self.bounds(lr.ndim)
+        return back_project(sr, lr, scale, self.consistency, low, high)
+
+    def _resampled(self, large: Tensor, tile: Tile, grid: TileGrid) -> Tensor:
+        """Bring a tile to the result's grid; what overshoots is clipped as after the network."""
+        lengths = [n * grid.scale for n in grid.sizes]
+        if lengths == list(grid.targets):
+            return large
+        parts = [(p.start, p.stop) for p in tile.place]
+        large = resize_part(large, lengths, grid.targets, parts, range(2, large.ndim))
+        low, high = self.bounds(large.ndim)
+        return large if low is None else large.clamp(low, high)
+
+    def bounds(self, ndim: int) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """Return the limits, as they are compared with a batch of ``ndim`` axes."""
+        if self.limits is None:
+            return None, None
+        low, high = self.limits.reshape(-1, 2, *[1] * (ndim - 1)).unbind(1)
+        return low, high
+
+
+def spatial(slices: Sequence[slice]) -> tuple[Any, ...]:
+    """Index the trailing axes of a tensor."""
+    return (Ellipsis, *slices)
+
+
+def _band_groups(given: int, wanted: int, has_rgb: bool) -> list[tuple[int, int]]:
+    """Divide bands into groups: RGB stays together where the generator takes three."""
+    if wanted == given and (wanted != 3 or has_rgb):
+        return [(0, given)]
+    start = 3 if wanted == 3 and given > 3 and has_rgb else 0
+    return [(0, 3)] * (start == 3) + [(b, b + 1) for b in range(start, given)]
+
+
+def _fit_sizes(lr: Tensor, network: Callable[..., Any]) -> Tensor:
+    """Repeat the far edge until a generator's smallest size and divisor are met."""
+    info = getattr(network, "info", None)
+    if info is None:
+        return lr
+    step = info.multiple_of
+    pad: list[int] = []
+    for size in reversed(lr.shape[2:]):
+        wanted = math.ceil(max(size, info.minimum_size) / step) * step
+        pad += [0, wanted - size]
+    return F.pad(lr, pad, mode="replicate") if any(pad) else lr

@@ -1,0 +1,173 @@
+"""Writes a raster by windows, each of which is finished when it is written.
+
+Windows follow the file's own tiles, in order: nothing is compressed twice, and the same pixels make
+the same bytes. GDAL drivers GTiff, COG and PNG, https://gdal.org/drivers/raster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
+
+from monai_sr.core.errors import OutputError
+from monai_sr.readers.raster_bands import premultiplied
+from monai_sr.writers.raster import creation_options, stored_bits
+from monai_sr.writers.raster_facts import Grid, copy_facts
+from monai_sr.writers.raster_overviews import build_overviews, has_overviews
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from monai_sr.readers.raster_image import RasterImage
+    from monai_sr.readers.raster_source import RasterSource
+
+logger = logging.getLogger(__name__)
+
+# No .aux.xml and no .msk beside the result; see monai_sr.writers.raster.
+_WRITE = {"GDAL_PAM_ENABLED": "NO", "GDAL_TIFF_INTERNAL_MASK": "YES"}
+_CHUNK_PX = 1024  # side of what is written at once
+_STRIP_BYTES = 2**24  # or as many strips as this
+_COPY = {
+    "COG": {
+        "compress": "deflate", "predictor": "yes", "bigtiff": "if_safer", "sparse_ok": "yes",
+        "overview_resampling": "average", "num_threads": "all_cpus",
+    },
+    "PNG": {"write_metadata_as_text": "YES", "zlevel": "6"},
+}  # fmt: skip
+
+
+class RasterBlocks:
+    """A GeoTIFF that is filled window by window.
+
+    Args:
+        path: file to make; a name for the time being.
+        source: the raster that the result derives from.
+        meta: meta of the result.
+        shape: (C, H, W) of the result.
+        grid: where the result lies in the source.
+        becomes: driver of the file that it is to become: "GTiff", "COG" or "PNG".
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        source: RasterSource,
+        meta: Mapping[str, Any],
+        shape: tuple[int, int, int],
+        grid: Grid,
+        becomes: str = "GTiff",
+    ) -> None:
+        self.path, self.source, self.becomes = path, source, becomes
+        self.dtype = np.dtype(str(meta["sr_dtype"]))
+        self._bits = stored_bits(meta, self.dtype)
+        options = creation_options(source.dataset, meta, shape, self.dtype, "GTiff")
+        options.update(sparse_ok=True, num_threads="all_cpus")
+        with self._guarded():
+            self._dst = rasterio.open(path, "w", **options)
+            driver = "PNG" if becomes == "PNG" else "GTiff"
+            copy_facts(source.dataset, self._dst, meta, grid, driver)
+        self._is_premultiplied = options.get("alpha") == "PREMULTIPLIED"
+        self._writes_mask = source.has_mask and becomes != "PNG"
+        if source.has_mask and not self._writes_mask:
+            logger.warning("%s: its mask is not in the result, which is not TIFF.", source.path)
+
+    def chunks(self) -> Iterator[tuple[slice, slice]]:
+        """Yield the rows and columns of each window to write, from top to bottom."""
+        height, width = self._dst.shape
+        tile_height, tile_width = self._dst.block_shapes[0]
+        rows = max(_CHUNK_PX // tile_height, 1) * tile_height
+        columns = max(_CHUNK_PX // tile_width, 1) * tile_width
+        if tile_width >= width:
+            line = width * self._dst.count * self.dtype.itemsize
+            rows = max(min(rows, _STRIP_BYTES // line) // tile_height, 1) * tile_height
+        for top, left in itertools.product(range(0, height, rows), range(0, width, columns)):
+            yield slice(top, min(top + rows, height)), slice(left, min(left + columns, width))
+
+    def write(
+        self,
+        rows: slice,
+        columns: slice,
+        pixels: npt.NDArray[Any] | None,
+        image: RasterImage | None,
+        covering: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    ) -> None:
+        """Write one window; its alpha and mask are those of the source, by blocks.
+
+        Shape: pixels (C, h, w) in the result's dtype, nodata in place; None: nothing but nodata.
+
+        Args:
+            rows: of the window in the result.
+            columns: of the window in the result.
+            pixels: of the window.
+            image: a window of the source; None where nothing is hidden in it.
+            covering: for each row and each column of the window the one of ``image`` below it.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        window = Window.from_slices(rows, columns)
+        cells = np.ix_(*covering)
+        with self._guarded():
+            if pixels is not None:
+                if image is not None and image.alpha >= 0 and not self.source.has_smooth_alpha:
+                    pixels[image.alpha] = image.pixels[image.alpha][cells]
+                if self._is_premultiplied:
+                    pixels = premultiplied(pixels, self.source.alpha, self._bits)
+                self._dst.write(pixels, window=window)
+            if self._writes_mask and image is not None and image.mask is not None:
+                self._dst.write_mask(image.mask[cells], window=window)
+
+    def close(self) -> None:
+        """Finish the GeoTIFF.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with self._guarded():
+            self._dst.close()
+
+    def convert(self, path: Path) -> Path:
+        """Make the file that this one is to become, if that is another; else its overviews.
+
+        Args:
+            path: a name for the time being.
+
+        Returns:
+            The name of what is ready: ``path``, or this file.
+        """
+        if self.becomes not in _COPY:
+            with self._guarded():
+                if has_overviews(self.source.dataset):
+                    build_overviews(self.path)
+            return self.path
+        with self._guarded():
+            rasterio.shutil.copy(self.path, path, driver=self.becomes, **_COPY[self.becomes])
+        return path
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Set what writing needs, and turn what GDAL says into one line."""
+        try:
+            with warnings.catch_warnings(), rasterio.Env(**_WRITE):
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                yield
+        except RasterioError as error:
+            raise OutputError(
+                f"{self.path}: cannot be written, got '{error}'; check space and rights there."
+            ) from error
