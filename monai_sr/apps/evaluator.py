@@ -23,6 +23,7 @@ from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import SRError
 from monai_sr.core.types import PathLike
 from monai_sr.networks import load_faces
+from monai_sr.writers.classes import write_classes
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +149,8 @@ class UpscaleEvaluator(SupervisedEvaluator):
         try:
             super()._iteration(engine, batchdata)
             pred = engine.state.output[0][CommonKeys.PRED]
+            if "classes" in batchdata:
+                write_classes(pred.meta["sr_output"], str(batchdata["classes"][0]))
         except Exception as error:  # one failed file must not end the run
             self._report(FileResult(source, origin, error=failure(error, source)))
             return {}
