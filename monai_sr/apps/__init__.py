@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from monai_sr.apps.evaluator import FileResult, RunFailedError, UpscaleEvaluator
+    from monai_sr.apps.evaluator import UpscaleEvaluator
     from monai_sr.apps.files import FileDataset
+    from monai_sr.apps.record import FileResult, RunFailedError
     from monai_sr.apps.stages import first_stage
     from monai_sr.apps.super_resolver import SuperResolver
 
@@ -22,8 +23,8 @@ __all__ = [
 
 _HOMES = {
     "FileDataset": "files",
-    "FileResult": "evaluator",
-    "RunFailedError": "evaluator",
+    "FileResult": "record",
+    "RunFailedError": "record",
     "SuperResolver": "super_resolver",
     "UpscaleEvaluator": "evaluator",
     "first_stage": "stages",

@@ -12,6 +12,7 @@ from typing import Any
 from monai.data import Dataset, MetaTensor
 
 from monai_sr.apps.aliases import Aliases
+from monai_sr.apps.checksums import input_digest, is_done
 from monai_sr.apps.inputs import find_inputs
 from monai_sr.apps.manifest import Manifest
 from monai_sr.apps.products import Products
@@ -28,6 +29,9 @@ from monai_sr.writers.dicom_pixel_module import check_dicom_size
 from monai_sr.writers.naming import result_mark
 
 logger = logging.getLogger(__name__)
+
+FACTS = ("source", "origin", "input_sha256", "made_by")
+"""What a sample says about its input, whatever becomes of it."""
 
 _NO_SUFFIX = ".unreadable"
 # From the network's result to the file: measured 26 (uint8) to 32 (int32, float32), input included.
@@ -52,6 +56,10 @@ class FileDataset(Dataset):
         deidentify: name inputs and results by a hash of their content, in one flat folder, and
             refuse formats other than DICOM.
         uncertainty: a map will be written beside each result: refuse at once where it cannot be.
+        made_by: fingerprint of the run's weights and options, for the record.
+        skip_done: leave out what the manifest records as made of the same input by the same means,
+            if it is still there.
+        items: inputs that were planned elsewhere, in place of ``data``.
 
     Raises:
         BadImageError: if the input is missing or holds no file.
@@ -66,33 +74,51 @@ class FileDataset(Dataset):
         spacing: float | Sequence[float | None] | None = None,
         deidentify: bool = False,
         uncertainty: bool = False,
+        made_by: str = "",
+        skip_done: bool = False,
+        items: Sequence[dict[str, Any]] | None = None,
     ) -> None:
         self.uncertainty = uncertainty
         self.output_dir = Path(str(output_dir))
         self.scale = scale
         self.mark = result_mark(scale, spacing)
-        self._made_from = Manifest(self.output_dir).sources()
-        found, root = find_inputs(data, self.output_dir, self._made_from, not deidentify)
+        self.made_by = made_by
+        self.skip_done = skip_done
+        self._aliases: Aliases | None = None
+        self._products = Products()
+        planned = self._plan(data, spacing, deidentify) if items is None else list(items)
+        super().__init__(planned, transform)
+
+    def _plan(
+        self,
+        data: PathLike | None,
+        spacing: float | Sequence[float | None] | None,
+        deidentify: bool,
+    ) -> list[dict[str, Any]]:
+        self._recorded = Manifest(self.output_dir).results()
+        found, root = find_inputs(data, self.output_dir, self._recorded, not deidentify)
         self._aliases = Aliases(found) if deidentify else None
         if self._aliases is not None:
             found, root = self._aliases.found, self._aliases.folder
         suffix_of = self._suffix_of(found)
-        planned = plan_outputs(list(found), root, self.output_dir, scale, suffix_of, spacing)
-        items = []
+        planned = plan_outputs(list(found), root, self.output_dir, self.scale, suffix_of, spacing)
+        items: list[dict[str, Any]] = []
         for (name, files), output in zip(found.items(), planned, strict=True):
             part = len(files) == 1 and split_part(files[0])
             shown = files[0] if part else name
             origin = self._shown(shown) if self._aliases else os.path.abspath(shown)
+            output = self._free(output, origin)
             items.append(
                 {
                     "image": [str(f) for f in files] if len(files) > 1 else str(files[0]),
-                    "output": str(self._free(output, origin)),
+                    "output": str(output),
                     "source": self._shown(shown),
                     "origin": origin,
                 }
             )
-        super().__init__(items, transform)
-        self._products = Products()
+            if self.skip_done and output in self._recorded:
+                items[-1]["record"] = self._recorded[output]
+        return items
 
     @staticmethod
     def _suffix_of(found: dict[Path, list[Path]]) -> Callable[[Path], str]:
@@ -114,7 +140,8 @@ class FileDataset(Dataset):
 
     def _free(self, output: Path, origin: str) -> Path:
         """Keep a result that an earlier run made from another input."""
-        if not output.exists() or self._made_from.get(output) == origin:
+        record = self._recorded.get(output)
+        if not output.exists() or (record is not None and record["source"] == origin):
             return output
         digest = hashlib.sha256(os.fsencode(origin)).hexdigest()[:8]
         stem, _, rest = output.name.rpartition(self.mark)
@@ -123,8 +150,12 @@ class FileDataset(Dataset):
     def _transform(self, index: int) -> dict[str, Any]:
         item = self.data[index]
         source, image = item["source"], item["image"]
-        named = {"source": source, "origin": item["origin"]}
+        named = {**{key: item[key] for key in ("source", "origin")}, "input_sha256": ""}
+        named["made_by"] = self.made_by
         try:
+            named["input_sha256"] = _digest_or_nothing(image)
+            if self._is_done(item, named["input_sha256"]):
+                return {"skipped": item["output"], **named}
             if isinstance(image, str) and split_part(image):
                 image, classes = self._products.raster(image)
                 named.update({} if classes is None else {"classes": classes})
@@ -134,8 +165,21 @@ class FileDataset(Dataset):
             _check_size(sample["image"], self.scale, source, self.uncertainty)
             return {**sample, **named}
         except Exception as error:  # a failed file is reported, and the run goes on
-            message = failure(error, source).replace(str(image), source)
-            return {"error": self._shown(message), **named}
+            message = self._shown(failure(error, source).replace(str(image), source))
+            return {"error": message, "is_unexpected": user_message(error) is None, **named}
+
+    def _is_done(self, item: dict[str, Any], input_sha256: str) -> bool:
+        if "record" not in item:
+            return False
+        output = Path(item["output"])
+        return is_done(item["record"], output, input_sha256, self.made_by, self.uncertainty)
+
+
+def _digest_or_nothing(image: str | list[str]) -> str:
+    try:
+        return input_digest(image)
+    except OSError:
+        return ""  # its reader will say that it cannot be read
 
 
 def _check_size(image: MetaTensor, scale: float, source: str, has_map: bool) -> None:

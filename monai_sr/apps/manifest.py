@@ -10,7 +10,10 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.core.types import PathLike
 
-FIELDS = ("output", "source", "size_in", "size_out", "seconds", "lr_psnr", "error")
+FIELDS = (
+    "output", "source", "size_in", "size_out", "seconds", "lr_psnr", "error", "input_sha256",
+    "output_sha256", "made_by",
+)  # fmt: skip
 
 # Names of files need not be UTF-8 on every system.
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
@@ -46,10 +49,14 @@ class Manifest:
                 "file; remove it or choose another output folder"
             ) from error
 
+    def results(self) -> dict[Path, dict[str, str]]:
+        """Return the row of every recorded result by its path."""
+        rows = (row for row in self.rows.values() if row["output"])
+        return {self.folder / row["output"]: row for row in rows}
+
     def sources(self) -> dict[Path, str]:
         """Return the absolute path of the input of every recorded result."""
-        rows = (row for row in self.rows.values() if row["output"])
-        return {self.folder / row["output"]: row["source"] for row in rows}
+        return {path: row["source"] for path, row in self.results().items()}
 
     def add(self, **row: object) -> None:
         """Record one input.
