@@ -85,6 +85,7 @@ def upscale_on_cluster(
     if not workflow.has_file_dataset():
         raise OptionError(f"{bundle}: has no FileDataset to share out; leave --cluster out")
     workflow.initialize()
+    workflow.sign()
     dataset = workflow.parser.get_parsed_content("dataset")
     given = tuple((k, _plain(k, v)) for k, v in sorted(options.items()) if k != "input")
     model = _place_or_name(bundle), None if system is None else _place_or_name(system)
@@ -141,15 +142,27 @@ def _connected(cluster: str, workers: int | None) -> Iterator[tuple[Any, int | N
         "distributed.scheduler.worker-saturation": 1.0,
     }
     with (
+        _quiet("distributed", logging.CRITICAL),
         import_extra("dask", extra="dask").config.set(rules),
         distributed.LocalCluster(
-            n_workers=number, threads_per_worker=1, processes=True, dashboard_address=None,
+            n_workers=number, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
             # Scenes differ: each input is checked against the memory of the machine.
             memory_limit=0, silence_logs=logging.CRITICAL,
         ) as local,
         distributed.Client(local) as client,
     ):  # fmt: skip
         yield client, max(1, cores // number)
+
+
+@contextmanager
+def _quiet(name: str, level: int) -> Iterator[None]:
+    log = logging.getLogger(name)
+    before = log.level
+    log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _client(address: str) -> Any:
@@ -255,9 +268,11 @@ def _evaluator(setup: Setup) -> UpscaleEvaluator:
     options = dict(setup.options)
     if "device" not in options and torch.cuda.is_available():
         options["device"] = f"cuda:{_place() % torch.cuda.device_count()}"
-    workflow = SRWorkflow(setup.bundle, system=setup.system, **options)
+    with _quiet("monai.bundle", logging.WARNING):
+        workflow = SRWorkflow(setup.bundle, system=setup.system, **options)
     workflow.parser.update({"dataset#items": [{}], "dataset#skip_done": True})
     workflow.initialize()
+    workflow.sign()
     evaluator: UpscaleEvaluator = workflow.parser.get_parsed_content("evaluator")
     loader: Any = evaluator.data_loader
     if loader.dataset.made_by != setup.made_by:

@@ -91,11 +91,15 @@ class SRWorkflow(ConfigWorkflow):
             if system is not None:
                 self._check_system(system)
 
-    def initialize(self) -> Any:
-        """Prepare the run; results will be recorded with the fingerprint of what made them."""
+    def run(self) -> Any:
+        """Run; results are recorded with the fingerprint of what made them."""
         if str(self.workflow_type).startswith("infer") and self.has_file_dataset():
-            self.parser.update({"dataset#made_by": self.fingerprint()})
-        return super().initialize()
+            self.sign()
+        return super().run()
+
+    def sign(self) -> None:
+        """Tell the bundle's dataset the fingerprint of this workflow."""
+        self.parser.update({"dataset#made_by": self.fingerprint()})
 
     def has_file_dataset(self) -> bool:
         """Tell whether the bundle reads its inputs through :class:`monai_sr.apps.FileDataset`."""
