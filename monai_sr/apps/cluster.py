@@ -6,14 +6,16 @@ same bundle and the same paths (a shared file system). Needs the extra ``dask``.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -90,8 +92,9 @@ def upscale_on_cluster(
     given = tuple((k, _plain(k, v)) for k, v in sorted(options.items()) if k != "input")
     model = _place_or_name(bundle), None if system is None else _place_or_name(system)
     setup = Setup(*model, given, dataset.made_by)
-    record = RunRecord(dataset.output_dir, len(dataset.data))
-    with _connected(cluster, workers) as (client, threads):
+    record = RunRecord(Path(os.path.abspath(dataset.output_dir)), len(dataset.data))
+    number = workers or _fitting_workers(str(options.get("device", "")))
+    with _connected(cluster, number, is_given=workers is not None) as (client, threads):
         try:
             setup = replace(setup, threads=threads)
             for result in _enlarge_all(client, setup, [_absolute(i) for i in dataset.data]):
@@ -123,18 +126,21 @@ def _absolute(item: Mapping[str, Any]) -> dict[str, Any]:
     return {**item, "image": paths, "output": os.path.abspath(item["output"])}
 
 
+def _fitting_workers(device: str) -> int:
+    gpus = 0 if device.startswith("cpu") else torch.cuda.device_count()
+    return gpus or max(1, (os.cpu_count() or 1) // _CORES_PER_WORKER)
+
+
 @contextmanager
-def _connected(cluster: str, workers: int | None) -> Iterator[tuple[Any, int | None]]:
+def _connected(cluster: str, workers: int, *, is_given: bool) -> Iterator[tuple[Any, int | None]]:
     """Yield a client, and the threads of each worker; a local cluster ends with the block."""
     distributed = _distributed()
     if cluster != LOCAL:
-        if workers is not None:
+        if is_given:
             raise OptionError(f"workers: {cluster} has its own; leave --workers out")
         with _client(cluster) as client:
             yield client, None
         return
-    cores = os.cpu_count() or 1
-    number = workers or torch.cuda.device_count() or max(1, cores // _CORES_PER_WORKER)
     # A worker that dies gives its inputs back at once, to be tried again by rules of our own, and
     # none waits at a worker where another's death would count against it.
     rules = {
@@ -145,13 +151,13 @@ def _connected(cluster: str, workers: int | None) -> Iterator[tuple[Any, int | N
         _quiet("distributed", logging.CRITICAL),
         import_extra("dask", extra="dask").config.set(rules),
         distributed.LocalCluster(
-            n_workers=number, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
             # Scenes differ: each input is checked against the memory of the machine.
-            memory_limit=0, silence_logs=logging.CRITICAL,
+            n_workers=workers, threads_per_worker=1, memory_limit=0,
+            dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
         ) as local,
         distributed.Client(local) as client,
     ):  # fmt: skip
-        yield client, max(1, cores // number)
+        yield client, max(1, (os.cpu_count() or 1) // workers)
 
 
 @contextmanager
@@ -165,16 +171,18 @@ def _quiet(name: str, level: int) -> Iterator[None]:
         log.setLevel(before)
 
 
-def _client(address: str) -> Any:
-    try:
-        client = _distributed().Client(address, timeout=_SECONDS_TO_ANSWER)
-        client.wait_for_workers(1, timeout=_SECONDS_TO_ANSWER)
-    except (OSError, ValueError, TypeError, TimeoutError) as error:
-        raise OptionError(
-            f"cluster: must be 'local' or the address of a Dask scheduler with workers, got "
-            f"{address!r}, which does not answer; start them (dask scheduler, dask worker)"
-        ) from error
-    return client
+@contextmanager
+def _client(address: str) -> Iterator[Any]:
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(_distributed().Client(address, timeout=_SECONDS_TO_ANSWER))
+            client.wait_for_workers(1, timeout=_SECONDS_TO_ANSWER)
+        except (OSError, ValueError, TypeError, TimeoutError, asyncio.TimeoutError) as error:
+            raise OptionError(
+                f"cluster: must be 'local' or the address of a Dask scheduler with workers, got "
+                f"{address!r}, which does not answer; start them (dask scheduler, dask worker)"
+            ) from error
+        yield client
 
 
 @dataclass

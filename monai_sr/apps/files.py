@@ -85,9 +85,11 @@ class FileDataset(Dataset):
         self.made_by = made_by
         self.skip_done = skip_done
         self._aliases: Aliases | None = None
-        self._products = Products()
         planned = self._plan(data, spacing, deidentify) if items is None else list(items)
         super().__init__(planned, transform)
+        # Before a data loader copies this object: the folder is to outlive its workers.
+        has_parts = any(isinstance(i.get("image"), str) and split_part(i["image"]) for i in planned)
+        self._products = Products() if has_parts else None
 
     def _plan(
         self,
@@ -157,6 +159,7 @@ class FileDataset(Dataset):
             if self._is_done(item, named["input_sha256"]):
                 return {"skipped": item["output"], **named}
             if isinstance(image, str) and split_part(image):
+                self._products = self._products or Products()
                 image, classes = self._products.raster(image)
                 named.update({} if classes is None else {"classes": classes})
             sample = dict(self.transform({"image": image, "output": item["output"]}))
