@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -12,6 +13,8 @@ from monai_sr.core.errors import BadImageError
 from monai_sr.readers import is_product
 from monai_sr.readers.sentinel2 import class_file, product_stem, split_part, write_vrt
 from monai_sr.readers.sentinel2_metadata import METADATA, open_product
+
+_DIGITS = 12
 
 
 class Products:
@@ -35,7 +38,10 @@ class Products:
             raise BadImageError(f"{part}: the product is gone; check the name")
         product = open_product(found[0])
         classes = class_file(product, found[1])
-        return write_vrt(product, found[1], self.folder), classes
+        # Products of one name may lie in several folders.
+        place = self.folder / hashlib.sha256(os.fsencode(part)).hexdigest()[:_DIGITS]
+        place.mkdir(exist_ok=True)
+        return write_vrt(product, found[1], place), classes
 
 
 def _remove(folder: Path, process: int) -> None:

@@ -126,3 +126,16 @@ def test_results_in_the_input_folder_are_no_inputs_of_the_next_run(tmp_path, bun
     made = [f"{product.stem}_{r}m_x2.tif" for r in (10, 20, 60)]
     again = FileDataset(tmp_path, LoadImageSRd("image"), tmp_path, 2).data
     assert [item["output"] for item in again] == [str(tmp_path / name) for name in made]
+
+
+def test_products_of_one_name_in_two_folders_stay_apart(tmp_path):
+    first = write_product(tmp_path / "a")
+    second = write_product(tmp_path / "b")
+    edited = band_file(second, "B02", 10)
+    edited.write_bytes(band_file(second, "B08", 10).read_bytes())
+    dataset = FileDataset(tmp_path, LoadImageSRd("image"), tmp_path / "out", 4)
+    samples = {item["origin"]: dataset[i] for i, item in enumerate(dataset.data)}
+    for product in (first, second):
+        path = samples[f"{product}:10m"]["image"].meta["filename_or_obj"]
+        with rasterio.open(path) as dataset_of_it:
+            assert np.array_equal(dataset_of_it.read(3), stored(product, ("B02",), 10)[0])
