@@ -129,32 +129,31 @@ class UpscaleEvaluator(SupervisedEvaluator):
             self._report(FileResult(**known, output=batchdata["skipped"][0], is_skipped=True))
             return {}
         try:
-            super()._iteration(engine, batchdata)
-            pred = engine.state.output[0][CommonKeys.PRED]
-            output = str(pred.meta.get("sr_output", ""))
+            facts = self._enlarge(engine, batchdata)
             if "classes" in batchdata:
-                write_classes(output, str(batchdata["classes"][0]))
-            written = digest([output]) if output else ""
+                write_classes(facts["output"], str(batchdata["classes"][0]))
+            facts["output_sha256"] = digest([facts["output"]]) if facts["output"] else ""
         except Exception as error:  # one failed file must not end the run
             message, is_unexpected = failure(error, known["source"]), user_message(error) is None
             self._report(FileResult(**known, error=message, is_unexpected=is_unexpected))
             return {}
         finally:
             self._started = time.perf_counter()
-        self._report(
-            FileResult(
-                **known,
-                output=output,
-                size_in=_size(batchdata[CommonKeys.IMAGE][0]),
-                size_out=_size(pred),
-                seconds=time.perf_counter() - started,
-                lr_psnr=float(np.asarray(pred.meta["sr_lr_psnr"]).ravel()[0]),
-                output_sha256=written,
-            )
-        )
-        # Nothing of a finished file is kept: images may be large.
-        engine.state.batch = engine.state.output = None
+            # Nothing of a finished file is kept: images may be large.
+            engine.state.batch = engine.state.output = None
+        self._report(FileResult(**known, seconds=time.perf_counter() - started, **facts))
         return {}
+
+    def _enlarge(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
+        """Enlarge one input and return what is to be reported."""
+        super()._iteration(engine, batchdata)
+        pred = engine.state.output[0][CommonKeys.PRED]
+        return {
+            "output": str(pred.meta.get("sr_output", "")),
+            "size_in": _size(batchdata[CommonKeys.IMAGE][0].shape),
+            "size_out": _size(pred.shape),
+            "lr_psnr": float(np.asarray(pred.meta["sr_lr_psnr"]).ravel()[0]),
+        }
 
     def _report(self, result: FileResult) -> None:
         if self._record is None:
@@ -163,7 +162,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
             self._record.add(result)
 
 
-def _size(image: torch.Tensor) -> str:
-    channels, *sizes = image.shape
+def _size(shape: Sequence[int]) -> str:
+    channels, *sizes = shape
     text = " x ".join(map(str, sizes))
     return text if channels == 1 else f"{text}, {channels} bands"

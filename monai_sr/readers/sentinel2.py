@@ -73,9 +73,10 @@ def write_vrt(product: Product, resolution: int, folder: Path) -> Path:
         BadImageError: a band is missing, damaged or of another size than the others.
     """
     bands = product.bands(resolution)
-    grids, parts = {}, []
+    grids, parts, places = {}, [], [str(product.path)]
     for number, band in enumerate(bands, 1):
         file = image_file(product, band, resolution)
+        places.append(file)
         with _opened(product, band, file) as dataset:
             grids[dataset.shape, dataset.transform, dataset.crs, dataset.dtypes] = dataset.profile
         parts.append(
@@ -105,7 +106,11 @@ def write_vrt(product: Product, resolution: int, folder: Path) -> Path:
         f"<GeoTransform>{', '.join(map(repr, transform.to_gdal()))}</GeoTransform>"
         f"<Metadata>{tags}</Metadata>{''.join(parts)}</VRTDataset>\n",
         encoding="utf-8",
+        errors="surrogateescape",
     )
+    # As old as what it shows: an interrupted run knows it again.
+    newest = max(os.stat(place).st_mtime_ns for place in places if os.path.exists(place))
+    os.utime(target, ns=(newest, newest))
     return target
 
 

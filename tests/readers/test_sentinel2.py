@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import rasterio
@@ -189,3 +191,14 @@ def test_bands_of_another_grid_are_refused(product, tmp_path):
     band_file(product, "B03", 10).write_bytes(band_file(product, "B03", 20).read_bytes())
     with pytest.raises(BadImageError, match="share one grid of 10 m and be uint16, got 2 grids"):
         write_vrt(open_product(product), 10, tmp_path)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_raster_is_as_old_as_what_it_shows(product, tmp_path, is_packed):
+    path = write_zip(product) if is_packed else product
+    made = [write_vrt(open_product(path), 10, tmp_path).stat().st_mtime_ns]
+    made.append(write_vrt(open_product(path), 10, tmp_path).stat().st_mtime_ns)
+    later = made[0] + 10**10
+    os.utime(path if is_packed else band_file(product, "B08", 10), ns=(later, later))
+    made.append(write_vrt(open_product(path), 10, tmp_path).stat().st_mtime_ns)
+    assert made == [made[0], made[0], later]
