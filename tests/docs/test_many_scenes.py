@@ -70,6 +70,7 @@ def test_the_whole_page_works_in_a_shell(tmp_path):
     finally:
         for server in servers:
             os.killpg(server.pid, signal.SIGTERM)
+            server.wait(60)
     assert "2 of 2 results were there already" not in outputs[0]
     assert all("2 of 2 results were there already" in text for text in outputs[1:])
     assert {f.name for f in (tmp_path / "out").iterdir()} == {
