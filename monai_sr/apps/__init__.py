@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from monai_sr.apps.evaluator import FileResult, RunFailedError, UpscaleEvaluator
+    from monai_sr.apps.evaluator import UpscaleEvaluator
     from monai_sr.apps.files import FileDataset
+    from monai_sr.apps.record import FileResult, RunFailedError
     from monai_sr.apps.scene import Scenes
     from monai_sr.apps.scene_job import SceneResult
     from monai_sr.apps.stages import first_stage
@@ -26,8 +27,8 @@ __all__ = [
 
 _HOMES = {
     "FileDataset": "files",
-    "FileResult": "evaluator",
-    "RunFailedError": "evaluator",
+    "FileResult": "record",
+    "RunFailedError": "record",
     "SceneResult": "scene_job",
     "Scenes": "scene",
     "SuperResolver": "super_resolver",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from monai_sr import __version__
+from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import unknown_name
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ _TRAINING = (
     "stage_1_steps", "device", "precision", "seed", "pretrained", "dry_run",
     "perceptual_backbone", "perceptual_weights",
 )  # fmt: skip
-_OPTIONS = [
-    f"--{n}"
-    for n in ("output_dir", "bundle", "system", "stages", "degradation", *_INFERENCE, *_TRAINING)
-]
+_OTHERS = (
+    "output_dir", "bundle", "system", "stages", "degradation", "cluster", "workers", "skip_done",
+)  # fmt: skip
+_OPTIONS = [f"--{n}" for n in (*_OTHERS, *_INFERENCE, *_TRAINING)]
 _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain images."
 
 
@@ -47,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     upscale = commands.add_parser(
         "upscale", help="enlarge a file, a DICOM series folder or a folder", allow_abbrev=False
     )
-    upscale.add_argument("input", help="file, DICOM series folder, or folder of mixed files")
+    upscale.add_argument(
+        "input", help="file, folder, .SAFE product, 'pattern*.tif', or .txt that lists them"
+    )
     upscale.add_argument("-o", "--output_dir", required=True, help="folder of the results")
     upscale.add_argument("--bundle", default="natural_sr", help="name or folder (%(default)s)")
     upscale.add_argument("--system", help="a system in place of the bundle's own model")
@@ -77,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("LOW", "HIGH"),
         help="stored values of black and white (default: by the file)",
     )
+    _add_many(upscale)
     _add_train(commands)
     commands.add_parser("bundles", help="list the installed bundles")
     commands.add_parser("systems", help="list the systems: parameters, scales, receptive field")
@@ -115,6 +119,25 @@ def _add_scenes(upscale: argparse.ArgumentParser) -> None:
         "--scene_limit", "--scene-limit", type=float, metavar="MILLIONS",
         help="values of a raster's result above which it is not held in memory (default: 64)",
     )  # fmt: skip
+
+
+def _add_many(upscale: argparse.ArgumentParser) -> None:
+    upscale.add_argument(
+        "--skip_done", action="store_true", help="leave out results that are there and unchanged"
+    )
+    upscale.add_argument(
+        "--cluster", metavar="WHERE",
+        help="share inputs out on Dask: local, or tcp://host:8786; skips what is done",
+    )  # fmt: skip
+    upscale.add_argument(
+        "--workers", type=_count, help="processes of --cluster local (default: by GPUs and cores)"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
 
 
 def _number(text: str) -> float:
@@ -173,8 +196,23 @@ def _upscale(arguments: argparse.Namespace) -> None:
 
     if arguments.slice_axis in ("0", "1", "2"):
         arguments.slice_axis = int(arguments.slice_axis)
-    _run(SRWorkflow(arguments.bundle, system=arguments.system,
-                    **_given(arguments, ("input", "output_dir", *_INFERENCE))))  # fmt: skip
+    options = _given(arguments, ("input", "output_dir", *_INFERENCE))
+    if arguments.cluster is not None:
+        _upscale_on_cluster(arguments, options)
+        return
+    if arguments.workers is not None:
+        raise OptionError("workers: belong to a cluster; add --cluster local")
+    if arguments.skip_done:
+        options["dataset#skip_done"] = True
+    _run(SRWorkflow(arguments.bundle, system=arguments.system, **options))
+
+
+def _upscale_on_cluster(arguments: argparse.Namespace, options: dict[str, Any]) -> None:
+    from monai_sr.apps.cluster import upscale_on_cluster
+
+    upscale_on_cluster(
+        arguments.bundle, arguments.cluster, arguments.workers, system=arguments.system, **options
+    )
 
 
 def _train(arguments: argparse.Namespace) -> None:

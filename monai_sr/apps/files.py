@@ -5,32 +5,35 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.data import Dataset, MetaTensor
 
 from monai_sr.apps.aliases import Aliases
+from monai_sr.apps.checksums import input_digest, is_done
+from monai_sr.apps.inputs import find_inputs
 from monai_sr.apps.manifest import Manifest
+from monai_sr.apps.products import Products
 from monai_sr.apps.scene import Scenes
-from monai_sr.core.errors import BadImageError, OutputError, SRError, user_message
+from monai_sr.core.errors import SRError, user_message
 from monai_sr.core.memory import check_memory
 from monai_sr.core.types import PathLike
 from monai_sr.geometry.target_grid import scaled_sizes
-from monai_sr.readers import find_series, is_dicom
+from monai_sr.readers.sentinel2 import split_part
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
 from monai_sr.writers.dicom_deidentify import require_dicom
 from monai_sr.writers.dicom_map import check_map_size
 from monai_sr.writers.dicom_pixel_module import check_dicom_size
 from monai_sr.writers.naming import result_mark, spacing_unit
-from monai_sr.writers.uncertainty import uncertainty_path
 
 logger = logging.getLogger(__name__)
 
-# Files that belong to an image beside them; they are no inputs of their own.
-_SIDECARS = (".aux.xml", ".ovr", ".msk", ".tfw", ".pgw", ".jgw", ".wld", ".prj")
+FACTS = ("source", "origin", "input_sha256", "made_by")
+"""What a sample says about its input, whatever becomes of it."""
+
 _NO_SUFFIX = ".unreadable"
 # From the network's result to the file: measured 26 (uint8) to 32 (int32, float32), input included.
 _BYTES_PER_VALUE = 24
@@ -40,12 +43,13 @@ class FileDataset(Dataset):
     """Everything that one input names, each with the path of its result.
 
     An item is {"image": path, or paths of a DICOM series, "output": path, "source": name,
-    "origin": name for the record}, its first two passed through ``transform``. A file that cannot
+    "origin": name for the record}, its first two passed through ``transform``, and with "classes"
+    where a scene classification belongs beside the result. A file that cannot
     be used becomes {"error": message} with the last two, so that one bad file never ends a run.
 
     Args:
-        data: a file, a folder of one DICOM series, or a folder of mixed files (searched with its
-            subfolders; hidden files and what lies in ``output_dir`` are left out).
+        data: what :func:`monai_sr.apps.inputs.find_inputs` takes: a file, a folder, a Sentinel-2
+            product, a pattern or a list.
         transform: loads and prepares a sample.
         output_dir: where results go; subfolders of the input are repeated there.
         scale: factor, part of the results' names.
@@ -55,6 +59,10 @@ class FileDataset(Dataset):
         uncertainty: a map will be written beside each result: refuse at once where it cannot be.
         scenes: decides which rasters are not held in memory; their items are {"scene": path,
             "output": path} with the last two. None: all are.
+        made_by: fingerprint of the run's weights and options, for the record.
+        skip_done: leave out what the manifest records as made of the same input by the same means,
+            if it is still there.
+        items: inputs that were planned elsewhere, in place of ``data``.
 
     Raises:
         BadImageError: if the input is missing or holds no file.
@@ -70,50 +78,64 @@ class FileDataset(Dataset):
         deidentify: bool = False,
         uncertainty: bool = False,
         scenes: Scenes | None = None,
+        made_by: str = "",
+        skip_done: bool = False,
+        items: Sequence[dict[str, Any]] | None = None,
     ) -> None:
-        self.root = _existing(data)
         self.uncertainty = uncertainty
         self.scenes = scenes
         self.output_dir = Path(str(output_dir))
         self.scale = scale
         self.mark = result_mark(scale, spacing, "")
-        self._made_from = Manifest(self.output_dir).sources()
-        found = _find(
-            self.root,
-            self.output_dir,
-            _with_maps(self._made_from) | _recorded(self.root, not deidentify),
-            not deidentify,
-        )
-        if not found:
-            raise BadImageError(f"{data}: holds no file to enlarge; name a file or another folder")
-        root = self.root if self.root.is_dir() else self.root.parent
-        if list(found) == [self.root]:
-            root = self.root.parent
+        self.made_by = made_by
+        self.skip_done = skip_done
+        self._aliases: Aliases | None = None
+        planned = self._plan(data, spacing, deidentify) if items is None else list(items)
+        super().__init__(planned, transform)
+        # Before a data loader copies this object: the folder is to outlive its workers.
+        has_parts = any(isinstance(i.get("image"), str) and split_part(i["image"]) for i in planned)
+        self._products = Products() if has_parts else None
+
+    def _plan(
+        self,
+        data: PathLike | None,
+        spacing: float | Sequence[float | None] | None,
+        deidentify: bool,
+    ) -> list[dict[str, Any]]:
+        self._recorded = Manifest(self.output_dir).results()
+        found, root = find_inputs(data, self.output_dir, self._recorded, not deidentify)
         self._aliases = Aliases(found) if deidentify else None
         if self._aliases is not None:
             found, root = self._aliases.found, self._aliases.folder
         suffix_of = self._suffix_of(found)
         planned = plan_outputs(
-            list(found), root, self.output_dir, scale, suffix_of, spacing, spacing_unit
+            list(found), root, self.output_dir, self.scale, suffix_of, spacing, spacing_unit
         )
-        items = []
+        items: list[dict[str, Any]] = []
         for (name, files), output in zip(found.items(), planned, strict=True):
-            origin = self._shown(name) if self._aliases else os.path.abspath(name)
+            part = len(files) == 1 and split_part(files[0])
+            shown = files[0] if part else name
+            origin = self._shown(shown) if self._aliases else os.path.abspath(shown)
+            output = self._free(output, origin)
             items.append(
                 {
                     "image": [str(f) for f in files] if len(files) > 1 else str(files[0]),
-                    "output": str(self._free(output, origin)),
-                    "source": self._shown(name),
+                    "output": str(output),
+                    "source": self._shown(shown),
                     "origin": origin,
                 }
             )
-        super().__init__(items, transform)
+            if self.skip_done and output in self._recorded:
+                items[-1]["record"] = self._recorded[output]
+        return items
 
     @staticmethod
     def _suffix_of(found: dict[Path, list[Path]]) -> Callable[[Path], str]:
         def suffix(name: Path) -> str:
             if len(found[name]) > 1:
                 return ""
+            if split_part(found[name][0]):
+                return ".tif"
             try:
                 return output_suffix(found[name][0])
             except (SRError, UnicodeError):
@@ -127,7 +149,8 @@ class FileDataset(Dataset):
 
     def _free(self, output: Path, origin: str) -> Path:
         """Keep a result that an earlier run made from another input."""
-        if not output.exists() or self._made_from.get(output) == origin:
+        record = self._recorded.get(output)
+        if not output.exists() or (record is not None and record["source"] == origin):
             return output
         digest = hashlib.sha256(os.fsencode(origin)).hexdigest()[:8]
         stem, _, rest = output.name.rpartition(self.mark)
@@ -135,19 +158,41 @@ class FileDataset(Dataset):
 
     def _transform(self, index: int) -> dict[str, Any]:
         item = self.data[index]
-        source = item["source"]
-        named = {"source": source, "origin": item["origin"]}
+        source, image = item["source"], item["image"]
+        named = {**{key: item[key] for key in ("source", "origin")}, "input_sha256": ""}
+        named["made_by"] = self.made_by
         try:
+            named["input_sha256"] = _digest_or_nothing(image)
+            if self._is_done(item, named["input_sha256"]):
+                return {"skipped": item["output"], **named}
+            if isinstance(image, str) and split_part(image):
+                self._products = self._products or Products()
+                image, classes = self._products.raster(image)
+                named.update({} if classes is None else {"classes": classes})
             # A de-identified one is no raster: the transform's result is refused below.
-            if self.scenes and not self._aliases and self.scenes.takes(item["image"]):
-                return {"scene": item["image"], "output": item["output"], **named}
-            sample = dict(self.transform({k: item[k] for k in ("image", "output")}))
+            if self.scenes and not self._aliases and self.scenes.takes(image):
+                return {"scene": image, "output": item["output"], **named}
+            sample = dict(self.transform({"image": image, "output": item["output"]}))
             if self._aliases is not None:
                 require_dicom(sample["image"].meta, source)
             _check_size(sample["image"], self.scale, source, self.uncertainty)
             return {**sample, **named}
         except Exception as error:  # a failed file is reported, and the run goes on
-            return {"error": self._shown(failure(error, source)), **named}
+            message = self._shown(failure(error, source).replace(str(image), source))
+            return {"error": message, "is_unexpected": user_message(error) is None, **named}
+
+    def _is_done(self, item: dict[str, Any], input_sha256: str) -> bool:
+        if "record" not in item:
+            return False
+        output = Path(item["output"])
+        return is_done(item["record"], output, input_sha256, self.made_by, self.uncertainty)
+
+
+def _digest_or_nothing(image: str | list[str]) -> str:
+    try:
+        return input_digest(image)
+    except OSError:
+        return ""  # its reader will say that it cannot be read
 
 
 def _check_size(image: MetaTensor, scale: float, source: str, has_map: bool) -> None:
@@ -177,76 +222,3 @@ def failure(error: BaseException, source: str) -> str:
     first = (str(error).splitlines() or [""])[0]
     kind = type(error).__name__
     return f"{source}: could not be enlarged ({kind}: {first}); see MONAI_SR_TRACEBACK=1"
-
-
-def _existing(data: PathLike | None) -> Path:
-    if data is None or str(data) == "":
-        raise BadImageError("input: no file or folder given; add --input PATH")
-    path = Path(str(data))  # a name such as 2021 arrives from MONAI's command as a number
-    if not path.exists():
-        raise BadImageError(f"{data}: no such file or folder; check --input")
-    # "." and ".." give results no name.
-    return path.resolve() if path.name in ("", "..") else path
-
-
-def _with_maps(results: Iterable[Path]) -> set[Path]:
-    """Add the maps of uncertainty that may lie beside results."""
-    made = set(results)
-    return made | {uncertainty_path(result) for result in made}
-
-
-def _recorded(root: Path, is_named: bool) -> set[Path]:
-    """Return the results that earlier runs left in subfolders of the input.
-
-    Not those in the input folder itself: naming a folder of results means to enlarge them again.
-    """
-    results: set[Path] = set()
-    for record in root.glob(f"*/**/{Manifest.name}"):
-        try:
-            results |= _with_maps(Manifest(record.parent).sources())
-        except OutputError as error:
-            logger.warning("%s", error if is_named else "the record of an earlier run is damaged")
-    return results
-
-
-def _find(
-    root: Path, output_dir: Path, results: set[Path], is_named: bool
-) -> dict[Path, list[Path]]:
-    """Return name -> files: one entry for each plain file and each DICOM series.
-
-    ``results`` of earlier runs are left out, and all of ``output_dir`` where it is not ``root``.
-    Warnings show names only where ``is_named``.
-    """
-    if root.is_file():
-        return {root: [root]}
-    outputs = {path.resolve() for path in results}
-    if output_dir.resolve() != root.resolve():
-        outputs.add(output_dir.resolve())
-    for link in root.rglob("*"):
-        if link.is_symlink() and not link.is_file():
-            name = link if is_named else "a link"
-            logger.warning("%s: links to folders and broken links are not followed", name)
-    files = [
-        f
-        for f in sorted(root.rglob("*"))
-        if f.is_file()
-        and not any(part.startswith(".") for part in f.relative_to(root).parts)
-        and not f.name.lower().endswith(_SIDECARS)
-        and f.name not in ("DICOMDIR", Manifest.name)
-        and outputs.isdisjoint((f.resolve(), *f.resolve().parents))
-    ]
-    found: dict[Path, list[Path]] = {}
-    dicom = {f for f in files if is_dicom(f)}
-    for folder in sorted({f.parent for f in dicom}):
-        series = [s for s in find_series(folder) if set(s) <= dicom]
-        volumes = [s for s in series if len(s) > 1]
-        for volume in volumes:
-            # Several in one folder go by their first files: the names stay when others come.
-            name = folder if len(series) == 1 else folder / f"{volume[0].stem}_series"
-            while name.exists() and name != folder:
-                name = name.with_name(f"{name.name}_series")
-            found[name] = volume
-        found.update({s[0]: s for s in series if len(s) == 1})
-    grouped = {f for group in found.values() for f in group}
-    found.update({f: [f] for f in files if f not in grouped})
-    return dict(sorted(found.items()))

@@ -12,7 +12,7 @@ from monai_sr.core.types import PathLike
 
 FIELDS = (
     "output", "source", "size_in", "size_out", "seconds", "lr_psnr", "off_by_one_share",
-    "worst_off", "worst_at", "error",
+    "worst_off", "worst_at", "error", "input_sha256", "output_sha256", "made_by",
 )  # fmt: skip
 
 # Names of files need not be UTF-8 on every system.
@@ -49,10 +49,14 @@ class Manifest:
                 "file; remove it or choose another output folder"
             ) from error
 
+    def results(self) -> dict[Path, dict[str, str]]:
+        """Return the row of every recorded result by its path."""
+        rows = (row for row in self.rows.values() if row["output"])
+        return {self.folder / row["output"]: row for row in rows}
+
     def sources(self) -> dict[Path, str]:
         """Return the absolute path of the input of every recorded result."""
-        rows = (row for row in self.rows.values() if row["output"])
-        return {self.folder / row["output"]: row["source"] for row in rows}
+        return {path: row["source"] for path, row in self.results().items()}
 
     def add(self, **row: object) -> None:
         """Record one input.

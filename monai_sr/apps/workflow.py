@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
+from monai_sr import __version__
 from monai_sr.apps.bundles import find_bundle
+from monai_sr.apps.checksums import digest
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import unknown_name
@@ -20,6 +24,15 @@ PATH_OPTIONS = (
     "perceptual_weights",
 )  # fmt: skip
 """Options that name one file or folder."""
+
+# What a result does not depend on. Files among them count by their content.
+_PLACES = (
+    "imports", "bundle_root", "input", "dataset_dir", "output_dir", "device", "system", "ckpt_path",
+    "perceptual_path", "dataset", "dataloader", "handlers", "initialize", "run",
+)  # fmt: skip
+_FILES = ("system", "ckpt_path", "perceptual_path")
+_DIGITS = 16
+_DATASET = "monai_sr.apps.FileDataset"
 
 
 class SRWorkflow(ConfigWorkflow):
@@ -77,6 +90,35 @@ class SRWorkflow(ConfigWorkflow):
                 usable_device(override["device"])
             if system is not None:
                 self._check_system(system)
+
+    def run(self) -> Any:
+        """Run; results are recorded with the fingerprint of what made them."""
+        if str(self.workflow_type).startswith("infer") and self.has_file_dataset():
+            self.sign()
+        return super().run()
+
+    def sign(self) -> None:
+        """Tell the bundle's dataset the fingerprint of this workflow."""
+        self.parser.update({"dataset#made_by": self.fingerprint()})
+
+    def has_file_dataset(self) -> bool:
+        """Tell whether the bundle reads its inputs through :class:`monai_sr.apps.FileDataset`."""
+        dataset = self.parser.get("dataset")
+        return isinstance(dataset, dict) and dataset.get("_target_") == _DATASET
+
+    def fingerprint(self) -> str:
+        """Return what tells runs apart that may give other results: version, options, weights.
+
+        The device is none of it: a GPU computes in bfloat16 where the bundle says so, and a result
+        made there is as good as one made on a CPU.
+        """
+        options = {k: v for k, v in self.parser.get().items() if k not in _PLACES}
+        sums = {}
+        for key in _FILES:
+            file: Any = self.parser.get_parsed_content(key) if key in self.parser else None
+            sums[key] = digest([file]) if file is not None and Path(file).is_file() else None
+        text = json.dumps([__version__, options, sums], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:_DIGITS]
 
     def _check_system(self, system: PathLike) -> None:
         if generator_class(self.parser["network_def"]).info.learns == "nothing":

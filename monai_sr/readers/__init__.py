@@ -11,6 +11,7 @@ from monai_sr.readers.dicom import DicomReader
 from monai_sr.readers.dicom_files import find_series, is_dicom
 from monai_sr.readers.nifti import NiftiReader
 from monai_sr.readers.raster import RasterReader
+from monai_sr.readers.sentinel2 import is_product
 
 
 def find_reader(source: PathLike | Sequence[PathLike]) -> ImageReader:
@@ -33,4 +34,5 @@ __all__ = [
     "find_reader",
     "find_series",
     "is_dicom",
+    "is_product",
 ]
