@@ -20,6 +20,7 @@ from monai_sr.geometry.geotransform import source_transform
 from monai_sr.geometry.windows import bbox_slices, window_slices
 from monai_sr.inferers import TiledInferer
 from monai_sr.readers import RasterReader, find_reader
+from monai_sr.readers.common import single_path
 from monai_sr.readers.raster_source import RasterSource
 from monai_sr.transforms import PlanGrid, Provenance, ScaleToUnit
 
@@ -98,7 +99,7 @@ class Scenes:
             raise OptionError(f"{name}: {self._asked} is for rasters, got another format; leave it")
         if not is_raster or self.uncertainty:
             return False
-        with RasterSource(Path(str(name))) as raster:
+        with RasterSource(single_path(name)) as raster:
             is_upright, values = raster.is_upright, math.prod(raster.shape)
         if not is_upright and self._asked:
             raise OptionError(

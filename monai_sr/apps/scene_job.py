@@ -29,7 +29,7 @@ from monai_sr.core.journal import Journal
 from monai_sr.core.pipeline import Background, prefetched
 from monai_sr.inferers import TiledInferer
 from monai_sr.inferers.batch_meta import enlarged_meta
-from monai_sr.inferers.tile_plan import Tile, result_edge, within
+from monai_sr.inferers.tile_plan import Tile, overlap, result_edge, within
 from monai_sr.inferers.tiled import warn_if_cut
 from monai_sr.networks.weights import state_digest
 from monai_sr.transforms import Provenance, ScaleToUnit
@@ -146,7 +146,7 @@ class SceneJob:
         self, journal: Journal, scale_to_unit: ScaleToUnit, provenance: Provenance
     ) -> SceneResult:
         tiles = self._tiles(journal)
-        chosen = [t for t in tiles if _overlaps(t.place, self.place)]
+        chosen = [t for t in tiles if overlap(t.place, self.place)]
         warn_if_cut(self.network, tiles)
         survey = self._survey(journal, scale_to_unit, tiles, chosen)
         meta = self.source.meta
@@ -289,11 +289,6 @@ class SceneJob:
             "weights": state_digest(self.network),
             "made_by": provenance.record(np.empty(0)),
         }
-
-
-def _overlaps(first: tuple[slice, ...], second: tuple[slice, ...]) -> bool:
-    pairs = zip(first, second, strict=True)
-    return all(a.start < b.stop and b.start < a.stop for a, b in pairs)
 
 
 def _bounds(tiles: list[Tile]) -> tuple[slice, slice]:

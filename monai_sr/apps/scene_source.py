@@ -21,6 +21,7 @@ from monai_sr.core.types import PathLike
 from monai_sr.inferers.tile_plan import Tile, within
 from monai_sr.inferers.tile_run import spatial
 from monai_sr.readers import RasterReader
+from monai_sr.readers.common import single_path
 from monai_sr.readers.raster_image import RasterImage
 from monai_sr.readers.raster_source import RasterSource
 from monai_sr.transforms import PlanGrid
@@ -86,7 +87,7 @@ class SceneSource:
     """
 
     def __init__(self, path: PathLike, grid: PlanGrid) -> None:
-        self.raster = RasterSource(Path(path))
+        self.raster = RasterSource(single_path(path))
         channels, height, width = self.raster.shape
         _, meta = RasterReader().get_data(self.raster.read(Window(0, 0, 1, 1)))
         meta.update(

@@ -101,6 +101,12 @@ def result_edge(edge: int, size: int, target: int) -> int:
     return (2 * edge * target + size) // (2 * size)
 
 
+def overlap(first: Sequence[slice], second: Sequence[slice]) -> bool:
+    """Tell whether two places have samples in common."""
+    pairs = zip(first, second, strict=True)
+    return all(a.start < b.stop and b.start < a.stop for a, b in pairs)
+
+
 def within(inner: Sequence[slice], outer: Sequence[slice], factor: int = 1) -> Slices:
     """Return slices as they count from the begin of others, those multiplied by ``factor``."""
     return tuple(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _ORIENTATION = 274
 # Not Image.open: it refuses large images, which are meant to be read here.
 _PILLOW = {"PNG": PngImagePlugin.PngImageFile, "WEBP": WebPImagePlugin.WebPImageFile}
+_MOST_BANDS = 4096  # GDAL takes minutes over more, which damaged headers declare
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
 
 
@@ -34,11 +35,13 @@ def check_single(path: Path, dataset: DatasetReader) -> None:
         dataset: the open file.
 
     Raises:
-        BadImageError: no image or several: frames, pages or subdatasets.
+        BadImageError: no image or several: frames, pages, subdatasets, thousands of bands.
     """
     pages = len(dataset.subdatasets)
     remedy = "extract one with gdal_translate (gdalinfo lists them)"
-    if not dataset.count:
+    if dataset.count > _MOST_BANDS:
+        found, remedy = f"{dataset.count} bands", "cut it into parts of bands (gdal_translate -b)"
+    elif not dataset.count:
         found = f"a container of {pages} images"
     elif pages > 1 and dataset.driver != "JPEG":  # there: thermal data beside the photo
         found = f"{pages} pages"

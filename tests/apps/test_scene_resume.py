@@ -33,12 +33,13 @@ def interrupted(source, output, kind="tif", blocks=3):
         [sys.executable, "-c", SLOW_RUN, str(source), str(output), kind], cwd=ROOT, env=os.environ
     )
     folder = output.with_name(f".{output.name}.parts")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while len(list(folder.glob("*.block"))) < blocks and time.monotonic() < deadline:
         assert process.poll() is None, "it ended by itself"
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert len(list(folder.glob("*.block"))) >= blocks
     assert not output.exists()
     return folder
 

@@ -50,6 +50,12 @@ def test_pages_of_a_tiff_are_refused(tmp_path):
         load(tmp_path / "a.tif")
 
 
+def test_thousands_of_bands_are_refused(tmp_path):
+    path = write_raster(tmp_path / "a.tif", pixels((4097, 1, 1)))
+    with pytest.raises(BadImageError, match=r"must hold one image, got 4097 bands; .*-b"):
+        load(path)
+
+
 def test_overviews_and_masks_are_no_pages(tmp_path):
     array = pixels((3, 64, 70))
     path = write_raster(tmp_path / "a.tif", array, transform=NORTH_UP, tiled=True)

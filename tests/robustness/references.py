@@ -170,7 +170,11 @@ def _raster(path: str) -> Facts:
         if associated_alpha(dataset) >= 0 and dataset.nodata is None:
             # Colors that were multiplied by alpha are no larger than it.
             values = np.minimum(values, values[associated_alpha(dataset)])
-        if dataset.colorinterp[0] == ColorInterp.palette:
+        colors = dataset.colorinterp
+        if ColorInterp.alpha in colors:  # GDAL makes a mask of it where it is the last band
+            alpha = values[colors.index(ColorInterp.alpha)]
+            values = np.where((alpha == 0) & alpha.any(), 0, values)
+        if colors[0] == ColorInterp.palette:
             values = _colored(values, dataset.colormap(1), dataset.nodata)
         # What alpha or a mask hides is no measurement, and may be anything.
         hidden = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
