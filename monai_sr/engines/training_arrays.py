@@ -167,7 +167,7 @@ class ValidationImages(Dataset):
         self.largest_side = largest_side
 
     def _transform(self, index: int) -> dict[str, Tensor]:
-        hr = torch.from_numpy(np.ascontiguousarray(self.load.shown(self.data[index])))
+        hr = torch.from_numpy(self.load.shown(self.data[index]))
         sides = [min(side, self.largest_side) // self.scale * self.scale for side in hr.shape[1:]]
         starts = [(side - kept) // 2 for side, kept in zip(hr.shape[1:], sides, strict=True)]
         for axis, (start, kept) in enumerate(zip(starts, sides, strict=True), start=1):

@@ -15,7 +15,10 @@ from monai_sr.readers.dicom_files import find_series, is_dicom
 Source = Path | tuple[Path, ...] | Area
 """A file, the files of a DICOM series, or an area of a georeferenced file."""
 
-_NO_IMAGES = (".csv", ".json", ".md", ".txt", ".xml", ".yaml")
+_NO_IMAGES = (
+    ".csv", ".json", ".md", ".txt", ".xml", ".yaml",
+    ".ovr", ".msk", ".tfw", ".pgw", ".jgw", ".wld", ".prj",  # beside rasters; GDAL opens the first
+)  # fmt: skip
 # Told from DICOM without being opened: folders of photos are large.
 _NO_DICOM = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".nii", ".gz")
 

@@ -28,6 +28,7 @@ def folder(tmp_path):
         write_raster(tmp_path / name)
     (tmp_path / "photos.csv").write_text("name\n")
     (tmp_path / "README.md").write_text("hello\n")
+    (tmp_path / "a.tif.ovr").write_bytes(write_raster(tmp_path / "sub" / "c.png").read_bytes())
     return tmp_path
 
 
