@@ -22,7 +22,7 @@ from monai_sr.apps.bundles import find_bundle
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import SRError
 from monai_sr.engines import BicubicDegradation, ReadTrainingImage
-from monai_sr.engines.training_images import Source, first_file, list_images
+from monai_sr.engines.training_images import Source, first_file, list_images, training_split
 from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.inferers.self_ensemble import interval_half_width
 from monai_sr.transforms.uncertainty import COVERAGE
@@ -33,7 +33,7 @@ _SLICES = 8
 
 
 def central_parts(source: Source, size: int, channels: int) -> list[Tensor]:
-    """Read the middle of an image, or of slices of a volume.
+    """Read the middle of an image, of slices of a volume, or of the groups of bands of a raster.
 
     Returns:
         Tensors (1, channels, side, side), uint8 or floating point in [0, 1].
@@ -42,7 +42,7 @@ def central_parts(source: Source, size: int, channels: int) -> list[Tensor]:
         BadImageError: as :class:`monai_sr.engines.ReadTrainingImage`.
     """
     found = ReadTrainingImage(channels)(source)
-    images = found[_SLICES // 2 :: _SLICES] if isinstance(found, list) else [found]
+    images = found[_SLICES // 2 :: _SLICES] or found if isinstance(found, list) else [found]
     parts = []
     for image in images:
         side = min(size, *image.shape[1:]) // 4 * 4
@@ -78,13 +78,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", required=True)
     parser.add_argument("--images", required=True, help="folder to fit on, not trained on")
+    parser.add_argument("--split_table", help="of --images, take what this table validates on")
     parser.add_argument("--check", help="another folder, to report the coverage on")
     parser.add_argument("--size", type=int, default=384, help="side of the part of each image")
     parser.add_argument("--count", type=int, default=12, help="images of a folder, evenly drawn")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folders = [options.images, *([options.check] if options.check else [])]
-    chosen = [_drawn(list_images(folder), options.count) for folder in folders]
+    listed = [list_images(folder) for folder in folders]
+    if options.split_table:
+        listed[0] = training_split(options.images, None, 0, options.split_table)[1]
+    chosen = [_drawn(files, options.count) for files in listed]
     factors = {}
     for scale in (2, 4):
         resolver = SuperResolver.from_bundle(options.bundle, scale=scale)

@@ -24,9 +24,11 @@ SHOWN = {
     "natural_sr": [(name, scale) for scale in (4, 2) for name in ("set5", "set14", "bsd100")],
     "xray_sr": [("xray", 4), ("xray", 2)],
     "mri_sr": [("mr", 4), ("mr", 2)],
+    "satellite_sr": [(name, scale) for scale in (4, 2) for name in ("ucmerced", "naip", "landsat")],
 }
 NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "BSD100", "xray": "chest X-rays",
-         "mr": "brain MR slices"}  # fmt: skip
+         "mr": "brain MR slices", "ucmerced": "UC Merced chips", "naip": "NAIP, bands",
+         "landsat": "Landsat, bands"}  # fmt: skip
 _BLOCK = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
 Figures = dict[tuple[str, int], tuple[Summary, Summary, float]]
 """(set, scale) -> means of bicubic, means of ours, median gain in PSNR over the images."""

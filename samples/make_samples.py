@@ -145,7 +145,7 @@ def make_aerial(data: Path, out: Path) -> None:
             "alpha": "NO",
         }  # fmt: skip
         pixels = source.read(window=AERIAL_WINDOW)
-    with rasterio.open(out / "natural_sr" / "naip.tif", "w", **profile) as target:
+    with rasterio.open(out / "satellite_sr" / "naip.tif", "w", **profile) as target:
         target.write(pixels)
         target.descriptions = ("red", "green", "blue", "near infrared")
         target.colorinterp = (
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="folder that holds `data`")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="where to write")
     options = parser.parse_args()
-    for folder in ("hr", "natural_sr", "xray_sr"):
+    for folder in ("hr", "natural_sr", "satellite_sr", "xray_sr"):
         (options.out / folder).mkdir(parents=True, exist_ok=True)
     for make in (make_xray, make_photo, make_brain, make_aerial):
         make(options.shared / "data", options.out)

@@ -167,7 +167,9 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--system", help="name or YAML file (default: the bundle's own model)")
     train.add_argument("--dataset_dir", required=True, help="folder of training images")
     train.add_argument("--validation_dir", help="folder of images to validate on")
-    train.add_argument("--split_table", help="CSV: file, patient and perhaps split of each image")
+    train.add_argument(
+        "--split_table", help="CSV: file, patient or place, perhaps split, of each image"
+    )
     train.add_argument("-o", "--output_dir", required=True, help="folder of the run; continued")
     train.add_argument(
         "--stages", type=int, choices=(1, 2), default=1,

@@ -12,13 +12,8 @@ from monai_sr.engines.degradations import (
 from monai_sr.engines.fitting import FitTrainer
 from monai_sr.engines.patch_loader import PatchLoader
 from monai_sr.engines.run_folder import run_folder
-from monai_sr.engines.training_images import (
-    ReadTrainingImage,
-    ValidationImages,
-    list_images,
-    split_images,
-    training_split,
-)
+from monai_sr.engines.training_arrays import ReadTrainingImage, ValidationImages
+from monai_sr.engines.training_images import list_images, split_images, training_split
 from monai_sr.engines.volume_patch_loader import ReadTrainingVolume, VolumePatchLoader
 
 __all__ = [

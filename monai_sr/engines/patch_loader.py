@@ -23,7 +23,9 @@ from monai_sr.core.distributed import rank, world_size
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
 from monai_sr.engines.degradations import BicubicDegradation, Degradation
+from monai_sr.engines.training_arrays import of_one_depth
 from monai_sr.engines.training_images import Source, first_file
+from monai_sr.engines.training_rasters import Area
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +68,11 @@ class PatchLoader:
         cache_gib: memory for images; a larger folder streams through it.
         group_batches: batches drawn from one group before the next, when streaming.
         degradation: how small images are made and spoiled; bicubic, as benchmarks, if None.
+        single_band_share: share of patches of which one band is learned, repeated in every
+            channel: so are the bands fed that inference enlarges one by one.
 
     Raises:
-        OptionError: if there are no files, or ``scales`` or their weights do not fit.
+        OptionError: if there are no files, or ``scales``, their weights or the share do not fit.
         BadImageError: if an image cannot be read, or none is as large as a patch.
     """
 
@@ -90,6 +94,7 @@ class PatchLoader:
         cache_gib: float = 8.0,
         group_batches: int = 500,
         degradation: Degradation | None = None,
+        single_band_share: float = 0.0,
     ) -> None:
         if not files:
             raise OptionError(
@@ -105,7 +110,10 @@ class PatchLoader:
             raise OptionError(
                 f"scale_weights: needs a weight for each of {list(scales)}, got {scale_weights}"
             )
-        self.files = [f if isinstance(f, tuple) else Path(f) for f in files]
+        if not 0 <= single_band_share <= 1:
+            raise OptionError(f"single_band_share: must be in [0, 1], got {single_band_share}")
+        self.single_band_share = single_band_share
+        self.files = [f if isinstance(f, tuple | Area) else Path(f) for f in files]
         self.load = load
         self.scales = tuple(scales)
         weights = torch.tensor(scale_weights or [1.0] * len(self.scales), dtype=torch.float64)
@@ -156,13 +164,17 @@ class PatchLoader:
         turn = torch.randint(0, self.symmetries, (n,), generator=random)
         # One for each patch: what a process with a part of the batch draws, all would draw.
         seeds = torch.randint(0, 2**32, (n,), generator=random)
+        is_single = torch.rand(n, generator=random) < self.single_band_share
+        band = torch.randint(0, self.channels, (n,), generator=random)
         first, last = (n * r // world_size() for r in (rank(), rank() + 1))
         which, corner, turn, seeds = (t[first:last] for t in (which, corner, turn, seeds))
         image = self._cut(pool, scale, which, corner, turn, lr_size)
-        return {
-            "image": self.degradation.corrupt(image, seeds),
-            "label": self._cut(pool, 1, which, corner * scale, turn, lr_size * scale),
-        }
+        image = self.degradation.corrupt(image, seeds)
+        label = self._cut(pool, 1, which, corner * scale, turn, lr_size * scale)
+        for i in is_single[first:last].nonzero().flatten().tolist():
+            for patches in (image, label):
+                patches[i] = patches[i, int(band[first + i])].clone()
+        return {"image": image, "label": label}
 
     def _cut(
         self, pool: _Pool, shrink: int, which: Tensor, corner: Tensor, turn: Tensor, size: int
@@ -280,5 +292,5 @@ class PatchLoader:
         for key, tensors in parts.items():
             lengths = torch.tensor([0, *(t.numel() for t in tensors)])
             starts[key] = lengths.cumsum(0)[:-1]
-        buffers = {key: torch.cat(tensors).to(self.device) for key, tensors in parts.items()}
+        buffers = {key: torch.cat(of_one_depth(t)).to(self.device) for key, t in parts.items()}
         return _Pool(buffers, starts, torch.tensor(sizes))

@@ -49,6 +49,8 @@ class ReadTrainingVolume:
         pad = [(0, 0), *((each // 2, each - each // 2) for each in missing)]
         return np.pad(values, pad, mode="symmetric").astype(np.float32)
 
+    shown = __call__
+
 
 class VolumePatchLoader(PatchLoader):
     """Endless stream of aligned LR/HR cubes out of volumes; see :class:`PatchLoader`.

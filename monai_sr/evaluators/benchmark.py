@@ -42,8 +42,8 @@ class System:
         name: what tables call it.
         upscale: enlarges (N, C, H, W) float32 in [0, 1]; it need not clip or round.
         channels: how many channels it takes; None takes any. A grey image is given to a
-            three-channel system three times and the results are averaged; a color image is given
-            to a one-channel system band by band.
+            three-channel system three times and the results are averaged; so is each band of an
+            image of more than three. A color image is given to a one-channel system band by band.
         weights_sha256: SHA-256 of its weights file, empty where it has none.
     """
 
@@ -64,11 +64,9 @@ class System:
         with torch.inference_mode():
             if self.channels in (None, channels):
                 sr = self.upscale(lr, scale)
-            elif channels == 1:
-                sr = self.upscale(lr.expand(-1, self.channels or 1, -1, -1), scale)
-                sr = sr.double().mean(dim=1, keepdim=True)
-            elif self.channels == 1:
-                sr = self.upscale(lr.transpose(0, 1), scale).transpose(0, 1)
+            elif 1 in (self.channels, channels) or (self.channels == 3 and channels > 3):
+                bands = lr.transpose(0, 1).expand(-1, self.channels or 1, -1, -1)
+                sr = self.upscale(bands, scale).double().mean(dim=1, keepdim=True).transpose(0, 1)
             else:
                 raise OptionError(
                     f"{self.name}: takes {self.channels} channels, got an image with {channels}; "

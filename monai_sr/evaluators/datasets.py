@@ -18,13 +18,17 @@ from torch import Tensor
 from monai_sr.core.configs import find_config
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
+from monai_sr.engines.split_table import Box
+from monai_sr.engines.training_rasters import Area, window_of
 from monai_sr.metrics.protocol import Protocol, get_protocol
 from monai_sr.transforms import ScaleToUnit, load_image
 from monai_sr.transforms.grid import enlarged_axes
 
 _logger = logging.getLogger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
-_KNOWN = _REQUIRED | {"count", "classes", "data_range", "channels", "citation", "slice_step"}
+_KNOWN = _REQUIRED | {
+    "count", "classes", "data_range", "channels", "citation", "slice_step", "area",
+}  # fmt: skip
 _CONTENT = 0.1
 """Share of a slice that must differ from the volume's darkest value, for it to be judged."""
 
@@ -58,10 +62,13 @@ class Benchmark:
         protocol: how pairs are compared.
         count: expected number of images, None where it is open.
         classes: sub-folder -> expected number of images; empty where the set has no classes.
-        channels: 1 for a grey set, 3 where color images stay color.
+        channels: 1 for a grey set, 3 where color images stay color; other numbers are rasters of
+            so many bands.
         citation: who made the images.
         slice_step: 0 for a set of images; of volumes, every how many slices one is judged. Slices
             that are nearly empty are left out.
+        area: of georeferenced rasters, the west, south, east and north of what is judged, in the
+            units of their reference system; all of them if None.
     """
 
     name: str
@@ -74,6 +81,7 @@ class Benchmark:
     channels: int = 3
     citation: str = ""
     slice_step: int = 0
+    area: Box | None = None
 
     def images(self, root: PathLike) -> list[BenchmarkImage]:
         """List the images below a root, in name order; a wrong number is logged as a warning.
@@ -141,7 +149,10 @@ class Benchmark:
         """
         if image.slice_index is not None:
             return torch.from_numpy(_volume(image.path)[image.slice_index])[None, None]
-        array = _decode(image.path)
+        if self.area is not None or self.channels not in (1, 3):
+            array = self._raster(image.path)
+        else:
+            array = _decode(image.path)
         stored_range = np.iinfo(array.dtype).max
         if self.protocol.data_range not in (1, stored_range):
             raise BadImageError(
@@ -159,6 +170,22 @@ class Benchmark:
             array = array[..., :1]
         values = torch.from_numpy(array.astype(np.float64)) / stored_range
         return values.permute(2, 0, 1)[None].contiguous()
+
+    def _raster(self, path: Path) -> np.ndarray[Any, Any]:
+        """Read the stored integers of a raster as (rows, columns, bands), nodata like any other."""
+        image = load_image(path)
+        dtype = np.dtype(str(image.meta["sr_dtype"]))
+        if image.ndim != 3 or image.shape[0] != self.channels or dtype.kind != "u":
+            raise BadImageError(
+                f"{path}: must be a raster of {self.channels} bands of unsigned integers for "
+                f"benchmark {self.name!r}, got {dtype} of shape {tuple(image.shape)}; remove it"
+            )
+        stored = image.numpy()
+        if self.area is not None:
+            place = Area(path, self.area)
+            columns, rows = window_of(place, image.meta["affine"], stored.shape[1:])
+            stored = stored[:, columns, rows]
+        return np.ascontiguousarray(stored.transpose(2, 1, 0)).astype(dtype)
 
 
 def load_benchmark(name: PathLike) -> Benchmark:
@@ -194,6 +221,7 @@ def _benchmark(name: str, content: dict[str, Any]) -> Benchmark:
         channels=content.get("channels", 3),
         citation=content.get("citation", ""),
         slice_step=content.get("slice_step", 0),
+        area=tuple(content["area"]) if "area" in content else None,
     )
 
 

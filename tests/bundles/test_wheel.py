@@ -22,9 +22,9 @@ from monai.bundle import load
 home = pathlib.Path(sys.argv[1])
 assert home in pathlib.Path(monai_sr.__file__).parents, monai_sr.__file__
 bundles = list_bundles()
-assert {"natural_sr", "xray_sr", "mri_sr"} <= set(bundles)
+assert {"natural_sr", "xray_sr", "mri_sr", "satellite_sr"} <= set(bundles)
 assert all(home in folder.parents for folder in bundles.values()), bundles
-for name, channels in (("natural_sr", 3), ("xray_sr", 1), ("mri_sr", 1)):
+for name, channels in (("natural_sr", 3), ("xray_sr", 1), ("mri_sr", 1), ("satellite_sr", 3)):
     resolver = SuperResolver.from_bundle(name, scale=2, device="cpu")
     assert resolver(np.zeros((channels, 5, 7), "float32")).shape == (channels, 10, 14)
     assert load(name, bundle_dir=str(bundles[name].parent), device="cpu").scale == 4
@@ -92,7 +92,7 @@ def test_python_interface_works_from_an_empty_folder(installed, tmp_path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bundle_name", ["natural_sr", "xray_sr", "mri_sr"])
+@pytest.mark.parametrize("bundle_name", ["natural_sr", "xray_sr", "mri_sr", "satellite_sr"])
 def test_command_works_from_an_empty_folder(installed, samples_dir, tmp_path, bundle_name) -> None:
     source = min(
         (f for f in samples_dir.rglob("*") if f.parent.name == bundle_name),
@@ -114,4 +114,4 @@ def test_bundles_are_listed_from_an_empty_folder(installed, tmp_path) -> None:
     assert {
         name: Path(folder).parent.parent.name for name, folder in lines.items()
     } == dict.fromkeys(lines, "monai_sr")
-    assert {"natural_sr", "xray_sr", "mri_sr"} <= set(lines)
+    assert {"natural_sr", "xray_sr", "mri_sr", "satellite_sr"} <= set(lines)

@@ -115,7 +115,7 @@ def test_every_file_of_the_three_formats_is_enlarged(workplace):
     run("Files")
     assert_dicom_is_enlarged("samples/xray_sr/chest_xray_dx.dcm", "out/chest_xray_dx_x2.dcm")
     assert_nifti_is_enlarged("samples/mri_sr/brain_mr.nii.gz", "out/brain_mr_x2.nii.gz")
-    assert_raster_is_enlarged("samples/natural_sr/naip.tif", "out/naip_x2.tif")
+    assert_raster_is_enlarged("samples/satellite_sr/naip.tif", "out/naip_x2.tif")
     assert len(list(Path("out").iterdir())) == 3
 
 
@@ -172,7 +172,7 @@ def test_configuration_runs_by_parser_and_as_workflow(workplace, capsys):
 
 def test_registered_reader_and_writer_are_found(workplace):
     run("Readers and writers by default")
-    assert_raster_is_enlarged("samples/natural_sr/naip.tif", "out_registered/naip_trans.tif")
+    assert_raster_is_enlarged("samples/satellite_sr/naip.tif", "out_registered/naip_trans.tif")
 
 
 def test_bad_file_in_a_worker_gives_its_line(workplace, capsys):

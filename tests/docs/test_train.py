@@ -17,16 +17,18 @@ import torch
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedEvaluator
 from monai.handlers import PeakSignalToNoiseRatio, ValidationHandler, from_engine
+from rasterio.transform import Affine
 
 from monai_sr import hook
 from monai_sr.apps import cli
 from monai_sr.apps.bundles import find_bundle
-from monai_sr.engines import step_scalars, training_split
+from monai_sr.engines import ReadTrainingImage, step_scalars, training_split
+from monai_sr.engines.training_images import first_file
 from monai_sr.networks import create_generator
 from tests.dicom_factory import write_series
 from tests.docs.pages import run, sections, write_photos, write_volumes
 from tests.engines.test_adversarial import Batches, trainer
-from tests.image_factory import pixels, write_nifti
+from tests.image_factory import pixels, write_nifti, write_raster
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "train.md"
 SECTIONS = sections(PAGE)
@@ -53,6 +55,28 @@ def write_scans(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
         write_nifti(folder / name / "t1.nii.gz", pixels((208, 200, 3), "int16"))
     write_series(folder / "sub-03" / "series-7")
+
+
+def write_scenes(folder: Path) -> None:
+    """Write what the page's second table names: one ground in two years, and another."""
+    folder.mkdir()
+    for name, west in (("m_2016", 485_900), ("m_2018", 485_900), ("lake", 600_000)):
+        write_raster(
+            folder / f"{name}.tif",
+            pixels((4, 362, 467), "uint16"),
+            crs="EPSG:26914",
+            transform=Affine(10, 0, west, 0, -10, 5_209_250),
+        )
+
+
+def test_the_pages_table_splits_by_place(workplace):
+    write_scenes(workplace / "scenes")
+    train, held = training_split("scenes", None, 0.0, "places.csv")
+    assert [str(first_file(part)) for part in train] == ["scenes/m_2016.tif", "scenes/m_2018.tif"]
+    assert [str(part) for part in held] == ["scenes/lake.tif"]
+    assert {image.shape for part in train for image in ReadTrainingImage(3)(part)} == {
+        (3, 271, 215)
+    }
 
 
 def test_the_pages_table_splits_by_patient(workplace):
@@ -203,6 +227,7 @@ def test_the_whole_page_works_in_a_shell(workplace):
     """As a user types it: real processes, whole networks, a few steps."""
     write_photos(workplace / "photos", (224, 208))
     write_scans(workplace / "scans")
+    write_scenes(workplace / "scenes")
     write_volumes(workplace / "volumes")
     has_mlflow = importlib.util.find_spec("mlflow") is not None
     script = [small(c) for c in COMMANDS if has_mlflow or "--mlflow" not in c]

@@ -8,9 +8,8 @@ import torch
 from PIL import Image
 
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.engines import ReadTrainingImage, ValidationImages
 from monai_sr.engines.training_images import (
-    ReadTrainingImage,
-    ValidationImages,
     first_file,
     list_images,
     split_images,
@@ -29,6 +28,7 @@ def folder(tmp_path):
         write_raster(tmp_path / name)
     (tmp_path / "photos.csv").write_text("name\n")
     (tmp_path / "README.md").write_text("hello\n")
+    (tmp_path / "a.tif.ovr").write_bytes(write_raster(tmp_path / "sub" / "c.png").read_bytes())
     return tmp_path
 
 
@@ -168,8 +168,8 @@ def test_volumes_without_content_and_odd_bands_are_named(tmp_path):
     read = ReadTrainingImage(1)
     with pytest.raises(BadImageError, match=r"v\.nii: must hold more than one value"):
         read(write_nifti(tmp_path / "v.nii", np.ones((4, 5, 3), np.int16)))
-    with pytest.raises(BadImageError, match=r"two\.tif: must be an image or volume of 1, 3 or 4"):
-        read(write_raster(tmp_path / "two.tif", pixels((2, 5, 7))))
+    with pytest.raises(BadImageError, match=r"w\.nii: must be an image or volume of 1, 3 or 4"):
+        read(write_nifti(tmp_path / "w.nii", np.ones((4, 5, 3, 1, 2), np.int16)))
 
 
 def test_only_grey_and_color_are_offered():
@@ -264,7 +264,10 @@ def test_a_series_goes_by_the_name_of_its_folder(tmp_path, people):
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
-        ("file\np1/t1.png\n", "must have the columns file and patient, got file; add them"),
+        (
+            "file\np1/t1.png\n",
+            r"must have the columns file and patient \(or place\), got file; add them",
+        ),
         ("", "got no line"),
         ("file,patient\np1/t1.png,1\n", r"has no line for .*t2\.png; add it"),
         ("file,patient,split\np1/t1.png,1,tset\n", "line 2 must name a patient and one of train"),

@@ -22,9 +22,10 @@ from monai_sr.evaluators.benchmark import (
     write_rows,
 )
 from monai_sr.evaluators.datasets import Benchmark, load_benchmark
-from monai_sr.functional.resize import upsample
+from monai_sr.functional.resize import downsample_uint8, upsample
 from monai_sr.metrics import Protocol, dss, get_protocol, gmsd, lpips, make_lr
-from monai_sr.metrics.protocol import NATURAL
+from monai_sr.metrics.protocol import NATURAL, native
+from tests.image_factory import pixels, write_raster
 
 # MATLAB bicubic, Y channel, border = scale: the rows of every paper since SRCNN. Luma is rounded
 # there and LR images are not, hence the tolerances.
@@ -99,6 +100,21 @@ def test_a_grey_system_gets_color_images_band_by_band(small):
     rows = _rows(small, System("grey", _channels(seen), channels=1))
     assert seen == [(3, 1, 14, 17), (1, 1, 14, 17)]
     assert rows["color"].psnr == pytest.approx(_rows(small, BICUBIC)["color"].psnr, abs=1e-6)
+
+
+def test_a_color_system_gets_many_bands_one_by_one(tmp_path):
+    array = pixels((4, 40, 50))
+    write_raster(tmp_path / "a.tif", array, photometric="MINISBLACK")
+    benchmark = Benchmark("bands", "Bands", (".",), "*.tif", native(255), channels=4)
+    seen = []
+    rows = _rows((benchmark, tmp_path), System("color", _channels(seen), channels=3))
+    assert seen == [(4, 3, 20, 25)]
+    hr = torch.from_numpy(array)[None]
+    sr = upsample(downsample_uint8(hr[0], 2)[None].float() / 255, 2)
+    error = ((sr * 255 + 0.5).floor().clamp(0, 255) - hr)[..., 2:-2, 2:-2].double()
+    assert rows["a"].psnr == pytest.approx(
+        float(10 * torch.log10(255**2 / (error**2).mean())), abs=0.01
+    )
 
 
 def test_a_system_of_other_channels_is_refused(small):

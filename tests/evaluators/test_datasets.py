@@ -10,7 +10,7 @@ from PIL import Image
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.evaluators.datasets import BenchmarkImage, load_benchmark
-from tests.image_factory import write_nifti
+from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
 
 
 @pytest.fixture
@@ -38,7 +38,8 @@ def _image(*shape):
 @pytest.mark.parametrize(
     ("name", "count", "protocol"),
     [("set5", 5, "natural"), ("set14", 14, "natural"), ("bsd100", 100, "natural"),
-     ("xray", 60, "native 255"), ("mr", 38, "native")],
+     ("xray", 60, "native 255"), ("mr", 38, "native"),
+     ("ucmerced", 15, "natural"), ("naip", 2, "native 255"), ("landsat", 4, "native 255")],
 )  # fmt: skip
 def test_shipped_benchmarks_find_all_their_images(shared_data, caplog, name, count, protocol):
     benchmark = load_benchmark(name)
@@ -174,3 +175,27 @@ def test_a_file_that_is_no_volume_is_refused_where_slices_are_judged(tmp_path):
     )
     with pytest.raises(BadImageError, match=r"flat\.nii: must be a volume of one channel"):
         load_benchmark(tmp_path / "set.yaml").images(tmp_path)
+
+
+def test_of_a_raster_the_area_is_judged_as_stored_nodata_too(make_set):
+    (west, north), (east, south) = NORTH_UP * (3, 2), NORTH_UP * (12, 9)
+    benchmark, root = make_set(
+        {}, pattern="'*.tif'", channels=2, protocol="native", data_range=65535,
+        area=[west, south, east, north],
+    )  # fmt: skip
+    (root / "mine").mkdir(parents=True)
+    array = pixels((2, 15, 20), "uint16")
+    array[:, 4, 5] = 7
+    write_raster(root / "mine" / "a.tif", array, nodata=7, transform=NORTH_UP, crs="EPSG:32614")
+    (image,) = benchmark.images(root)
+    stored = benchmark.load(image)[0].numpy() * 65535
+    np.testing.assert_allclose(stored, array[:, 2:9, 3:12], atol=1e-6)
+
+
+@pytest.mark.parametrize(("bands", "dtype"), [(3, "uint16"), (2, "float32")])
+def test_a_raster_of_other_bands_or_kind_is_refused(make_set, bands, dtype):
+    benchmark, root = make_set({}, pattern="'*.tif'", channels=2, protocol="native")
+    (root / "mine").mkdir(parents=True)
+    write_raster(root / "mine" / "a.tif", pixels((bands, 15, 20), dtype))
+    with pytest.raises(BadImageError, match=r"a\.tif: must be a raster of 2 bands of unsigned"):
+        benchmark.load(benchmark.images(root)[0])

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from monai_sr import SuperResolver
-from tests.image_factory import pixels, write_nifti
+from tests.image_factory import pixels, write_nifti, write_raster
 from tests.network_factory import tiny_bundle
 
 
@@ -56,3 +56,22 @@ def test_of_a_volume_every_eighth_slice_serves_at_its_own_depth(script, tmp_path
     unit = (stored[..., 12].astype(float) - stored.min()) / (float(stored.max()) - stored.min())
     # Rows lie along Y, so the middle is cut from (38, 41).
     np.testing.assert_allclose(parts[1][0, 0], unit.T[3:35, 4:36], atol=1e-6)
+
+
+def test_of_a_raster_every_group_of_bands_serves(script, tmp_path):
+    stored = pixels((4, 40, 50), "uint16")
+    path = write_raster(tmp_path / "a.tif", stored)
+    color, infrared = script.central_parts(path, 32, 3)
+    span = float(stored.max()) - float(stored.min())
+    unit = (stored[:, 4:36, 9:41].astype(float) - stored.min()) / span
+    np.testing.assert_allclose(color[0], unit[:3], atol=1e-6)
+    np.testing.assert_allclose(infrared[0], unit[[3, 3, 3]], atol=1e-6)
+
+
+def test_of_a_split_table_the_validation_images_serve(script, photos, tmp_path, caplog):
+    table = tmp_path / "split.csv"
+    table.write_text("file,place,split\n0.png,a,train\n1.png,b,validation\n2.png,c,test\n")
+    arguments = ["--bundle", str(tiny_bundle(tmp_path)), "--images", str(photos), "--size", "32"]
+    with caplog.at_level("INFO", logger="monai_sr.fit_uncertainty"):
+        assert script.main([*arguments, "--split_table", str(table)]) == 0
+    assert [record.getMessage() for record in caplog.records] == ["x2 1.png", "x4 1.png"]
