@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from monai_sr import __version__
+from monai_sr.apps.cli_reports import REPORT_COMMANDS, add_report_commands
 from monai_sr.core.registry import unknown_name
 
 if TYPE_CHECKING:
@@ -17,16 +18,21 @@ if TYPE_CHECKING:
 _EXIT_CODE = 2
 _INFERENCE = (
     "scale", "spacing", "slice_axis", "spatial_dims", "consistency", "device", "ckpt_path", "range",
-    "robust", "perception", "compression", "deidentify", "uncertainty",
+    "robust", "perception", "compression", "deidentify", "uncertainty", "report",
 )  # fmt: skip
 _TRAINING = (
     "dataset_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes", "steps",
     "stage_1_steps", "device", "precision", "seed", "pretrained", "dry_run",
     "perceptual_backbone", "perceptual_weights",
 )  # fmt: skip
+_REPORTS = ("output", "key", "trials")
 _OPTIONS = [
     f"--{n}"
-    for n in ("output_dir", "bundle", "system", "stages", "degradation", *_INFERENCE, *_TRAINING)
+    for names in (
+        ("output_dir", "bundle", "system", "stages", "degradation"),
+        *(_INFERENCE, _TRAINING, _REPORTS),
+    )
+    for n in names
 ]
 _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain images."
 
@@ -66,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     upscale.add_argument(
         "--uncertainty", action="store_true", default=None, help="with a map of the 90 %% interval"
     )
+    upscale.add_argument(
+        "--report", action="store_true", default=None, help="with a page about each result"
+    )
     upscale.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     upscale.add_argument("--ckpt_path", help="weights file instead of the bundle's")
     upscale.add_argument(
@@ -76,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         help="stored values of black and white (default: by the file)",
     )
     _add_train(commands)
+    add_report_commands(commands)
     commands.add_parser("bundles", help="list the installed bundles")
     commands.add_parser("systems", help="list the systems: parameters, scales, receptive field")
     return parser
@@ -210,7 +220,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         {"bundles": _bundles, "systems": _systems}.get(
             arguments.command,
-            lambda: {"upscale": _upscale, "train": _train}[arguments.command](arguments),
+            lambda: {"upscale": _upscale, "train": _train, **REPORT_COMMANDS}[arguments.command](
+                arguments
+            ),
         )()
     except KeyboardInterrupt:
         sys.stderr.write("monai-sr: stopped; finished results are kept\n")

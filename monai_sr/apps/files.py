@@ -18,6 +18,7 @@ from monai_sr.core.memory import check_memory
 from monai_sr.core.types import PathLike
 from monai_sr.geometry.target_grid import scaled_sizes
 from monai_sr.readers import find_series, is_dicom
+from monai_sr.reports import report_path
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
 from monai_sr.writers.dicom_deidentify import require_dicom
@@ -180,9 +181,9 @@ def _existing(data: PathLike | None) -> Path:
 
 
 def _with_maps(results: Iterable[Path]) -> set[Path]:
-    """Add the maps of uncertainty that may lie beside results."""
+    """Add the maps of uncertainty and the reports that may lie beside results."""
     made = set(results)
-    return made | {uncertainty_path(result) for result in made}
+    return made | {beside(result) for result in made for beside in (uncertainty_path, report_path)}
 
 
 def _recorded(root: Path, is_named: bool) -> set[Path]:
