@@ -24,10 +24,17 @@ _TRAINING = (
     "stage_1_steps", "device", "precision", "seed", "pretrained", "dry_run",
     "perceptual_backbone", "perceptual_weights",
 )  # fmt: skip
+_EVALUATION = (
+    "dataset", "root", "output_dir", "scale", "perception", "robust", "uncertainty", "consistency",
+    "ckpt_path", "measures", "per_class", "save_images", "device", "seed",
+)  # fmt: skip
 _OPTIONS = [
     f"--{n}"
-    for n in ("output_dir", "bundle", "system", "stages", "degradation", *_INFERENCE, *_TRAINING)
-]
+    for n in (
+        "output_dir", "bundle", "system", "stages", "degradation",
+        *_INFERENCE, *_TRAINING, *_EVALUATION,
+    )
+]  # fmt: skip
 _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain images."
 
 
@@ -76,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         help="stored values of black and white (default: by the file)",
     )
     _add_train(commands)
+    _add_evaluate(commands)
     commands.add_parser("bundles", help="list the installed bundles")
     commands.add_parser("systems", help="list the systems: parameters, scales, receptive field")
     return parser
@@ -147,6 +155,37 @@ def _add_train(commands: Any) -> None:
     )
 
 
+def _add_evaluate(commands: Any) -> None:
+    evaluate = commands.add_parser(
+        "evaluate", help="judge a bundle's model and systems on benchmarks", allow_abbrev=False
+    )
+    evaluate.add_argument("--bundle", default="natural_sr", help="name or folder (%(default)s)")
+    evaluate.add_argument("--dataset", nargs="+", help="Set5, Set14, XRay, ..., or a YAML file")
+    evaluate.add_argument("--root", help="folder that holds the images")
+    evaluate.add_argument("-o", "--output_dir", required=True, help="folder of the results")
+    evaluate.add_argument(
+        "--system", nargs="+",
+        help="srcnn, ..., or of the bundle: model (default), perceptual, robust, views",
+    )  # fmt: skip
+    evaluate.add_argument("--scale", type=int, help="2, 3 or 4 (default: the bundle's)")
+    evaluate.add_argument("--perception", type=float, help="of the model: 0 faithful ... 1")
+    evaluate.add_argument(
+        "--robust", action="store_true", default=None, help="its weights for degraded input"
+    )
+    evaluate.add_argument(
+        "--uncertainty", action="store_true", default=None, help="whether its interval holds"
+    )
+    evaluate.add_argument("--consistency", type=int, help="back-projection steps of all systems")
+    evaluate.add_argument("--ckpt_path", help="weights file in place of the bundle's")
+    evaluate.add_argument("--measures", nargs="+", help="psnr, ssim, ms_ssim, lpips, ...")
+    evaluate.add_argument("--per_class", type=int, help="only the first images of each class")
+    evaluate.add_argument(
+        "--save_images", action="store_true", default=None, help="keep the results as PNG files"
+    )
+    evaluate.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
+    evaluate.add_argument("--seed", type=int, help="of the bootstrap")
+
+
 def _upscale(arguments: argparse.Namespace) -> None:
     from monai_sr.apps.workflow import SRWorkflow
 
@@ -167,6 +206,13 @@ def _train(arguments: argparse.Namespace) -> None:
     _run(
         SRWorkflow(arguments.bundle, config, system=arguments.system, overlays=overlays, **options)
     )
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from monai_sr.apps.workflow import SRWorkflow
+
+    options = _given(arguments, _EVALUATION)
+    _run(SRWorkflow(arguments.bundle, "evaluate", system=arguments.system, **options))
 
 
 def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
@@ -210,7 +256,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         {"bundles": _bundles, "systems": _systems}.get(
             arguments.command,
-            lambda: {"upscale": _upscale, "train": _train}[arguments.command](arguments),
+            lambda: {"upscale": _upscale, "train": _train, "evaluate": _evaluate}[
+                arguments.command
+            ](arguments),
         )()
     except KeyboardInterrupt:
         sys.stderr.write("monai-sr: stopped; finished results are kept\n")
