@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from monai_sr.core.errors import SRError
-from monai_sr.evaluators.benchmark import BICUBIC, System, evaluate, write_rows
+from monai_sr.evaluators.benchmark import BICUBIC, System, evaluate
 from monai_sr.evaluators.complexity import count_parameters, multiply_adds_per_pixel
 from monai_sr.evaluators.datasets import load_benchmark
 from monai_sr.evaluators.facts import Facts, write_facts
+from monai_sr.evaluators.measures import FAST, STANDARD
+from monai_sr.evaluators.rows import write_rows
 from monai_sr.evaluators.table import FACTS, OUTPUT, RESULTS, write_table
 
 _logger = logging.getLogger("monai_sr.quality")
@@ -73,10 +75,8 @@ def run(options: argparse.Namespace) -> None:
     benchmarks = [load_benchmark(name) for name in options.sets]
     for scale, system, facts in systems(options):
         for benchmark in benchmarks:
-            is_perceptual = not options.no_perceptual
-            rows = list(
-                evaluate(benchmark, options.root, system, scale, is_perceptual=is_perceptual)
-            )
+            measures = FAST if options.no_perceptual else STANDARD
+            rows = list(evaluate(benchmark, options.root, system, scale, measures=measures))
             write_rows(options.results / f"{benchmark.name}.csv", rows)
             mean = sum(row.psnr for row in rows) / len(rows)
             _logger.info("%s x%d %s: %.2f dB", benchmark.name, scale, system.name, mean)

@@ -6,12 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monai_sr.apps.evaluation import BenchmarkEvaluator
     from monai_sr.apps.evaluator import FileResult, RunFailedError, UpscaleEvaluator
     from monai_sr.apps.files import FileDataset
     from monai_sr.apps.stages import first_stage
     from monai_sr.apps.super_resolver import SuperResolver
 
 __all__ = [
+    "BenchmarkEvaluator",
     "FileDataset",
     "FileResult",
     "RunFailedError",
@@ -21,6 +23,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BenchmarkEvaluator": "evaluation",
     "FileDataset": "files",
     "FileResult": "evaluator",
     "RunFailedError": "evaluator",

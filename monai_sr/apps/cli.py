@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from monai_sr import __version__
-from monai_sr.apps.cli_reports import REPORT_COMMANDS, add_report_commands
+from monai_sr.apps.cli_reports import REPORT_COMMANDS, REPORT_OPTIONS, add_report_commands
 from monai_sr.core.registry import unknown_name
 
 if TYPE_CHECKING:
@@ -25,15 +25,17 @@ _TRAINING = (
     "stage_1_steps", "device", "precision", "seed", "pretrained", "dry_run",
     "perceptual_backbone", "perceptual_weights",
 )  # fmt: skip
-_REPORTS = ("output", "key", "trials")
+_EVALUATION = (
+    "dataset", "root", "output_dir", "scale", "perception", "robust", "uncertainty", "consistency",
+    "ckpt_path", "measures", "per_class", "save_images", "device", "seed",
+)  # fmt: skip
 _OPTIONS = [
     f"--{n}"
-    for names in (
-        ("output_dir", "bundle", "system", "stages", "degradation"),
-        *(_INFERENCE, _TRAINING, _REPORTS),
+    for n in (
+        "output_dir", "bundle", "system", "stages", "degradation",
+        *_INFERENCE, *_TRAINING, *_EVALUATION, *REPORT_OPTIONS,
     )
-    for n in names
-]
+]  # fmt: skip
 _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain images."
 
 
@@ -85,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         help="stored values of black and white (default: by the file)",
     )
     _add_train(commands)
+    _add_evaluate(commands)
     add_report_commands(commands)
     commands.add_parser("bundles", help="list the installed bundles")
     commands.add_parser("systems", help="list the systems: parameters, scales, receptive field")
@@ -157,6 +160,37 @@ def _add_train(commands: Any) -> None:
     )
 
 
+def _add_evaluate(commands: Any) -> None:
+    evaluate = commands.add_parser(
+        "evaluate", help="judge a bundle's model and systems on benchmarks", allow_abbrev=False
+    )
+    evaluate.add_argument("--bundle", default="natural_sr", help="name or folder (%(default)s)")
+    evaluate.add_argument("--dataset", nargs="+", help="Set5, Set14, XRay, ..., or a YAML file")
+    evaluate.add_argument("--root", help="folder that holds the images")
+    evaluate.add_argument("-o", "--output_dir", required=True, help="folder of the results")
+    evaluate.add_argument(
+        "--system", nargs="+",
+        help="srcnn, ..., or of the bundle: model (default), perceptual, robust, views",
+    )  # fmt: skip
+    evaluate.add_argument("--scale", type=int, help="2, 3 or 4 (default: the bundle's)")
+    evaluate.add_argument("--perception", type=float, help="of the model: 0 faithful ... 1")
+    evaluate.add_argument(
+        "--robust", action="store_true", default=None, help="its weights for degraded input"
+    )
+    evaluate.add_argument(
+        "--uncertainty", action="store_true", default=None, help="whether its interval holds"
+    )
+    evaluate.add_argument("--consistency", type=int, help="back-projection steps of all systems")
+    evaluate.add_argument("--ckpt_path", help="weights file in place of the bundle's")
+    evaluate.add_argument("--measures", nargs="+", help="psnr, ssim, ms_ssim, lpips, ...")
+    evaluate.add_argument("--per_class", type=int, help="only the first images of each class")
+    evaluate.add_argument(
+        "--save_images", action="store_true", default=None, help="keep the results as PNG files"
+    )
+    evaluate.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
+    evaluate.add_argument("--seed", type=int, help="of the bootstrap")
+
+
 def _upscale(arguments: argparse.Namespace) -> None:
     from monai_sr.apps.workflow import SRWorkflow
 
@@ -177,6 +211,13 @@ def _train(arguments: argparse.Namespace) -> None:
     _run(
         SRWorkflow(arguments.bundle, config, system=arguments.system, overlays=overlays, **options)
     )
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from monai_sr.apps.workflow import SRWorkflow
+
+    options = _given(arguments, _EVALUATION)
+    _run(SRWorkflow(arguments.bundle, "evaluate", system=arguments.system, **options))
 
 
 def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
@@ -220,9 +261,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         {"bundles": _bundles, "systems": _systems}.get(
             arguments.command,
-            lambda: {"upscale": _upscale, "train": _train, **REPORT_COMMANDS}[arguments.command](
-                arguments
-            ),
+            lambda: {
+                "upscale": _upscale,
+                "train": _train,
+                "evaluate": _evaluate,
+                **REPORT_COMMANDS,
+            }[arguments.command](arguments),
         )()
     except KeyboardInterrupt:
         sys.stderr.write("monai-sr: stopped; finished results are kept\n")

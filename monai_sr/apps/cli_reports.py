@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+REPORT_OPTIONS = ("output", "key", "trials")
+"""Options that no other command has."""
+
 
 def add_report_commands(commands: Any) -> None:
     """Add the parsers of :data:`REPORT_COMMANDS`."""

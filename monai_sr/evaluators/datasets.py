@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,16 +17,24 @@ import yaml
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from monai_sr.core.configs import find_config
+from monai_sr.core.configs import find_config, list_configs
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
-from monai_sr.metrics.protocol import Protocol, get_protocol
+from monai_sr.metrics.protocol import Protocol, get_protocol, make_lr
 from monai_sr.transforms import ScaleToUnit, load_image
 from monai_sr.transforms.grid import enlarged_axes
 
 _logger = logging.getLogger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
-_KNOWN = _REQUIRED | {"count", "classes", "data_range", "channels", "citation", "slice_step"}
+_KNOWN = _REQUIRED | {
+    "count",
+    "classes",
+    "data_range",
+    "channels",
+    "citation",
+    "slice_step",
+    "patient",
+}
 _CONTENT = 0.1
 """Share of a slice that must differ from the volume's darkest value, for it to be judged."""
 
@@ -38,12 +48,23 @@ class BenchmarkImage:
         name: what tables call it.
         label: its class.
         slice_index: of a volume, which slice along its slice axis.
+        patient: whose image it is, empty where unknown.
+        lr_path: file of its low-resolution image, None where that is made from the reference.
     """
 
     path: Path
     name: str
     label: str = ""
     slice_index: int | None = None
+    patient: str = ""
+    lr_path: Path | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that decides on its values: the files' bytes and the slice."""
+        files = [self.path, *([self.lr_path] if self.lr_path else [])]
+        parts = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+        return hashlib.sha256(f"{parts} {self.slice_index}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,8 @@ class Benchmark:
         citation: who made the images.
         slice_step: 0 for a set of images; of volumes, every how many slices one is judged. Slices
             that are nearly empty are left out.
+        patient: regular expression whose first group, at the start of a file's name, says whose
+            image it is; empty where that is unknown.
     """
 
     name: str
@@ -74,6 +97,7 @@ class Benchmark:
     channels: int = 3
     citation: str = ""
     slice_step: int = 0
+    patient: str = ""
 
     def images(self, root: PathLike) -> list[BenchmarkImage]:
         """List the images below a root, in name order; a wrong number is logged as a warning.
@@ -90,7 +114,10 @@ class Benchmark:
         found: list[BenchmarkImage] = []
         for label in self.classes or ("",):
             files = sorted(p for p in (base / label).glob(self.pattern) if p.is_file())
-            images = [BenchmarkImage(path, path.stem, label) for path in files]
+            images = [
+                BenchmarkImage(path, path.stem, label, patient=self._patient(path))
+                for path in files
+            ]
             if self.slice_step:
                 images = [part for path in files for part in self._slices(path, label)]
             self._report(base / label, len(images), self.classes.get(label, self.count))
@@ -123,10 +150,22 @@ class Benchmark:
         volume = _volume(path)
         stem = path.name.split(".")[0]
         return [
-            BenchmarkImage(path, f"{stem}_{index:03d}", label, index)
+            BenchmarkImage(path, f"{stem}_{index:03d}", label, index, self._patient(path))
             for index in range(0, len(volume), self.slice_step)
             if (volume[index] > volume.min()).mean() >= _CONTENT
         ]
+
+    def _patient(self, path: Path) -> str:
+        match = re.match(self.patient, path.name) if self.patient else None
+        return match[1] if match else ""
+
+    def load_lr(self, image: BenchmarkImage, hr: Tensor, scale: int) -> Tensor:
+        """Make the low-resolution image of a reference.
+
+        Shape: hr (1, C, H, W) in [0, 1], sides multiples of the scale -> (1, C, H / scale,
+        W / scale), float64 in [0, 1].
+        """
+        return make_lr(hr, scale, self.protocol)
 
     def load(self, image: BenchmarkImage) -> Tensor:
         """Decode a reference image.
@@ -170,7 +209,9 @@ def load_benchmark(name: PathLike) -> Benchmark:
     Raises:
         OptionError: if there is no such benchmark or its file lacks or misspells a key.
     """
-    path = find_config("benchmarks", name)
+    # Papers write Set14, files are called set14.
+    lower = str(name).lower()
+    path = find_config("benchmarks", lower if lower in list_configs("benchmarks") else name)
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     keys = set(content) if isinstance(content, dict) else set()
     if not _REQUIRED <= keys <= _KNOWN:
@@ -194,6 +235,7 @@ def _benchmark(name: str, content: dict[str, Any]) -> Benchmark:
         channels=content.get("channels", 3),
         citation=content.get("citation", ""),
         slice_step=content.get("slice_step", 0),
+        patient=content.get("patient", ""),
     )
 
 
