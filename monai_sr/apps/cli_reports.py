@@ -1,4 +1,4 @@
-"""Commands of ``monai-sr`` around reports: blind comparisons and their scores."""
+"""Commands of ``monai-sr`` around reports: of evaluations, blind comparisons and their scores."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ REPORT_OPTIONS = ("output", "key", "trials")
 
 def add_report_commands(commands: Any) -> None:
     """Add the parsers of :data:`REPORT_COMMANDS`."""
+    report = commands.add_parser("report", help="make a page of an evaluation", allow_abbrev=False)
+    report.add_argument("results", help="folder that monai-sr evaluate --save_images wrote to")
+    report.add_argument("-o", "--output", help="the page (RESULTS/report.html)")
     compare = commands.add_parser(
         "compare", help="make a page for blind comparisons of results", allow_abbrev=False
     )
@@ -30,6 +33,16 @@ def add_report_commands(commands: Any) -> None:
     scores.add_argument("--key", nargs="+", required=True, help="keys of the pages")
     scores.add_argument("-o", "--output", help="CSV file of the scores")
     scores.add_argument("--seed", type=int, default=0, help="of the bootstrap (%(default)s)")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from monai_sr.reports.evaluation import write_evaluation_report
+
+    results = Path(arguments.results)
+    folder = results.parent if results.is_file() else results
+    output = Path(arguments.output or folder / "report.html")
+    count = write_evaluation_report(results, output)
+    print(f"{output}: {count} images, {output.stat().st_size / 1e6:.1f} MB")
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -75,6 +88,7 @@ def _scores(arguments: argparse.Namespace) -> None:
 
 
 REPORT_COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "report": _report,
     "compare": _compare,
     "compare-scores": _scores,
 }
