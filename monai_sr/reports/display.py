@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+from monai_sr.readers.dicom_files import open_dicom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +121,7 @@ def _range(values: npt.NDArray[Any], meta: Mapping[str, Any]) -> tuple[float, fl
 def dicom_header(meta: Mapping[str, Any]) -> Dataset:
     """Return the header of the middle file of an image that was read from DICOM."""
     files = json.loads(str(meta["sr_files"]))
-    return dcmread(files[len(files) // 2], stop_before_pixels=True)
+    return open_dicom(files[len(files) // 2], stop_before_pixels=True)
 
 
 def _window(meta: Mapping[str, Any]) -> tuple[str, int, npt.NDArray[np.float64]] | None:

@@ -64,9 +64,11 @@ def _draw(plots: list[tuple[str, bool, list[Any]]], psnr: str, salt: str) -> str
             if is_log:
                 axis.set_xscale("log")
             axis.margins(0.2)
-            for name, x, y in points:
+            # Names above and below in turn: close systems often have close figures.
+            for place, (name, x, y) in enumerate(sorted(points, key=lambda p: -p[2])):
                 axis.plot([x], [y], "o", color=_POINT)
-                axis.annotate(name, (x, y), (6, 5), textcoords="offset points", fontsize=9)
+                above = (6, -11 if place % 2 else 5)
+                axis.annotate(name, (x, y), above, textcoords="offset points", fontsize=9)
         figure.patch.set_visible(False)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})

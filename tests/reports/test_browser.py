@@ -82,10 +82,14 @@ def test_crops_of_an_image_move_together(page, tmp_path):
     page.keyboard.press("ArrowLeft")
     moved = page.evaluate(
         "[...document.querySelector('.tiles').querySelectorAll('img')]"
-        ".map((i) => getComputedStyle(i).transform)"
+        ".map((i) => new DOMMatrix(getComputedStyle(i).transform)).map((m) => [m.a, m.e, m.f])"
     )
-    assert len(set(moved)) == 1
-    assert moved[0].startswith("matrix(2,")
+    zoom, right, down = moved[0]
+    assert zoom == 2
+    assert right > 1
+    assert down == 0
+    # Widths of tiles differ by fractions of a pixel.
+    assert all(one == pytest.approx(moved[0], abs=0.1) for one in moved)
     page.select_option(".order", "name")
     order = page.evaluate("[...document.querySelectorAll('.image')].map((i) => i.dataset.name)")
     assert order == sorted(order)
