@@ -168,9 +168,7 @@ def find_candidates(
         [systems] if systems is None or isinstance(systems, str | os.PathLike) else list(systems)
     )
     if "ckpt_path" in given and len(wanted) > 1:
-        raise OptionError(
-            f"ckpt_path: holds the weights of one system, got {len(wanted)}; name one"
-        )
+        raise OptionError(f"ckpt_path: is for one system, got {len(wanted)} systems; name one")
     own = {key: given.pop(key) for key in ("perception", "robust", "uncertainty") if key in given}
     if own.get("perception") == 0:
         del own["perception"]

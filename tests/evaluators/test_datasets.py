@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.evaluators.datasets import BenchmarkImage, load_benchmark
+from monai_sr.evaluators.datasets import load_benchmark
+from monai_sr.evaluators.images import BenchmarkImage
 from tests.image_factory import write_nifti
 
 
