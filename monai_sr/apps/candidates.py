@@ -181,7 +181,11 @@ def find_candidates(
         elif name != BICUBIC.name:
             find_system(name)
             found.append(Candidate(bundle, scale, {"consistency": 0, **given, "system": name}))
-    return list({candidate.name: candidate for candidate in found}.values())
+    named: dict[str, Candidate] = {}
+    for candidate in found:
+        if named.setdefault(candidate.name, candidate) != candidate:
+            raise OptionError(f"system: two are called {candidate.name!r}; rename one of the files")
+    return list(named.values())
 
 
 def _digest(file: Path) -> str:

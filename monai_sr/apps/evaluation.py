@@ -68,6 +68,8 @@ class BenchmarkEvaluator:
     ) -> None:
         for name in ("download", "save_images"):
             options[name] = is_true(name, options.get(name))
+        if isinstance(options.get("measures"), str):
+            options["measures"] = [options["measures"]]
         self.options = EvaluationOptions(**options)
         self.device = usable_device(self.options.device)
         self.candidates = find_candidates(

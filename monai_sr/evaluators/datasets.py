@@ -21,6 +21,7 @@ from monai_sr.evaluators.decoding import (
     Files,
     dicom_patient,
     is_volume,
+    photo_pixels,
     read_image,
     read_volume,
 )
@@ -33,7 +34,7 @@ _logger = logging.getLogger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
 _KNOWN = _REQUIRED | {
     "count", "classes", "data_range", "channels", "citation", "slice_step", "patient", "lr_folders",
-    "download",
+    "pixels", "download",
 }  # fmt: skip
 _CONTENT = 0.1
 """Share of a slice that must differ from the volume's darkest value, for it to be judged."""
@@ -60,6 +61,7 @@ class Benchmark:
             image it is; empty where that is unknown (DICOM files say it themselves).
         lr_folders: places of given low-resolution images below the root, with ``{scale}``; empty
             where they are made from the references.
+        pixels: accepted numbers of pixels of all images together; empty where it is open.
         download: archives, see :func:`monai_sr.evaluators.downloads.download`.
     """
 
@@ -75,6 +77,7 @@ class Benchmark:
     slice_step: int = 0
     patient: str = ""
     lr_folders: tuple[str, ...] = ()
+    pixels: tuple[int, ...] = ()
     download: Sequence[Mapping[str, Any]] = ()
 
     def images(self, root: PathLike, scale: int | None = None) -> list[BenchmarkImage]:
@@ -95,14 +98,14 @@ class Benchmark:
                 images = [BenchmarkImage(path, path.stem, label) for path in files]
             else:
                 images = every_image(base)
-            images = [part for image in images for part in self._parts(image)]
-            self._report(base / label, len(images), self.classes.get(label, self.count))
-            found += images
+            found += [part for image in images for part in self._parts(image)]
         if not found:
             raise BadImageError(
                 f"{base}: must hold images {self.pattern!r} for benchmark {self.name!r}, got none; "
                 "copy the reference images there"
             )
+        for complaint in self.complaints(found):
+            _logger.warning("%s: %s", base, complaint)
         return self._paired(root, found, scale) if self.lr_folders and scale else found
 
     def fetch(self, root: PathLike, scale: int) -> None:
@@ -166,16 +169,25 @@ class Benchmark:
             )
         return base
 
-    def _report(self, folder: Path, got: int, expected: int | None) -> None:
-        if expected is not None and got != expected:
-            _logger.warning(
-                "%s: benchmark %r must have %d images, got %d; its means do not compare with "
-                "published ones",
-                folder,
-                self.name,
-                expected,
-                got,
-            )
+    def complaints(self, images: Sequence[BenchmarkImage]) -> list[str]:
+        """Say how images differ from what the set should have, in number and size."""
+        found = []
+        for label in self.classes or ("",):
+            got = sum(image.label == label for image in images) if self.classes else len(images)
+            expected = self.classes.get(label, self.count)
+            if expected not in (None, got):
+                where = f"{label}: " if label else ""
+                found.append(
+                    f"{where}benchmark {self.name!r} must have {expected} images, got {got}"
+                )
+        if not found and self.pixels:
+            total = sum(photo_pixels(image.path) for image in images)
+            if total not in self.pixels:
+                wanted = " or ".join(f"{pixels:,}" for pixels in self.pixels)
+                found.append(
+                    f"benchmark {self.name!r} must have {wanted} pixels in all, got {total:,}"
+                )
+        return [f"{text}; its means do not compare with published ones" for text in found]
 
     def _parts(self, image: BenchmarkImage) -> list[BenchmarkImage]:
         """Name the patient, and list the slices of a volume that are judged."""
@@ -242,7 +254,7 @@ def load_benchmark(name: PathLike) -> Benchmark:
             "correct it"
         )
     options = {key: content[key] for key in content if key not in ("protocol", "data_range")}
-    for key in ("folders", "lr_folders", "download"):
+    for key in ("folders", "lr_folders", "pixels", "download"):
         options[key] = tuple(content.get(key, ()))
     protocol = get_protocol(content["protocol"], content.get("data_range"))
     return Benchmark(name=path.stem, protocol=protocol, **options)

@@ -78,6 +78,15 @@ def is_volume(files: Files) -> bool:
     return len(files) > 1 or load_image(files[0]).ndim == 4
 
 
+def photo_pixels(path: Path) -> int:
+    """Return how many pixels a photo has, from its header; 0 where it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return int(image.width) * int(image.height)
+    except (UnidentifiedImageError, OSError):
+        return 0
+
+
 def dicom_patient(files: Files) -> str:
     """Return a name for the patient of a DICOM file that tells nothing; empty where unknown.
 

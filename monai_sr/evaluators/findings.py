@@ -50,6 +50,7 @@ def describe_set(
         "classes": {label: sum(image.label == label for image in images) for label in labels},
         "patients": len(patients) or None,
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "complaints": benchmark.complaints(images),
         "low_resolution": "given" if any(image.lr_path for image in images) else "made",
         "files": {"/".join(filter(None, (i.label, i.name))): _below(i.path, root) for i in images},
     }

@@ -15,7 +15,7 @@ def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Pa
     """Return the low-resolution file of every reference.
 
     Names are equal but for the suffix of the file and a mark of the scale: 0801.png goes with
-    0801.png, 0801x4.png, 0801_x4.png, and 0801x4m.png of DIV2K's mild track.
+    0801.png, 0801x4.png, 0801_x4.png, and 0801x4m.png, x4d, x4w1 of DIV2K's other tracks.
 
     Args:
         references: files of high resolution.
@@ -28,7 +28,7 @@ def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Pa
     if not folder.is_dir():
         raise BadImageError(f"{folder}: must be the folder of the x{scale} images; check lr_root")
     files = sorted(f for f in folder.iterdir() if f.is_file() and f.name[0] != ".")
-    mark = re.compile(rf"[_-]?x{scale}[a-z]?\d?$", re.IGNORECASE)
+    mark = re.compile(rf"[_-]?x{scale}(?:[md]|w\d)?$", re.IGNORECASE)
     named: dict[str, list[Path]] = {}
     for file in files:
         for name in {_stem(file), mark.sub("", _stem(file))}:

@@ -142,6 +142,14 @@ def test_faces_of_the_model_have_names_of_their_own():
     assert zero.name == "natural_sr"
 
 
+def test_two_systems_of_one_name_are_refused(tmp_path, repo_root):
+    copy = tmp_path / "srcnn.yaml"
+    copy.write_bytes((repo_root / "configs/systems/srcnn.yaml").read_bytes())
+    assert len(find_candidates("natural_sr", 4, ["srcnn", "srcnn", "bicubic"])) == 2
+    with pytest.raises(OptionError, match="rename one of the files"):
+        find_candidates("natural_sr", 4, ["srcnn", str(copy)])
+
+
 def test_systems_of_the_papers_are_taken_as_they_were_published():
     by_name = {c.name: c for c in find_candidates("natural_sr", 4, ["srcnn", "model"])}
     assert by_name["srcnn"].options["consistency"] == 0

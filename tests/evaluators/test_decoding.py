@@ -16,7 +16,7 @@ from tests.image_factory import pixels, write_nifti, write_raster
 
 
 def test_scenes_keep_their_bands_on_their_own_range(tmp_path):
-    stored = pixels((4, 9, 12))
+    stored = pixels((5, 9, 12))
     write_raster(tmp_path / "scene.tif", stored)
     benchmark = folder_benchmark(tmp_path, protocol="native")
     (image,) = benchmark.images(tmp_path)
