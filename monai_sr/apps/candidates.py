@@ -168,9 +168,7 @@ def find_candidates(
         [systems] if systems is None or isinstance(systems, str | os.PathLike) else list(systems)
     )
     if "ckpt_path" in given and len(wanted) > 1:
-        raise OptionError(
-            f"ckpt_path: holds the weights of one system, got {len(wanted)}; name one"
-        )
+        raise OptionError(f"ckpt_path: is for one system, got {len(wanted)} systems; name one")
     own = {key: given.pop(key) for key in ("perception", "robust", "uncertainty") if key in given}
     if own.get("perception") == 0:
         del own["perception"]
@@ -183,7 +181,11 @@ def find_candidates(
         elif name != BICUBIC.name:
             find_system(name)
             found.append(Candidate(bundle, scale, {"consistency": 0, **given, "system": name}))
-    return list({candidate.name: candidate for candidate in found}.values())
+    named: dict[str, Candidate] = {}
+    for candidate in found:
+        if named.setdefault(candidate.name, candidate) != candidate:
+            raise OptionError(f"system: two are called {candidate.name!r}; rename one of the files")
+    return list(named.values())
 
 
 def _digest(file: Path) -> str:

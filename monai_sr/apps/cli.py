@@ -26,7 +26,8 @@ _TRAINING = (
     "perceptual_backbone", "perceptual_weights",
 )  # fmt: skip
 _EVALUATION = (
-    "dataset", "root", "output_dir", "scale", "perception", "robust", "uncertainty", "consistency",
+    "dataset", "root", "lr_root", "protocol", "slice_step", "patient", "download", "output_dir",
+    "scale", "perception", "robust", "uncertainty", "consistency",
     "ckpt_path", "measures", "per_class", "save_images", "device", "seed",
 )  # fmt: skip
 _OPTIONS = [
@@ -166,7 +167,14 @@ def _add_evaluate(commands: Any) -> None:
     )
     evaluate.add_argument("--bundle", default="natural_sr", help="name or folder (%(default)s)")
     evaluate.add_argument("--dataset", nargs="+", help="Set5, Set14, XRay, ..., or a YAML file")
-    evaluate.add_argument("--root", help="folder that holds the images")
+    evaluate.add_argument("--root", help="folder of the images; without --dataset all of them")
+    evaluate.add_argument("--lr_root", help="folder of their low-resolution images")
+    evaluate.add_argument("--protocol", choices=("natural", "native"), help="of such a folder")
+    evaluate.add_argument("--slice_step", type=int, help="judge every so many slices")
+    evaluate.add_argument("--patient", help="regular expression on the names of files")
+    evaluate.add_argument(
+        "--download", action="store_true", default=None, help="fetch the images into root"
+    )
     evaluate.add_argument("-o", "--output_dir", required=True, help="folder of the results")
     evaluate.add_argument(
         "--system", nargs="+",

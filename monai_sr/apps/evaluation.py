@@ -10,13 +10,13 @@ import dataclasses
 import datetime
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from monai_sr.apps.candidates import Candidate, find_candidates
+from monai_sr.apps.evaluation_options import EvaluationOptions, is_true, whole_scale
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import OptionError
@@ -29,45 +29,13 @@ from monai_sr.evaluators.benchmark import (
     measure_image,
 )
 from monai_sr.evaluators.cache import Cache, content_key
-from monai_sr.evaluators.datasets import Benchmark, BenchmarkImage, load_benchmark
-from monai_sr.evaluators.measures import STANDARD, find_measures
+from monai_sr.evaluators.datasets import Benchmark, folder_benchmark, load_benchmark
+from monai_sr.evaluators.images import BenchmarkImage
+from monai_sr.evaluators.measures import find_measures
 from monai_sr.evaluators.pictures import has_pictures, save_pictures, slug
 from monai_sr.evaluators.rows import Row, write_rows
 
 logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationOptions:
-    """State what is judged on what, and where results go.
-
-    Args:
-        dataset: names or files of benchmarks.
-        root: folder that holds their images.
-        scale: the enlargement.
-        system: see :func:`monai_sr.apps.candidates.find_candidates`.
-        output_dir: folder of the results.
-        cache_dir: folder of rows measured before; None keeps none.
-        measures: see :mod:`monai_sr.evaluators.measures`.
-        save_images: whether pictures are kept, too.
-        per_class: how many images of each class are judged, from the first; all if None.
-        seed: of the bootstrap.
-        device: where networks run.
-        precision: of the networks.
-    """
-
-    dataset: str | Sequence[str]
-    root: PathLike
-    scale: int
-    system: PathLike | Sequence[PathLike | None] | None = None
-    output_dir: PathLike = "evaluation"
-    cache_dir: PathLike | None = None
-    measures: Sequence[str] = STANDARD
-    save_images: bool = False
-    per_class: int | None = None
-    seed: int = 0
-    device: torch.device | str = "cpu"
-    precision: str = "float32"
 
 
 class BenchmarkEvaluator:
@@ -98,21 +66,27 @@ class BenchmarkEvaluator:
         ckpt_path: PathLike | None = None,
         **options: Any,
     ) -> None:
+        for name in ("download", "save_images"):
+            options[name] = is_true(name, options.get(name))
+        if isinstance(options.get("measures"), str):
+            options["measures"] = [options["measures"]]
         self.options = EvaluationOptions(**options)
         self.device = usable_device(self.options.device)
         self.candidates = find_candidates(
             bundle,
-            _whole_scale(self.options.scale),
+            whole_scale(self.options.scale),
             self.options.system,
             perception=perception,
-            robust=robust,
-            uncertainty=uncertainty,
+            robust=is_true("robust", robust),
+            uncertainty=is_true("uncertainty", uncertainty),
             consistency=consistency,
             ckpt_path=ckpt_path,
             device=str(self.device),
             precision=self.options.precision,
         )
-        self.measures = find_measures(self.options.measures)
+        self.measures, self.left_out = find_measures(
+            self.options.measures, self.options.measure_weights
+        )
         self.cache = Cache(self.options.cache_dir)
         self.output_dir = Path(self.options.output_dir)
         self.written: list[Path] = []
@@ -127,17 +101,46 @@ class BenchmarkEvaluator:
             WeightsError: if weights are missing or do not fit.
             OutputError: if a file cannot be written.
         """
-        names = self.options.dataset
         # What is asked for shall exist before hours of work.
-        benchmarks = [load_benchmark(n) for n in ([names] if isinstance(names, str) else names)]
+        benchmarks = self._benchmarks()
+        images = [self._images(benchmark) for benchmark in benchmarks]
         for candidate in self.candidates:
             logger.info("%s: weights %s", candidate.name, candidate.weights_sha256[:12] or "none")
-        for benchmark in benchmarks:
-            self.written.append(self._judge(benchmark))
+        for benchmark, found in zip(benchmarks, images, strict=True):
+            self.written.append(self._judge(benchmark, found))
 
-    def _judge(self, benchmark: Benchmark) -> Path:
+    def _benchmarks(self) -> list[Benchmark]:
+        options, names = self.options, self.options.dataset
+        if options.root is None:
+            raise OptionError("root: no folder of images given; add --root DIR")
+        if names is not None:
+            if options.lr_root is not None:
+                raise OptionError(
+                    "lr_root: is for a folder of one's own; leave --dataset or --lr_root out"
+                )
+            if isinstance(names, str | os.PathLike):
+                names = [names]
+            return [load_benchmark(name) for name in names]
+        folder = folder_benchmark(
+            options.root,
+            protocol=options.protocol,
+            lr_root=options.lr_root,
+            slice_step=options.slice_step,
+            patient=options.patient or "",
+        )
+        return [folder]
+
+    def _images(self, benchmark: Benchmark) -> list[BenchmarkImage]:
         options = self.options
-        images = list(first_of_classes(benchmark.images(options.root), options.per_class))
+        if options.root is None:
+            raise OptionError("root: no folder of images given; add --root DIR")
+        if options.download:
+            benchmark.fetch(options.root, options.scale)
+        images = benchmark.images(options.root, options.scale)
+        return list(first_of_classes(images, options.per_class))
+
+    def _judge(self, benchmark: Benchmark, images: Sequence[BenchmarkImage]) -> Path:
+        options = self.options
         digests = [image.digest for image in images]
         rows, costs = [], {}
         for candidate in self.candidates:
@@ -149,7 +152,7 @@ class BenchmarkEvaluator:
         document = {
             "format": findings.FORMAT,
             "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "dataset": findings.describe_set(benchmark, images, digests),
+            "dataset": findings.describe_set(benchmark, options.root or "", images, digests),
             "scale": options.scale,
             "protocol": {
                 **dataclasses.asdict(benchmark.protocol),
@@ -160,7 +163,7 @@ class BenchmarkEvaluator:
             ),
             "systems": systems,
             "notes": findings.notes(systems),
-            "left_out": {},
+            "left_out": self.left_out,
             "bootstrap": findings.describe_bootstrap(rows, options.seed),
             "device": findings.describe_machine(self.device, options.precision),
             "versions": findings.describe_versions(),
@@ -186,7 +189,7 @@ class BenchmarkEvaluator:
             image=digest,
             protocol=dataclasses.asdict(benchmark.protocol),
             channels=benchmark.channels,
-            measures=[measure.name for measure in self.measures],
+            measures=[(measure.name, measure.weights_sha256) for measure in self.measures],
         )
         folder = self._pictures(benchmark, image)
         kept = self.cache.row(key)
@@ -249,9 +252,3 @@ class BenchmarkEvaluator:
                 "%s x%d %s: %.2f dB over %d images",
                 benchmark.title, self.options.scale, system["name"], mean["mean"], mean["images"],
             )  # fmt: skip
-
-
-def _whole_scale(scale: Any) -> int:
-    if isinstance(scale, bool) or not isinstance(scale, int) or scale < 2:
-        raise OptionError(f"scale: must be a whole number from 2 on, got {scale!r}; pass --scale 4")
-    return scale

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
-from monai_sr.evaluators.datasets import Benchmark, BenchmarkImage
-from monai_sr.evaluators.measures import STANDARD, Comparison, Measure, find_measures
+from monai_sr.evaluators.comparison import Comparison
+from monai_sr.evaluators.datasets import Benchmark
+from monai_sr.evaluators.images import BenchmarkImage
+from monai_sr.evaluators.measures import STANDARD, Measure, find_measures
 from monai_sr.evaluators.rows import MEASURED, Row
 from monai_sr.functional.resize import upsample
-from monai_sr.metrics.protocol import modcrop
 
 _logger = logging.getLogger(__name__)
 
@@ -107,16 +108,18 @@ def enlarge_image(
     Raises:
         BadImageError: if the reference is unusable or too small, or the result is not finite.
     """
-    hr = modcrop(benchmark.load(image), scale)
+    hr, lr = benchmark.load_pair(image, scale)
     smallest = 2 * scale + 1
     if min(hr.shape[-2:]) < smallest:
         raise BadImageError(
             f"{image.path}: each side must be at least {smallest} pixels at scale {scale}, "
             f"got {tuple(hr.shape[-2:])}; leave it out of the benchmark"
         )
-    lr = benchmark.load_lr(image, hr, scale)
     start = time.perf_counter()
-    sr, half_width = system(lr.float(), scale)
+    try:
+        sr, half_width = system(lr.float(), scale)
+    except BadImageError as error:
+        raise BadImageError(f"{image.path}: {error}") from error
     seconds = time.perf_counter() - start
     return Comparison(sr, hr, lr, scale, benchmark.protocol, half_width, seconds)
 
@@ -175,8 +178,8 @@ def evaluate(
     Raises:
         BadImageError: as :func:`enlarge_image`, or if the images are not there.
     """
-    chosen = find_measures(measures)
-    for image in first_of_classes(benchmark.images(root), per_class):
+    chosen, _ = find_measures(measures)
+    for image in first_of_classes(benchmark.images(root, scale), per_class):
         comparison = enlarge_image(benchmark, image, system, scale)
         row = measure_image(benchmark, image, system, comparison, chosen)
         _logger.info("%s x%d %s %s: %.2f dB", row.set, scale, system.name, row.image, row.psnr)

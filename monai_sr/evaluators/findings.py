@@ -10,6 +10,7 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import monai
@@ -18,9 +19,11 @@ import torch
 
 import monai_sr
 from monai_sr.core.errors import OptionError
+from monai_sr.core.types import PathLike
 from monai_sr.evaluators.benchmark import BICUBIC
-from monai_sr.evaluators.datasets import Benchmark, BenchmarkImage
+from monai_sr.evaluators.datasets import Benchmark
 from monai_sr.evaluators.facts import hardware
+from monai_sr.evaluators.images import BenchmarkImage
 from monai_sr.evaluators.intervals import CONFIDENCE, DRAWS, Mean, mean_interval
 from monai_sr.evaluators.measures import Measure
 from monai_sr.evaluators.rows import Row
@@ -29,7 +32,10 @@ FORMAT = 1
 
 
 def describe_set(
-    benchmark: Benchmark, images: Sequence[BenchmarkImage], digests: Sequence[str]
+    benchmark: Benchmark,
+    root: PathLike,
+    images: Sequence[BenchmarkImage],
+    digests: Sequence[str],
 ) -> dict[str, Any]:
     """Describe the images that were judged; the digest is of their bytes, in order of the names."""
     text = "\n".join(f"{i.label}/{i.name} {d}" for i, d in zip(images, digests, strict=True))
@@ -44,7 +50,16 @@ def describe_set(
         "classes": {label: sum(image.label == label for image in images) for label in labels},
         "patients": len(patients) or None,
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "complaints": benchmark.complaints(images),
+        "low_resolution": "given" if any(image.lr_path for image in images) else "made",
+        "files": {"/".join(filter(None, (i.label, i.name))): _below(i.path, root) for i in images},
     }
+
+
+def _below(path: Path, root: PathLike) -> str:
+    """Name a file without what only one machine has."""
+    here, base = path.resolve(), Path(root).resolve()
+    return (here.relative_to(base) if here.is_relative_to(base) else Path(here.name)).as_posix()
 
 
 def describe_machine(device: torch.device, precision: str) -> dict[str, Any]:

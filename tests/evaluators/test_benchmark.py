@@ -126,7 +126,7 @@ def test_a_result_of_another_size_is_refused(small):
 
 
 def test_a_result_with_nan_is_refused(small):
-    with pytest.raises(BadImageError, match="broken: its result must be finite"):
+    with pytest.raises(BadImageError, match=r"color\.png: broken: its result must be finite"):
         _rows(small, System("broken", lambda lr, scale: upsample(lr, scale) * float("nan")))
 
 
