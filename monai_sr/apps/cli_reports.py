@@ -16,6 +16,9 @@ def add_report_commands(commands: Any) -> None:
     report = commands.add_parser("report", help="make a page of an evaluation", allow_abbrev=False)
     report.add_argument("results", help="folder that monai-sr evaluate --save_images wrote to")
     report.add_argument("-o", "--output", help="the page (RESULTS/report.html)")
+    report.add_argument(
+        "--root", nargs="+", default=(), help="folders of the images, for the windows of DICOM"
+    )
     compare = commands.add_parser(
         "compare", help="make a page for blind comparisons of results", allow_abbrev=False
     )
@@ -41,7 +44,7 @@ def _report(arguments: argparse.Namespace) -> None:
     results = Path(arguments.results)
     folder = results.parent if results.is_file() else results
     output = Path(arguments.output or folder / "report.html")
-    count = write_evaluation_report(results, output)
+    count = write_evaluation_report(results, output, arguments.root)
     print(f"{output}: {count} images, {output.stat().st_size / 1e6:.1f} MB")
 
 

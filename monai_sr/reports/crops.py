@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from scipy.ndimage import uniform_filter
 
@@ -15,13 +14,11 @@ from monai_sr.core.errors import BadImageError
 from monai_sr.evaluators.pictures import WHITE_KEY, slug
 from monai_sr.reports.display import uncertainty_levels
 from monai_sr.reports.pages import data_uri
+from monai_sr.reports.viewers import Picture, Viewer, linear_viewer
 
 BUDGET = 14_000_000
 """Bytes of all pictures of a page, as text: with the rest it stays below 15 MB."""
 _HIGHEST = 0.995  # quantile of errors that the lightest color stands for
-_QUANTILES = (0.005, 0.995)
-
-Picture = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,9 @@ LADDER = (Step(256, None), Step(224, 90), Step(160, 85), Step(128, 80), Step(96,
 """From the best on, until a page fits its budget."""
 
 
-def crops_of_image(folder: Path, systems: list[str], scale: int, step: Step) -> dict[str, Any]:
+def crops_of_image(
+    folder: Path, systems: list[str], scale: int, step: Step, viewer: Viewer | None = None
+) -> dict[str, Any]:
     """Cut the square where bicubic, or else the first system, errs most.
 
     Args:
@@ -44,6 +43,7 @@ def crops_of_image(folder: Path, systems: list[str], scale: int, step: Step) -> 
         systems: names in the order shown.
         scale: of the enlargement.
         step: size and quality.
+        viewer: how pictures are shown; None: by the reference's own values.
 
     Returns:
         Texts for ``src`` and ``bytes``, their length together.
@@ -57,12 +57,11 @@ def crops_of_image(folder: Path, systems: list[str], scale: int, step: Step) -> 
     side = min(step.side, *hr.shape[:2]) // scale * scale
     top, left = _worst(errors[systems[0]], side, scale)
     part = (slice(top, top + side), slice(left, left + side))
-    low, high = _range(hr)
+    viewer = viewer or linear_viewer(hr)
     highest = float(np.quantile(np.stack([e[part] for e in errors.values()]), _HIGHEST))
 
     def shown(picture: Picture) -> str:
-        unit = np.clip((picture - low) / (high - low), 0, 1)
-        return data_uri(np.rint(unit * 255).astype(np.uint8), step.quality)
+        return data_uri(viewer.show(picture), step.quality)
 
     found: list[dict[str, Any]] = []
     for name, sr in results.items():
@@ -88,7 +87,7 @@ def crops_of_image(folder: Path, systems: list[str], scale: int, step: Step) -> 
         "systems": found,
         "highest": f"{highest:.3f}",
         "place": f"{side} × {side} pixels at column {left}, row {top}",
-        "is_stretched": (low, high) != (0.0, 1.0),
+        "display": viewer.caption,
         "bytes": sum(map(len, texts)),
     }
 
@@ -118,12 +117,3 @@ def _worst(error: Picture, side: int, scale: int) -> tuple[int, int]:
     means = uniform_filter(error, side, origin=-(side // 2))[: last[0] : scale, : last[1] : scale]
     top, left = np.unravel_index(int(np.argmax(means)), means.shape)
     return int(top) * scale, int(left) * scale
-
-
-def _range(hr: Picture) -> tuple[float, float]:
-    """Return what is black and white: medical images may fill little of what their type holds."""
-    if hr.ndim == 3:
-        return 0.0, 1.0
-    low, high = (float(v) for v in np.quantile(hr, _QUANTILES))
-    is_wide = high - low > 0.5
-    return (0.0, 1.0) if is_wide or high <= low else (low, high)

@@ -17,20 +17,24 @@ from monai_sr.evaluators.benchmark import BICUBIC
 from monai_sr.evaluators.findings import FORMAT
 from monai_sr.evaluators.pictures import slug
 from monai_sr.evaluators.rows import Row, read_rows
-from monai_sr.reports.crops import BUDGET, LADDER, crops_of_image
+from monai_sr.reports.crops import BUDGET, LADDER, Step, crops_of_image
 from monai_sr.reports.pages import write_page
 from monai_sr.reports.plots import trade_offs
+from monai_sr.reports.viewers import window_viewer
 
 _SHOWN = ("psnr", "ssim", "lpips")
 """Measures under each crop."""
 
 
-def write_evaluation_report(results: PathLike, output: PathLike) -> int:
+def write_evaluation_report(
+    results: PathLike, output: PathLike, roots: Sequence[PathLike] = ()
+) -> int:
     """Write the page about all sets of a folder of results.
 
     Args:
         results: folder that an evaluation wrote to, or one of its JSON files.
         output: the page; appears whole.
+        roots: folders of the images that were judged, for the windows of DICOM files.
 
     Returns:
         The number of images with crops.
@@ -47,7 +51,7 @@ def write_evaluation_report(results: PathLike, output: PathLike) -> int:
         images = []
         for path, document in documents:
             left = BUDGET - sum(_bytes(part) for part in images)
-            images.append(_images(path, document, step, left))
+            images.append(_images(path, document, step, left, [Path(root) for root in roots]))
         if sum(_bytes(part) for part in images) <= BUDGET:
             break
     write_page(
@@ -90,7 +94,9 @@ def main_system(document: Mapping[str, Any]) -> str:
     return max(others, key=lambda name: others[name]) if others else BICUBIC.name
 
 
-def _images(path: Path, document: dict[str, Any], step: Any, budget: int) -> list[dict[str, Any]]:
+def _images(
+    path: Path, document: dict[str, Any], step: Step, budget: int, roots: Sequence[Path]
+) -> list[dict[str, Any]]:
     """Return what the page shows of every image; stops early when the budget is spent."""
     if not document["pictures"]:
         return []
@@ -104,7 +110,10 @@ def _images(path: Path, document: dict[str, Any], step: Any, budget: int) -> lis
         folder = path.parent / document["pictures"]
         folder = (folder / slug(label) if label else folder) / slug(name)
         systems = [s["name"] for s in document["systems"] if s["name"] in by_system]
-        crops = crops_of_image(folder, systems, document["scale"], step)
+        key = f"{label}/{name}" if label else name
+        files = document["dataset"].get("files") or {}
+        viewer = window_viewer(files[key], roots) if key in files else None
+        crops = crops_of_image(folder, systems, document["scale"], step, viewer)
         psnr, base = (
             by_system[s].psnr if s in by_system else math.nan for s in (main, BICUBIC.name)
         )
@@ -114,7 +123,7 @@ def _images(path: Path, document: dict[str, Any], step: Any, budget: int) -> lis
         found.append(
             {
                 **crops,
-                "name": f"{label}/{name}" if label else name,
+                "name": key,
                 "psnr": psnr if math.isfinite(psnr) else 1e3,
                 "gain": gain if math.isfinite(gain) else 0.0,
             }

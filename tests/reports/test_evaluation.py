@@ -12,12 +12,16 @@ import torch
 from monai_sr.apps.cli import main
 from monai_sr.core.errors import BadImageError
 from monai_sr.evaluators import findings
-from monai_sr.evaluators.measures import Comparison, find_measures
+from monai_sr.evaluators.comparison import Comparison
+from monai_sr.evaluators.measures import find_measures
 from monai_sr.evaluators.pictures import save_pictures, slug
 from monai_sr.evaluators.rows import Row, write_rows
 from monai_sr.metrics.protocol import NATURAL
 from monai_sr.reports import crops
 from monai_sr.reports.evaluation import main_system, table, write_evaluation_report
+from monai_sr.reports.viewers import linear_viewer, window_viewer
+from monai_sr.transforms import ScaleToUnit, load_image
+from tests import dicom_factory as factory
 from tests.reports.pages import check_page
 
 SIDE, SCALE = 48, 4
@@ -27,7 +31,7 @@ IMAGES = {"easy": 5.0, "hard": 0.0, "middle": 2.0}
 
 def write_results(folder, name="Set5", images=IMAGES, is_pictured=True):
     """Write what an evaluation writes, with random pictures and figures that are known."""
-    measures = find_measures(["psnr", "ssim", "lpips"])
+    measures, _ = find_measures(["psnr", "ssim", "lpips"])
     protocol = NATURAL
     random = torch.Generator().manual_seed(0)
     rows = []
@@ -189,3 +193,32 @@ def test_a_missing_picture_is_named(tmp_path):
 def test_an_empty_folder_is_named(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
     assert "evaluate first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_dicom_references_are_shown_through_their_window(tmp_path, photometric):
+    values = factory.stored((16, 24), 12)
+    path = factory.write(
+        tmp_path / "a.dcm", values, photometric=photometric, WindowCenter=1000, WindowWidth=800
+    )
+    unit = ScaleToUnit()(load_image(path))[0].numpy()[0].T.astype(np.float64)
+    viewer = window_viewer("a.dcm", [tmp_path / "elsewhere", tmp_path])
+    expected = np.clip((values - 999.5) / 799 + 0.5, 0, 1) * 255
+    if photometric == "MONOCHROME1":
+        expected = 255 - expected
+    assert np.abs(viewer.show(unit) - expected).max() <= 0.5 + 1e-6
+    assert "center 1000, width 800" in viewer.caption
+
+
+def test_a_root_without_the_images_is_named(tmp_path):
+    with pytest.raises(BadImageError, match="check --root"):
+        window_viewer("a.dcm", [tmp_path])
+
+
+def test_narrow_grey_is_stretched_and_says_so():
+    hr = np.linspace(0.2, 0.4, 400).reshape(20, 20)
+    viewer = linear_viewer(hr)
+    assert viewer.show(hr).min() == 0
+    assert viewer.show(hr).max() == 255
+    assert viewer.caption.startswith("Shown from 0.201 to 0.399")
+    assert linear_viewer(np.stack([hr] * 3, axis=-1)).caption == ""
