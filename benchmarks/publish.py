@@ -15,7 +15,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from monai_sr.evaluators.benchmark import BICUBIC, Row, read_rows
+from monai_sr.evaluators.benchmark import BICUBIC
+from monai_sr.evaluators.rows import Row, read_rows
 from monai_sr.evaluators.summary import Summary, summarize
 from monai_sr.transforms.restore import file_sha256
 

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from monai_sr.apps.candidates import find_candidates
 from monai_sr.core.errors import SRError
-from monai_sr.evaluators.benchmark import BICUBIC, System, evaluate, write_rows
-from monai_sr.evaluators.complexity import count_parameters, multiply_adds_per_pixel
+from monai_sr.evaluators.benchmark import BICUBIC, System, evaluate
 from monai_sr.evaluators.datasets import load_benchmark
 from monai_sr.evaluators.facts import Facts, write_facts
+from monai_sr.evaluators.measures import FAST, STANDARD
+from monai_sr.evaluators.rows import write_rows
 from monai_sr.evaluators.table import FACTS, OUTPUT, RESULTS, write_table
 
 _logger = logging.getLogger("monai_sr.quality")
@@ -26,35 +27,22 @@ _logger = logging.getLogger("monai_sr.quality")
 
 def bundle_system(bundle: str, scale: int, options: argparse.Namespace) -> tuple[System, Facts]:
     """Wrap a bundle as a system, with its costs; its name tells what differs from its defaults."""
-    from monai_sr import SuperResolver
-
-    chosen = {"consistency": options.consistency, "perception": options.perception}
-    overrides = {key: value for key, value in chosen.items() if value is not None}
-    if options.robust:
-        overrides["robust"] = True
-    resolver = SuperResolver.from_bundle(bundle, scale=scale, **overrides)
-
-    def upscale(lr: Tensor, _scale: int) -> Tensor:
-        return torch.as_tensor(resolver(lr))
-
-    words = [f"{key} {value:g}" for key, value in overrides.items() if key != "robust"]
-    words += ["robust"] if options.robust else []
-    name = ", ".join([Path(bundle).name, *words])
-    system = System(
-        name=name,
-        upscale=upscale,
-        channels=resolver.in_channels,
-        weights_sha256=resolver.weights_sha256,
+    (_, candidate) = find_candidates(
+        bundle,
+        scale,
+        consistency=options.consistency,
+        perception=options.perception,
+        robust=options.robust,
     )
+    system, costs = candidate.build()
     facts = Facts(
-        system=name,
+        system=system.name,
         domain=Path(bundle).name.removesuffix("_sr"),
         scale=scale,
-        parameters=count_parameters(resolver.network),
-        multiply_adds_per_output_pixel=multiply_adds_per_pixel(resolver.network, scale),
         loss_features="squeezenet1_1" if options.perception else "",
-        weights_sha256=resolver.weights_sha256,
+        weights_sha256=system.weights_sha256,
         note="shipped; its training is described in the bundle's documentation",
+        **costs,
     )
     return system, facts
 
@@ -73,10 +61,8 @@ def run(options: argparse.Namespace) -> None:
     benchmarks = [load_benchmark(name) for name in options.sets]
     for scale, system, facts in systems(options):
         for benchmark in benchmarks:
-            is_perceptual = not options.no_perceptual
-            rows = list(
-                evaluate(benchmark, options.root, system, scale, is_perceptual=is_perceptual)
-            )
+            measures = FAST if options.no_perceptual else STANDARD
+            rows = list(evaluate(benchmark, options.root, system, scale, measures=measures))
             write_rows(options.results / f"{benchmark.name}.csv", rows)
             mean = sum(row.psnr for row in rows) / len(rows)
             _logger.info("%s x%d %s: %.2f dB", benchmark.name, scale, system.name, mean)

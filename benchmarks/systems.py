@@ -28,7 +28,7 @@ from torch import Tensor
 
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import SRError, WeightsError
-from monai_sr.evaluators.benchmark import BICUBIC, System, evaluate, write_rows
+from monai_sr.evaluators.benchmark import BICUBIC, System, evaluate
 from monai_sr.evaluators.complexity import (
     OUTPUT_SIZE,
     count_parameters,
@@ -36,6 +36,8 @@ from monai_sr.evaluators.complexity import (
 )
 from monai_sr.evaluators.datasets import load_benchmark
 from monai_sr.evaluators.facts import Facts, hardware, read_facts, write_facts
+from monai_sr.evaluators.measures import FAST, STANDARD
+from monai_sr.evaluators.rows import write_rows
 from monai_sr.evaluators.table import FACTS, OUTPUT, RESULTS, write_table
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import Generator, load_weights
@@ -140,14 +142,14 @@ def judge(built: Built, options: argparse.Namespace) -> None:
         system = BICUBIC  # the same row as that of benchmarks/quality.py, to the last pixel
     for name in options.sets or DOMAINS[options.domain][1]:
         benchmark = load_benchmark(name)
-        is_perceptual = not options.no_perceptual
+        measures = FAST if options.no_perceptual else STANDARD
         rows = list(
             evaluate(
                 benchmark,
                 options.root,
                 system,
                 built.scale,
-                is_perceptual=is_perceptual,
+                measures=measures,
                 per_class=options.per_class,
             )
         )

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monai_sr.apps.evaluation import BenchmarkEvaluator
     from monai_sr.apps.evaluator import UpscaleEvaluator
     from monai_sr.apps.files import FileDataset
     from monai_sr.apps.record import FileResult, RunFailedError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from monai_sr.apps.super_resolver import SuperResolver
 
 __all__ = [
+    "BenchmarkEvaluator",
     "FileDataset",
     "FileResult",
     "RunFailedError",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BenchmarkEvaluator": "evaluation",
     "FileDataset": "files",
     "FileResult": "record",
     "RunFailedError": "record",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from monai_sr import __version__
+from monai_sr.apps.cli_reports import REPORT_COMMANDS, REPORT_OPTIONS, add_report_commands
 from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import unknown_name
 
@@ -19,17 +20,22 @@ _EXIT_CODE = 2
 _INFERENCE = (
     "scale", "spacing", "slice_axis", "spatial_dims", "consistency", "device", "ckpt_path", "range",
     "robust", "perception", "compression", "deidentify", "uncertainty", "window", "bbox", "cog",
-    "scene_limit",
+    "scene_limit", "report",
 )  # fmt: skip
 _TRAINING = (
     "dataset_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes", "steps",
     "stage_1_steps", "device", "precision", "seed", "pretrained", "dry_run",
     "perceptual_backbone", "perceptual_weights",
 )  # fmt: skip
+_EVALUATION = (
+    "dataset", "root", "lr_root", "protocol", "slice_step", "patient", "download", "output_dir",
+    "scale", "perception", "robust", "uncertainty", "consistency",
+    "ckpt_path", "measures", "per_class", "save_images", "device", "seed",
+)  # fmt: skip
 _OTHERS = (
     "output_dir", "bundle", "system", "stages", "degradation", "cluster", "workers", "skip_done",
 )  # fmt: skip
-_OPTIONS = [f"--{n}" for n in (*_OTHERS, *_INFERENCE, *_TRAINING)]
+_OPTIONS = [f"--{n}" for n in (*_OTHERS, *_INFERENCE, *_TRAINING, *_EVALUATION, *REPORT_OPTIONS)]
 _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain images."
 
 
@@ -71,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     upscale.add_argument(
         "--uncertainty", action="store_true", default=None, help="with a map of the 90 %% interval"
     )
+    upscale.add_argument(
+        "--report", action="store_true", default=None, help="with a page about each result"
+    )
     upscale.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     upscale.add_argument("--ckpt_path", help="weights file instead of the bundle's")
     upscale.add_argument(
@@ -82,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_many(upscale)
     _add_train(commands)
+    _add_evaluate(commands)
+    add_report_commands(commands)
     commands.add_parser("bundles", help="list the installed bundles")
     commands.add_parser("systems", help="list the systems: parameters, scales, receptive field")
     return parser
@@ -193,6 +204,44 @@ def _add_train(commands: Any) -> None:
     )
 
 
+def _add_evaluate(commands: Any) -> None:
+    evaluate = commands.add_parser(
+        "evaluate", help="judge a bundle's model and systems on benchmarks", allow_abbrev=False
+    )
+    evaluate.add_argument("--bundle", default="natural_sr", help="name or folder (%(default)s)")
+    evaluate.add_argument("--dataset", nargs="+", help="Set5, Set14, XRay, ..., or a YAML file")
+    evaluate.add_argument("--root", help="folder of the images; without --dataset all of them")
+    evaluate.add_argument("--lr_root", help="folder of their low-resolution images")
+    evaluate.add_argument("--protocol", choices=("natural", "native"), help="of such a folder")
+    evaluate.add_argument("--slice_step", type=int, help="judge every so many slices")
+    evaluate.add_argument("--patient", help="regular expression on the names of files")
+    evaluate.add_argument(
+        "--download", action="store_true", default=None, help="fetch the images into root"
+    )
+    evaluate.add_argument("-o", "--output_dir", required=True, help="folder of the results")
+    evaluate.add_argument(
+        "--system", nargs="+",
+        help="srcnn, ..., or of the bundle: model (default), perceptual, robust, views",
+    )  # fmt: skip
+    evaluate.add_argument("--scale", type=int, help="2, 3 or 4 (default: the bundle's)")
+    evaluate.add_argument("--perception", type=float, help="of the model: 0 faithful ... 1")
+    evaluate.add_argument(
+        "--robust", action="store_true", default=None, help="its weights for degraded input"
+    )
+    evaluate.add_argument(
+        "--uncertainty", action="store_true", default=None, help="whether its interval holds"
+    )
+    evaluate.add_argument("--consistency", type=int, help="back-projection steps of all systems")
+    evaluate.add_argument("--ckpt_path", help="weights file in place of the bundle's")
+    evaluate.add_argument("--measures", nargs="+", help="psnr, ssim, ms_ssim, lpips, ...")
+    evaluate.add_argument("--per_class", type=int, help="only the first images of each class")
+    evaluate.add_argument(
+        "--save_images", action="store_true", default=None, help="keep the results as PNG files"
+    )
+    evaluate.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
+    evaluate.add_argument("--seed", type=int, help="of the bootstrap")
+
+
 def _upscale(arguments: argparse.Namespace) -> None:
     from monai_sr.apps.workflow import SRWorkflow
 
@@ -228,6 +277,13 @@ def _train(arguments: argparse.Namespace) -> None:
     _run(
         SRWorkflow(arguments.bundle, config, system=arguments.system, overlays=overlays, **options)
     )
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from monai_sr.apps.workflow import SRWorkflow
+
+    options = _given(arguments, _EVALUATION)
+    _run(SRWorkflow(arguments.bundle, "evaluate", system=arguments.system, **options))
 
 
 def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
@@ -271,7 +327,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         {"bundles": _bundles, "systems": _systems}.get(
             arguments.command,
-            lambda: {"upscale": _upscale, "train": _train}[arguments.command](arguments),
+            lambda: {
+                "upscale": _upscale,
+                "train": _train,
+                "evaluate": _evaluate,
+                **REPORT_COMMANDS,
+            }[arguments.command](arguments),
         )()
     except KeyboardInterrupt:
         sys.stderr.write("monai-sr: stopped; finished results are kept\n")

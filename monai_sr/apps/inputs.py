@@ -13,6 +13,7 @@ from monai_sr.apps.products import named_product, product_parts
 from monai_sr.core.errors import BadImageError, OutputError
 from monai_sr.core.types import PathLike
 from monai_sr.readers import find_series, is_dicom, is_product
+from monai_sr.reports import report_path
 from monai_sr.writers.classes import classes_path
 from monai_sr.writers.uncertainty import uncertainty_path
 
@@ -90,7 +91,7 @@ def _is_beside(path: Path) -> bool:
 def _with_maps(results: Iterable[Path]) -> set[Path]:
     """Add the maps of uncertainty and the classes that may lie beside results."""
     made = set(results)
-    return made.union(*((uncertainty_path(r), classes_path(r)) for r in made))
+    return made.union(*((uncertainty_path(r), classes_path(r), report_path(r)) for r in made))
 
 
 def _recorded(root: Path, is_named: bool) -> set[Path]:

@@ -44,6 +44,7 @@ class Scenes:
         cog: whether to write cloud-optimized GeoTIFFs, with overviews.
         limit: millions of values in a result; above, a raster goes through in windows.
         uncertainty: a map of it is asked for, which is made in memory alone.
+        report: a page beside each result is asked for, which is made in memory alone.
 
     Raises:
         OptionError: if options exclude each other.
@@ -60,6 +61,7 @@ class Scenes:
         cog: bool = False,
         limit: float = 64,
         uncertainty: bool = False,
+        report: bool = False,
     ) -> None:
         if window is not None and bbox is not None:
             raise OptionError("window: says where as bbox does; leave --bbox or --window out")
@@ -75,7 +77,7 @@ class Scenes:
                 f"uncertainty: its map is made of whole images in memory, got {self._asked} too; "
                 "leave one of them out"
             )
-        self.uncertainty = uncertainty
+        self.uncertainty, self.report = uncertainty, report
 
     @property
     def _asked(self) -> str | None:
@@ -90,7 +92,8 @@ class Scenes:
             source: a file, or those of a DICOM series.
 
         Raises:
-            OptionError: an option asks for windows where there can be none.
+            OptionError: an option asks for windows where there can be none, or for a report of
+                what goes through in windows.
             BadImageError: a raster cannot be opened.
         """
         name = source if isinstance(source, str | Path) else source[0]  # type: ignore[index]
@@ -107,7 +110,13 @@ class Scenes:
                 "its EXIF turns; turn it first (gdal_translate, mogrify -auto-orient)"
             )
         scale = self.grid.scale if isinstance(self.grid.scale, int | float) else 1
-        return is_upright and bool(self._asked or values * scale**2 > self.limit * _MILLION)
+        is_taken = is_upright and bool(self._asked or values * scale**2 > self.limit * _MILLION)
+        if is_taken and self.report:
+            raise OptionError(
+                f"{name}: report needs the whole image in memory, but this raster goes through in "
+                "windows; leave --report out, or window, bbox and cog, or raise --scene_limit"
+            )
+        return is_taken
 
     def upscale(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, overload
 
@@ -103,30 +103,17 @@ class SuperResolver:
             OptionError: if there is no such bundle or option, or the scale was not trained.
             WeightsError: if the weights are missing or do not fit.
         """
-        root = find_bundle(bundle)
-        parser = ConfigParser()
-        parser.read_config(root / "configs" / "inference.yaml")
         given = {"scale": scale, "consistency": consistency, "device": device, "ckpt_path": weights}
-        pairs = {k: v for k, v in given.items() if v is not None} | overrides
-        unknown = [key for key in pairs if key.replace("::", "#").split("#")[0] not in parser]
-        if unknown:
-            raise OptionError(f"{unknown[0]}: is no entry of {bundle}'s inference.yaml")
-        if "device" in pairs:
-            pairs["device"] = str(pairs["device"])
-        # Paths, not strings: MONAI rewrites "#" and "::" inside strings.
-        if weights is not None:
-            pairs["ckpt_path"] = Path(weights)
-        parser.update({"bundle_root": root, **pairs})
+        parser = inference_config(bundle, given | overrides)
         with unwrapped():
             network: nn.Module = parser.get_parsed_content("network_def")
             inferer: TiledInferer = parser.get_parsed_content("inferer")
             inferer.progress = False
-            checkpoint = parser.get_parsed_content("ckpt_path")
-            perceptual, share = (
-                parser.get_parsed_content(key) for key in ("perceptual_path", "perception")
+            checkpoint, perceptual, share = (
+                parser.get_parsed_content(key)
+                for key in ("ckpt_path", "perceptual_path", "perception")
             )
             load_faces(network, checkpoint, perceptual, share)
-            files = [file for file, part in ((checkpoint, 1 - share), (perceptual, share)) if part]
             return cls(
                 network,
                 inferer,
@@ -135,7 +122,7 @@ class SuperResolver:
                 restore=parser.get_parsed_content("restore"),
                 grid=parser.get_parsed_content("grid"),
                 scenes=parser.get_parsed_content("scenes"),
-                weights_sha256="+".join(file_sha256(file) for file in files if file),
+                weights_sha256=weights_in_use(parser),
             )
 
     @overload
@@ -221,6 +208,45 @@ class SuperResolver:
             sample[CommonKeys.PRED] = self._enlarge(sample[CommonKeys.IMAGE]).cpu()
             result: MetaTensor = self.restore(sample)[CommonKeys.PRED]
         return result
+
+
+def inference_config(bundle: PathLike, options: Mapping[str, Any]) -> ConfigParser:
+    """Read a bundle's ``inference.yaml`` with other values for some of its entries.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+        options: entry -> value; one that is None stays as it is.
+
+    Raises:
+        OptionError: if there is no such bundle or entry.
+    """
+    root = find_bundle(bundle)
+    parser = ConfigParser()
+    parser.read_config(root / "configs" / "inference.yaml")
+    pairs = {key: value for key, value in options.items() if value is not None}
+    unknown = [key for key in pairs if key.replace("::", "#").split("#")[0] not in parser]
+    if unknown:
+        raise OptionError(f"{unknown[0]}: is no entry of {bundle}'s inference.yaml")
+    if "device" in pairs:
+        pairs["device"] = str(pairs["device"])
+    # Paths, not strings: MONAI rewrites "#" and "::" inside strings.
+    if "ckpt_path" in pairs:
+        pairs["ckpt_path"] = Path(pairs["ckpt_path"])
+    parser.update({"bundle_root": root, **pairs})
+    return parser
+
+
+def weights_in_use(parser: ConfigParser) -> str:
+    """Return the hash of the weights of a configuration; of two faces both, joined by "+".
+
+    Raises:
+        WeightsError: if there are none.
+    """
+    with unwrapped():
+        share = parser.get_parsed_content("perception")
+        faces = (("ckpt_path", 1 - share), ("perceptual_path", share))
+        files = [parser.get_parsed_content(key) for key, part in faces if part]
+    return "+".join(file_sha256(file) for file in files if file)
 
 
 def _not_floating(dtype: object) -> BadImageError:

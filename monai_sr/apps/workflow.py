@@ -21,7 +21,7 @@ from monai_sr.networks.systems import find_system, generator_class
 
 PATH_OPTIONS = (
     "input", "output_dir", "ckpt_path", "pretrained", "dataset_dir", "validation_dir", "system",
-    "perceptual_weights",
+    "perceptual_weights", "root", "lr_root", "cache_dir",
 )  # fmt: skip
 """Options that name one file or folder."""
 
@@ -42,7 +42,8 @@ class SRWorkflow(ConfigWorkflow):
         bundle: folder of a bundle, or the name of an installed one.
         config: "inference", "train", ...: which file of its ``configs``.
         workflow_type: "infer" or "train"; by the configuration's name where None.
-        system: name or file of a system in place of the bundle's own model.
+        system: name or file of a system in place of the bundle's own model; for "evaluate" also
+            a list, see :func:`monai_sr.apps.candidates.find_candidates`.
         overlays: further YAML files, each overriding what is before it.
         **override: entries of the configuration to replace.
 
@@ -57,7 +58,7 @@ class SRWorkflow(ConfigWorkflow):
         config: str = "inference",
         workflow_type: str | None = None,
         *,
-        system: PathLike | None = None,
+        system: Any = None,
         overlays: Sequence[PathLike] = (),
         **override: Any,
     ) -> None:
@@ -66,7 +67,9 @@ class SRWorkflow(ConfigWorkflow):
         if config not in known:
             raise unknown_name("configuration", config, known)
         files = [str(known[config])]
-        if system is not None:
+        if config == "evaluate":
+            override["system"] = system
+        elif system is not None:
             # Whatever a file calls itself: stage 2 finds the system of stage 1 by this.
             override["system"] = str(find_system(system))
             if "train" in config:

@@ -1,53 +1,45 @@
-"""Find the reference images of a benchmark that a YAML file describes, and decode them."""
+"""Find the images of a benchmark: one that a YAML file describes, or any folder."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from monai_sr.core.configs import find_config
+from monai_sr.core.configs import find_config, list_configs
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
 from monai_sr.engines.split_table import Box
-from monai_sr.engines.training_rasters import Area, window_of
-from monai_sr.metrics.protocol import Protocol, get_protocol
-from monai_sr.transforms import ScaleToUnit, load_image
-from monai_sr.transforms.grid import enlarged_axes
+from monai_sr.evaluators.decoding import (
+    Files,
+    dicom_patient,
+    is_volume,
+    photo_pixels,
+    read_image,
+    read_raster,
+    read_volume,
+)
+from monai_sr.evaluators.downloads import download
+from monai_sr.evaluators.images import BenchmarkImage, every_image
+from monai_sr.evaluators.pairs import match_pairs
+from monai_sr.metrics.protocol import Protocol, get_protocol, make_lr, modcrop
 
 _logger = logging.getLogger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
 _KNOWN = _REQUIRED | {
-    "count", "classes", "data_range", "channels", "citation", "slice_step", "area",
+    "count", "classes", "data_range", "channels", "citation", "slice_step", "area", "patient",
+    "lr_folders", "pixels", "download",
 }  # fmt: skip
 _CONTENT = 0.1
 """Share of a slice that must differ from the volume's darkest value, for it to be judged."""
-
-
-@dataclass(frozen=True)
-class BenchmarkImage:
-    """Name one reference image: its file, its name in tables and its class.
-
-    Args:
-        path: the file.
-        name: what tables call it.
-        label: its class.
-        slice_index: of a volume, which slice along its slice axis.
-    """
-
-    path: Path
-    name: str
-    label: str = ""
-    slice_index: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +50,8 @@ class Benchmark:
         name: file name of tables, such as ``set5``.
         title: name in headings.
         folders: places below the root; the first that exists is used.
-        pattern: shell pattern of image files.
+        pattern: shell pattern of image files; empty for every image with those of subfolders, whose
+            names are the classes.
         protocol: how pairs are compared.
         count: expected number of images, None where it is open.
         classes: sub-folder -> expected number of images; empty where the set has no classes.
@@ -69,6 +62,12 @@ class Benchmark:
             that are nearly empty are left out.
         area: of georeferenced rasters, the west, south, east and north of what is judged, in the
             units of their reference system; all of them if None.
+        patient: regular expression whose first group, at the start of a file's name, says whose
+            image it is; empty where that is unknown (DICOM files say it themselves).
+        lr_folders: places of given low-resolution images below the root, with ``{scale}``; empty
+            where they are made from the references.
+        pixels: accepted numbers of pixels of all images together; empty where it is open.
+        download: archives, see :func:`monai_sr.evaluators.downloads.download`.
     """
 
     name: str
@@ -82,59 +81,42 @@ class Benchmark:
     citation: str = ""
     slice_step: int = 0
     area: Box | None = None
+    patient: str = ""
+    lr_folders: tuple[str, ...] = ()
+    pixels: tuple[int, ...] = ()
+    download: Sequence[Mapping[str, Any]] = ()
 
-    def images(self, root: PathLike) -> list[BenchmarkImage]:
+    def images(self, root: PathLike, scale: int | None = None) -> list[BenchmarkImage]:
         """List the images below a root, in name order; a wrong number is logged as a warning.
 
+        Args:
+            root: folder that holds the images.
+            scale: the enlargement; needed where low-resolution images are given.
+
         Raises:
-            BadImageError: if no folder exists or none holds an image.
+            BadImageError: if no folder exists or none holds an image, or partners are missing.
         """
-        base = next((Path(root, f) for f in self.folders if Path(root, f).is_dir()), None)
-        if base is None:
-            raise BadImageError(
-                f"{root}: must hold one of the folders {', '.join(self.folders)} for benchmark "
-                f"{self.name!r}, got none; pass the folder that holds them as root"
-            )
+        base = self._base(root, self.folders)
         found: list[BenchmarkImage] = []
         for label in self.classes or ("",):
-            files = sorted(p for p in (base / label).glob(self.pattern) if p.is_file())
-            images = [BenchmarkImage(path, path.stem, label) for path in files]
-            if self.slice_step:
-                images = [part for path in files for part in self._slices(path, label)]
-            self._report(base / label, len(images), self.classes.get(label, self.count))
-            found += images
+            if self.pattern:
+                files = sorted(p for p in (base / label).glob(self.pattern) if p.is_file())
+                images = [BenchmarkImage(path, path.stem, label) for path in files]
+            else:
+                images = every_image(base)
+            found += [part for image in images for part in self._parts(image)]
         if not found:
             raise BadImageError(
                 f"{base}: must hold images {self.pattern!r} for benchmark {self.name!r}, got none; "
                 "copy the reference images there"
             )
-        return found
+        for complaint in self.complaints(found):
+            _logger.warning("%s: %s", base, complaint)
+        return self._paired(root, found, scale) if self.lr_folders and scale else found
 
-    @property
-    def expected(self) -> int | None:
-        """How many images the whole set has, None where it is open."""
-        return sum(self.classes.values()) if self.classes else self.count
-
-    def _report(self, folder: Path, got: int, expected: int | None) -> None:
-        if expected is not None and got != expected:
-            _logger.warning(
-                "%s: benchmark %r must have %d images, got %d; its means do not compare with "
-                "published ones",
-                folder,
-                self.name,
-                expected,
-                got,
-            )
-
-    def _slices(self, path: Path, label: str) -> list[BenchmarkImage]:
-        """List the slices of a volume that are judged."""
-        volume = _volume(path)
-        stem = path.name.split(".")[0]
-        return [
-            BenchmarkImage(path, f"{stem}_{index:03d}", label, index)
-            for index in range(0, len(volume), self.slice_step)
-            if (volume[index] > volume.min()).mean() >= _CONTENT
-        ]
+    def fetch(self, root: PathLike, scale: int) -> None:
+        """Download the images into a root; see :func:`monai_sr.evaluators.downloads.download`."""
+        download(self.name, self.download, root, scale)
 
     def load(self, image: BenchmarkImage) -> Tensor:
         """Decode a reference image.
@@ -148,44 +130,116 @@ class Benchmark:
                 protocol's range, or is a color image in a grey set.
         """
         if image.slice_index is not None:
-            return torch.from_numpy(_volume(image.path)[image.slice_index])[None, None]
-        if self.area is not None or self.channels not in (1, 3):
-            array = self._raster(image.path)
-        else:
-            array = _decode(image.path)
-        stored_range = np.iinfo(array.dtype).max
-        if self.protocol.data_range not in (1, stored_range):
+            return torch.from_numpy(read_volume(image.files)[image.slice_index])[None, None]
+        return self._decode(image.files)
+
+    def load_pair(self, image: BenchmarkImage, scale: int) -> tuple[Tensor, Tensor]:
+        """Decode a reference, and take or make its low-resolution image.
+
+        Returns:
+            Reference (1, C, H, W), cut to multiples of the scale, and input (1, C, H / scale,
+            W / scale), float64 in [0, 1].
+
+        Raises:
+            BadImageError: as :meth:`load`, or if the two do not belong together.
+        """
+        whole = self.load(image)
+        hr = modcrop(whole, scale)
+        if image.lr_path is None:
+            return hr, make_lr(hr, scale, self.protocol)
+        lr = self._decode((image.lr_path,))
+        height, width = (side // scale for side in hr.shape[-2:])
+        # MATLAB makes one pixel more where a side is no multiple; it lies outside the cut one.
+        extra = [got - side for got, side in zip(lr.shape[-2:], (height, width), strict=True)]
+        uneven = [int(side % scale > 0) for side in whole.shape[-2:]]
+        fits = all(0 <= e <= u for e, u in zip(extra, uneven, strict=True))
+        if lr.shape[1] != hr.shape[1] or not fits:
             raise BadImageError(
-                f"{image.path}: must hold values 0…{self.protocol.data_range:g} for benchmark "
-                f"{self.name!r}, got {array.dtype}; set data_range in its YAML file"
+                f"{image.lr_path}: must have {hr.shape[1]} channels of {width} x {height} pixels "
+                f"to go with {image.path} at x{scale}, got {lr.shape[1]} of {lr.shape[-1]} x "
+                f"{lr.shape[-2]}; replace one of them"
             )
-        if array.ndim == 2:
-            array = array[..., None]
-        if self.channels == 1 and array.shape[-1] == 3:
-            if not (array == array[..., :1]).all():
+        return hr, lr[..., :height, :width]
+
+    @property
+    def expected(self) -> int | None:
+        """How many images the whole set has, None where it is open."""
+        return sum(self.classes.values()) if self.classes else self.count
+
+    def _base(self, root: PathLike, folders: Sequence[str]) -> Path:
+        base = next((Path(root, f) for f in folders if Path(root, f).is_dir()), None)
+        if base is None:
+            raise BadImageError(
+                f"{root}: must hold one of the folders {', '.join(folders)} for benchmark "
+                f"{self.name!r}, got none; pass the folder that holds them as root"
+            )
+        return base
+
+    def complaints(self, images: Sequence[BenchmarkImage]) -> list[str]:
+        """Say how images differ from what the set should have, in number and size."""
+        found = []
+        for label in self.classes or ("",):
+            got = sum(image.label == label for image in images) if self.classes else len(images)
+            expected = self.classes.get(label, self.count)
+            if expected not in (None, got):
+                where = f"{label}: " if label else ""
+                found.append(
+                    f"{where}benchmark {self.name!r} must have {expected} images, got {got}"
+                )
+        if not found and self.pixels:
+            total = sum(photo_pixels(image.path) for image in images)
+            if total not in self.pixels:
+                wanted = " or ".join(f"{pixels:,}" for pixels in self.pixels)
+                found.append(
+                    f"benchmark {self.name!r} must have {wanted} pixels in all, got {total:,}"
+                )
+        return [f"{text}; its means do not compare with published ones" for text in found]
+
+    def _parts(self, image: BenchmarkImage) -> list[BenchmarkImage]:
+        """Name the patient, and list the slices of a volume that are judged."""
+        match = re.match(self.patient, image.path.name) if self.patient else None
+        patient = match[1] if match else "" if self.patient else dicom_patient(image.files)
+        image = dataclasses.replace(image, patient=patient)
+        if not self.slice_step or (not self.pattern and not is_volume(image.files)):
+            return [image]
+        volume = read_volume(image.files)
+        stem = image.name.split(".")[0]
+        return [
+            dataclasses.replace(image, name=f"{stem}_{index:03d}", slice_index=index)
+            for index in range(0, len(volume), self.slice_step)
+            if (volume[index] > volume.min()).mean() >= _CONTENT
+        ]
+
+    def _paired(
+        self, root: PathLike, images: list[BenchmarkImage], scale: int
+    ) -> list[BenchmarkImage]:
+        places = [folder.format(scale=scale) for folder in self.lr_folders]
+        folder = self._base(root, places)
+        partners = match_pairs([image.path for image in images], folder, scale)
+        return [
+            dataclasses.replace(image, lr_path=partner)
+            for image, partner in zip(images, partners, strict=True)
+        ]
+
+    def _decode(self, files: Files) -> Tensor:
+        if self.area is not None or self.channels not in (1, 3):
+            values, levels = read_raster(files[0], self.channels, self.area)
+        else:
+            values, levels = read_image(files)
+        if self.protocol.data_range not in (1, levels):
+            raise BadImageError(
+                f"{files[0]}: must hold values 0…{self.protocol.data_range:g} for benchmark "
+                f"{self.name!r}, got a range of {levels}; set data_range in its YAML file, or use "
+                "--protocol native"
+            )
+        if self.channels == 1 and len(values) == 3:
+            if not (values == values[:1]).all():
                 raise BadImageError(
-                    f"{image.path}: must be grey for benchmark {self.name!r}, got a color image; "
+                    f"{files[0]}: must be grey for benchmark {self.name!r}, got a color image; "
                     "convert or remove it"
                 )
-            array = array[..., :1]
-        values = torch.from_numpy(array.astype(np.float64)) / stored_range
-        return values.permute(2, 0, 1)[None].contiguous()
-
-    def _raster(self, path: Path) -> np.ndarray[Any, Any]:
-        """Read the stored integers of a raster as (rows, columns, bands), nodata like any other."""
-        image = load_image(path)
-        dtype = np.dtype(str(image.meta["sr_dtype"]))
-        if image.ndim != 3 or image.shape[0] != self.channels or dtype.kind != "u":
-            raise BadImageError(
-                f"{path}: must be a raster of {self.channels} bands of unsigned integers for "
-                f"benchmark {self.name!r}, got {dtype} of shape {tuple(image.shape)}; remove it"
-            )
-        stored = image.numpy()
-        if self.area is not None:
-            place = Area(path, self.area)
-            columns, rows = window_of(place, image.meta["affine"], stored.shape[1:])
-            stored = stored[:, columns, rows]
-        return np.ascontiguousarray(stored.transpose(2, 1, 0)).astype(dtype)
+            values = values[:1]
+        return torch.from_numpy(values)[None].contiguous()
 
 
 def load_benchmark(name: PathLike) -> Benchmark:
@@ -197,7 +251,9 @@ def load_benchmark(name: PathLike) -> Benchmark:
     Raises:
         OptionError: if there is no such benchmark or its file lacks or misspells a key.
     """
-    path = find_config("benchmarks", name)
+    # Papers write Set14, files are called set14.
+    lower = str(name).lower()
+    path = find_config("benchmarks", lower if lower in list_configs("benchmarks") else name)
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     keys = set(content) if isinstance(content, dict) else set()
     if not _REQUIRED <= keys <= _KNOWN:
@@ -206,49 +262,46 @@ def load_benchmark(name: PathLike) -> Benchmark:
             f"{', '.join(sorted(_KNOWN - _REQUIRED))}, got {', '.join(sorted(keys)) or 'none'}; "
             "correct it"
         )
-    return _benchmark(path.stem, content)
+    options = {key: content[key] for key in content if key not in ("protocol", "data_range")}
+    for key in ("folders", "lr_folders", "pixels", "download"):
+        options[key] = tuple(content.get(key, ()))
+    if "area" in content:
+        options["area"] = tuple(content["area"])
+    protocol = get_protocol(content["protocol"], content.get("data_range"))
+    return Benchmark(name=path.stem, protocol=protocol, **options)
 
 
-def _benchmark(name: str, content: dict[str, Any]) -> Benchmark:
+def folder_benchmark(
+    root: PathLike,
+    *,
+    protocol: str = "natural",
+    lr_root: PathLike | None = None,
+    slice_step: int = 1,
+    patient: str = "",
+) -> Benchmark:
+    """Describe all images of a folder and its subfolders, whose names are classes.
+
+    Args:
+        root: holds photos, GeoTIFF, NIfTI or DICOM files, maybe in subfolders.
+        protocol: "natural"; or "native": 8-bit and 16-bit images on their own range with rounding,
+            others unrounded on the range of the file.
+        lr_root: folder of their low-resolution images; None makes them.
+        slice_step: of volumes, every how many slices one is judged.
+        patient: see :class:`Benchmark`.
+
+    Raises:
+        BadImageError: if there is no image.
+    """
+    folder = Path(root)
+    first = every_image(folder)[0]
+    levels = 1 if is_volume(first.files) else read_image(first.files)[1]
     return Benchmark(
-        name=name,
-        title=content["title"],
-        folders=tuple(content["folders"]),
-        pattern=content["pattern"],
-        protocol=get_protocol(content["protocol"], content.get("data_range")),
-        count=content.get("count"),
-        classes=content.get("classes", {}),
-        channels=content.get("channels", 3),
-        citation=content.get("citation", ""),
-        slice_step=content.get("slice_step", 0),
-        area=tuple(content["area"]) if "area" in content else None,
+        name=folder.resolve().name,
+        title=folder.resolve().name,
+        folders=(str(folder.resolve()),),
+        pattern="",
+        protocol=get_protocol(protocol, levels if protocol == "native" else None),
+        slice_step=slice_step,
+        patient=patient,
+        lr_folders=() if lr_root is None else (str(Path(lr_root).resolve()),),
     )
-
-
-@lru_cache(maxsize=1)
-def _volume(path: Path) -> np.ndarray[Any, Any]:
-    """Read a volume of one channel as (slices, rows, columns), float64 in [0, 1]."""
-    image = load_image(path)
-    if image.ndim != 4 or image.shape[0] != 1:
-        raise BadImageError(
-            f"{path}: must be a volume of one channel, got shape {tuple(image.shape)}; remove it"
-        )
-    (slice_axis,) = set(range(3)) - set(enlarged_axes(image.meta, 3))
-    values: np.ndarray[Any, Any] = ScaleToUnit()(image)[0].numpy()[0].astype(np.float64)
-    return np.ascontiguousarray(np.moveaxis(values, slice_axis, 0).swapaxes(1, 2))
-
-
-def _decode(path: Path) -> np.ndarray[Any, Any]:
-    try:
-        with Image.open(path) as image:
-            if image.mode == "P" and "transparency" not in image.info:
-                image = image.convert("RGB")
-            if image.mode not in ("L", "RGB", "I;16"):
-                raise BadImageError(
-                    f"{path}: must be a grey or RGB image, got mode {image.mode}; convert it"
-                )
-            return np.asarray(image)
-    except (UnidentifiedImageError, OSError) as error:
-        raise BadImageError(
-            f"{path}: must be a readable image, got {type(error).__name__}; replace the file"
-        ) from error

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from monai_sr.evaluators.benchmark import BICUBIC, Row
+from monai_sr.evaluators.benchmark import BICUBIC
 from monai_sr.evaluators.facts import Facts, find_facts
+from monai_sr.evaluators.rows import Row
 from monai_sr.evaluators.summary import Summary, fixed, short, summaries, summarize
 
 _MEASURES = (

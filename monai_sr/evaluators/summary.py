@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from monai_sr.core.errors import OptionError
-from monai_sr.evaluators.benchmark import BICUBIC, Row
+from monai_sr.evaluators.benchmark import BICUBIC
+from monai_sr.evaluators.rows import Row
 from monai_sr.metrics.base import finite_mean
 
 

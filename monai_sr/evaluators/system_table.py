@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from monai_sr.evaluators.benchmark import Row
 from monai_sr.evaluators.complexity import OUTPUT_SIZE
 from monai_sr.evaluators.facts import Facts
+from monai_sr.evaluators.rows import Row
 from monai_sr.evaluators.set_tables import marked_name
 from monai_sr.evaluators.summary import fixed, grouped, short, summarize
 

@@ -15,9 +15,9 @@ from typing import Any
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError, OptionError, SRError
 from monai_sr.core.types import PathLike
-from monai_sr.evaluators.benchmark import Row, has_rows, read_rows
 from monai_sr.evaluators.datasets import Benchmark, load_benchmark
 from monai_sr.evaluators.facts import UNDERTRAINED_MEGAPIXELS, Facts, read_facts
+from monai_sr.evaluators.rows import Row, has_rows, read_rows
 from monai_sr.evaluators.set_tables import class_table, main_table
 from monai_sr.evaluators.summary import grouped
 from monai_sr.evaluators.system_table import system_section

@@ -7,12 +7,15 @@ window lies inside the image. It is differentiable, so losses and metrics share 
 References:
     Wang, Bovik, Sheikh, Simoncelli (2004), Image quality assessment: from error visibility to
     structural similarity, doi:10.1109/TIP.2003.819861.
+    Wang, Simoncelli, Bovik (2003), Multiscale structural similarity for image quality assessment,
+    doi:10.1109/ACSSC.2003.1292216.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from monai_sr.core.errors import OptionError
 
@@ -20,6 +23,10 @@ WINDOW_PX = 11
 _SIGMA_PX = 1.5
 _K1 = 0.01
 _K2 = 0.03
+_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""How much each of five resolutions counts, from the finest; by the observers of Wang (2003)."""
+MULTISCALE_SIDE_PX = (WINDOW_PX - 1) * 2 ** (len(_SCALE_WEIGHTS) - 1) + 1
+"""Shortest side whose coarsest resolution holds the window: 161."""
 
 
 def ssim_map(image: Tensor, reference: Tensor, *, data_range: float) -> Tensor:
@@ -40,6 +47,12 @@ def ssim_map(image: Tensor, reference: Tensor, *, data_range: float) -> Tensor:
         OptionError: if shapes or dtypes differ, a side is shorter than the window, or the range is
             not positive.
     """
+    luminance, structure = _terms(image, reference, data_range)
+    return luminance * structure
+
+
+def _terms(image: Tensor, reference: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+    """Return the comparison of means, and that of contrast and structure, at every position."""
     _check(image, reference, data_range)
     c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
     # One shift for both changes no variance and keeps float32 from losing it to large means.
@@ -52,7 +65,7 @@ def ssim_map(image: Tensor, reference: Tensor, *, data_range: float) -> Tensor:
     covariance = xy - mean_x * mean_y
     mean_x, mean_y = mean_x + shift, mean_y + shift
     luminance = (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
-    return luminance * (2 * covariance + c2) / (var_x + var_y + c2)
+    return luminance, (2 * covariance + c2) / (var_x + var_y + c2)
 
 
 def ssim(image: Tensor, reference: Tensor, *, data_range: float) -> Tensor:
@@ -64,6 +77,33 @@ def ssim(image: Tensor, reference: Tensor, *, data_range: float) -> Tensor:
         OptionError: as :func:`ssim_map`.
     """
     return ssim_map(image, reference, data_range=data_range).flatten(1).mean(1)
+
+
+def ms_ssim(image: Tensor, reference: Tensor, *, data_range: float) -> Tensor:
+    """Compare images at five resolutions: the product of powers of contrast and structure.
+
+    Each resolution is the average of 2 x 2 pixels of the one before; means are compared at the
+    coarsest. A negative similarity, which has no power, counts as none.
+
+    Shape: image, reference (N, C, H, W), same floating dtype -> (N,), same dtype; higher is
+    better, 1 for equal images.
+
+    Raises:
+        OptionError: as :func:`ssim_map`, or if a side is shorter than 161 pixels.
+    """
+    if image.ndim != 4 or min(image.shape[2:]) < MULTISCALE_SIDE_PX:
+        raise OptionError(
+            f"image: must be (N, C, H, W) with sides of at least {MULTISCALE_SIDE_PX} pixels for "
+            f"five resolutions, got {tuple(image.shape)}; use SSIM"
+        )
+    result = image.new_ones(image.shape[:2])
+    for step, weight in enumerate(_SCALE_WEIGHTS, start=1):
+        luminance, structure = _terms(image, reference, data_range)
+        is_last = step == len(_SCALE_WEIGHTS)
+        similarity = (luminance * structure if is_last else structure).mean(dim=(2, 3))
+        result = result * similarity.clamp(min=0) ** weight
+        image, reference = (F.avg_pool2d(each, 2) for each in (image, reference))
+    return result.mean(dim=1)
 
 
 def _blur(images: Tensor) -> Tensor:

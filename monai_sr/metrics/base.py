@@ -162,11 +162,14 @@ class PairHandler(IgniteMetricHandler):
         scale: the enlargement, which is the border left out; 0 keeps the border.
         protocol: a protocol or its name.
         data_range: for protocol ``"native"``.
-        output_transform: takes the engine's output to ``(pred, label)``.
+        output_transform: takes the engine's output to what the metric is called with, by default
+            ``(pred, label)``.
         save_details: whether to keep the value of every image in ``engine.state.metric_details``.
+        **options: further arguments of the metric.
     """
 
     metric_class: type[PairMetric]
+    keys: Sequence[str] = ("pred", "label")
 
     def __init__(
         self,
@@ -175,9 +178,10 @@ class PairHandler(IgniteMetricHandler):
         data_range: float | None = None,
         output_transform: Callable[..., Any] | None = None,
         save_details: bool = True,
+        **options: Any,
     ) -> None:
         super().__init__(
-            metric_fn=self.metric_class(scale, protocol, data_range),
-            output_transform=output_transform or from_engine(["pred", "label"]),
+            metric_fn=self.metric_class(scale, protocol, data_range, **options),
+            output_transform=output_transform or from_engine(list(self.keys)),
             save_details=save_details,
         )

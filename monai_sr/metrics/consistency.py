@@ -14,6 +14,8 @@ from torch import Tensor
 
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.resize import downsample
+from monai_sr.metrics.base import PairHandler, PairMetric
+from monai_sr.metrics.protocol import to_stored
 from monai_sr.metrics.psnr import psnr
 
 
@@ -43,3 +45,20 @@ def lr_psnr(sr: Tensor, lr: Tensor, scale: int, data_range: float) -> Tensor:
             "compare it with the input it was made from"
         )
     return psnr(downsample(sr.double(), scale), lr.double(), data_range)
+
+
+class LRPSNRMetric(PairMetric):
+    """Average the LR-PSNR over images: ``y`` is the input (N, C, H, W), not the reference."""
+
+    def _prepare(self, sr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        return to_stored(sr, self.protocol), to_stored(lr, self.protocol)
+
+    def _measure(self, sr: Tensor, lr: Tensor) -> Tensor:
+        return lr_psnr(sr, lr, self.scale, self.protocol.data_range)
+
+
+class LRPSNRHandler(PairHandler):
+    """Compute the LR-PSNR while an engine validates; takes ``pred`` and ``image``."""
+
+    metric_class = LRPSNRMetric
+    keys = ("pred", "image")

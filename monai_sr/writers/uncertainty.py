@@ -34,6 +34,12 @@ _MARK = "_uncertainty"
 _SUFFIXES = (".nii.gz", ".nii", ".dcm", ".tiff", ".tif", ".png")
 
 
+def stem_and_suffix(result: Path) -> tuple[str, str]:
+    """Divide the name of a result; only the extensions of our formats count as such."""
+    suffix = next((s for s in _SUFFIXES if result.name.lower().endswith(s)), "")
+    return result.name[: len(result.name) - len(suffix)], suffix
+
+
 def uncertainty_path(result: PathLike) -> Path:
     """Name the map that belongs to a result.
 
@@ -48,8 +54,7 @@ def uncertainty_path(result: PathLike) -> Path:
         'a_x4_uncertainty.tif'
     """
     path = Path(result)
-    suffix = next((s for s in _SUFFIXES if path.name.lower().endswith(s)), "")
-    stem = path.name[: len(path.name) - len(suffix)]
+    stem, suffix = stem_and_suffix(path)
     return path.with_name(f"{stem}{_MARK}{ {'.png': '.tif', '': '.dcm'}.get(suffix, suffix) }")
 
 

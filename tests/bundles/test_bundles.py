@@ -34,7 +34,7 @@ TRAINING_KEYS = {
     "network_def", "initialize", "run",
 }  # fmt: skip
 # What sets bundles apart; in everything else their configurations are one text.
-MAY_DIFFER = {"name", "network_def", "in_channels", "single_band_share"}
+MAY_DIFFER = {"name", "network_def", "in_channels", "single_band_share", "protocol"}
 PROTOCOL = ("validate", "key_metric", "val_psnr", "protocol")
 LARGEST_WEIGHTS = 8 * 2**20
 MACHINE_PATH = re.compile(r"(?<![\w.:/])(/(home|root|work|tmp|Users|mnt|data)/|[A-Z]:\\)")
@@ -162,7 +162,7 @@ def test_network_is_the_same_in_every_configuration(bundle) -> None:
         assert channels(name) == channels("inference")
 
 
-@pytest.mark.parametrize("name", ["inference", "train", "train_gan"])
+@pytest.mark.parametrize("name", ["inference", "train", "train_gan", "evaluate"])
 def test_bundles_differ_in_nothing_but_what_is_listed(bundle, name: str) -> None:
     def common(folder) -> dict[str, Any]:
         content = ConfigParser.load_config_file(str(folder / "configs" / f"{name}.yaml"))

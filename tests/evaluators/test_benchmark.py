@@ -12,16 +12,10 @@ import torch
 from PIL import Image
 
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.evaluators.benchmark import (
-    BICUBIC,
-    HEADER,
-    System,
-    evaluate,
-    has_rows,
-    read_rows,
-    write_rows,
-)
+from monai_sr.evaluators.benchmark import BICUBIC, System, evaluate
 from monai_sr.evaluators.datasets import Benchmark, load_benchmark
+from monai_sr.evaluators.measures import FAST
+from monai_sr.evaluators.rows import HEADER, has_rows, read_rows, write_rows
 from monai_sr.functional.resize import downsample_uint8, upsample
 from monai_sr.metrics import Protocol, dss, get_protocol, gmsd, lpips, make_lr
 from monai_sr.metrics.protocol import NATURAL, native
@@ -44,7 +38,7 @@ _SLOW = [
 )
 def test_bicubic_meets_the_published_figures(shared_data, name, scale, psnr, ssim):
     benchmark = load_benchmark(name)
-    rows = list(evaluate(benchmark, shared_data, BICUBIC, scale, is_perceptual=False))
+    rows = list(evaluate(benchmark, shared_data, BICUBIC, scale, measures=FAST))
     assert np.mean([row.psnr for row in rows]) == pytest.approx(psnr, abs=_PSNR_TOLERANCE_DB)
     assert np.mean([row.ssim for row in rows]) == pytest.approx(ssim, abs=_SSIM_TOLERANCE)
 
@@ -148,7 +142,7 @@ def test_a_result_of_another_size_is_refused(small):
 
 
 def test_a_result_with_nan_is_refused(small):
-    with pytest.raises(BadImageError, match="broken: its result must be finite"):
+    with pytest.raises(BadImageError, match=r"color\.png: broken: its result must be finite"):
         _rows(small, System("broken", lambda lr, scale: upsample(lr, scale) * float("nan")))
 
 
@@ -179,7 +173,7 @@ def test_sub_bands_are_compared_where_the_image_has_blocks_enough(make_small):
 
 def test_perceptual_measures_may_be_left_out(small):
     benchmark, root = small
-    row = next(evaluate(benchmark, root, BICUBIC, 2, is_perceptual=False))
+    row = next(evaluate(benchmark, root, BICUBIC, 2, measures=FAST))
     assert math.isnan(row.lpips)
     assert math.isnan(row.gmsd)
     assert math.isnan(row.dss)
@@ -191,7 +185,7 @@ def test_a_costly_system_may_be_judged_on_the_first_images_of_each_class(tmp_pat
         noise = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / label / f"{name}.png")
     benchmark = Benchmark("c", "C", (".",), "*.png", NATURAL, classes={"a": 2, "b": 1})
-    rows = evaluate(benchmark, tmp_path, BICUBIC, 2, is_perceptual=False, per_class=1)
+    rows = evaluate(benchmark, tmp_path, BICUBIC, 2, measures=FAST, per_class=1)
     assert [(row.label, row.image) for row in rows] == [("a", "1"), ("b", "3")]
 
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.evaluators.datasets import BenchmarkImage, load_benchmark
+from monai_sr.evaluators.datasets import load_benchmark
+from monai_sr.evaluators.images import BenchmarkImage
 from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
 
 
@@ -68,6 +69,13 @@ def test_a_wrong_count_of_a_class_is_reported(make_set, caplog):
     assert [image.label for image in benchmark.images(root)] == ["ill", "well"]
     assert "well: benchmark 'mine' must have 2 images, got 1" in caplog.text
     assert benchmark.expected == 3
+
+
+def test_images_of_another_size_are_reported(make_set, caplog):
+    benchmark, root = make_set({"a.png": _image(4, 6), "b.png": _image(2, 6)}, pixels="[24, 48]")
+    assert len(benchmark.images(root)) == 2
+    assert "'mine' must have 24 or 48 pixels in all, got 36" in caplog.text
+    assert "do not compare" in benchmark.complaints(benchmark.images(root))[0]
 
 
 def test_no_folder_is_an_error_that_names_those_looked_for(make_set, tmp_path):

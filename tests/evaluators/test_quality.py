@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_sr.evaluators.benchmark import System, read_rows
+from monai_sr.evaluators.benchmark import System
 from monai_sr.evaluators.facts import Facts
+from monai_sr.evaluators.rows import read_rows
 from monai_sr.functional.resize import upsample
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from monai_sr.evaluators.benchmark import Row
 from monai_sr.evaluators.facts import Facts
+from monai_sr.evaluators.rows import Row
 from monai_sr.evaluators.summary import short
 from monai_sr.evaluators.system_table import system_section
 from monai_sr.networks.systems import list_systems, read_system

@@ -13,9 +13,10 @@ import torch
 import yaml
 from PIL import Image
 
-from monai_sr.evaluators.benchmark import BICUBIC, evaluate, read_rows
+from monai_sr.evaluators.benchmark import BICUBIC, evaluate
 from monai_sr.evaluators.datasets import load_benchmark
 from monai_sr.evaluators.facts import read_facts, write_facts
+from monai_sr.evaluators.rows import read_rows
 from monai_sr.networks import create_generator
 from monai_sr.transforms.restore import file_sha256
 

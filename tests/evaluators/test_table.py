@@ -7,8 +7,8 @@ import re
 import pytest
 
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.evaluators.benchmark import Row, write_rows
 from monai_sr.evaluators.facts import Facts, write_facts
+from monai_sr.evaluators.rows import Row, write_rows
 from monai_sr.evaluators.summary import summarize
 from monai_sr.evaluators.table import main, render, write_table
 

@@ -1,0 +1,65 @@
+"""Measure whether intervals hold: the share of values that lie within theirs.
+
+A 90 % interval is calibrated where it holds 90 % of the values it was not fitted on; fewer and it
+promises too much, more and it says too little.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from monai_sr.core.errors import OptionError
+from monai_sr.metrics.base import PairHandler, PairMetric
+from monai_sr.metrics.protocol import to_stored
+
+
+def coverage(sr: Tensor, hr: Tensor, half_width: Tensor) -> Tensor:
+    """Compute the share of values with |sr - hr| <= half_width, in percent.
+
+    Shape: sr, hr, half_width (N, C, H, W[, D]) in the same units -> (N,) float64.
+
+    Args:
+        sr: the result.
+        hr: the reference.
+        half_width: of the interval around each value of the result.
+
+    Raises:
+        OptionError: if the shapes differ.
+    """
+    if not sr.shape == hr.shape == half_width.shape:
+        raise OptionError(
+            f"sr: result, reference and half width must have one shape, got {tuple(sr.shape)}, "
+            f"{tuple(hr.shape)} and {tuple(half_width.shape)}"
+        )
+    holds = (sr.double() - hr.double()).abs() <= half_width.double()
+    return 100 * holds.double().flatten(1).mean(1)
+
+
+class CoverageMetric(PairMetric):
+    """Average the coverage over images, of every channel inside the border, unrounded.
+
+    ``y_pred`` holds the result and, after its channels, as many of half widths: (N, 2 C, H, W).
+    """
+
+    def _prepare(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+        """Leave result and half width as they are: only the border goes."""
+        for axis in range(2, hr.ndim):
+            length = hr.shape[axis] - 2 * self.scale
+            sr, hr = (image.narrow(axis, self.scale, length) for image in (sr, hr))
+        return sr, to_stored(hr, self.protocol) / self.protocol.data_range
+
+    def _measure(self, sr: Tensor, hr: Tensor) -> Tensor:
+        if sr.shape[1] != 2 * hr.shape[1]:
+            raise OptionError(
+                f"y_pred: must hold result and half width, {2 * hr.shape[1]} channels, "
+                f"got {sr.shape[1]}; concatenate them"
+            )
+        result, half_width = torch.chunk(sr, 2, dim=1)
+        return coverage(result, hr, half_width)
+
+
+class CoverageHandler(PairHandler):
+    """Compute the coverage while an engine validates."""
+
+    metric_class = CoverageMetric
