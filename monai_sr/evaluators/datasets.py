@@ -32,6 +32,7 @@ _KNOWN = _REQUIRED | {
     "data_range",
     "channels",
     "citation",
+    "left_out",
     "slice_step",
     "patient",
 }
@@ -81,6 +82,7 @@ class Benchmark:
         classes: sub-folder -> expected number of images; empty where the set has no classes.
         channels: 1 for a grey set, 3 where color images stay color.
         citation: who made the images.
+        left_out: names of images (without suffix) that lie there and are not judged.
         slice_step: 0 for a set of images; of volumes, every how many slices one is judged. Slices
             that are nearly empty are left out.
         patient: regular expression whose first group, at the start of a file's name, says whose
@@ -96,6 +98,7 @@ class Benchmark:
     classes: Mapping[str, int] = field(default_factory=dict)
     channels: int = 3
     citation: str = ""
+    left_out: frozenset[str] = frozenset()
     slice_step: int = 0
     patient: str = ""
 
@@ -113,7 +116,11 @@ class Benchmark:
             )
         found: list[BenchmarkImage] = []
         for label in self.classes or ("",):
-            files = sorted(p for p in (base / label).glob(self.pattern) if p.is_file())
+            files = sorted(
+                path
+                for path in (base / label).glob(self.pattern)
+                if path.is_file() and path.stem not in self.left_out
+            )
             images = [
                 BenchmarkImage(path, path.stem, label, patient=self._patient(path))
                 for path in files
@@ -224,6 +231,10 @@ def load_benchmark(name: PathLike) -> Benchmark:
 
 
 def _benchmark(name: str, content: dict[str, Any]) -> Benchmark:
+    left_out = content.get("left_out", [])
+    if not all(isinstance(each, str) for each in left_out):
+        # YAML reads 00010012_024 as a number.
+        raise OptionError(f"{name}: left_out must hold texts, got {left_out}; put them in quotes")
     return Benchmark(
         name=name,
         title=content["title"],
@@ -234,6 +245,7 @@ def _benchmark(name: str, content: dict[str, Any]) -> Benchmark:
         classes=content.get("classes", {}),
         channels=content.get("channels", 3),
         citation=content.get("citation", ""),
+        left_out=frozenset(left_out),
         slice_step=content.get("slice_step", 0),
         patient=content.get("patient", ""),
     )
