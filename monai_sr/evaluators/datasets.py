@@ -36,7 +36,7 @@ _logger = logging.getLogger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
 _KNOWN = _REQUIRED | {
     "count", "classes", "data_range", "channels", "citation", "slice_step", "area", "patient",
-    "lr_folders", "pixels", "download",
+    "lr_folders", "pixels", "download", "left_out",
 }  # fmt: skip
 _CONTENT = 0.1
 """Share of a slice that must differ from the volume's darkest value, for it to be judged."""
@@ -58,6 +58,7 @@ class Benchmark:
         channels: 1 for a grey set, 3 where color images stay color; other numbers are rasters of
             so many bands.
         citation: who made the images.
+        left_out: names of images (without suffix) that lie there and are not judged.
         slice_step: 0 for a set of images; of volumes, every how many slices one is judged. Slices
             that are nearly empty are left out.
         area: of georeferenced rasters, the west, south, east and north of what is judged, in the
@@ -79,6 +80,7 @@ class Benchmark:
     classes: Mapping[str, int] = field(default_factory=dict)
     channels: int = 3
     citation: str = ""
+    left_out: frozenset[str] = frozenset()
     slice_step: int = 0
     area: Box | None = None
     patient: str = ""
@@ -104,6 +106,7 @@ class Benchmark:
                 images = [BenchmarkImage(path, path.stem, label) for path in files]
             else:
                 images = every_image(base)
+            images = [image for image in images if image.path.stem not in self.left_out]
             found += [part for image in images for part in self._parts(image)]
         if not found:
             raise BadImageError(
@@ -265,6 +268,13 @@ def load_benchmark(name: PathLike) -> Benchmark:
     options = {key: content[key] for key in content if key not in ("protocol", "data_range")}
     for key in ("folders", "lr_folders", "pixels", "download"):
         options[key] = tuple(content.get(key, ()))
+    left_out = content.get("left_out", [])
+    if not all(isinstance(each, str) for each in left_out):
+        # YAML reads 00010012_024 as a number.
+        raise OptionError(
+            f"{path.stem}: left_out must hold texts, got {left_out}; put them in quotes"
+        )
+    options["left_out"] = frozenset(left_out)
     if "area" in content:
         options["area"] = tuple(content["area"])
     protocol = get_protocol(content["protocol"], content.get("data_range"))

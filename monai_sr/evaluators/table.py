@@ -16,6 +16,8 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError, OptionError, SRError
 from monai_sr.core.types import PathLike
 from monai_sr.evaluators.datasets import Benchmark, load_benchmark
+from monai_sr.evaluators.degraded import FILE as DEGRADED
+from monai_sr.evaluators.degraded import degraded_section, read_degraded
 from monai_sr.evaluators.facts import UNDERTRAINED_MEGAPIXELS, Facts, read_facts
 from monai_sr.evaluators.rows import Row, has_rows, read_rows
 from monai_sr.evaluators.set_tables import class_table, main_table
@@ -85,6 +87,8 @@ def render(
     parts = [_INTRODUCTION]
     for name, group in sorted(grouped(rows, lambda row: row.set), key=lambda g: _natural(g[0])):
         parts += _set_section(str(name), group, facts)
+    degraded = read_degraded(Path(results) / DEGRADED)
+    parts += degraded_section(degraded) if degraded else []
     parts += system_section(systems, rows, facts)
     return "\n".join(parts)
 
