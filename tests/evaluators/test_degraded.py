@@ -72,8 +72,7 @@ def test_repeating_pixels_passes_noise_on_and_bicubic_dampens_it(benchmark, tmp_
 
 def test_psnr_is_that_of_scikit_image_on_the_same_spoiled_input(benchmark, tmp_path):
     (image,) = benchmark.images(tmp_path)
-    hr = benchmark.load(image)
-    lr = benchmark.load_lr(image, hr, 2)
+    hr, lr = benchmark.load_pair(image, 2)
     rows = _judged(benchmark, tmp_path)
     for condition in _CONDITIONS:
         sr = upsample(condition.spoil(lr, image, benchmark).float(), 2)
