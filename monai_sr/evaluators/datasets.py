@@ -27,7 +27,8 @@ from monai_sr.transforms.grid import enlarged_axes
 _logger = logging.getLogger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
 _KNOWN = _REQUIRED | {
-    "count", "classes", "data_range", "channels", "citation", "slice_step", "area",
+    "count", "classes", "data_range", "channels", "citation", "left_out",
+    "slice_step", "area",
 }  # fmt: skip
 _CONTENT = 0.1
 """Share of a slice that must differ from the volume's darkest value, for it to be judged."""
@@ -65,6 +66,7 @@ class Benchmark:
         channels: 1 for a grey set, 3 where color images stay color; other numbers are rasters of
             so many bands.
         citation: who made the images.
+        left_out: names of images (without suffix) that lie there and are not judged.
         slice_step: 0 for a set of images; of volumes, every how many slices one is judged. Slices
             that are nearly empty are left out.
         area: of georeferenced rasters, the west, south, east and north of what is judged, in the
@@ -80,6 +82,7 @@ class Benchmark:
     classes: Mapping[str, int] = field(default_factory=dict)
     channels: int = 3
     citation: str = ""
+    left_out: frozenset[str] = frozenset()
     slice_step: int = 0
     area: Box | None = None
 
@@ -97,7 +100,11 @@ class Benchmark:
             )
         found: list[BenchmarkImage] = []
         for label in self.classes or ("",):
-            files = sorted(p for p in (base / label).glob(self.pattern) if p.is_file())
+            files = sorted(
+                path
+                for path in (base / label).glob(self.pattern)
+                if path.is_file() and path.stem not in self.left_out
+            )
             images = [BenchmarkImage(path, path.stem, label) for path in files]
             if self.slice_step:
                 images = [part for path in files for part in self._slices(path, label)]
@@ -210,6 +217,10 @@ def load_benchmark(name: PathLike) -> Benchmark:
 
 
 def _benchmark(name: str, content: dict[str, Any]) -> Benchmark:
+    left_out = content.get("left_out", [])
+    if not all(isinstance(each, str) for each in left_out):
+        # YAML reads 00010012_024 as a number.
+        raise OptionError(f"{name}: left_out must hold texts, got {left_out}; put them in quotes")
     return Benchmark(
         name=name,
         title=content["title"],
@@ -220,6 +231,7 @@ def _benchmark(name: str, content: dict[str, Any]) -> Benchmark:
         classes=content.get("classes", {}),
         channels=content.get("channels", 3),
         citation=content.get("citation", ""),
+        left_out=frozenset(left_out),
         slice_step=content.get("slice_step", 0),
         area=tuple(content["area"]) if "area" in content else None,
     )

@@ -38,7 +38,7 @@ def _image(*shape):
 @pytest.mark.parametrize(
     ("name", "count", "protocol"),
     [("set5", 5, "natural"), ("set14", 14, "natural"), ("bsd100", 100, "natural"),
-     ("xray", 60, "native 255"), ("mr", 38, "native"),
+     ("xray", 54, "native 255"), ("mr", 38, "native"),
      ("ucmerced", 15, "natural"), ("naip", 2, "native 255"), ("landsat", 4, "native 255")],
 )  # fmt: skip
 def test_shipped_benchmarks_find_all_their_images(shared_data, caplog, name, count, protocol):
@@ -199,3 +199,21 @@ def test_a_raster_of_other_bands_or_kind_is_refused(make_set, bands, dtype):
     write_raster(root / "mine" / "a.tif", pixels((bands, 15, 20), dtype))
     with pytest.raises(BadImageError, match=r"a\.tif: must be a raster of 2 bands of unsigned"):
         benchmark.load(benchmark.images(root)[0])
+
+
+def test_images_that_are_left_out_are_not_listed(make_set):
+    images = {n: _image(4, 6) for n in ("0010.png", "0011.png")}
+    benchmark, root = make_set(images, left_out="['0010']")
+    assert [image.name for image in benchmark.images(root)] == ["0011"]
+    with pytest.raises(OptionError, match=r"left_out must hold texts, got \[8\]; put them in"):
+        make_set(images, left_out="[0010]")
+
+
+def test_no_patient_of_the_xray_set_is_among_the_training_images(shared_data):
+    names = [image.name for image in load_benchmark("xray").images(shared_data)]
+    judged = {name[:8] for name in names if name[8:9] == "_"}
+    folders = (shared_data / "xray" / name for name in ("train", "train_crops"))
+    trained = {file.name[:8] for folder in folders for file in folder.rglob("*.png")}
+    assert len(judged) == 34
+    assert len(trained) > 100
+    assert judged.isdisjoint(trained)
