@@ -60,12 +60,17 @@ class TileRun:
         network = self.network
         parameters = list(network.parameters()) if isinstance(network, nn.Module) else []
         widest = max((p.shape[1] for p in parameters if p.ndim > 2), default=1)
-        rank = len(grid.sizes)
-        bytes_per_pixel = _BUFFERS * widest * _FLOAT_BYTES * grid.scale**rank
+        bytes_per_pixel = _BUFFERS * widest * _FLOAT_BYTES * grid.scale ** len(grid.sizes)
         is_gpu = device.type == "cuda"
         free = torch.cuda.mem_get_info(device)[0] if is_gpu else available_bytes()
+
+        def needed(side: int) -> int:
+            # A tile is no larger than the image.
+            pixels = math.prod(min(side + 2 * grid.halo, n) for n in grid.sizes)
+            return int(pixels * bytes_per_pixel)
+
         side = tile_size
-        while side > _SMALLEST_SIDE and (side + 2 * grid.halo) ** rank * bytes_per_pixel > free:
+        while side > _SMALLEST_SIDE and needed(side) > free:
             side = math.ceil(side / 2)
         if side < tile_size:
             logger.warning("%.1f GB of free memory: tiles of %d pixels", free / 1e9, side)

@@ -11,7 +11,7 @@ import pydicom.data
 from tests.robustness.runner import Case
 
 ROOT = Path(__file__).resolve().parents[2]
-_OTHER = {".py", ".pyc"}
+_OTHER = {".py", ".pyc", ".txt"}  # texts are lists of inputs
 
 
 @cache
