@@ -29,7 +29,8 @@ from monai_sr.evaluators.benchmark import (
     measure_image,
 )
 from monai_sr.evaluators.cache import Cache, content_key
-from monai_sr.evaluators.datasets import Benchmark, folder_benchmark, load_benchmark
+from monai_sr.evaluators.datasets import Benchmark, load_benchmark
+from monai_sr.evaluators.folder_benchmark import folder_benchmark
 from monai_sr.evaluators.images import BenchmarkImage
 from monai_sr.evaluators.measures import find_measures
 from monai_sr.evaluators.pictures import has_pictures, save_pictures, slug

@@ -58,11 +58,12 @@ class System:
         with torch.inference_mode():
             if self.channels in (None, channels):
                 parts = self._enlarge(lr, scale)
-            elif channels == 1:
-                parts = self._enlarge(lr.expand(-1, self.channels or 1, -1, -1), scale)
-                parts = [part.double().mean(dim=1, keepdim=True) for part in parts]
-            elif self.channels == 1:
-                parts = [p.transpose(0, 1) for p in self._enlarge(lr.transpose(0, 1), scale)]
+            elif 1 in (self.channels, channels) or (self.channels == 3 and channels > 3):
+                bands = lr.transpose(0, 1).expand(-1, self.channels or 1, -1, -1)
+                parts = [
+                    part.double().mean(dim=1, keepdim=True).transpose(0, 1)
+                    for part in self._enlarge(bands, scale)
+                ]
             else:
                 raise OptionError(
                     f"{self.name}: takes {self.channels} channels, got an image with {channels}; "

@@ -11,10 +11,11 @@ import rasterio
 from pydicom.data import get_testdata_file
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.evaluators.datasets import folder_benchmark
+from monai_sr.evaluators.folder_benchmark import folder_benchmark
 from tests.image_factory import pixels, write_nifti, write_raster
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_scenes_keep_their_bands_on_their_own_range(tmp_path):
     stored = pixels((5, 9, 12))
     write_raster(tmp_path / "scene.tif", stored)

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.evaluators.datasets import folder_benchmark, load_benchmark
+from monai_sr.evaluators.datasets import load_benchmark
+from monai_sr.evaluators.folder_benchmark import folder_benchmark
 from monai_sr.evaluators.pairs import match_pairs
 from monai_sr.metrics import make_lr
 
