@@ -21,7 +21,7 @@ from monai_sr.apps.bundles import find_bundle
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import SRError
 from monai_sr.engines import BicubicDegradation, ReadTrainingImage
-from monai_sr.engines.training_images import Source, list_images
+from monai_sr.engines.training_images import Source, list_images, training_split
 from monai_sr.functional.statistics import SMALLEST_SIDE, image_statistics
 from monai_sr.reports.training_range import QUANTILES
 
@@ -57,8 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--bundle", required=True)
     parser.add_argument("--images", required=True, nargs="+", help="folders trained on")
     parser.add_argument("--modality", nargs="*", default=[], help="(0008,0060) trained on")
+    parser.add_argument("--split_table", help="of --images, take what this table trains on")
     options = parser.parse_args(argv)
     sources = list_images(options.images)
+    if options.split_table:
+        sources = training_split(options.images, None, 0, options.split_table)[0]
     resolver = SuperResolver.from_bundle(options.bundle)
     entry: dict[str, object] = {"channels": resolver.in_channels, "modalities": options.modality}
     scales = {}

@@ -6,22 +6,19 @@ changes in the result, over that of the noise in the input: 1 passes it on as st
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import BadImageError
 from monai_sr.core.types import PathLike
 from monai_sr.engines import Degradation, RandomDegradation
 from monai_sr.evaluators.benchmark import System
+from monai_sr.evaluators.csv_tables import read_table, write_table
 from monai_sr.evaluators.datasets import Benchmark
 from monai_sr.evaluators.images import BenchmarkImage
 from monai_sr.evaluators.summary import fixed
@@ -145,17 +142,14 @@ def write_degraded(path: PathLike, rows: Iterable[DegradedRow]) -> None:
     new = list(rows)
     replaced = {(row.set, row.scale, row.system) for row in new}
     kept = [r for r in read_degraded(path) if (r.set, r.scale, r.system) not in replaced]
-    with (
-        atomic_file(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(HEADER)
-        for row in sorted([*kept, *new], key=lambda r: (r.set, r.scale, r.system, r.image)):
-            writer.writerow(
-                "" if cell != cell else f"{cell:.4f}" if isinstance(cell, float) else cell
-                for cell in dataclasses.astuple(row)
-            )
+    ordered = sorted([*kept, *new], key=lambda r: (r.set, r.scale, r.system, r.image))
+    write_table(path, HEADER, (map(_text, dataclasses.astuple(row)) for row in ordered))
+
+
+def _text(cell: str | float) -> str:
+    if not isinstance(cell, float):
+        return str(cell)
+    return "" if math.isnan(cell) else f"{cell:.4f}"
 
 
 def read_degraded(path: PathLike) -> list[DegradedRow]:
@@ -164,19 +158,7 @@ def read_degraded(path: PathLike) -> list[DegradedRow]:
     Raises:
         BadImageError: if the file holds something else.
     """
-    if not Path(path).exists():
-        return []
-    with Path(path).open(encoding="utf-8", newline="") as stream:
-        lines = list(csv.reader(stream))
-    try:
-        if lines[0] != HEADER:
-            raise ValueError("another header")
-        return [_row(dict(zip(HEADER, cells, strict=True))) for cells in lines[1:]]
-    except (ValueError, IndexError) as error:
-        raise BadImageError(
-            f"{path}: must be a table with the columns {', '.join(HEADER)}, got {error}; "
-            "move it away and run benchmarks/degraded.py again"
-        ) from error
+    return read_table(path, HEADER, _row, "benchmarks/degraded.py")
 
 
 def _row(text: dict[str, str]) -> DegradedRow:

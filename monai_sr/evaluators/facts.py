@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import platform
 from collections.abc import Iterable
@@ -11,9 +10,8 @@ from pathlib import Path
 
 import torch
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import BadImageError
 from monai_sr.core.types import PathLike
+from monai_sr.evaluators.csv_tables import read_table, write_table
 
 UNDERTRAINED_MEGAPIXELS = 20.0
 """Rows whose training saw less say so: it is 130 photographs of 481 x 321 pixels, seen once."""
@@ -115,19 +113,7 @@ def read_facts(path: PathLike) -> list[Facts]:
     Raises:
         BadImageError: if the file holds something else.
     """
-    if not Path(path).exists():
-        return []
-    with Path(path).open(encoding="utf-8", newline="") as stream:
-        lines = list(csv.reader(stream))
-    try:
-        if lines[0] != HEADER:
-            raise ValueError("another header")
-        return [_facts(dict(zip(HEADER, cells, strict=True))) for cells in lines[1:]]
-    except (ValueError, IndexError) as error:
-        raise BadImageError(
-            f"{path}: must be a table with the columns {', '.join(HEADER)}, got {error}; "
-            "move it away and run benchmarks/systems.py again"
-        ) from error
+    return read_table(path, HEADER, _facts, "benchmarks/systems.py")
 
 
 def write_facts(path: PathLike, facts: Iterable[Facts]) -> None:
@@ -137,13 +123,7 @@ def write_facts(path: PathLike, facts: Iterable[Facts]) -> None:
         OutputError: if the file cannot be written.
     """
     lines = {line.key: line for line in [*read_facts(path), *facts]}
-    with (
-        atomic_file(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(lines[key].cells() for key in sorted(lines))
+    write_table(path, HEADER, (lines[key].cells() for key in sorted(lines)))
 
 
 def hardware(device: torch.device) -> str:

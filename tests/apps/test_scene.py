@@ -325,6 +325,14 @@ def test_uncertainty_is_refused_for_scenes(tmp_path):
         scenes().upscale(source, tmp_path / "w.tif", network(), SelfEnsembleInferer(spread=True))
 
 
+def test_a_report_of_what_goes_through_in_windows_is_refused(tmp_path):
+    source = write_scene(tmp_path / "scene.tif")
+    assert not scenes(report=True).takes(source)
+    for options in ({"limit": 0.001}, {"cog": True}):
+        with pytest.raises(OptionError, match=r"scene.tif: report needs .* or raise --scene_limit"):
+            scenes(report=True, **options).takes(source)
+
+
 def test_a_plan_needs_no_memory_of_the_size_of_the_scene(tmp_path):
     source = write_scene(tmp_path / "scene.tif")
     with SceneSource(source, PlanGrid(4)) as scene:
