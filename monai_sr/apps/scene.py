@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import rasterio
 import torch
 from monai.inferers import Inferer
 from monai.networks.utils import eval_mode
+from rasterio.io import DatasetReader
 from torch import nn
 
 from monai_sr.apps.scene_job import SceneJob, SceneResult
@@ -24,7 +26,10 @@ from monai_sr.readers.common import single_path
 from monai_sr.readers.raster_source import RasterSource
 from monai_sr.transforms import PlanGrid, Provenance, ScaleToUnit
 
-_CACHE_BYTES = 2**27  # of decoded source blocks; GDAL's own default is 5 % of the machine's memory
+# Of GDAL, whose own default is 5 % of the machine's memory: decoded blocks of the source, and those
+# of the result that wait to be compressed.
+_CACHE_BYTES = (2**25, 2**27)
+_CACHED_PX = 512  # around a place that is read
 _MILLION = 10**6
 
 
@@ -142,10 +147,11 @@ class Scenes:
             kind = type(inferer).__name__
             raise OptionError(f"inferer: must be a TiledInferer for windows, got {kind}")
         with (
-            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
-            eval_mode(network),
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES[1]),
             SceneSource(source, self.grid) as read,
             SceneSource(source, self.grid) as compared,
+            rasterio.Env(GDAL_CACHEMAX=_cache_bytes(read.raster.dataset)),
+            eval_mode(network),
         ):
             part = self._part(read)
             job = SceneJob(
@@ -177,3 +183,14 @@ class Scenes:
         if (x.stop - x.start, y.stop - y.start) != source.shape[1:]:
             mark = f"_at_{x.start}_{y.start}_{x.stop - x.start}_{y.stop - y.start}"
         return output.with_name(f"{output.stem}{mark}{suffix}")
+
+
+def _cache_bytes(dataset: DatasetReader) -> int:
+    """Return what holds the blocks around a place twice: wide strips and large blocks need more."""
+    least, most = _CACHE_BYTES
+    if dataset.driver == "VRT":  # tells nothing of the blocks of its files
+        return most
+    sides = zip(dataset.block_shapes[0], dataset.shape, strict=True)
+    pixels = math.prod(min(block + _CACHED_PX, size) for block, size in sides)
+    needed = 2 * pixels * dataset.count * np.dtype(dataset.dtypes[0]).itemsize
+    return min(max(needed, least), most)

@@ -24,8 +24,9 @@ from monai_sr.transforms.intensity import to_unit
 from monai_sr.transforms.restore import nodata_of_result, stored_unit
 from monai_sr.writers.raster_blocks import RasterBlocks
 
-_CACHE_BYTES = 2**27
-_CHUNK_PX = 256  # side of what is compared at once, in the input
+_CACHE_BYTES = 2**25  # of tiles beside each other; rows of large scenes fit into no cache
+# Columns and rows of the input that are compared at once, in float64.
+_CHUNK_PX = (128, 256)
 
 
 class TileBlocks:
@@ -55,7 +56,7 @@ class TileBlocks:
 
     def write(self, tile: Tile, stored: np.ndarray | None) -> None:
         """Keep a tile (C, x, y); None: nothing but nodata."""
-        block = b"" if stored is None else np.ascontiguousarray(stored).tobytes()
+        block = b"" if stored is None else memoryview(np.ascontiguousarray(stored)).cast("B")
         self.journal.write(_name(tile.place), block)
 
     def read(self, x: slice, y: slice) -> np.ndarray | None:
@@ -121,7 +122,7 @@ class Assembly:
         source: SceneSource,
         grid: TileGrid,
         blocks: TileBlocks,
-        place: tuple[slice, slice],
+        place: Sequence[slice],
         output: RasterBlocks,
     ) -> None:
         self.source, self.grid, self.blocks, self.output = source, grid, blocks, output
@@ -130,14 +131,20 @@ class Assembly:
         self._chunks = list(output.chunks())
         self._done = 0
 
-    def advance(self, bottom: float) -> None:
-        """Write what lies above a row of the whole result."""
-        while self._done < len(self._chunks):
-            rows, columns = self._chunks[self._done]
-            if self.rows.start + rows.stop > bottom:
-                return
-            self._write(rows, columns)
-            self._done += 1
+    def __len__(self) -> int:
+        """Count the steps that it takes."""
+        return len(self._chunks)
+
+    def step(self, bottom: float) -> bool:
+        """Write a window above a row of the whole result; tell whether there was one."""
+        if self._done == len(self):
+            return False
+        rows, columns = self._chunks[self._done]
+        if self.rows.start + rows.stop > bottom:
+            return False
+        self._write(rows, columns)
+        self._done += 1
+        return True
 
     def _write(self, rows: slice, columns: slice) -> None:
         x = slice(self.columns.start + columns.start, self.columns.start + columns.stop)
@@ -180,7 +187,7 @@ class Comparison:
         source: SceneSource,
         grid: TileGrid,
         blocks: TileBlocks,
-        known: tuple[slice, slice],
+        known: Sequence[slice],
         part: tuple[slice, slice],
     ) -> None:
         self.source, self.grid, self.blocks = source, grid, blocks
@@ -194,14 +201,20 @@ class Comparison:
         )
         self._pairs = list(itertools.product(rows, columns))
 
-    def advance(self, bottom: float) -> None:
-        """Compare what can be compared above a row of the whole result."""
-        while self._done < len(self._pairs):
-            (y, above), (x, beside) = self._pairs[self._done]
-            if above.stop > bottom:
-                return
-            self._compare(x, y, beside, above)
-            self._done += 1
+    def __len__(self) -> int:
+        """Count the steps that it takes."""
+        return len(self._pairs)
+
+    def step(self, bottom: float) -> bool:
+        """Compare a part above a row of the whole result; tell whether there was one."""
+        if self._done == len(self):
+            return False
+        (y, above), (x, beside) = self._pairs[self._done]
+        if above.stop > bottom:
+            return False
+        self._compare(x, y, beside, above)
+        self._done += 1
+        return True
 
     def _chunks(self, axis: int, known: slice, part: slice) -> Iterator[tuple[slice, slice]]:
         """Yield pieces of an axis of the input, each with the samples of the result it needs."""
@@ -210,8 +223,8 @@ class Comparison:
             start += 1
         while start < stop and self._span(axis, stop - 1, stop).stop > known.stop:
             stop -= 1
-        for first in range(start, stop, _CHUNK_PX):
-            last = min(first + _CHUNK_PX, stop)
+        for first in range(start, stop, _CHUNK_PX[axis]):
+            last = min(first + _CHUNK_PX[axis], stop)
             yield slice(first, last), self._span(axis, first, last)
 
     def _span(self, axis: int, start: int, stop: int) -> slice:
@@ -240,6 +253,9 @@ class Comparison:
 class Rows:
     """Lets those who wait for tiles advance as far as all tiles above are finished.
 
+    With each tile they take as many steps as a tile is worth: a row of a wide scene that were
+    left to its end would hold up the tiles after it.
+
     Args:
         missing: tiles that are not.
         waiting: who waits.
@@ -247,19 +263,22 @@ class Rows:
 
     def __init__(self, missing: Sequence[Tile], waiting: Sequence[Assembly | Comparison]) -> None:
         self._missing = Counter(t.place[1].stop for t in missing)
-        self._waiting = waiting
+        self._paces = [(each, math.ceil(len(each) / max(len(missing), 1))) for each in waiting]
+        self._bottom = 0
 
     def done(self, tile: Tile) -> None:
         """Take note of a finished tile."""
         self._missing[tile.place[1].stop] -= 1
-        left = [row for row, count in self._missing.items() if count]
         if self._missing[tile.place[1].stop] == 0:
             # Rows of one height: what lies above the first that lacks tiles is complete.
-            above = [row for row in self._missing if not left or row < min(left)]
-            for each in self._waiting:
-                each.advance(max(above, default=0))
+            first = min((row for row, count in self._missing.items() if count), default=math.inf)
+            self._bottom = max((row for row in self._missing if row < first), default=0)
+        for each, pace in self._paces:
+            for _ in range(pace):
+                each.step(self._bottom)
 
     def finish(self) -> None:
         """Let all go on to the end."""
-        for each in self._waiting:
-            each.advance(math.inf)
+        for each, _ in self._paces:
+            while each.step(math.inf):
+                pass

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from monai_sr.core.journal import Journal
 from monai_sr.core.pipeline import Background, prefetched
 from monai_sr.inferers import TiledInferer
 from monai_sr.inferers.batch_meta import enlarged_meta
-from monai_sr.inferers.tile_plan import Tile, overlap, result_edge, within
+from monai_sr.inferers.tile_plan import Tile, bounds, overlap, result_edge, within
 from monai_sr.inferers.tiled import warn_if_cut
 from monai_sr.networks.weights import state_digest
 from monai_sr.transforms import Provenance, ScaleToUnit
@@ -44,8 +44,9 @@ logger = logging.getLogger(__name__)
 
 _GB = 10**9
 _ALIKE = 8  # results of tiles of one color that are remembered
+_WAITING = 1  # results that the writing thread is behind
 _DRIVERS = {".png": "PNG"}
-Item = tuple[Tile, Tensor | np.ndarray | None, Any]
+Item = tuple[Tile, Tensor | np.ndarray | None, Any, list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -171,10 +172,8 @@ class SceneJob:
             Grid((factors[0], factors[1]), (offset[0], offset[1]), True),
             self.becomes,
         )
-        known = _bounds(chosen)
-        x, y = self.place
-        assembly = Assembly(self.again, self.grid, blocks, (x, y), target)
-        comparison = Comparison(self.again, self.grid, blocks, known, self.part)
+        assembly = Assembly(self.again, self.grid, blocks, self.place, target)
+        comparison = Comparison(self.again, self.grid, blocks, bounds(chosen), self.part)
         with closing(target):
             rows = Rows([t for t in chosen if t.name not in finished], [assembly, comparison])
             self._enlarge(chosen, finished, blocks, rows, (low, high))
@@ -197,27 +196,37 @@ class SceneJob:
                 if tile.name not in finished:
                     yield tile, self.source.unit(tile, *value_range)
 
+        # One is filled, one is stored, others wait. Results in the network's own memory, freed by
+        # another thread at any time, would leave holes there that its tensors do not fit into.
+        largest = self.shape[0] * max(math.prod(p.stop - p.start for p in t.place) for t in chosen)
+        spare = deque(torch.empty(largest) for _ in range(_WAITING + 2))
+
         def keep(item: Item) -> None:
-            tile, large, key = item
+            tile, large, key, buffer = item
             blocks.write(tile, self._stored(large, key) if isinstance(large, Tensor) else large)
+            spare.extend(buffer)
             rows.done(tile)
 
-        disable = None if self.inferer.progress else True
         bar = tqdm(
             desc=self.source.raster.path.name, total=len(chosen), initial=len(finished),
-            unit="tile", disable=disable, leave=False,
+            unit="tile", disable=None if self.inferer.progress else True, leave=False,
         )  # fmt: skip
-        with bar, closing(prefetched(read())) as ahead, Background(keep) as background:
+        with bar, closing(prefetched(read())) as ahead, Background(keep, _WAITING) as background:
             for tile, unit in ahead:
-                key = None if unit is None else self._key(unit, tile)
+                key, buffer = None if unit is None else self._key(unit, tile), []
                 large: Tensor | np.ndarray | None = self._alike.get(key)
                 if unit is not None and large is None:
-                    large = self.run_tile(unit.to(self.device), tile, self.grid).cpu()[0]
-                background.put((tile, large, key))
+                    result = self.run_tile(unit.to(self.device), tile, self.grid)[0]
+                    buffer = [spare.pop()]
+                    large = buffer[0][: result.numel()].view(result.shape).copy_(result)
+                    result = None  # before the next tile needs its memory
+                background.put((tile, large, key, buffer))
                 bar.update()
 
     def _stored(self, large: Tensor, key: Any) -> np.ndarray:
-        stored = to_stored(large, self.source.meta)
+        stored = np.empty(large.shape, np.dtype(str(self.source.meta["sr_dtype"])))
+        for band, place in zip(large, stored, strict=True):  # floats of one band at a time
+            place[...] = to_stored(band, self.source.meta)
         avoid_nodata(stored, self.source.meta)
         if key is not None:
             self._alike[key] = stored
@@ -289,11 +298,3 @@ class SceneJob:
             "weights": state_digest(self.network),
             "made_by": provenance.record(np.empty(0)),
         }
-
-
-def _bounds(tiles: list[Tile]) -> tuple[slice, slice]:
-    x, y = (
-        slice(min(t.place[a].start for t in tiles), max(t.place[a].stop for t in tiles))
-        for a in (0, 1)
-    )
-    return x, y

@@ -69,22 +69,22 @@ class Journal:
         data = self.read(name)
         return data is not None and len(data) in (0, length)
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str) -> memoryview | None:
         """Return a block, None where there is none or a damaged one."""
         try:
-            data = (self.folder / name).read_bytes()
+            data = memoryview((self.folder / name).read_bytes())
         except OSError:
             return None
-        checksum, block = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
+        block, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
         return block if checksum == _checksum(block) else None
 
-    def write(self, name: str, block: bytes) -> None:
+    def write(self, name: str, block: bytes | memoryview) -> None:
         """Keep a block.
 
         Raises:
             OutputError: it cannot be written.
         """
-        self._write(name, _checksum(block) + block)
+        self._write(name, block, _checksum(block))
 
     def remove(self) -> None:
         """Forget everything: the result is complete."""
@@ -100,18 +100,19 @@ class Journal:
             if file.name != _LOCK:
                 file.unlink()
 
-    def _write(self, name: str, data: bytes) -> None:
+    def _write(self, name: str, *parts: bytes | memoryview) -> None:
         final = self.folder / name
         partial = final.with_name(f"{name}.new")
         try:
             # Not flushed to the disk: after a loss of power the checksum tells.
-            partial.write_bytes(data)
+            with partial.open("wb") as stream:
+                stream.writelines(parts)
             os.replace(partial, final)
         except OSError as error:
             raise _output_error(final, error) from error
 
 
-def _checksum(block: bytes) -> bytes:
+def _checksum(block: bytes | memoryview) -> bytes:
     return zlib.crc32(block).to_bytes(_CHECKSUM_BYTES, "big")
 
 

@@ -101,6 +101,12 @@ def result_edge(edge: int, size: int, target: int) -> int:
     return (2 * edge * target + size) // (2 * size)
 
 
+def bounds(tiles: Sequence[Tile]) -> Slices:
+    """Return the samples of the result from the first to the last that tiles have, by axis."""
+    axes = zip(*(tile.place for tile in tiles), strict=True)
+    return tuple(slice(min(p.start for p in a), max(p.stop for p in a)) for a in map(list, axes))
+
+
 def overlap(first: Sequence[slice], second: Sequence[slice]) -> bool:
     """Tell whether two places have samples in common."""
     pairs = zip(first, second, strict=True)

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 # No .aux.xml and no .msk beside the result; see monai_sr.writers.raster.
 _WRITE = {"GDAL_PAM_ENABLED": "NO", "GDAL_TIFF_INTERNAL_MASK": "YES"}
+_CONVERT = {"GDAL_CACHEMAX": 2**27}  # PNG goes line by line through rows of tiles
 _CHUNK_PX = 1024  # side of what is written at once
 _STRIP_BYTES = 2**24  # or as many strips as this
 _COPY = {
@@ -152,19 +153,19 @@ class RasterBlocks:
             The name of what is ready: ``path``, or this file.
         """
         if self.becomes not in _COPY:
-            with self._guarded():
+            with self._guarded(**_CONVERT):
                 if has_overviews(self.source.dataset):
                     build_overviews(self.path)
             return self.path
-        with self._guarded():
+        with self._guarded(**_CONVERT):
             rasterio.shutil.copy(self.path, path, driver=self.becomes, **_COPY[self.becomes])
         return path
 
     @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _guarded(self, **options: Any) -> Iterator[None]:
         """Set what writing needs, and turn what GDAL says into one line."""
         try:
-            with warnings.catch_warnings(), rasterio.Env(**_WRITE):
+            with warnings.catch_warnings(), rasterio.Env(**_WRITE, **options):
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 yield
         except RasterioError as error:
