@@ -107,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _upscale(arguments: argparse.Namespace) -> None:
+    from monai_sr.apps.bundles import list_bundles
+    from monai_sr.core.light_monai import import_monai_light
+
+    # A bundle of somebody else may need any part of MONAI.
+    if arguments.bundle in list_bundles():
+        import_monai_light()
     from monai_sr.apps.workflow import SRWorkflow
 
     if arguments.slice_axis in ("0", "1", "2"):

@@ -19,8 +19,8 @@ from monai_sr.functional.resize import REACH, downsample, upsample
 HALO_PER_STEP = 2 * REACH
 """Coarse pixels of surroundings that one step needs."""
 
-_SLAB = 16
-"""Coarse lines that are worked on at a time: few enough to stay in a processor's cache."""
+_SHRUNK, _GROWN = 16, 8
+"""Coarse lines that are made or used at a time: few enough to stay in a processor's cache."""
 
 Bound: TypeAlias = tuple[Callable[..., Tensor], Tensor]
 
@@ -49,23 +49,32 @@ def back_project(
     Returns:
         The corrected image, same shape and dtype as ``sr``.
     """
-    bounds = [
-        (choose, torch.as_tensor(limit, dtype=sr.dtype, device=sr.device))
-        for choose, limit in ((torch.maximum, low), (torch.minimum, high))
-        if limit is not None
-    ]
     has_graph = torch.is_grad_enabled() and (sr.requires_grad or lr.requires_grad)
     if has_graph or sr.device.type != "cpu":
+        bounds = [
+            (choose, torch.as_tensor(limit, dtype=sr.dtype, device=sr.device))
+            for choose, limit in ((torch.maximum, low), (torch.minimum, high))
+            if limit is not None
+        ]
         dims = tuple(range(2, sr.ndim))
         sr = _clip(sr, bounds)
         for _ in range(steps):
             sr = _clip(sr + upsample(lr - downsample(sr, scale, dims), scale, dims), bounds)
         return sr
     sr = sr.clone(memory_format=torch.contiguous_format)
-    _clip_in_place(sr, bounds)
+    # Numbers, not tensors: a processor clips by them several values at a time.
+    corner = (*sr.shape[:2], *[1] * (sr.ndim - 2))
+    limits = [
+        [None] * sr.shape[:2].numel()
+        if limit is None
+        else torch.as_tensor(limit, dtype=sr.dtype).expand(corner).flatten().tolist()
+        for limit in (low, high)
+    ]
     with torch.autocast("cpu", enabled=False):
-        for _ in range(steps):
-            _step_in_place(sr, lr, scale, bounds)
+        for plane, coarse, *ends in zip(sr.flatten(0, 1), lr.flatten(0, 1), *limits, strict=True):
+            _clip_in_place(plane, *ends)
+            for _ in range(steps):
+                _step_in_place(plane, coarse, scale, *ends)
     return sr
 
 
@@ -75,21 +84,26 @@ def _clip(image: Tensor, bounds: list[Bound]) -> Tensor:
     return image
 
 
-def _clip_in_place(image: Tensor, bounds: list[Bound]) -> None:
-    for choose, limit in bounds:
-        choose(image, limit, out=image)
+def _clip_in_place(image: Tensor, low: float | None, high: float | None) -> None:
+    if low is not None or high is not None:
+        image.clamp_(low, high)
 
 
-def _step_in_place(sr: Tensor, lr: Tensor, scale: int, bounds: list[Bound]) -> None:
-    """Take one step a slab of lines at a time, without memory for a second large image."""
-    others = tuple(range(3, sr.ndim))
-    error = torch.empty_like(lr, memory_format=torch.contiguous_format)
-    for out, source, matrix in blocks(sr.shape[2], 1 / scale, _SLAB, sr):
-        slab = matrix @ sr[:, :, source].flatten(3)
-        slab = slab.reshape(*slab.shape[:3], *sr.shape[3:])
-        error[:, :, out] = lr[:, :, out] - downsample(slab, scale, others)
-    for out, source, matrix in blocks(lr.shape[2], scale, _SLAB * scale, sr):
-        slab = upsample(error[:, :, source], scale, others)
-        target = sr[:, :, out]
-        target += (matrix @ slab.flatten(3)).view_as(target)
-        _clip_in_place(target, bounds)
+def _step_in_place(
+    sr: Tensor, lr: Tensor, scale: int, low: float | None, high: float | None
+) -> None:
+    """Take one step on one channel, without memory for a second large image.
+
+    Lines are shrunk first and grow last, a slab at a time, so that all else happens on a coarse
+    axis, and a slab of the result is added to and clipped while it is in the cache.
+
+    Shape: sr (X * scale, Y * scale[, Z * scale]), lr (X, Y[, Z]).
+    """
+    others = tuple(range(1, sr.ndim))
+    lines = sr.flatten(1)
+    narrow = sr.new_empty(lr.shape[0], *sr.shape[1:])
+    for out, source, matrix in blocks(sr.shape[0], 1 / scale, _SHRUNK, sr):
+        torch.mm(matrix, lines[source], out=narrow.flatten(1)[out])
+    wide = upsample(lr - downsample(narrow, scale, others), scale, others).flatten(1)
+    for out, source, matrix in blocks(lr.shape[0], scale, _GROWN * scale, sr):
+        _clip_in_place(lines[out].addmm_(matrix, wide[source]), low, high)

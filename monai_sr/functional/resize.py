@@ -22,7 +22,7 @@ REACH = 2
 """How far, in pixels of the coarse grid, one output of :func:`upsample` or :func:`downsample` by a
 whole factor depends on its surroundings."""
 
-_LINES, _SAMPLES = 32, 128
+_LINES, _SAMPLES = 32, 64
 """Size of one matrix product, in results at factor 1, across an axis and along the last one."""
 
 _Axis: TypeAlias = tuple[float, int, int, tuple[int, int] | None]

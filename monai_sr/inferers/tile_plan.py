@@ -38,6 +38,13 @@ class Tile:
         """Longest side in samples of the input, without the halo."""
         return max(int(k.stop - k.start) for k in self.core)
 
+    def around_core(self, margin: int) -> Slices:
+        """Return the samples of the input within ``margin`` of the core, as far as it is seen."""
+        pairs = zip(self.core, self.outer, strict=True)
+        return tuple(
+            slice(max(o.start, c.start - margin), min(o.stop, c.stop + margin)) for c, o in pairs
+        )
+
 
 @dataclass(frozen=True)
 class TileGrid:

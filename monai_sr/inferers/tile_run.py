@@ -16,7 +16,7 @@ from monai_sr.core.errors import OptionError
 from monai_sr.core.memory import available_bytes
 from monai_sr.functional.back_projection import HALO_PER_STEP, back_project
 from monai_sr.functional.resize import resize_part
-from monai_sr.inferers.tile_plan import Tile, TileGrid, within
+from monai_sr.inferers.tile_plan import Slices, Tile, TileGrid, within
 
 logger = logging.getLogger(__name__)
 
@@ -125,28 +125,30 @@ class TileRun:
         """Feed a generator of any number of channels with what the image has."""
         given = lr.shape[1]
         wanted = self._wanted(given)
-        fine = spatial(within(tile.fine, tile.outer, grid.scale))
+        # Beyond what consistency sees around the core, the network's results are not exact.
+        near = tile.around_core(HALO_PER_STEP * self.consistency)
+        fine = spatial(within(tile.fine, near, grid.scale))
         parts = []
         for first, last in _band_groups(given, wanted, self.has_rgb):
             bands = lr[:, first:last]
             fed = bands if bands.shape[1] == wanted else bands.expand(-1, wanted, *bands.shape[2:])
-            large = self._enlarge(fed, grid.scale)[fine]
+            large = self._enlarge(fed, grid.scale, within(near, tile.outer))[fine]
             parts.append(large if fed is bands else large.mean(dim=1, keepdim=True))
         large = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         return self._resampled(large, tile, grid)
 
     @torch.inference_mode()
-    def _enlarge(self, lr: Tensor, scale: int) -> Tensor:
-        """Run the generator and the consistency steps on one tile."""
-        padded, sizes = _fit_sizes(lr, self.network), lr.shape[2:]
+    def _enlarge(self, lr: Tensor, scale: int, near: Slices) -> Tensor:
+        """Run the generator on one tile, and the consistency steps on a part of it."""
+        padded = _fit_sizes(lr, self.network)
         if padded.ndim == 4:
             # `contiguous` leaves one channel as it is: other, slower kernels than those of tiles.
             padded = torch.empty_like(padded, memory_format=torch.channels_last).copy_(padded)
         with torch.autocast(lr.device.type, self.dtype, enabled=self.dtype != torch.float32):
             sr = self.network(padded, scale).float()
-        sr = sr[spatial([slice(0, size * scale) for size in sizes])]
+        sr = sr[spatial([slice(n.start * scale, n.stop * scale) for n in near])]
         low, high = self.bounds(lr.ndim)
-        return back_project(sr, lr, scale, self.consistency, low, high)
+        return back_project(sr, lr[spatial(near)], scale, self.consistency, low, high)
 
     def _resampled(self, large: Tensor, tile: Tile, grid: TileGrid) -> Tensor:
         """Bring a tile to the result's grid; what overshoots is clipped as after the network."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.sr.coding import Code
 from pydicom.uid import CTImageStorage, generate_uid
 
 from monai_sr import __version__
@@ -127,6 +126,9 @@ def _build(
     meta: Mapping[str, Any],
 ) -> Any:
     hd = import_extra("highdicom", extra="dicom")
+    # Its tables of every code of the standard are slow to import.
+    from pydicom.sr.coding import Code
+
     first = headers[0]
     provenance = json.loads(str(meta.get("sr_provenance") or "{}"))
     invalid = ~np.isfinite(values)
