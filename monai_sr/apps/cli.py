@@ -13,6 +13,7 @@ from monai_sr.apps.cli_options import (
     add_evaluate,
     add_grid,
     add_many,
+    add_runtime,
     add_scenes,
     add_train,
     number,
@@ -28,7 +29,7 @@ _EXIT_CODE = 2
 _INFERENCE = (
     "scale", "spacing", "slice_axis", "spatial_dims", "consistency", "device", "ckpt_path", "range",
     "robust", "perception", "compression", "deidentify", "uncertainty", "window", "bbox", "cog",
-    "scene_limit", "report",
+    "scene_limit", "report", "runtime", "precision",
 )  # fmt: skip
 _TRAINING = (
     "dataset_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes", "steps",
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     upscale.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     upscale.add_argument("--ckpt_path", help="weights file instead of the bundle's")
+    add_runtime(upscale)
     upscale.add_argument(
         "--range",
         nargs=2,

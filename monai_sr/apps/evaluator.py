@@ -22,6 +22,7 @@ from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import user_message
 from monai_sr.core.types import PathLike
 from monai_sr.networks import load_faces
+from monai_sr.runtimes import RuntimeChoice
 from monai_sr.transforms.agreement import Agreement
 from monai_sr.writers.classes import write_classes
 
@@ -39,6 +40,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
         perceptual_weights: weights of the model's perceptual face.
         perception: share of the perceptual face, see :func:`monai_sr.networks.load_faces`.
         scenes: enlarges rasters that the dataset does not hold in memory.
+        runtime: chooses what runs the network once its weights are loaded; None: torch.
         **kwargs: the other arguments of ``SupervisedEvaluator``.
     """
 
@@ -54,6 +56,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
         perceptual_weights: PathLike | None = None,
         perception: float = 0.0,
         scenes: Scenes | None = None,
+        runtime: RuntimeChoice | None = None,
         postprocessing: Any = None,
         val_handlers: Sequence[Any] | None = None,
         **kwargs: Any,
@@ -74,21 +77,25 @@ class UpscaleEvaluator(SupervisedEvaluator):
         self.perceptual_weights = perceptual_weights
         self.perception = perception
         self.scenes = scenes
+        self.runtime = runtime
         self.results: list[FileResult] = []
         self._record: RunRecord | None = None
         self._started = time.perf_counter()
 
     def prepare(self) -> None:
-        """Check the options and load the weights.
+        """Check the options, load the weights and choose what runs the network.
 
         Raises:
             WeightsError: if the weights do not fit.
-            OptionError: if the scale was not trained, or there is no such perceptual face.
+            OptionError: if the scale was not trained, there is no such perceptual face, or the
+                runtime that was named cannot run the network.
         """
         check = getattr(self.inferer, "check", None)
-        if check is not None:
-            check(self.network)
-        load_faces(self.network, self.weights, self.perceptual_weights, self.perception)
+        scale = None if check is None else check(self.network)
+        network = getattr(self.network, "generator", self.network)
+        load_faces(network, self.weights, self.perceptual_weights, self.perception)
+        if self.runtime is not None:
+            self.network = self.runtime(network, self._place, scale)
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         """Enlarge everything.

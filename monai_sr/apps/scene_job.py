@@ -103,6 +103,7 @@ class SceneJob:
         self.source, self.again, self.part, self.output = source, again, part, output
         self.network, self.inferer, self.device = network, inferer, device
         self.becomes = becomes or _DRIVERS.get(output.suffix.lower(), "GTiff")
+        self.runtime = str(getattr(network, "runtime", "torch"))
         self.scale = inferer.check(network)
         self.grid, self.run_tile = inferer.plan(network, source.meta, source.shape)
         sizes = zip(part, self.grid.sizes, self.grid.targets, strict=True)
@@ -162,7 +163,7 @@ class SceneJob:
         self._check_disk(journal, survey, dtype)
         factors = [m / n for n, m in zip(self.grid.sizes, self.grid.targets, strict=True)]
         result_meta = enlarged_meta(meta, factors, self.scale)
-        result_meta["sr_provenance"] = provenance.record(meta["sr_range"])
+        result_meta["sr_provenance"] = provenance.record(meta["sr_range"], self.runtime)
         offset = [p.start / f for p, f in zip(self.place, factors, strict=True)]
         target = RasterBlocks(
             journal.folder / "result.tif",
@@ -296,5 +297,5 @@ class SceneJob:
             "precision": str(self.inferer.dtype),
             "device": self.device.type,
             "weights": state_digest(self.network),
-            "made_by": provenance.record(np.empty(0)),
+            "made_by": provenance.record(np.empty(0), self.runtime),
         }

@@ -97,10 +97,13 @@ class SuperResolver:
             consistency: back-projection steps; the bundle's own where None.
             device: where to run; a GPU if there is one, where None.
             weights: weights file instead of the bundle's.
-            **overrides: further entries of the configuration, as ``monai.bundle run`` takes them.
+            **overrides: further entries of the configuration, as ``monai.bundle run`` takes them:
+                ``runtime="openvino"``, ``precision="int8"``, ...
 
         Raises:
-            OptionError: if there is no such bundle or option, or the scale was not trained.
+            OptionError: if there is no such bundle or option, the scale was not trained, or the
+                runtime that was named cannot run the network.
+            MissingDependencyError: if that runtime is not installed.
             WeightsError: if the weights are missing or do not fit.
         """
         given = {"scale": scale, "consistency": consistency, "device": device, "ckpt_path": weights}
@@ -114,10 +117,12 @@ class SuperResolver:
                 for key in ("ckpt_path", "perceptual_path", "perception")
             )
             load_faces(network, checkpoint, perceptual, share)
+            place = usable_device(parser.get_parsed_content("device"))
+            choose = parser.get_parsed_content("runtime_choice")
             return cls(
-                network,
+                choose(network, place, inferer.check(network)),
                 inferer,
-                device=parser.get_parsed_content("device"),
+                device=place,
                 read=parser.get_parsed_content("preprocessing"),
                 restore=parser.get_parsed_content("restore"),
                 grid=parser.get_parsed_content("grid"),

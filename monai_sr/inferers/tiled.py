@@ -48,7 +48,8 @@ class TiledInferer(Inferer):
         tile_size: largest side of a tile core, in input pixels.
         consistency: back-projection steps (0: none), see :func:`back_project`.
         clip: limits for images whose metadata has none; None: no limit.
-        dtype: "float32", or "bfloat16" / "float16" for autocast on GPUs.
+        dtype: precision: "float32"; "bfloat16" or "float16", for autocast in torch; "int8", for
+            networks that a runtime computes in integers (:mod:`monai_sr.runtimes`).
         progress: whether to show a bar with the time left.
 
     Raises:
@@ -70,13 +71,17 @@ class TiledInferer(Inferer):
             raise OptionError(f"consistency: must be a whole number >= 0, got {consistency!r}")
         if not isinstance(tile_size, int) or tile_size < 1:
             raise OptionError(f"tile_size: must be a whole number >= 1, got {tile_size!r}")
-        if dtype not in ("float32", "bfloat16", "float16"):
-            raise OptionError(f"dtype: must be float32, bfloat16 or float16, got {dtype!r}")
+        if dtype not in ("float32", "bfloat16", "float16", "int8"):
+            raise OptionError(
+                f"precision: must be float32, bfloat16, float16 or int8, got {dtype!r}"
+            )
         self.scale = scale
         self.tile_size = tile_size
         self.consistency = consistency
         self.clip = clip
-        self.dtype: torch.dtype = getattr(torch, dtype)
+        self.precision = dtype
+        # Integers are the network's own matter.
+        self.dtype: torch.dtype = getattr(torch, "float32" if dtype == "int8" else dtype)
         self.progress = progress
 
     def check(self, network: Callable[..., Any]) -> float:
@@ -125,7 +130,9 @@ class TiledInferer(Inferer):
         if not isinstance(inputs, MetaTensor):
             return result
         factors = [b / a for a, b in zip(image.shape[2:], result.shape[2:], strict=True)]
-        return with_meta(result, inputs, enlarged_meta(inputs.meta, factors, scale))
+        meta = enlarged_meta(inputs.meta, factors, scale)
+        meta["sr_runtime"] = getattr(network, "runtime", "torch")
+        return with_meta(result, inputs, meta)
 
     @staticmethod
     def _label(meta: dict[str, Any] | None) -> str:
@@ -160,6 +167,10 @@ class TiledInferer(Inferer):
         return run.grid(shape[1:], sizes, step), run
 
     def _run(self, network: Callable[..., Any], stored: Tensor | None, is_rgb: bool) -> TileRun:
+        if self.precision == "int8" and getattr(network, "precision", "") != "int8":
+            raise OptionError(
+                "precision: int8 needs a network of monai_sr.runtimes, got one of torch; leave it"
+            )
         return TileRun(network, self.consistency, self.dtype, stored, is_rgb)
 
     def _grow(

@@ -131,15 +131,16 @@ class Provenance:
             self.facts["perception"] = perception
             self.files["perceptual_sha256"] = perceptual_weights
 
-    def record(self, value_range: np.ndarray) -> str:
-        """Return the facts as JSON, the intensity mapping included."""
+    def record(self, value_range: np.ndarray, runtime: str = "torch") -> str:
+        """Return the facts as JSON, the intensity mapping and what ran the network included."""
         if "version" not in self.facts:
             self.facts["version"] = __version__
             for key, file in self.files.items():
                 # A host such as MONAI Deploy loads the weights itself, from where it keeps them.
                 known = file is not None and Path(file).is_file()
                 self.facts[key] = file_sha256(str(file)) if known else "unknown"
-        return json.dumps({**self.facts, "range": np.asarray(value_range).ravel().tolist()})
+        limits = np.asarray(value_range).ravel().tolist()
+        return json.dumps({**self.facts, "runtime": runtime, "range": limits})
 
 
 def file_sha256(path: PathLike) -> str:
@@ -152,6 +153,11 @@ def file_sha256(path: PathLike) -> str:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise WeightsError(f"{path}: weights cannot be read; check --ckpt_path") from error
+
+
+def _runtime(meta: Mapping[str, Any]) -> str:
+    """Return what ran the network; the metadata of a batch holds a list."""
+    return str(np.asarray(meta.get("sr_runtime", "torch")).ravel()[0])
 
 
 class RestoreStoredd(MapTransform):
@@ -214,6 +220,6 @@ class RestoreStoredd(MapTransform):
             meta["sr_uncertainty"] = half_width.astype(np.float32)
         if mask is not None and mask.numel():
             put_nodata_back(stored, mask.numpy(), meta)
-        meta["sr_provenance"] = self.provenance.record(meta["sr_range"])
+        meta["sr_provenance"] = self.provenance.record(meta["sr_range"], _runtime(meta))
         exact = exact_float(stored.dtype)
         return MetaTensor(torch.from_numpy(stored.astype(exact)), meta=meta)

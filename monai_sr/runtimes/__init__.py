@@ -1,0 +1,36 @@
+"""What runs a loaded generator: torch itself, or a compiled copy of it in another runtime.
+
+Example:
+    >>> from monai_sr.runtimes import list_runtimes
+    >>> list_runtimes()
+    ['onnxruntime', 'openvino', 'tensorrt', 'torch']
+"""
+
+from monai_sr.runtimes import onnxruntime, openvino, tensorrt, torch_runtime
+from monai_sr.runtimes.choice import RuntimeChoice
+from monai_sr.runtimes.compiled import CompiledGenerator
+from monai_sr.runtimes.peak import measured_peak
+from monai_sr.runtimes.registry import (
+    Runtime,
+    RuntimeUnfitError,
+    find_runtime,
+    installed_runtimes,
+    list_runtimes,
+    register_runtime,
+)
+
+__all__ = [
+    "CompiledGenerator",
+    "Runtime",
+    "RuntimeChoice",
+    "RuntimeUnfitError",
+    "find_runtime",
+    "installed_runtimes",
+    "list_runtimes",
+    "measured_peak",
+    "onnxruntime",
+    "openvino",
+    "register_runtime",
+    "tensorrt",
+    "torch_runtime",
+]

@@ -1,0 +1,113 @@
+"""Exported networks in the user's cache folder, under a hash of all that they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import sys
+import zipfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import monai_sr
+from monai_sr.core.atomic import atomic_file
+from monai_sr.core.errors import OutputError
+from monai_sr.networks.weights import state_digest
+from monai_sr.runtimes.registry import Artifact
+
+logger = logging.getLogger(__name__)
+
+FOLDER_VARIABLE = "MONAI_SR_CACHE"
+"""Environment variable that names another folder."""
+_EXPORTING = ("core", "functional", "networks", "runtimes")  # layers whose code makes an artifact
+
+
+def cache_folder() -> Path:
+    """Return the folder of exported networks: ``~/.cache/monai-sr``, or the system's own place.
+
+    It may be deleted at any time. ``MONAI_SR_CACHE`` names another one.
+    """
+    given = os.environ.get(FOLDER_VARIABLE)
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "monai-sr"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "monai-sr"
+
+
+def kept(key: str, build: Callable[[], Artifact]) -> Artifact:
+    """Return what is kept under a key; where there is nothing, or it is damaged, build and keep it.
+
+    Args:
+        key: of :func:`artifact_key`.
+        build: makes it.
+    """
+    file = cache_folder() / f"{key}.zip"
+    try:
+        return _read(file)
+    except FileNotFoundError:
+        pass
+    except (OSError, zipfile.BadZipFile, EOFError, KeyError, ValueError, NotImplementedError):
+        logger.warning("%s: is damaged; it is made again", file)
+    artifact = build()
+    try:
+        with atomic_file(file) as partial:
+            partial.write_bytes(_packed(artifact))
+    except OutputError as error:
+        logger.warning("the exported network is not kept: %s", error)
+    return artifact
+
+
+def _read(file: Path) -> Artifact:
+    with zipfile.ZipFile(file) as archive:
+        # Reading a member to its end compares its checksum.
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _packed(artifact: Artifact) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in artifact.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def artifact_key(network: nn.Module, **parts: Any) -> str:
+    """Return the hash of a network's structure, options, weights and of what exports it.
+
+    Args:
+        network: generator with its weights.
+        **parts: what else decides: runtime, version, scale, precision.
+    """
+    options = [
+        {k: v for k, v in vars(part).items() if isinstance(v, bool | int | float | str | tuple)}
+        for part in network.modules()
+    ]
+    buffers = {k: v.shape for k, v in network.named_buffers()}
+    named = {
+        "network": f"{type(network).__module__}.{type(network).__qualname__} {network!r}",
+        "options": options,
+        "buffers": buffers,
+        "weights": state_digest(network),
+        "torch": torch.__version__,
+        "code": _code_digest(),
+        **parts,
+    }
+    return hashlib.sha256(json.dumps(named, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _code_digest() -> str:
+    package, total = Path(monai_sr.__file__).parent, hashlib.sha256()
+    for layer in _EXPORTING:
+        for file in sorted((package / layer).rglob("*.py")):
+            total.update(file.read_bytes())
+    return f"{monai_sr.__version__} {total.hexdigest()}"

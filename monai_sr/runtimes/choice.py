@@ -1,0 +1,135 @@
+"""Chooses what runs a generator: by name, or the fastest that is installed for the device."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+import torch
+from torch import nn
+
+from monai_sr.core.errors import MissingDependencyError, OptionError
+from monai_sr.core.registry import unknown_name
+from monai_sr.core.types import PathLike
+from monai_sr.networks import Generator
+from monai_sr.runtimes.compiled import CompiledGenerator
+from monai_sr.runtimes.int8 import read_ranges
+from monai_sr.runtimes.registry import RUNTIMES, RuntimeUnfitError, find_runtime
+
+logger = logging.getLogger(__name__)
+
+AUTO = "auto"
+PRECISIONS = ("float32", "bfloat16", "float16", "int8")
+FASTEST = {"cpu": ("openvino", "onnxruntime", "torch")}
+"""Device -> runtimes that ``auto`` takes the first installed of; elsewhere torch."""
+
+
+class RuntimeChoice:
+    """Turn a loaded generator into what runs it.
+
+    Args:
+        runtime: a name of :func:`monai_sr.runtimes.list_runtimes`, or "auto".
+        precision: "float32", "bfloat16", "float16" or "int8".
+        ranges: file of the ranges for int8, see :func:`monai_sr.runtimes.int8.read_ranges`.
+
+    Raises:
+        OptionError: if a name is unknown.
+
+    Example:
+        >>> from monai_sr.networks import create_generator
+        >>> network = create_generator("bicubic")
+        >>> RuntimeChoice("torch")(network, "cpu") is network
+        True
+    """
+
+    def __init__(
+        self, runtime: str = AUTO, *, precision: str = "float32", ranges: PathLike | None = None
+    ) -> None:
+        if runtime != AUTO and runtime not in RUNTIMES:
+            raise unknown_name("runtime", str(runtime), [*RUNTIMES, AUTO])
+        if precision not in PRECISIONS:
+            raise unknown_name("precision", str(precision), PRECISIONS)
+        self.runtime, self.precision, self.ranges = runtime, precision, ranges
+
+    def __call__(
+        self, network: nn.Module, device: torch.device | str, scale: float | None = None
+    ) -> nn.Module:
+        """Return the generator itself for torch, else one that stands for it.
+
+        Args:
+            network: generator, weights loaded.
+            device: where it runs.
+            scale: of the results; that of the generator where None.
+
+        Raises:
+            MissingDependencyError: if a runtime that was named, or any for int8, is not installed.
+            RuntimeUnfitError: if a runtime that was named, or any for int8, cannot run it.
+        """
+        place = torch.device(device)
+        if self.runtime != AUTO:
+            return self._made(self.runtime, network, place, scale)
+        names = FASTEST.get(place.type, ("torch",))
+        if self.precision == "int8":
+            return self._integers(names, network, place, scale)
+        reason = ""
+        for name in names:
+            if not find_runtime(name).is_installed():
+                continue
+            try:
+                made = self._made(name, network, place, scale)
+            except RuntimeUnfitError as error:
+                reason = reason or str(error).partition(";")[0]
+                continue
+            _say(name, self.precision, reason)
+            return made
+        return network
+
+    def _integers(
+        self, names: tuple[str, ...], network: nn.Module, place: torch.device, scale: float | None
+    ) -> nn.Module:
+        """Return what computes in integers: another precision is not what was asked for."""
+        able = [name for name in names if "int8" in find_runtime(name).precisions]
+        name = next((name for name in able if find_runtime(name).is_installed()), None)
+        if name is not None:
+            made = self._made(name, network, place, scale)
+            _say(name, self.precision, "")
+            return made
+        if able:
+            raise MissingDependencyError(
+                f"precision: int8 needs {' or '.join(able)}, which are not installed; install one "
+                f"with: pip install 'monai-sr[{able[0]}]', or leave --precision out"
+            )
+        raise RuntimeUnfitError(
+            f"precision: int8 is for --device cpu or --runtime tensorrt, got device {place}"
+        )
+
+    def _made(
+        self, name: str, network: nn.Module, place: torch.device, scale: float | None
+    ) -> nn.Module:
+        runtime = find_runtime(name)
+        runtime.check(place, self.precision)
+        if name == "torch":
+            return network
+        if not isinstance(network, Generator) or network.info.learns != "gradient":
+            raise RuntimeUnfitError(
+                f"runtime: {name} runs networks that learn by gradients, got "
+                f"{type(network).__name__}; add --runtime torch"
+            )
+        ranges = None
+        if self.precision == "int8":
+            ranges = read_ranges(self.ranges or "", network)
+        compiled = CompiledGenerator(network, runtime, place, self.precision, ranges).eval()
+        wanted = network.scale if scale is None else scale
+        # It fails before any image is read, where it fails.
+        compiled.engine(next((s for s in network.scales if s >= wanted), network.scales[-1]))
+        return compiled
+
+
+@cache
+def _say(name: str, precision: str, reason: str) -> None:
+    """Say once what ``auto`` has chosen."""
+    version = find_runtime(name).version().partition("-")[0]
+    logger.info("runtime: %s %s, %s%s", name, version, precision, f" ({reason})" if reason else "")
+
+
+__all__ = ["AUTO", "FASTEST", "PRECISIONS", "OptionError", "RuntimeChoice"]

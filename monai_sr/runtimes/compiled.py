@@ -1,0 +1,144 @@
+"""A generator whose arithmetic is done by another runtime."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from monai_sr.networks import Generator
+from monai_sr.runtimes.cache import artifact_key, kept
+from monai_sr.runtimes.int8 import Ranges, quantized
+from monai_sr.runtimes.registry import Artifact, Engine, Runtime, RuntimeUnfitError
+
+# Sides that no network was traced with, to compare what was exported with torch.
+_TRACED, _COMPARED = (40, 48), ((33, 52), (45, 31))
+_VOLUME_SIDE = 14
+_TOLERANCE = {"float32": 1e-3, "int8": 0.02}
+_LOOSE = 0.05  # half precision
+
+
+class FixedScale(nn.Module):
+    """A generator of one scale: exporters trace a call with one argument."""
+
+    def __init__(self, generator: nn.Module, scale: int) -> None:
+        super().__init__()
+        self.generator = generator
+        self.scale = scale
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Enlarge."""
+        result: Tensor = self.generator(image, self.scale)
+        return result
+
+
+class CompiledGenerator(nn.Module):
+    """Stands for a generator wherever one is called; inference only.
+
+    Each scale is exported when it is first wanted, and kept in the user's cache folder.
+
+    Shape: as the generator's; results are float32.
+
+    Args:
+        generator: with its weights, which are not changed afterwards.
+        runtime: runs it.
+        device: where.
+        precision: one of the runtime's.
+        ranges: of activations for int8, by scale; see :func:`monai_sr.runtimes.int8.read_ranges`.
+
+    Attributes:
+        runtime: name of the runtime.
+        precision: of the computation.
+        info, scale, scales, halo, in_channels, spatial_dims: the generator's.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        runtime: Runtime,
+        device: torch.device,
+        precision: str = "float32",
+        ranges: dict[int, Ranges] | None = None,
+    ) -> None:
+        super().__init__()
+        self.generator = generator
+        self.runtime = runtime.name
+        self.precision = precision
+        self.info = generator.info
+        self.scale, self.scales = generator.scale, generator.scales
+        self.halo, self.in_channels = generator.halo, generator.in_channels
+        self.spatial_dims = generator.spatial_dims
+        self._backend = runtime
+        self._place = device
+        self._ranges = ranges or {}
+        self._engines: dict[int, Engine] = {}
+
+    def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
+        """Enlarge ``image``; ``scale`` must be one of ``self.scales``.
+
+        Raises:
+            OptionError: if the runtime cannot run the network.
+        """
+        return self.engine(self.scale if scale is None else scale)(image)
+
+    def engine(self, scale: int) -> Engine:
+        """Return what runs a scale, made at the first call.
+
+        Raises:
+            RuntimeUnfitError: if the runtime cannot run the network.
+        """
+        if scale not in self._engines:
+            try:
+                self._engines[scale] = self._made(scale)
+            except RuntimeUnfitError:
+                raise
+            except Exception as error:  # each runtime has errors of its own
+                reason = " ".join(str(error).split())[:160]
+                raise RuntimeUnfitError(
+                    f"runtime: {self.runtime} cannot run this model in {self.precision} "
+                    f"({type(error).__name__}: {reason}); add --runtime torch"
+                ) from error
+        return self._engines[scale]
+
+    def _made(self, scale: int) -> Engine:
+        key = artifact_key(
+            self.generator,
+            runtime=f"{self.runtime} {self._backend.version()}",
+            scale=scale,
+            precision=self.precision,
+            ranges=self._ranges.get(scale),
+        )
+        artifact = kept(key, lambda: self._exported(scale))
+        return self._backend.open(artifact, self._place, self.precision)
+
+    def _exported(self, scale: int) -> Artifact:
+        """Export, and compare with torch what comes out."""
+        network = FixedScale(copy.deepcopy(self.generator).cpu().float(), scale)
+        if self.precision == "int8":
+            quantized(network.generator, self._ranges[scale])
+        network.eval().requires_grad_(False)
+        artifact = self._backend.export(network, self._example(_TRACED))
+        engine = self._backend.open(artifact, self._place, self.precision)
+        for sides in _COMPARED:
+            image = self._example(sides)
+            with torch.inference_mode():
+                expected = network(image)
+                found = engine(image.to(self._place)).cpu()
+            same = found.shape == expected.shape
+            error = float((found - expected).abs().mean()) if same else float("inf")
+            if not error <= _TOLERANCE.get(self.precision, _LOOSE):
+                raise RuntimeUnfitError(
+                    f"runtime: {self.runtime} gives other results than torch for this model (off "
+                    f"by {error:.2g} on average); add --runtime torch"
+                )
+        return artifact
+
+    def _example(self, sides: tuple[int, ...]) -> Tensor:
+        """Return noise of sizes that the generator takes."""
+        if self.spatial_dims == 3:
+            sides = (*(side // 3 for side in sides), _VOLUME_SIDE)
+        step, least = self.info.multiple_of, self.info.minimum_size
+        fitting = [-(-max(side, least) // step) * step for side in sides]
+        noise = torch.Generator().manual_seed(0)
+        return torch.rand(1, self.in_channels, *fitting, generator=noise)
