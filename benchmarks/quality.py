@@ -31,6 +31,7 @@ def bundle_system(bundle: str, scale: int, options: argparse.Namespace) -> tuple
         bundle,
         scale,
         consistency=options.consistency,
+        size=options.size,
         perception=options.perception,
         robust=options.robust,
     )
@@ -79,6 +80,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scales", nargs="+", type=int, default=[2, 4])
     parser.add_argument("--bundle", nargs="*", default=[], help="names or paths of bundles")
     parser.add_argument("--consistency", type=int, help="steps; the bundle's own number by default")
+    parser.add_argument("--size", choices=("best", "fast"), default="best")
     parser.add_argument("--perception", type=float, help="share of the perceptual weights")
     parser.add_argument("--robust", action="store_true", help="the weights for degraded input")
     parser.add_argument("--no-bicubic", action="store_true", help="keep the bicubic rows there are")

@@ -27,6 +27,7 @@ from monai_sr.networks.systems import find_system, generator_class, read_system
 
 FACES: dict[str, dict[str, Any]] = {
     "model": {},
+    "fast": {"size": "fast"},
     "perceptual": {"perception": 1.0},
     "robust": {"robust": True},
     "views": {"uncertainty": True},
@@ -57,6 +58,7 @@ class Candidate:
             value = self.options.get(key)
             if value is not None and not (system and key == "consistency" and value == 0):
                 words.append(f"{key} {value:g}")
+        words += ["fast"] if self.options.get("size") == "fast" else []
         words += ["robust"] if self.options.get("robust") else []
         words += ["8 views"] if self.options.get("uncertainty") else []
         own = Path(find_bundle(self.bundle)).name
@@ -157,8 +159,8 @@ def find_candidates(
         bundle: folder of a bundle, or the name of an installed one.
         scale: the enlargement.
         systems: one or several of: name or file of a system; "model" or None, the bundle's own
-            model as ``perception``, ``robust`` and ``uncertainty`` say; "perceptual", "robust" or
-            "views", that model in another way.
+            model as ``size``, ``perception``, ``robust`` and ``uncertainty`` say; "fast",
+            "perceptual", "robust" or "views", that model in another way.
         **options: entries of the bundle's ``inference.yaml``. Systems of the papers are taken
             without back-projection unless ``consistency`` is given, for so they were published.
 
@@ -171,7 +173,10 @@ def find_candidates(
     )
     if "ckpt_path" in given and len(wanted) > 1:
         raise OptionError(f"ckpt_path: is for one system, got {len(wanted)} systems; name one")
-    own = {key: given.pop(key) for key in ("perception", "robust", "uncertainty") if key in given}
+    ways = ("size", "perception", "robust", "uncertainty")
+    own = {key: given.pop(key) for key in ways if key in given}
+    if own.get("size") == "best":
+        del own["size"]
     if own.get("perception") == 0:
         del own["perception"]
     found = [Candidate(bundle, scale, {"system": BICUBIC.name})]

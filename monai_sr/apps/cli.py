@@ -15,6 +15,7 @@ from monai_sr.apps.cli_options import (
     add_many,
     add_runtime,
     add_scenes,
+    add_size,
     add_train,
     number,
 )
@@ -28,17 +29,17 @@ if TYPE_CHECKING:
 _EXIT_CODE = 2
 _INFERENCE = (
     "scale", "spacing", "slice_axis", "spatial_dims", "consistency", "device", "ckpt_path", "range",
-    "robust", "perception", "compression", "deidentify", "uncertainty", "window", "bbox", "cog",
-    "scene_limit", "report", "runtime", "precision",
+    "size", "robust", "perception", "compression", "deidentify", "uncertainty", "window", "bbox",
+    "cog", "scene_limit", "report", "runtime", "precision",
 )  # fmt: skip
 _TRAINING = (
     "dataset_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes", "steps",
     "stage_1_steps", "device", "precision", "seed", "pretrained", "dry_run",
-    "perceptual_backbone", "perceptual_weights",
+    "perceptual_backbone", "perceptual_weights", "size", "teacher",
 )  # fmt: skip
 _EVALUATION = (
     "dataset", "root", "lr_root", "protocol", "slice_step", "patient", "download", "output_dir",
-    "scale", "perception", "robust", "uncertainty", "consistency",
+    "scale", "size", "perception", "robust", "uncertainty", "consistency",
     "ckpt_path", "measures", "per_class", "save_images", "device", "seed",
 )  # fmt: skip
 _OTHERS = (
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     upscale.add_argument("-o", "--output_dir", required=True, help="folder of the results")
     upscale.add_argument("--bundle", default="natural_sr", help="name or folder (%(default)s)")
     upscale.add_argument("--system", help="a system in place of the bundle's own model")
+    add_size(upscale)
     upscale.add_argument("--robust", action="store_true", default=None, help="for degraded input")
     upscale.add_argument(
         "--perception", type=float, help="0: faithful (default) ... 1: perceptual, invents detail"

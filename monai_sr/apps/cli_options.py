@@ -6,6 +6,13 @@ import argparse
 from typing import Any
 
 
+def add_size(command: argparse.ArgumentParser) -> None:
+    """Add the size of a bundle's own model."""
+    command.add_argument(
+        "--size", choices=("best", "fast"), help="of the bundle's model: best (default) or fast"
+    )
+
+
 def add_grid(upscale: argparse.ArgumentParser) -> None:
     """Add what decides on the grid of results."""
     upscale.add_argument(
@@ -110,6 +117,8 @@ def add_train(commands: Any) -> None:
         help="1: pixel loss; 2: then a GAN, stage 1 going to OUTPUT_DIR/stage_1",
     )  # fmt: skip
     train.add_argument("--scale", type=int, help="2, 3 or 4")
+    add_size(train)
+    train.add_argument("--teacher", help="weights of the best size, as a second target in stage 1")
     train.add_argument(
         "--degradation", help="how small images are made: bicubic, noise, robust, ... or a file"
     )
@@ -145,9 +154,10 @@ def add_evaluate(commands: Any) -> None:
     evaluate.add_argument("-o", "--output_dir", required=True, help="folder of the results")
     evaluate.add_argument(
         "--system", nargs="+",
-        help="srcnn, ..., or of the bundle: model (default), perceptual, robust, views",
+        help="srcnn, ..., or of the bundle: model (default), fast, perceptual, robust, views",
     )  # fmt: skip
     evaluate.add_argument("--scale", type=int, help="2, 3 or 4 (default: the bundle's)")
+    add_size(evaluate)
     evaluate.add_argument("--perception", type=float, help="of the model: 0 faithful ... 1")
     evaluate.add_argument(
         "--robust", action="store_true", default=None, help="its weights for degraded input"

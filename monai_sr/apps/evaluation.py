@@ -44,6 +44,7 @@ class BenchmarkEvaluator:
 
     Args:
         bundle: folder of a bundle, or the name of an installed one.
+        size: of the bundle's own model, "best" or "fast".
         perception: share of the perceptual weights, of the bundle's own model.
         robust: whether that takes the weights for degraded input.
         uncertainty: whether that gives the mean of eight views, and intervals.
@@ -60,6 +61,7 @@ class BenchmarkEvaluator:
         self,
         bundle: PathLike,
         *,
+        size: str = "best",
         perception: float | None = None,
         robust: bool = False,
         uncertainty: bool = False,
@@ -77,6 +79,7 @@ class BenchmarkEvaluator:
             bundle,
             whole_scale(self.options.scale),
             self.options.system,
+            size=size,
             perception=perception,
             robust=is_true("robust", robust),
             uncertainty=is_true("uncertainty", uncertainty),

@@ -20,8 +20,8 @@ from monai_sr.core.types import PathLike
 from monai_sr.networks.systems import find_system, generator_class
 
 PATH_OPTIONS = (
-    "input", "output_dir", "ckpt_path", "pretrained", "dataset_dir", "validation_dir", "system",
-    "perceptual_weights", "root", "lr_root", "cache_dir",
+    "input", "output_dir", "ckpt_path", "pretrained", "teacher", "dataset_dir", "validation_dir",
+    "system", "perceptual_weights", "root", "lr_root", "cache_dir",
 )  # fmt: skip
 """Options that name one file or folder."""
 

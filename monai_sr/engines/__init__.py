@@ -12,6 +12,7 @@ from monai_sr.engines.degradations import (
 from monai_sr.engines.fitting import FitTrainer
 from monai_sr.engines.patch_loader import PatchLoader
 from monai_sr.engines.run_folder import run_folder
+from monai_sr.engines.teacher import TaughtBatch
 from monai_sr.engines.training_arrays import ReadTrainingImage, ValidationImages
 from monai_sr.engines.training_images import list_images, split_images, training_split
 from monai_sr.engines.volume_patch_loader import ReadTrainingVolume, VolumePatchLoader
@@ -26,6 +27,7 @@ __all__ = [
     "ReadTrainingImage",
     "ReadTrainingVolume",
     "SRAdversarialTrainer",
+    "TaughtBatch",
     "ValidationImages",
     "VolumePatchLoader",
     "join_processes",

@@ -14,6 +14,7 @@ from monai_sr.losses.feature_matching import FeatureMatchingLoss
 from monai_sr.losses.frequency import FrequencyLoss
 from monai_sr.losses.perceptual import LPIPSLoss, PerceptualLoss
 from monai_sr.losses.pixel import CharbonnierLoss, L1Loss, MSELoss
+from monai_sr.losses.taught import TaughtLoss
 from monai_sr.losses.wavelet_band import WaveletBandLoss
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "MSELoss",
     "PerceptualLoss",
     "RelativisticAverageLoss",
+    "TaughtLoss",
     "VanillaAdversarialLoss",
     "WaveletBandLoss",
     "artifact_map",

@@ -9,6 +9,7 @@ from monai_sr.networks.discriminator_registry import (
     register_discriminator,
 )
 from monai_sr.networks.every_output import EveryOutput
+from monai_sr.networks.pruning import prune_hybrid_cascade
 from monai_sr.networks.registry import (
     Generator,
     GeneratorInfo,
@@ -17,6 +18,7 @@ from monai_sr.networks.registry import (
     register_generator,
 )
 from monai_sr.networks.systems import (
+    check_size,
     create_network,
     find_system,
     list_systems,
@@ -37,6 +39,7 @@ __all__ = [
     "EveryOutput",
     "Generator",
     "GeneratorInfo",
+    "check_size",
     "create_discriminator",
     "create_generator",
     "create_network",
@@ -49,6 +52,7 @@ __all__ = [
     "load_faces",
     "load_pretrained",
     "load_weights",
+    "prune_hybrid_cascade",
     "read_system",
     "read_weights",
     "register_discriminator",

@@ -19,6 +19,8 @@ from monai_sr.core.errors import OptionError, WeightsError
 from monai_sr.core.types import PathLike
 from monai_sr.networks.registry import GENERATORS, Generator, create_generator
 
+SIZES = ("best", "fast")
+"""How large a bundle's own model is."""
 _BY_NAME = ("monai_sr.networks.create_generator", "monai_sr.networks.create_network")
 
 
@@ -85,12 +87,35 @@ def generator_class(definition: Mapping[str, Any]) -> type[Generator]:
     return found
 
 
+def check_size(size: str, *, system: PathLike | None = None, spatial_dims: int = 2) -> None:
+    """Check that a bundle's own model comes in a size.
+
+    Args:
+        size: "best" or "fast".
+        system: name or file of a system in its place; it has one size.
+        spatial_dims: 3 for the model of volumes, which has one size.
+
+    Raises:
+        OptionError: if it does not.
+    """
+    if size not in SIZES:
+        raise OptionError(f"size: must be {' or '.join(SIZES)}, got {size!r}")
+    if size == "best":
+        return
+    if system is not None:
+        raise OptionError("size: is for the bundle's own model; leave --size or --system out")
+    if spatial_dims != 2:
+        raise OptionError("size: the model of volumes has one size; leave --size out")
+
+
 def create_network(
     name: str,
     *,
     system: PathLike | None = None,
     system_scale: float = 4,
     volume: Mapping[str, Any] | None = None,
+    size: str = "best",
+    fast: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Generator:
     """Build the generator of a bundle, or that of a system in its place.
@@ -101,11 +126,16 @@ def create_network(
         system_scale: the enlargement that a system is built for, the next whole one where it is
             none; one that serves several scales is built for its largest.
         volume: options of the bundle's own model that are others where ``spatial_dims`` is 3.
+        size: "best", or "fast", a smaller network.
+        fast: options of the bundle's own model that are others where ``size`` is "fast".
         options: of the bundle's own model; a system takes ``in_channels`` and ``spatial_dims``.
 
     Raises:
         OptionError: if a name is unknown or the network cannot be built so.
     """
+    check_size(size, system=system, spatial_dims=options.get("spatial_dims", 2))
+    if size == "fast":
+        options |= fast or {}
     if options.get("spatial_dims") == 3:
         options |= volume or {}
     if system is None:
@@ -131,6 +161,8 @@ def weights_file(
     scale: float = 4,
     robust: bool = False,
     spatial_dims: int = 2,
+    size: str = "best",
+    perception: float = 0.0,
 ) -> str | None:
     """Return the path of the weights of a bundle's own model, or of a system in its place.
 
@@ -140,14 +172,19 @@ def weights_file(
         scale: the enlargement.
         robust: whether the bundle's own model is taken as trained for degraded input.
         spatial_dims: 3 for the model of volumes.
+        size: of the bundle's own model, "best" or "fast".
+        perception: share of the perceptual weights, which come in the best size alone.
 
     Returns:
         The path; None for a system that learns nothing.
 
     Raises:
-        OptionError: if the system is unknown, or robust weights are not there.
+        OptionError: if the system is unknown, or there are no weights of that kind or size.
         WeightsError: if no weights of the system, or for volumes, are in the bundle.
     """
+    check_size(size, system=system, spatial_dims=spatial_dims)
+    if size == "fast":
+        return _fast_weights(Path(folder), {"robust": robust, "perception": perception})
     if spatial_dims == 3 and system is None:
         return _volume_weights(Path(folder), robust)
     if system is None and not robust:
@@ -178,6 +215,18 @@ def weights_file(
 def _whole(scale: float) -> int:
     """Return the trained factor that reaches a scale; what is no number is refused later."""
     return math.ceil(scale) if isinstance(scale, float) else scale
+
+
+def _fast_weights(folder: Path, others: Mapping[str, object]) -> str:
+    for name, value in others.items():
+        if value:
+            raise OptionError(
+                f"size: there are no fast weights for --{name}; leave --size or --{name} out"
+            )
+    file = folder / "model_fast.pt"
+    if not file.is_file():
+        raise OptionError(f"size: this bundle has no {file.name}; leave --size out")
+    return str(file)
 
 
 def _volume_weights(folder: Path, robust: bool) -> str:

@@ -92,6 +92,7 @@ class Provenance:
         consistency: back-projection steps.
         spacing: spacing that was asked for in place of the scale.
         system: name of the system in place of the bundle's own model.
+        size: of the bundle's own model.
         perceptual_weights: weights of the perceptual face, likewise recorded where it has a share.
         perception: its share.
         precision: of the computation: bfloat16 gives other pixels than float32.
@@ -107,6 +108,7 @@ class Provenance:
         *,
         spacing: float | Sequence[float | None] | None = None,
         system: str | None = None,
+        size: str = "best",
         perceptual_weights: PathLike | None = None,
         perception: float = 0.0,
         precision: str = "float32",
@@ -125,6 +127,8 @@ class Provenance:
             self.facts["spacing"] = spacing
         if system is not None:
             self.facts["system"] = Path(system).stem
+        if size != "best":
+            self.facts["size"] = size
         if views > 1:
             self.facts["self_ensemble"] = views
         if perception:

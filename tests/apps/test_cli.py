@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from monai_sr import __version__
+from monai_sr import SuperResolver, __version__
 from monai_sr.apps.cli import main
 from monai_sr.core.errors import BadImageError
 from monai_sr.functional.back_projection import back_project
@@ -175,12 +175,32 @@ def test_a_result_says_which_system_made_it(bundle, photo, tmp_path):
         (["--perception", "0.5"], "perception: this bundle has no perceptual weights"),
         (["--system", "bicubic", "--perception", "0.5"], "perception: must be 0 where no weights"),
         (["--robust"], "this bundle has no model_robust.pt"),
+        (["--size", "fast"], "size: this bundle has no model_fast.pt"),
+        (["--size", "fast", "--robust"], "no fast weights for --robust"),
+        (["--size", "fast", "--perception", "1"], "no fast weights for --perception"),
+        (["--size", "fast", "--system", "nearest"], "leave --size or --system out"),
     ],
 )
 def test_a_wrong_choice_of_model_is_one_line(bundle, photo, tmp_path, capsys, options, words):
     assert upscale(photo, tmp_path / "out", *options, bundle=bundle) == 2
     assert words in only_line(capsys)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_size_takes_its_own_network_and_weights(photo, tmp_path):
+    sized = tiny_bundle(tmp_path)
+    fast = tiny(3, channels=48, num_blocks=6, seed=5)
+    torch.save(fast.state_dict(), sized / "models" / "model_fast.pt")
+    results = {}
+    for size in ("best", "fast"):
+        assert upscale(photo, tmp_path / size, "--size", size, bundle=sized) == 0
+        with Image.open(tmp_path / size / "photo_x4.png") as image:
+            results[size] = np.array(image)
+            told = any('"size": "fast"' in str(value) for value in image.info.values())
+        assert told == (size == "fast")
+        resolver = SuperResolver.from_bundle(sized, size=size)
+        assert np.array_equal(results[size].T, resolver(photo).numpy())
+    assert not np.array_equal(*results.values())
 
 
 def test_perception_goes_from_one_face_to_the_other(photo, tmp_path):

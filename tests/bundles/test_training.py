@@ -14,8 +14,10 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser, create_workflow
 
 from monai_sr import hook
+from monai_sr.apps.bundles import list_bundles
 from monai_sr.apps.workflow import SRWorkflow
 from monai_sr.core.errors import OptionError, user_message
+from tests.bundles.conftest import BundleFiles
 
 STEPS, KILLED_AT, SAVED_EVERY = 40, 23, 7
 
@@ -79,6 +81,29 @@ def test_killed_and_continued_equals_uninterrupted(bundle, training_options, tmp
     assert _curve(broken)[-1]["step"] == str(STEPS)
 
 
+def test_run_with_a_teacher_resumes_exactly_and_differs_from_one_without(
+    training_options, tmp_path
+) -> None:
+    bundle = BundleFiles(list_bundles()["xray_sr"])
+    options = {**training_options, "steps": 20, "size": "fast"}
+    alone, taught, broken = (
+        {**options, "output_dir": str(tmp_path / name), "teacher": teacher}
+        for name, teacher in (
+            ("alone", None), ("taught", str(bundle.weights)), ("broken", str(bundle.weights)),
+        )
+    )  # fmt: skip
+    states = [_train(bundle, run) for run in (alone, taught)]
+    with pytest.raises((KeyboardInterrupt, RuntimeError)):
+        _train(bundle, broken, kill_at=13)
+    torch.manual_seed(12345)  # a new process starts from another random state
+    states.append(_train(bundle, broken))
+    for part in ("network", "ema", "optimizer"):
+        _assert_equal(states[1][part], states[2][part], part)
+    one, other = (state["network"]["head.weight"] for state in states[:2])
+    assert one.shape == other.shape == (48, 1, 3, 3)
+    assert not torch.equal(one, other)
+
+
 def test_training_changes_every_weight_and_leaves_its_records(bundle, training_options) -> None:
     state = _train(bundle, training_options)
     run = Path(training_options["output_dir"])
@@ -132,6 +157,9 @@ def test_training_starts_from_given_weights(bundle, training_options, tmp_path) 
         ({"dataset_dir": None}, "add --dataset_dir DIR"),
         ({"dataset_dir": "absent"}, "absent: is no folder of images"),
         ({"pretrained": "absent.pt"}, "absent.pt"),
+        ({"teacher": "absent.pt"}, "absent.pt"),
+        ({"size": "small"}, "size: must be best or fast, got 'small'"),
+        ({"size": "fast", "system": "srcnn"}, "leave --size or --system out"),
         ({"patch_size": 500}, "lower patch_size"),
         ({"steps": 0, "minutes": 0}, "give steps or minutes"),
     ],

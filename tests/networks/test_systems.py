@@ -165,6 +165,40 @@ def test_own_weights_lie_in_the_bundle(tmp_path):
         weights_file(tmp_path, system="srcnn", robust=True)
 
 
+def test_fast_weights_lie_in_the_bundle(tmp_path):
+    with pytest.raises(OptionError, match=r"size: this bundle has no model_fast\.pt"):
+        weights_file(tmp_path, size="fast")
+    (tmp_path / "model_fast.pt").touch()
+    assert weights_file(tmp_path, size="fast") == str(tmp_path / "model_fast.pt")
+    assert weights_file(tmp_path, size="best") == str(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"robust": True}, "there are no fast weights for --robust; leave --size or --robust out"),
+        ({"perception": 0.5}, "there are no fast weights for --perception; leave --size"),
+        ({"spatial_dims": 3}, "the model of volumes has one size; leave --size out"),
+        ({"system": "srcnn"}, "is for the bundle's own model; leave --size or --system out"),
+        ({"size": "fats"}, "must be best or fast, got 'fats'"),
+    ],
+)
+def test_there_are_no_other_fast_weights(tmp_path, others, message):
+    (tmp_path / "model_fast.pt").touch()
+    with pytest.raises(OptionError, match=f"size: {message}"):
+        weights_file(tmp_path, **{"size": "fast", **others})
+
+
+def test_fast_options_hold_where_fast_is_asked_for():
+    for size, filters in (("best", 4), ("fast", 6)):
+        network = create_network(**OWN, size=size, fast={"filters": [6, 3]})
+        assert len(next(network.parameters())) == filters
+    with pytest.raises(OptionError, match="leave --size or --system out"):
+        create_network("", system="srcnn", size="fast")
+    with pytest.raises(OptionError, match="model of volumes has one size"):
+        create_network(**OWN, spatial_dims=3, size="fast")
+
+
 @pytest.mark.parametrize("name", BASELINES)
 def test_system_that_learns_nothing_has_no_weights(name, tmp_path):
     assert weights_file(tmp_path, system=name) is None
