@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from monai_sr.core.types import PathLike
 
+PART = 1 << 17
+"""Values that are worked on at a time: few enough to stay in a processor's cache."""
+
 
 def is_wide(itemsize: int, is_float: bool) -> bool:
     """Tell whether float32, with its 24 bits, cannot hold every value of a type.
@@ -59,17 +62,29 @@ def to_integers(
     Raises:
         OutputError: NaN or infinity, which no integer type holds.
     """
+    # In the order of memory, whatever that of the axes is; and parts that stay in the cache.
+    result: npt.NDArray[Any] = np.empty_like(values, dtype=dtype)
+    source, target = values.ravel(order="K"), result.ravel(order="K")
+    for begin in range(0, source.size, PART):
+        part = slice(begin, begin + PART)
+        target[part] = _part_to_integers(source[part], target.dtype, limits, name)
+    return result
+
+
+def _part_to_integers(
+    values: npt.NDArray[Any], dtype: np.dtype[Any], limits: Sequence[float], name: PathLike
+) -> npt.NDArray[Any]:
     if values.dtype.kind == "f":
         if not np.isfinite(values).all():
             raise OutputError(
-                f"{name}: pixels must be finite to be stored as {np.dtype(dtype).name}, got NaN or "
+                f"{name}: pixels must be finite to be stored as {dtype.name}, got NaN or "
                 "infinity; check the weights, and map results back with the restoring transform."
             )
         inside = np.rint(values)
     else:
         inside = values.astype(np.float64)
     np.clip(inside, *map(float, limits), out=inside)
-    top = np.iinfo(np.dtype(dtype)).max
+    top = np.iinfo(dtype).max
     nearest = inside.dtype.type(top)
     if int(nearest) == top:
         result: npt.NDArray[Any] = inside.astype(dtype)

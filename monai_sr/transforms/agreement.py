@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from monai_sr.functional.bands import blocks
 from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import covering_samples
 
+_LINES = 8  # of the shrunk image, made at a time
 _ROUNDING = 1e-6  # of a unit: a difference of just one is none of more than one
 
 
@@ -90,33 +92,51 @@ class AgreementSums:
 
 
 def stored_agreement(
-    stored: Tensor, lr: Tensor, valid: Tensor | None = None, unit: float = 1.0
+    stored: Tensor,
+    lr: Tensor,
+    valid: Tensor | None = None,
+    unit: float = 1.0,
+    mapping: tuple[float, float] = (1.0, 0.0),
 ) -> Agreement:
     """Compare a stored result with its input.
 
     Where an axis of the result is the shorter one, the input is shrunk along it.
 
-    Shape: stored (C, ...) enlarged, lr (C, ...), both in [0, 1]; computed channel by channel to
-    bound memory.
+    Shape: stored (C, ...) enlarged, any type, lr (C, ...) in [0, 1]; computed channel by channel,
+    in float64, to bound memory.
 
     Args:
         stored: the result.
         lr: the input.
         valid: a mask of lr's shape, empty where all are valid; other pixels are left out.
         unit: one stored unit, in the units of ``lr``.
+        mapping: factor and offset that bring ``stored`` to [0, 1]. They are applied to the shrunk
+            result: the weights of resizing add up to one.
     """
     sums = AgreementSums(unit)
     if valid is None or not valid.numel():
         valid = torch.ones(1, dtype=torch.bool).expand(lr.shape)
     dims = range(lr.ndim - 1)
+    factor, offset = mapping
     common = [min(*pair) for pair in zip(stored.shape[1:], lr.shape[1:], strict=True)]
     for channel, (channel_sr, channel_lr, seen) in enumerate(zip(stored, lr, valid, strict=True)):
-        small = [resize_to(image.double(), common, dims) for image in (channel_sr, channel_lr)]
-        sums.add(channel, small[0], small[1], covering(seen, common))
+        small, small_lr = (_resized(image, common, dims) for image in (channel_sr, channel_lr))
+        sums.add(channel, small * factor + offset, small_lr, covering(seen, common))
     found = sums.agreement()
     channel, *place = found.worst_at
     sizes = zip(place, lr.shape[1:], common, strict=True)
     return replace(found, worst_at=(channel, *(i * n // m for i, n, m in sizes)))
+
+
+def _resized(image: Tensor, sizes: Sequence[int], dims: Sequence[int]) -> Tensor:
+    """Resize in float64, without the whole image in float64 where its first axis shrinks."""
+    given, wanted = image.shape[0], sizes[0]
+    if wanted < given:
+        narrow = torch.empty(wanted, *image.shape[1:], dtype=torch.float64)
+        for out, source, matrix in blocks(given, wanted / given, _LINES, narrow):
+            torch.mm(matrix, image[source].flatten(1).double(), out=narrow.flatten(1)[out])
+        image = narrow
+    return resize_to(image.double(), sizes, dims)
 
 
 def covering(plane: Any, sizes: Sequence[int]) -> Any:

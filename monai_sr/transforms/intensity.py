@@ -18,7 +18,7 @@ from monai.transforms import MapTransform, Transform
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from monai_sr.core.dtypes import exact_float, is_wide, to_integers
+from monai_sr.core.dtypes import PART, exact_float, is_wide, to_integers
 from monai_sr.core.errors import BadImageError, OptionError
 
 _SMALLEST_STEP = 1e-30  # differences divided by less would be lost to underflow
@@ -253,10 +253,16 @@ def to_stored(unit: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
     storable = np.asarray(meta["sr_storable"], dtype=np.float64).ravel()
     dtype = np.dtype(str(meta["sr_dtype"]))
     exact: np.dtype[Any] = np.dtype(exact_float(dtype))
-    values = unit.detach().cpu().numpy().astype(exact)
-    if meta.get("sr_inverted", 0):
-        values = 1 - values
-    values = values * (high - low) + low
-    if dtype.kind == "f":
-        return values.astype(dtype)
-    return to_integers(values, dtype, storable.tolist(), str(meta.get("filename_or_obj", "image")))
+    name, limits = str(meta.get("filename_or_obj", "image")), storable.tolist()
+    source = unit.detach().cpu().numpy().reshape(-1)
+    result = np.empty(source.shape, dtype)
+    for begin in range(0, source.size, PART):
+        part = slice(begin, begin + PART)
+        values = source[part].astype(exact)
+        if meta.get("sr_inverted", 0):
+            np.subtract(1, values, out=values)
+        values *= high - low
+        values += low
+        is_float = dtype.kind == "f"
+        result[part] = values if is_float else to_integers(values, dtype, limits, name)
+    return result.reshape(unit.shape)

@@ -206,13 +206,15 @@ class RestoreStoredd(MapTransform):
         stored = to_stored(pred.as_tensor(), meta)
         avoid_nodata(stored, meta)
         low, high = (float(v) for v in np.asarray(meta["sr_range"]).ravel())
-        unit = (torch.from_numpy(stored.astype(np.float64)) - low) / (high - low)
+        factor, offset = 1 / (high - low), -low / (high - low)
         if meta.get("sr_inverted", 0):
-            unit = 1 - unit
+            factor, offset = -factor, 1 - offset
         lr_plain = lr.as_tensor() if isinstance(lr, MetaTensor) else lr
         mask = None if valid is None else torch.as_tensor(valid).cpu().bool()
         one = stored_unit(stored.dtype, low, high) / (high - low)
-        agreement = stored_agreement(unit, lr_plain.cpu(), mask, one)
+        agreement = stored_agreement(
+            torch.from_numpy(stored), lr_plain.cpu(), mask, one, (factor, offset)
+        )
         meta["sr_lr_psnr"], meta["sr_off_share"] = agreement.lr_psnr, agreement.off_share
         meta["sr_worst_off"] = agreement.worst_off
         meta["sr_worst_at"] = np.array(agreement.worst_at)

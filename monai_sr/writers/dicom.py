@@ -31,6 +31,7 @@ from monai_sr.writers.dicom_pixel_module import (
     replace_pixels,
     swap_to_little_endian,
 )
+from monai_sr.writers.stored import in_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,10 +167,12 @@ class DicomWriter(ImageWriter):
         check_size(name, frames.shape, dtype.itemsize)
         scale = self._scale(name, dataset, frames)
         if dtype.kind == "f":
-            values = frames.astype(dtype, copy=False)
+            values = frames.astype(dtype)
         else:
             limits = np.asarray(self._meta.get("sr_storable", stored_range(dataset))).tolist()
             values = to_integers(frames, dtype, limits, name)
+        if values.shape[-1] == 1:
+            values = in_rows(values[..., 0])[..., None]
         if padding_range(dataset, dtype) is not None:
             values = keep_padding(values, decode(dataset, source))
         keep_lossy_history(dataset, round(values.nbytes / (scale[0] * scale[1])))

@@ -23,32 +23,33 @@ if TYPE_CHECKING:
 def keep_padding(values: NDArray[Any], source: StoredPixels) -> NDArray[Any]:
     """Enlarge the source's padding by blocks, and move other pixels out of its range.
 
-    Shape: values (N, H', W', 1) for a source of (N, H, W, 1) -> (N, H', W', 1).
+    Shape: values (N, H', W', 1) for a source of (N, H, W, 1) -> the same array, changed in place.
 
     Args:
         values: result, as stored.
         source: pixels of the file that the result derives from.
 
     Returns:
-        A new array where the source declares padding, else ``values``.
+        ``values``.
     """
     if source.padding is None:
         return values
-    result = _moved_out(values, source.padding, source.storable)
+    _move_out(values, source.padding, source.storable)
     is_filled = is_padding(source.frames, source.padding)
     rows, columns = (
         covering_samples(small, large)
         for large, small in zip(values.shape[1:3], source.frames.shape[1:3], strict=True)
     )
     block = np.ix_(rows, columns)
-    for target, mask, frame in zip(result, is_filled, source.frames, strict=True):
-        np.copyto(target, frame[block], where=mask[block])
-    return result
+    for target, mask, frame in zip(values, is_filled, source.frames, strict=True):
+        if mask.any():
+            np.copyto(target, frame[block], where=mask[block])
+    return values
 
 
-def _moved_out(
+def _move_out(
     values: NDArray[Any], padding: tuple[float, float], storable: tuple[float, float]
-) -> NDArray[Any]:
+) -> None:
     """Set values within the padding range to the nearest ones outside that can be stored."""
     low, high = padding
     if values.dtype.kind == "f":
@@ -57,9 +58,9 @@ def _moved_out(
     else:
         below, above = low - 1, high + 1
     targets = [v for v in (below, above) if storable[0] <= v <= storable[1]]
-    moved: NDArray[Any] = values.copy()
-    if targets:
-        inside = is_padding(values, padding)
+    if not targets:
+        return
+    inside = is_padding(values, padding)
+    if inside.any():
         is_lower = values[inside] <= (low + high) / 2
-        moved[inside] = np.where(is_lower, targets[0], targets[-1]).astype(values.dtype)
-    return moved
+        values[inside] = np.where(is_lower, targets[0], targets[-1]).astype(values.dtype)

@@ -25,7 +25,7 @@ from monai_sr.writers.naming import PNG_DTYPES, check_output_size
 from monai_sr.writers.raster_facts import Grid, colors_of, copy_facts, has_same_bands
 from monai_sr.writers.raster_masks import copy_mask, hidden_in, keep_alpha
 from monai_sr.writers.raster_overviews import build_overviews, has_overviews
-from monai_sr.writers.stored import as_stored, source_path, stored_array
+from monai_sr.writers.stored import as_stored, in_rows, source_path, stored_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,8 @@ class RasterWriter(ImageWriter):
 
     Georeference: transform, reference system, ground control points and RPCs, rescaled. Kept:
     nodata, color interpretation, band names, scales, offsets, units, tags, ICC profile, internal
-    mask. GeoTIFFs are deflated with a predictor and become BigTIFF when they may pass 4 GB.
+    mask. GeoTIFFs are deflated with a predictor, unless a TIFF source is not compressed at all, and
+    become BigTIFF when they may pass 4 GB.
 
     ``SaveImage`` passes options of resampling and dtype, which this writer ignores: it
     never resamples, and the dtype is the source's.
@@ -112,7 +113,7 @@ class RasterWriter(ImageWriter):
                 f"{filename}: a raster has channels, width and height, got shape {pixels.shape}; "
                 "pass a 2D image, channel first."
             )
-        pixels = pixels.transpose(0, 2, 1)
+        pixels = in_rows(pixels.transpose(0, 2, 1))
         driver = _driver(filename, pixels)
         check_output_size(Path(filename).suffix, self._array.shape)
         try:
@@ -211,8 +212,11 @@ def creation_options(
         options["source_icc_profile"] = profile
     if driver == "PNG":
         return {**options, "write_metadata_as_text": "YES", "zlevel": _PNG_LEVEL}
-    predictor = 3 if dtype.kind == "f" else 1 if is_partial else 2
-    options.update(compress="deflate", predictor=predictor, bigtiff="IF_SAFER")
+    options["bigtiff"] = "IF_SAFER"
+    # Who stores pixels as they are wants them quickly.
+    if src.driver != "GTiff" or src.compression is not None:
+        predictor = 3 if dtype.kind == "f" else 1 if is_partial else 2
+        options.update(compress="deflate", predictor=predictor, num_threads="ALL_CPUS")
     if min(height, width) >= _TILE_PX:
         options.update(tiled=True, blockxsize=_TILE_PX, blockysize=_TILE_PX)
     by_band = src.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE", "PIXEL") != "PIXEL" and count > 1
