@@ -23,6 +23,7 @@ from monai_sr.evaluators.benchmark import BICUBIC, System
 from monai_sr.evaluators.complexity import count_parameters, multiply_adds_per_pixel
 from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.networks.systems import find_system, generator_class, read_system
+from monai_sr.runtimes import CompiledGenerator
 
 FACES: dict[str, dict[str, Any]] = {
     "model": {},
@@ -104,6 +105,7 @@ class Candidate:
             self.name, self._upscale(resolver), resolver.in_channels, self.weights_sha256
         )
         network: Any = resolver.network
+        network = network.generator if isinstance(network, CompiledGenerator) else network
         costs = {
             "parameters": count_parameters(network),
             "multiply_adds_per_output_pixel": multiply_adds_per_pixel(network, self.scale),
@@ -111,8 +113,9 @@ class Candidate:
         return system, costs
 
     def resolver(self) -> SuperResolver:
-        """Build the object that enlarges; the same errors as of :meth:`build`."""
-        return SuperResolver.from_bundle(self.bundle, scale=self.scale, **self.options)
+        """Build the object that enlarges, in torch; the same errors as of :meth:`build`."""
+        options = {"runtime": "torch", **self.options}
+        return SuperResolver.from_bundle(self.bundle, scale=self.scale, **options)
 
     @property
     def _parser(self) -> ConfigParser:
