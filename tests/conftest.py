@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +19,13 @@ ROOT = Path(__file__).resolve().parent.parent
 SEED = 20260101
 
 
-def pytest_configure() -> None:
-    """Keep every worker process on one thread."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep every worker process on one thread, and exported networks out of the user's folder."""
     torch.set_num_threads(1)
+    if "MONAI_SR_CACHE" not in os.environ:  # worker processes inherit the folder of the first
+        folder = tempfile.TemporaryDirectory(prefix="monai-sr-tests-")
+        os.environ["MONAI_SR_CACHE"] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ from monai_sr.evaluators.complexity import count_parameters, multiply_adds_per_p
 from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.inferers.self_ensemble import VIEWS
 from monai_sr.networks.systems import find_system, generator_class, read_system
+from monai_sr.runtimes import CompiledGenerator
 
 FACES: dict[str, dict[str, Any]] = {
     "model": {},
@@ -108,6 +109,7 @@ class Candidate:
         )
         network: Any = resolver.network
         views = VIEWS if self.options.get("uncertainty") else 1
+        network = network.generator if isinstance(network, CompiledGenerator) else network
         costs = {
             "parameters": count_parameters(network),
             "multiply_adds_per_output_pixel": views * multiply_adds_per_pixel(network, self.scale),
@@ -115,8 +117,9 @@ class Candidate:
         return system, costs
 
     def resolver(self) -> SuperResolver:
-        """Build the object that enlarges; the same errors as of :meth:`build`."""
-        return SuperResolver.from_bundle(self.bundle, scale=self.scale, **self.options)
+        """Build the object that enlarges, in torch; the same errors as of :meth:`build`."""
+        options = {"runtime": "torch", **self.options}
+        return SuperResolver.from_bundle(self.bundle, scale=self.scale, **options)
 
     @property
     def _parser(self) -> ConfigParser:

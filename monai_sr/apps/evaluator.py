@@ -22,7 +22,7 @@ from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import user_message
 from monai_sr.core.types import PathLike
 from monai_sr.networks import load_faces
-from monai_sr.runtimes import RuntimeChoice
+from monai_sr.runtimes import CompiledGenerator, RuntimeChoice
 from monai_sr.transforms.agreement import Agreement
 from monai_sr.writers.classes import write_classes
 
@@ -92,7 +92,9 @@ class UpscaleEvaluator(SupervisedEvaluator):
         """
         check = getattr(self.inferer, "check", None)
         scale = None if check is None else check(self.network)
-        network = getattr(self.network, "generator", self.network)
+        network = self.network
+        if isinstance(network, CompiledGenerator):
+            network = network.generator
         load_faces(network, self.weights, self.perceptual_weights, self.perception)
         if self.runtime is not None:
             self.network = self.runtime(network, self._place, scale)

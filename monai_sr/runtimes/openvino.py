@@ -39,6 +39,11 @@ class OpenVINORuntime(Runtime):
             reader = frontend.load_by_framework("pytorch")
             model = reader.convert(reader.load(traced))
         model.reshape(ov.PartialShape([-1, example.shape[1], *[-1] * (example.ndim - 2)]))
+        passes = import_extra("openvino.passes", extra="openvino")
+        manager = passes.Manager()
+        # Steps of 8-bit values are recognized as constants alone.
+        manager.register_pass(passes.ConstantFolding())
+        manager.run_passes(model)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.xml"
             ov.save_model(model, file, compress_to_fp16=False)
