@@ -1,6 +1,7 @@
 """Measure the training images of a bundle's weights, for reports to compare inputs with.
 
-Writes ``training_statistics`` into the bundle's ``metadata.json``, under the hash of the weights.
+Writes ``training_statistics`` into the bundle's ``metadata.json``, under the hash of the weights,
+or of those of several sizes that saw the same images.
 Low-resolution images are made by MATLAB's bicubic down-sampling, as in training. Example:
 ``python benchmarks/fit_training_statistics.py --bundle xray_sr --images xray/train --modality CR``.
 """
@@ -57,23 +58,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--bundle", required=True)
     parser.add_argument("--images", required=True, nargs="+", help="folders trained on")
     parser.add_argument("--modality", nargs="*", default=[], help="(0008,0060) trained on")
+    parser.add_argument(
+        "--size", nargs="+", default=["best"], help="of the model: best, or best fast"
+    )
     parser.add_argument("--split_table", help="of --images, take what this table trains on")
     options = parser.parse_args(argv)
     sources = list_images(options.images)
     if options.split_table:
         sources = training_split(options.images, None, 0, options.split_table)[0]
-    resolver = SuperResolver.from_bundle(options.bundle)
-    entry: dict[str, object] = {"channels": resolver.in_channels, "modalities": options.modality}
+    resolvers = [SuperResolver.from_bundle(options.bundle, size=size) for size in options.size]
+    channels = resolvers[0].in_channels
+    entry: dict[str, object] = {"channels": channels, "modalities": options.modality}
     scales = {}
     for scale in SCALES:
-        entry["images"], scales[str(scale)] = fit(sources, resolver.in_channels, scale)
+        entry["images"], scales[str(scale)] = fit(sources, channels, scale)
         print(f"x{scale}: {entry['images']} images, 1 %, 50 % and 99 % of them below")
         for name, values in scales[str(scale)].items():
             print(f"  {name}: {', '.join(f'{v:.4f}' for v in values)}")
     entry["scales"] = scales
     path = find_bundle(options.bundle) / "configs" / "metadata.json"
     metadata = json.loads(path.read_text(encoding="utf-8"))
-    metadata["training_statistics"] = {resolver.weights_sha256: entry}
+    metadata["training_statistics"] = {each.weights_sha256: entry for each in resolvers}
     with atomic_file(path) as partial:
         text = json.dumps(metadata, indent=2, ensure_ascii=False)
         partial.write_text(f"{text}\n", encoding="utf-8")

@@ -38,9 +38,7 @@ def prune_hybrid_cascade(network: HybridCascade, channels: int, num_blocks: int)
             f"channels, num_blocks: must be at most {width}, {len(blocks)}, "
             f"got {channels}, {num_blocks}"
         )
-    size = torch.tensor(
-        [float((b.first.weight.norm() * b.second.weight.norm()).detach()) for b in blocks]
-    )
+    size = torch.stack([(b.first.weight.norm() * b.second.weight.norm()).detach() for b in blocks])
     blocks = [blocks[i] for i in _largest(size, num_blocks)]
 
     writers = [network.head, network.fusion, *(block.second for block in blocks)]

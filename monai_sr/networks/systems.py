@@ -142,7 +142,8 @@ def create_network(
         return create_generator(name, **options)
     content = read_system(system)
     definition = content["network_def"]
-    sizes = {k: v for k, v in definition.items() if k not in ("_target_", "name")}
+    foreign = ("_target_", "name", "size", "fast")  # the latter of a definition out of train.yaml
+    sizes = {k: v for k, v in definition.items() if k not in foreign}
     kept = {key: options[key] for key in ("in_channels", "spatial_dims") if key in options}
     scale = sizes["scale"] if isinstance(sizes.get("scale"), int) else _whole(system_scale)
     cls = generator_class(definition)

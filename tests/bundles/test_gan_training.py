@@ -12,7 +12,11 @@ import yaml
 from ignite.engine import Events
 from monai.bundle import create_workflow
 
+from monai_sr.apps.bundles import list_bundles
+from monai_sr.apps.workflow import SRWorkflow
 from monai_sr.core.errors import TrainingFailedError, user_message
+from tests.bundles.conftest import BundleFiles
+from tests.docs.pages import write_photos
 
 STEPS, KILLED_AT, SAVED_EVERY = 40, 23, 7
 
@@ -118,6 +122,22 @@ def test_stage_2_starts_from_the_averaged_weights_of_stage_1(bundle, gan_options
     )
     for name, tensor in first.items():
         torch.testing.assert_close(second[name], tensor, rtol=0, atol=1e-5)
+
+
+def test_both_stages_are_of_the_size_asked_for(tmp_path) -> None:
+    """The teacher is that of stage 1; the configurations of all bundles are alike."""
+    bundle = BundleFiles(list_bundles()["mri_sr"])
+    write_photos(tmp_path / "photos", (200, 200))
+    workflow = SRWorkflow(
+        bundle.folder, "train_gan", size="fast", teacher=bundle.weights, device="cpu", steps=1,
+        stage_1_steps=1, batch_size=1, dataset_dir=tmp_path / "photos", output_dir=tmp_path / "run",
+    )  # fmt: skip
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    for folder in ("run/stage_1", "run"):
+        weights = torch.load(tmp_path / folder / "model.pt", weights_only=True)
+        assert len(weights["head.weight"]) == 48
 
 
 def test_diverged_run_stops_with_a_remedy_and_keeps_its_last_good_state(

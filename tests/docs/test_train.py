@@ -24,7 +24,7 @@ from monai_sr.apps import cli
 from monai_sr.apps.bundles import find_bundle
 from monai_sr.engines import ReadTrainingImage, step_scalars, training_split
 from monai_sr.engines.training_images import first_file
-from monai_sr.networks import create_generator
+from monai_sr.networks import create_generator, create_network, load_weights
 from tests.dicom_factory import write_series
 from tests.docs.pages import run, sections, write_photos, write_volumes
 from tests.engines.test_adversarial import Batches, trainer
@@ -97,6 +97,16 @@ def workplace(tmp_path, monkeypatch, repo_root):
         (tmp_path / name).symlink_to(repo_root / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_the_pages_start_fits_the_fast_size(workplace):
+    (block,) = (b for b in SECTIONS["A fast model and its teacher"] if b.kind == "python")
+    exec(compile(block.text, str(PAGE), "exec"), {})
+    definition = ConfigParser.load_config_file("bundles/natural_sr/configs/inference.yaml")
+    assert isinstance(definition, dict)
+    options = {**definition["network_def"], "spatial_dims": 2, "size": "fast", "system": None}
+    network = create_network(**{k: v for k, v in options.items() if k != "_target_"})
+    load_weights(network, "start.pt")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

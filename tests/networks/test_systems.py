@@ -155,6 +155,12 @@ def test_network_that_cannot_be_built_is_refused(tmp_path, definition, message):
         create_network("", system=path, in_channels=1)
 
 
+def test_a_bundles_own_definition_may_become_a_system(tmp_path, repo_root):
+    content = yaml.safe_load((repo_root / "bundles/xray_sr/configs/train.yaml").read_text())
+    path = overlay(tmp_path / "mine.yaml", network_def=content["network_def"])
+    assert len(create_network("", system=path, in_channels=1).blocks) == 8
+
+
 def test_own_weights_lie_in_the_bundle(tmp_path):
     assert weights_file(tmp_path) == str(tmp_path / "model.pt")
     with pytest.raises(OptionError, match="leave --robust out"):
