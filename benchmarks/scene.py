@@ -44,10 +44,15 @@ SIZES = {
     "4k": (4096, 4096, False),
     "8k x 2k": (8192, 2048, False),
     "32k x 2k": (32768, 2048, False),
+    "8k sparse": (8192, 8192, True),
     "32k sparse": (32768, 32768, True),
 }
 _TEXTURE_PX = 1024
 _SPARSE_EVERY = 8  # textures: one in 64 is filled
+_TICKS = {
+    "x": (16, 64, 256, 1000, 4000, 16000), "seconds": (1, 10, 100, 1000, 10000),
+    "peak_mib": (0, 500, 1000, 1500),
+}  # fmt: skip
 
 
 def write_scene(path: Path, width: int, height: int, is_sparse: bool) -> None:
@@ -121,7 +126,8 @@ def row_of(name: str, folder: Path, device: str, threads: int | None) -> dict[st
     for file in (source, output):
         file.unlink()
     facts = {"scene": name, "width": width, "height": height, "bands": 1 if is_sparse else 3}
-    place = {"hardware": hardware(torch.device(device)), "version": __version__}
+    place = {"hardware": hardware(torch.device(device)), "version": __version__,
+             "threads": threads or torch.get_num_threads()}  # fmt: skip
     return {**facts, "network": "bicubic" if is_sparse else "natural_sr",
             **json.loads(found.splitlines()[-1]), **place}  # fmt: skip
 
@@ -138,7 +144,8 @@ def write_rows(rows: dict[str, dict[str, Any]]) -> None:
     """Keep what has been measured, in the order of the sizes."""
     ordered = [rows[name] for name in SIZES if name in rows]
     with RESULTS.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(ordered[-1]))
+        columns = list(dict.fromkeys(key for row in ordered for key in row))
+        writer = csv.DictWriter(stream, columns)
         writer.writeheader()
         writer.writerows(ordered)
 
@@ -150,24 +157,32 @@ def draw(rows: dict[str, dict[str, Any]]) -> None:
     for panel, column, label in zip(
         panels, ("peak_mib", "seconds"), ("MiB beyond the libraries", "seconds"), strict=True
     ):
-        for network, mark in (("natural_sr", "o-"), ("bicubic", "s")):
+        for network, mark in (("natural_sr", "o-"), ("bicubic", "s--")):
             found = [row for row in rows.values() if row["network"] == network]
-            found.sort(key=lambda row: int(row["width"]) * int(row["height"]))
+            found.sort(key=lambda row: (int(row["width"]) * int(row["height"]), row["scene"]))
             sizes = [int(r["width"]) * int(r["height"]) * SCALE**2 / 1e6 for r in found]
             values = [float(r[column]) for r in found]
             name = "bicubic, 98 % nodata" if network == "bicubic" else network
-            panel.plot(sizes, values, mark, label=name, linewidth=1)
+            panel.plot(sizes, values, mark, label=name, linewidth=1, markersize=4)
             for r, x, y in zip(found, sizes, values, strict=True):
-                panel.annotate(r["scene"], (x, y), fontsize=7, xytext=(3, 5),
+                # Two scenes have the same number of pixels: one name goes below.
+                offset, side = ((4, -11), "left") if r["scene"] == "8k x 2k" else ((0, 6), "center")
+                panel.annotate(r["scene"], (x, y), offset, ha=side, fontsize=7,
                                textcoords="offset points")  # fmt: skip
+        if column == "seconds":
+            panel.set_yscale("log")
         panel.set_xscale("log")
+        # Few and plain: what matplotlib chooses runs into each other.
+        panel.set_xticks(_TICKS["x"], [f"{tick:,}" for tick in _TICKS["x"]])
+        panel.set_yticks(_TICKS[column], [f"{tick:,}" for tick in _TICKS[column]])
+        panel.minorticks_off()
+        panel.margins(x=0.15, y=0.15)
         panel.set_xlabel("megapixels of the result", fontsize=8)
         panel.set_ylabel(label, fontsize=8)
         panel.tick_params(labelsize=7)
     panels[0].axhline(1500e6 / 2**20, color="gray", linestyle=":", linewidth=1)
     panels[0].set_ylim(bottom=0)
-    panels[1].set_yscale("log")
-    panels[1].legend(fontsize=7)
+    panels[0].legend(fontsize=7, loc="center right")
     figure.tight_layout()
     figure.savefig(PICTURE, dpi=90)
 

@@ -171,7 +171,7 @@ class FileDataset(Dataset):
                 named.update({} if classes is None else {"classes": classes})
             # A de-identified one is no raster: the transform's result is refused below.
             if self.scenes and not self._aliases and self.scenes.takes(image):
-                return {"scene": image, "output": item["output"], **named}
+                return {"scene": str(image), "output": item["output"], **named}
             sample = dict(self.transform({"image": image, "output": item["output"]}))
             if self._aliases is not None:
                 require_dicom(sample["image"].meta, source)

@@ -158,7 +158,8 @@ class SceneSource:
 
     def identity(self) -> list[list[Any]]:
         """Return what tells this file, with all that belongs to it, from others and from edits."""
-        return [_identity(Path(name)) for name in sorted(self.raster.dataset.files)]
+        # Not in the order of the paths: those of a product lie in another folder in each run.
+        return sorted((_identity(Path(name)) for name in self.raster.dataset.files), key=str)
 
 
 def no_valid_pixel(path: PathLike) -> BadImageError:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rasterio
+import torch.nn.functional as F
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 
 from monai_sr.apps.scene_source import SceneSource
 from monai_sr.core.errors import BadImageError, OptionError, OutputError
+from monai_sr.functional.resize import upsample
 from monai_sr.inferers import SelfEnsembleInferer
+from monai_sr.networks.registry import Generator, GeneratorInfo
 from monai_sr.transforms import PlanGrid
+from monai_sr.transforms.intensity import FILL_REACH
 from tests.image_factory import NORTH_UP, ROTATED
 from tests.scene_factory import (
     assert_alike,
@@ -249,6 +253,39 @@ def test_nodata_tiles_skip_the_network_and_take_no_room(tmp_path):
         # No tile was written where nothing is: no offset is recorded (GDAL's GTiff driver).
         assert dst.tags(1, ns="TIFF").get("BLOCK_OFFSET_0_0") is None
     assert result.output.stat().st_size < 20_000
+
+
+class FarSighted(Generator):
+    """Sees farther than valid pixels lend their values."""
+
+    info = GeneratorInfo(paper="none", scales=(4,))
+
+    def __init__(self):
+        super().__init__()
+        self._declare(scale=4, halo=80, in_channels=1, spatial_dims=2)
+        assert self.halo > FILL_REACH
+
+    def forward(self, image, scale=None):
+        """Mix every pixel with the mean of its wide surroundings."""
+        wide = F.avg_pool2d(image, 161, 1, 80, count_include_pad=False)
+        return upsample((image + wide) / 2, 4)
+
+
+def test_nodata_beyond_the_reach_of_the_fill_changes_no_result(tmp_path):
+    pixels = smooth((1, 40, 260))
+    results = []
+    for nodata in (0, 255):
+        array = pixels.copy()
+        array[:, :, 120:] = nodata
+        source = write_scene(tmp_path / "scene.tif", array=array, nodata=nodata)
+        in_memory(source, tmp_path / "whole.tif", FarSighted())
+        for side in (20, 60):
+            windows = tmp_path / "windows.tif"
+            in_windows(source, windows, FarSighted(), tile_size=side)
+            assert_alike(windows, tmp_path / "whole.tif")
+        results.append(contents(tmp_path / "whole.tif")["pixels"])
+    assert (results[0][..., :480] == results[1][..., :480]).all()
+    assert (results[1][..., 480:] == 255).all()
 
 
 def test_tiles_of_one_color_are_computed_once(tmp_path):

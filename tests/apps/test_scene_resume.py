@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from monai_sr.apps.cli import main
 from monai_sr.core.errors import OutputError
 from monai_sr.core.journal import Journal
+from monai_sr.networks.generators.hybrid_cascade import HybridCascade
+from tests.network_factory import tiny_bundle
 from tests.scene_factory import assert_alike, contents, in_windows, network, write_scene
+from tests.sentinel2_factory import write_product, write_zip
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOW_RUN = """
@@ -26,12 +31,22 @@ source, output, kind = sys.argv[1:]
 in_windows(Path(source), Path(output), model, value_range=(0, 255), cog=kind == "cog")
 """
 
+SLOW_COMMAND = """
+import sys, time
+from monai_sr.apps.cli import main
+from monai_sr.networks.generators.hybrid_cascade import HybridCascade
+forward = HybridCascade.forward
+def slow(*arguments):
+    time.sleep(0.3)
+    return forward(*arguments)
+HybridCascade.forward = slow
+main(sys.argv[1:])
+"""
 
-def interrupted(source, output, kind="tif", blocks=3):
+
+def interrupted(output, *command, blocks=3):
     """Run in a process of its own and kill it when it has finished some tiles."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_RUN, str(source), str(output), kind], cwd=ROOT, env=os.environ
-    )
+    process = subprocess.Popen([sys.executable, "-c", *map(str, command)], cwd=ROOT, env=os.environ)
     folder = output.with_name(f".{output.name}.parts")
     deadline = time.monotonic() + 400
     while len(list(folder.glob("*.block"))) < blocks and time.monotonic() < deadline:
@@ -60,7 +75,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(kind, tmp_path):
     plain = tmp_path / "plain.tif"
     every = counted(source, plain, **options)
     output = tmp_path / "scene_x4.tif"
-    folder = interrupted(source, output, kind)
+    folder = interrupted(output, SLOW_RUN, source, output, kind)
     kept = sorted(folder.glob("*.block"))
     # A block that the disk has lost is found out and made again.
     kept[0].write_bytes(kept[0].read_bytes()[:-1] + b"?")
@@ -70,6 +85,35 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(kind, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "plain.tif", "scene.tif", "scene_x4.tif",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_killed_run_over_a_product_goes_on(is_packed, tmp_path, monkeypatch):
+    """Its raster lies in a temporary folder, another one in each run."""
+    product = write_product(tmp_path)
+    stem, source = product.stem, write_zip(product) if is_packed else product
+    bundle = tiny_bundle(tmp_path)
+    config = bundle / "configs" / "inference.yaml"
+    config.write_text(re.sub("tile_side: .*", "tile_side: 16", config.read_text()))
+
+    def command(out):
+        options = ("--bundle", bundle, "--device", "cpu", "--scene_limit", "0")
+        return list(map(str, ("upscale", source, "-o", tmp_path / out, *options)))
+
+    calls, forward = [], HybridCascade.forward
+    monkeypatch.setattr(HybridCascade, "forward", lambda *a: calls.append(1) or forward(*a))
+    assert main(command("plain")) == 0
+    every = len(calls)
+    output = tmp_path / "out" / f"{stem}_10m_x4.tif"
+    folder = interrupted(output, SLOW_COMMAND, *command("out"))
+    kept = len(list(folder.glob("*.block")))
+    calls.clear()
+    assert main(command("out")) == 0
+    assert len(calls) <= every - kept
+    for resolution in (10, 20, 60):
+        name = f"{stem}_{resolution}m_x4.tif"
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
 
 
 def test_an_interrupted_run_says_how_to_go_on(tmp_path, caplog):
