@@ -130,6 +130,7 @@ def test_everything_said_of_the_bands_is_kept(tmp_path):
         tmp_path / "a.tif", pixels((4, 5, 7), "uint16"), crs=UTM, transform=NORTH_UP, nodata=7,
         tags={"MISSION": "test", "TIFFTAG_IMAGEDESCRIPTION": "scene 5"}, colorinterp=colors,
         photometric="RGB", alpha="NO", descriptions=("red", "green", "blue", "near infrared"),
+        compress="lzw",
     )  # fmt: skip
     with rasterio.open(source, "r+") as dst:
         dst.scales, dst.offsets = (0.0001,) * 4, (-0.1,) * 4
@@ -231,3 +232,11 @@ def test_crop_is_placed_where_it_was(tmp_path):
     write(tmp_path, result, updated)
     with opened(source) as src, opened(tmp_path / "b.tif") as dst:
         np.testing.assert_allclose(dst.xy(0, 0, offset="ul"), src.xy(1, 2, offset="ul"))
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, None), ("lzw", "deflate")])
+def test_a_tiff_without_compression_stays_so(tmp_path, given, kept):
+    source = write_raster(tmp_path / "a.tif", pixels((1, 5, 7)), compress=given)
+    upscale(source, tmp_path / "b.tif")
+    with opened(tmp_path / "b.tif") as dst:
+        assert dst.profile.get("compress") == kept
