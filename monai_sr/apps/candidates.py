@@ -22,6 +22,7 @@ from monai_sr.core.types import PathLike
 from monai_sr.evaluators.benchmark import BICUBIC, System
 from monai_sr.evaluators.complexity import count_parameters, multiply_adds_per_pixel
 from monai_sr.inferers import SelfEnsembleInferer
+from monai_sr.inferers.self_ensemble import VIEWS
 from monai_sr.networks.systems import find_system, generator_class, read_system
 
 FACES: dict[str, dict[str, Any]] = {
@@ -104,9 +105,10 @@ class Candidate:
             self.name, self._upscale(resolver), resolver.in_channels, self.weights_sha256
         )
         network: Any = resolver.network
+        views = VIEWS if self.options.get("uncertainty") else 1
         costs = {
             "parameters": count_parameters(network),
-            "multiply_adds_per_output_pixel": multiply_adds_per_pixel(network, self.scale),
+            "multiply_adds_per_output_pixel": views * multiply_adds_per_pixel(network, self.scale),
         }
         return system, costs
 

@@ -6,6 +6,7 @@ Reads what ``monai-sr evaluate --save_images`` leaves, as docs/how-to/evaluate.m
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from monai_sr.reports.crops import BUDGET, LADDER, Step, crops_of_image
 from monai_sr.reports.pages import write_page
 from monai_sr.reports.plots import trade_offs
 from monai_sr.reports.viewers import window_viewer
+
+_logger = logging.getLogger(__name__)
 
 _SHOWN = ("psnr", "ssim", "lpips")
 """Measures under each crop."""
@@ -44,7 +47,7 @@ def write_evaluation_report(
         MissingDependencyError: matplotlib is not installed.
         OutputError: the page cannot be written.
     """
-    documents = [(path, _document(path)) for path in _summaries(Path(results))]
+    documents = _documents(Path(results))
     images: list[list[dict[str, Any]]] = []
     step = LADDER[0]
     for step in LADDER:
@@ -66,13 +69,32 @@ def write_evaluation_report(
     return sum(map(len, images))
 
 
-def _summaries(results: Path) -> list[Path]:
-    files = [results] if results.is_file() else sorted(results.glob("*.json"))
-    if not files:
+def _documents(results: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the summaries of a folder; its other JSON files are named and left out."""
+    if results.is_file():
+        return [(results, _document(results))]
+    found, others = [], []
+    for path in sorted(results.glob("*.json")):
+        if _is_summary(path):
+            found.append((path, _document(path)))
+        else:
+            others.append(path.name)
+    if not found:
+        got = f"only other JSON files ({', '.join(others)})" if others else "no JSON file"
         raise BadImageError(
-            f"{results}: must be a folder of monai-sr evaluate, got no JSON file; evaluate first"
+            f"{results}: must be a folder of monai-sr evaluate, got {got}; evaluate first"
         )
-    return files
+    for name in others:
+        _logger.warning("%s: not a summary of monai-sr evaluate, left out", results / name)
+    return found
+
+
+def _is_summary(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"format", "dataset", "systems"} <= content.keys()
 
 
 def _document(path: Path) -> dict[str, Any]:

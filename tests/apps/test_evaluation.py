@@ -164,6 +164,9 @@ def test_intervals_are_judged_and_kept(photos, tmp_path):
     )
     own = found["systems"][1]
     assert own["name"] == "natural_sr, 8 views"
+    once = find_candidates("natural_sr", 2, "model")[1].build()[1]
+    cost = "multiply_adds_per_output_pixel"
+    assert own[cost] == pytest.approx(8 * once[cost])
     metadata = json.loads((find_bundle("natural_sr") / "configs" / "metadata.json").read_text())
     resolver = SuperResolver.from_bundle("natural_sr", scale=2, device="cpu")
     covered = []

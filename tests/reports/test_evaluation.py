@@ -175,12 +175,33 @@ def test_images_are_ordered_by_the_best_system_beside_bicubic(tmp_path):
     assert main_system(write_results(tmp_path, is_pictured=False)) == "natural_sr, 8 views"
 
 
-@pytest.mark.parametrize("content", ["{", '{"format": 99}', "[]"])
-def test_other_files_are_refused(tmp_path, content):
+OTHERS = {"broken": "{", "list": "[]", "metadata": '{"version": "1"}'}
+
+
+@pytest.mark.parametrize("content", [*OTHERS.values(), '{"format": 99}'])
+def test_another_file_is_refused(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(BadImageError, match="evaluate again"):
-        write_evaluation_report(tmp_path, tmp_path / "r.html")
+        write_evaluation_report(tmp_path / "a.json", tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()
+
+
+def test_a_summary_of_another_format_is_refused(tmp_path):
+    document = write_results(tmp_path, is_pictured=False)
+    (tmp_path / "set.json").write_text(json.dumps(document | {"format": 99}))
+    with pytest.raises(BadImageError, match=r"set\.json: .*format 99; evaluate again"):
+        write_evaluation_report(tmp_path, tmp_path / "r.html")
+
+
+def test_other_files_of_a_folder_are_named_and_left_out(tmp_path, caplog):
+    pytest.importorskip("matplotlib")
+    for name, content in OTHERS.items():
+        (tmp_path / f"{name}.json").write_text(content)
+    with pytest.raises(BadImageError, match=r"broken\.json, list\.json, .*evaluate first"):
+        write_evaluation_report(tmp_path, tmp_path / "r.html")
+    write_results(tmp_path, is_pictured=False)
+    write_evaluation_report(tmp_path, tmp_path / "r.html")
+    assert [f"{name}.json" in caplog.text for name in (*OTHERS, "set")] == [True] * 3 + [False]
 
 
 def test_a_missing_picture_is_named(tmp_path):

@@ -1,4 +1,5 @@
 const LARGEST = 8;
+const STILL = 4;  // pixels that a click may move
 const clamp = (value, limit) => Math.min(Math.max(value, -limit), limit);
 
 document.querySelectorAll(".image").forEach((image) => {
@@ -32,14 +33,28 @@ document.querySelectorAll(".image").forEach((image) => {
   let from = null;
   tiles.addEventListener("pointerdown", (event) => {
     const tile = event.target.closest(".tile");
-    if (!tile || at.z === 1) return;
-    from = { x: event.clientX, y: event.clientY, side: tile.clientWidth };
+    if (!tile || event.button) return;
+    from = { x: event.clientX, y: event.clientY, tile, isMoved: false };
     tiles.setPointerCapture(event.pointerId);
   });
   tiles.addEventListener("pointermove", (event) => {
     if (!from) return;
-    move((100 * (event.clientX - from.x)) / from.side, (100 * (event.clientY - from.y)) / from.side);
-    from = { ...from, x: event.clientX, y: event.clientY };
+    const [x, y] = [event.clientX - from.x, event.clientY - from.y];
+    if (!from.isMoved && Math.hypot(x, y) < STILL) return;
+    const side = from.tile.clientWidth;
+    if (at.z > 1) move((100 * x) / side, (100 * y) / side);
+    from = { ...from, x: event.clientX, y: event.clientY, isMoved: true };
+  });
+  tiles.addEventListener("pointerup", (event) => {
+    if (!from || from.isMoved) return;
+    // A click: the place clicked stays under the pointer. With Shift, or at the largest, back.
+    const box = from.tile.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top].map((d) => (100 * d) / box.width - 50);
+    const before = at.z;
+    at.z = event.shiftKey ? Math.max(at.z / 2, 1) : at.z < LARGEST ? at.z * 2 : 1;
+    at.x += x / at.z - x / before;
+    at.y += y / at.z - y / before;
+    show();
   });
   for (const name of ["pointerup", "pointercancel"]) tiles.addEventListener(name, () => { from = null; });
 });
