@@ -3,6 +3,7 @@
 ``python benchmarks/publish.py`` rewrites the tables between the marks ``<!-- figures -->`` and
 ``<!-- /figures -->`` and the ``eval_metrics`` of every bundle from ``benchmarks/results/*.csv``. It
 refuses rows that were measured with other weights than a bundle ships. ``--check`` only compares.
+The table of docs/xray-protocol.md shows the systems of :data:`BY_CLASS`, class by class.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from monai_sr.evaluators.benchmark import BICUBIC
+from monai_sr.evaluators.datasets import load_benchmark
+from monai_sr.evaluators.intervals import mean_interval
 from monai_sr.evaluators.rows import Row, read_rows
 from monai_sr.evaluators.summary import Summary, summarize
 from monai_sr.transforms.restore import file_sha256
@@ -30,6 +33,7 @@ SHOWN = {
 NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "BSD100", "xray": "chest X-rays",
          "mr": "brain MR slices", "ucmerced": "UC Merced chips", "naip": "NAIP, bands",
          "landsat": "Landsat, bands"}  # fmt: skip
+BY_CLASS = (BICUBIC.name, "srcnn", "edsr_baseline", "xray_sr")
 _BLOCK = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
 Figures = dict[tuple[str, int], tuple[Summary, Summary, float]]
 """(set, scale) -> means of bicubic, means of ours, median gain in PSNR over the images."""
@@ -75,6 +79,42 @@ def table(figures: Figures) -> str:
     return "\n".join(lines) + "\n"
 
 
+def class_table() -> str:
+    """Format what the protocol for chest X-rays finds, a line for each scale and system."""
+    benchmark = load_benchmark("xray")
+    rows = read_rows(ROOT / "benchmarks/results/xray.csv")
+    before = {(r.scale, r.label, r.image): r.psnr for r in _of(rows, BICUBIC.name)}
+    heads = [f"{label} ({count})" for label, count in benchmark.classes.items()]
+    lines = [
+        f"| scale | system | {' | '.join(heads)} | all | gain over bicubic (95 %) | images |",
+        f"|---|---|{'---:|' * (len(heads) + 3)}",
+    ]
+    for scale in (2, 4):
+        for system in BY_CLASS:
+            part = [row for row in _of(rows, system) if row.scale == scale]
+            groups = [[row for row in part if row.label == label] for label in benchmark.classes]
+            means = [summarize(group) for group in (*groups, part)]
+            gains = [row.psnr - before[scale, row.label, row.image] for row in part]
+            gain = mean_interval(gains, [_owner(row) for row in part])
+            cells = [
+                f"×{scale}",
+                system,
+                *(f"{mean.psnr:.2f} / {mean.ssim:.4f}" for mean in means),
+                f"{gain.mean:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})"
+                if system != BICUBIC.name
+                else "-",
+                str(len(part)),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _owner(row: Row) -> str:
+    """Return the patient, or the image where that is not known, as the protocol says."""
+    found = re.match("([0-9]{8})_", row.image)
+    return found[1] if found else row.image
+
+
 def metadata(path: Path, figures: Figures) -> str:
     """Return a bundle's metadata with its measured means."""
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -97,10 +137,12 @@ def main() -> int:
         figures = measured(bundle)
         everything |= figures
         document = ROOT / "bundles" / bundle / "docs" / "README.md"
-        wanted[document] = _filled(document, figures)
+        wanted[document] = _filled(document, table(figures))
         description = ROOT / "bundles" / bundle / "configs" / "metadata.json"
         wanted[description] = metadata(description, figures)
-    wanted[ROOT / "README.md"] = _filled(ROOT / "README.md", everything)
+    wanted[ROOT / "README.md"] = _filled(ROOT / "README.md", table(everything))
+    protocol = ROOT / "docs" / "xray-protocol.md"
+    wanted[protocol] = _filled(protocol, class_table())
     stale = [p for p, text in wanted.items() if p.read_text(encoding="utf-8") != text]
     for path in stale:
         print(f"{path.relative_to(ROOT)}: {'is stale' if options.check else 'written'}")
@@ -109,9 +151,9 @@ def main() -> int:
     return int(bool(stale) and options.check)
 
 
-def _filled(path: Path, figures: Figures) -> str:
+def _filled(path: Path, lines: str) -> str:
     text = path.read_text(encoding="utf-8")
-    return _BLOCK.sub(lambda match: match[1] + table(figures) + match[2], text)
+    return _BLOCK.sub(lambda match: match[1] + lines + match[2], text)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,31 @@ from typing import Any
 
 from monai_sr.core.optional import import_extra
 
-_SIZE = (4.6, 3.4)  # inches of one plot
+_SIZE = (4.6, 3.4)  # inches
 _POINT = "#010203"  # replaced by the page's accent color
+_HALF_POINT = 5  # pixels
+_PLACES = (
+    (6, 5),
+    (6, -11),
+    (-6, 5),
+    (-6, -11),
+    (0, 8),
+    (0, -15),
+    (6, 15),
+    (6, -22),
+    (-6, 15),
+    (-6, -22),
+)
+"""Where a name may start (right of its point) or end (left), in points; the first is preferred."""
+
+_Point = tuple[str, float, float]
+"""(name, x, y)"""
 
 
 def trade_offs(document: Mapping[str, Any]) -> str:
     """Plot mean PSNR against mean LPIPS and against multiply-adds, those that are known.
+
+    Each is a graphic of its own, so that a narrow page can put one below the other.
 
     Args:
         document: of an evaluation.
@@ -39,8 +58,10 @@ def trade_offs(document: Mapping[str, Any]) -> str:
     for title, is_log, values in wanted:
         points = [(n, x, psnr[n]) for n, x in values.items() if x and psnr[n] is not None]
         if len(points) > 1:
-            plots.append((title, is_log, points))
-    return _draw(plots, measures["psnr"]["title"], document["rows"]) if plots else ""
+            # Names inside must differ between the plots of one page.
+            salt = f"{document['rows']} {title}"
+            plots.append(_draw(points, title, measures["psnr"]["title"], salt, is_log=is_log))
+    return "".join(plots)
 
 
 def _mean(system: Mapping[str, Any], measure: str) -> float | None:
@@ -48,37 +69,69 @@ def _mean(system: Mapping[str, Any], measure: str) -> float | None:
     return mean
 
 
-def _draw(plots: list[tuple[str, bool, list[Any]]], psnr: str, salt: str) -> str:
+def _draw(points: list[_Point], title: str, psnr: str, salt: str, *, is_log: bool) -> str:
     matplotlib = import_extra("matplotlib", extra="plot")
     figures = import_extra("matplotlib.figure", extra="plot")
-    # Text stays text; names inside differ between the plots of one page.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
-        figure = figures.Figure((_SIZE[0] * len(plots), _SIZE[1]), layout="constrained")
-        axes = figure.subplots(1, len(plots), squeeze=False)[0]
-        for axis, (title, is_log, points) in zip(axes, plots, strict=True):
-            axis.set_xlabel(title)
-            axis.set_ylabel(psnr)
-            axis.patch.set_visible(False)
-            axis.grid(alpha=0.25)
-            axis.spines[["top", "right"]].set_visible(False)
-            if is_log:
-                axis.set_xscale("log")
-            axis.margins(0.2)
-            # Names above and below in turn: close systems often have close figures.
-            for place, (name, x, y) in enumerate(sorted(points, key=lambda p: -p[2])):
-                axis.plot([x], [y], "o", color=_POINT)
-                above = (6, -11 if place % 2 else 5)
-                axis.annotate(name, (x, y), above, textcoords="offset points", fontsize=9)
+        figure = figures.Figure(_SIZE, layout="constrained")
+        axis = figure.subplots()
+        axis.set_xlabel(title)
+        axis.set_ylabel(psnr)
+        axis.patch.set_visible(False)
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        if is_log:
+            axis.set_xscale("log")
+        axis.margins(0.2)
+        for _, x, y in points:
+            axis.plot([x], [y], "o", color=_POINT)
+        figure.draw_without_rendering()
+        _write_names(axis, points)
         figure.patch.set_visible(False)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return _for_page(stream.getvalue())
 
 
+def _write_names(axis: Any, points: list[_Point]) -> None:
+    """Write names beside their points, where least of them, of points and of edges is hidden."""
+    edge = axis.get_window_extent()
+    taken = [_box(*axis.transData.transform((x, y)), _HALF_POINT) for _, x, y in points]
+    for name, x, y in sorted(points, key=lambda point: -point[2]):
+        text = axis.annotate(name, (x, y), (0, 0), textcoords="offset points", fontsize=9)
+        boxes = [_moved(text, place).get_window_extent() for place in _PLACES]
+        hidden = [
+            sum(_overlap(box, other) for other in taken) - _overlap(box, edge) for box in boxes
+        ]
+        best = hidden.index(min(hidden))
+        _moved(text, _PLACES[best])
+        taken.append(boxes[best])
+
+
+def _moved(text: Any, place: tuple[int, int]) -> Any:
+    right, _ = place
+    text.set_position(place)
+    text.set_horizontalalignment("right" if right < 0 else "left" if right else "center")
+    return text
+
+
+def _box(x: float, y: float, half: float) -> Any:
+    boxes = import_extra("matplotlib.transforms", extra="plot")
+    return boxes.Bbox.from_extents(x - half, y - half, x + half, y + half)
+
+
+def _overlap(one: Any, other: Any) -> float:
+    """Return the area, in pixels, that two boxes share."""
+    width = min(one.x1, other.x1) - max(one.x0, other.x0)
+    height = min(one.y1, other.y1) - max(one.y0, other.y0)
+    return float(max(width, 0.0) * max(height, 0.0))
+
+
 def _for_page(svg: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # every plot has the same
     svg = svg.replace(_POINT, "var(--accent)")
     # Text has no color of its own and would stay black.
     svg = re.sub(r"#000000|#262626|\bblack\b", "currentColor", svg)

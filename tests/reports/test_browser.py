@@ -95,6 +95,38 @@ def test_crops_of_an_image_move_together(page, tmp_path):
     assert order == sorted(order)
 
 
+def test_a_click_zooms_where_it_falls(page, tmp_path):
+    pytest.importorskip("matplotlib")
+    write_results(tmp_path)
+    main(["report", str(tmp_path)])
+    page.goto((tmp_path / "report.html").as_uri())
+    page.evaluate("document.querySelector('.tiles').scrollIntoView()")
+    corner = page.locator(".tile").first.bounding_box()
+    left, top, side = corner["x"], corner["y"], corner["width"]
+
+    def drawn(image):
+        """Where the browser draws a crop, in widths of its tile."""
+        box = page.locator(".tile img").nth(image).bounding_box()
+        tile = page.locator(".tile").nth(image).bounding_box()
+        return [(box[k] - tile[k]) / tile["width"] for k in ("x", "y")] + [
+            box["width"] / tile["width"]
+        ]
+
+    page.mouse.click(left + 0.75 * side, top + 0.25 * side)
+    for image in (0, 2):
+        assert drawn(image) == pytest.approx([-0.75, -0.25, 2], abs=0.02)
+    page.keyboard.down("Shift")
+    page.mouse.click(left + 0.5 * side, top + 0.5 * side)
+    page.keyboard.up("Shift")
+    assert drawn(0) == pytest.approx([0, 0, 1], abs=0.02)
+    page.mouse.click(left + 0.5 * side, top + 0.5 * side)
+    page.mouse.move(left + 0.5 * side, top + 0.5 * side)
+    page.mouse.down()
+    page.mouse.move(left + 0.6 * side, top + 0.5 * side, steps=5)
+    page.mouse.up()
+    assert drawn(0) == pytest.approx([-0.4, -0.5, 2], abs=0.02)  # dragged, not zoomed
+
+
 def test_answers_are_kept_and_exported(page, tmp_path):
     for seed, system in enumerate("ab"):
         (tmp_path / system).mkdir()
