@@ -72,6 +72,7 @@ def _mean(system: Mapping[str, Any], measure: str) -> float | None:
 def _draw(points: list[_Point], title: str, psnr: str, salt: str, *, is_log: bool) -> str:
     matplotlib = import_extra("matplotlib", extra="plot")
     figures = import_extra("matplotlib.figure", extra="plot")
+    ticks = import_extra("matplotlib.ticker", extra="plot")
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         figure = figures.Figure(_SIZE, layout="constrained")
         axis = figure.subplots()
@@ -82,6 +83,9 @@ def _draw(points: list[_Point], title: str, psnr: str, salt: str, *, is_log: boo
         axis.spines[["top", "right"]].set_visible(False)
         if is_log:
             axis.set_xscale("log")
+            axis.xaxis.set_major_locator(ticks.LogLocator(subs=(1, 2, 3, 5)))
+            axis.xaxis.set_major_formatter(ticks.EngFormatter(sep=""))
+            axis.xaxis.set_minor_formatter(ticks.NullFormatter())
         axis.margins(0.2)
         for _, x, y in points:
             axis.plot([x], [y], "o", color=_POINT)
