@@ -18,7 +18,7 @@ from monai_sr.reports.viewers import Picture, Viewer, linear_viewer
 
 BUDGET = 14_000_000
 """Bytes of all pictures of a page, as text: with the rest it stays below 15 MB."""
-_HIGHEST = 0.995  # quantile of errors that the lightest color stands for
+_HIGHEST = 0.995  # quantile of errors, or half widths, that the lightest color stands for
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,12 @@ def crops_of_image(
         crop = {"name": name, "src": shown(sr[part]), "error": data_uri(levels, step.quality)}
         interval = folder / f"{slug(name)}_interval.png"
         if interval.exists():
-            width, text = _read(interval)
-            crop["interval"] = data_uri(uncertainty_levels(width[part].T, 1.0), step.quality)
-            crop["white"] = text.get(WHITE_KEY, "unknown")
+            picture, text = _read(interval)
+            width = picture[part] * float(text.get(WHITE_KEY, 1.0))
+            # Not the largest of all: a few pixels would leave the map dark.
+            white = float(np.quantile(width, _HIGHEST))
+            crop["interval"] = data_uri(uncertainty_levels(width.T, white), step.quality)
+            crop["white"] = f"{white:.3f}"
         found.append(crop)
     small = (
         slice(top // scale, (top + side) // scale),

@@ -18,6 +18,7 @@ from monai_sr.evaluators.benchmark import BICUBIC
 from monai_sr.evaluators.findings import FORMAT
 from monai_sr.evaluators.pictures import slug
 from monai_sr.evaluators.rows import Row, read_rows
+from monai_sr.evaluators.summary import short
 from monai_sr.reports.crops import BUDGET, LADDER, Step, crops_of_image
 from monai_sr.reports.pages import write_page
 from monai_sr.reports.plots import trade_offs
@@ -27,6 +28,7 @@ _logger = logging.getLogger(__name__)
 
 _SHOWN = ("psnr", "ssim", "lpips")
 """Measures under each crop."""
+_COSTS = {"parameters": "parameters", "multiply_adds": "multiply_adds_per_output_pixel"}
 
 
 def write_evaluation_report(
@@ -209,8 +211,15 @@ def table(
             )
             cells.append({"mean": _interval(system["means"].get(name), digits), "is_best": is_best})
         gain = ((system.get("difference_to_bicubic") or {}).get("psnr")) or None
-        rows.append({"system": system, "cells": cells, "gain": _interval(gain, 2, sign="+")})
+        costs = {key: _short(system.get(name)) for key, name in _COSTS.items()}
+        rows.append(
+            {"system": system, "cells": cells, "gain": _interval(gain, 2, sign="+"), **costs}
+        )
     return rows
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else short(value)
 
 
 def _interval(mean: Mapping[str, Any] | None, digits: int, sign: str = "") -> tuple[str, str]:

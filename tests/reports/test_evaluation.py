@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from monai_sr.apps.cli import main
 from monai_sr.core.errors import BadImageError
@@ -132,6 +135,19 @@ def test_crops_cut_the_largest_error_of_bicubic(tmp_path):
     assert top <= 60
     assert top + 16 >= 64
     assert left % 4 == top % 4 == 0
+
+
+def test_a_map_of_uncertainty_is_light_where_it_is_widest(tmp_path):
+    hr = torch.zeros(1, 1, 64, 64)
+    half_width = torch.linspace(0, 0.1, 64).expand(1, 1, 64, 64).clone()
+    half_width[..., 0, 0] = 3.0  # one wild pixel does not darken the others
+    comparison = Comparison(hr, hr, torch.zeros(1, 1, 16, 16), 4, NATURAL, half_width)
+    save_pictures(comparison, tmp_path, "views", "key")
+    (shown,) = crops.crops_of_image(tmp_path, ["views"], 4, crops.Step(64, None))["systems"]
+    assert float(shown["white"]) == pytest.approx(0.1, abs=0.002)
+    content = base64.b64decode(shown["interval"].partition(",")[2])
+    levels = np.asarray(Image.open(io.BytesIO(content))).astype(int).sum(axis=-1)
+    assert levels[32, 63] > 3 * levels[32, 8] > 0
 
 
 def test_a_page_keeps_to_its_budget(results, tmp_path, monkeypatch):
