@@ -62,12 +62,32 @@ def blocks(
         Lines of the result, lines of the source that they need, and the matrix between them.
     """
     start, stop = part or (0, resized(size, scale))
-    first, bands = _bands(size, scale, rows, start, stop)
-    matrices = torch.as_tensor(bands, dtype=like.dtype, device=like.device)
+    if like.device.type == "cuda":
+        first, matrices = _on_gpu(size, scale, rows, start, stop, like.dtype, like.device)
+    else:
+        first, bands = _bands(size, scale, rows, start, stop)
+        matrices = torch.as_tensor(bands, dtype=like.dtype, device=like.device)
     lines = stop - start
     for begin, source, matrix in zip(range(0, lines, rows), first, matrices, strict=True):
         end = min(begin + rows, lines)
         yield slice(begin, end), slice(source, source + matrix.shape[1]), matrix[: end - begin]
+
+
+@lru_cache(maxsize=32)
+def _on_gpu(
+    size: int,
+    scale: float,
+    rows: int,
+    start: int,
+    stop: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[list[int], Tensor]:
+    """Return what :func:`_bands` does, with matrices that stay on a GPU."""
+    first, bands = _bands(size, scale, rows, start, stop)
+    # They outlive whatever mode they are first made in.
+    with torch.inference_mode(False):
+        return first, torch.as_tensor(bands, dtype=dtype, device=device)
 
 
 @lru_cache(maxsize=16)

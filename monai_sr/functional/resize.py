@@ -25,6 +25,9 @@ whole factor depends on its surroundings."""
 _LINES, _SAMPLES = 32, 64
 """Size of one matrix product, in results at factor 1, across an axis and along the last one."""
 
+_GPU_TIMES = 16
+"""How much larger products are on a GPU, which a launch costs more than idle multiplications do."""
+
 _Axis: TypeAlias = tuple[float, int, int, tuple[int, int] | None]
 """Factor, dimension, whole size and wanted part of an axis."""
 
@@ -102,6 +105,8 @@ def _resize_axis(
         image.reshape(before.numel(), given, after.numel()) if after else image.reshape(-1, given)
     )
     rows = max(8, int(min(scale, 1.0) * (_LINES if after else _SAMPLES)))
+    if image.device.type == "cuda":
+        rows *= _GPU_TIMES
     products = (
         (out, matrix @ lines[:, source] if after else lines[:, source] @ matrix.T)
         for out, source, matrix in blocks(size, scale, rows, image, part)

@@ -96,7 +96,8 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         if criterion not in _CRITERIA:
             raise unknown_name("criterion", criterion, _CRITERIA)
-        self.backbone = create_backbone(backbone, weights)
+        # Layers with weights in this order compute in it, on processors a quarter faster.
+        self.backbone = create_backbone(backbone, weights).to(memory_format=torch.channels_last)
         chosen = dict(_LAYERS[backbone] if layers is None else layers)
         if before_activation is not None:
             chosen = {_moved(name, before_activation): weight for name, weight in chosen.items()}
@@ -135,7 +136,7 @@ class LPIPSLoss(nn.Module):
 
     def __init__(self, net: str = "squeeze", *, weights: PathLike | None = None) -> None:
         super().__init__()
-        self.distance = LPIPSDistance(net, weights=weights)
+        self.distance = LPIPSDistance(net, weights=weights).to(memory_format=torch.channels_last)
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Return the mean distance; no gradient flows to hr."""

@@ -227,5 +227,5 @@ class RestoreStoredd(MapTransform):
         if mask is not None and mask.numel():
             put_nodata_back(stored, mask.numpy(), meta)
         meta["sr_provenance"] = self.provenance.record(meta["sr_range"], _runtime(meta))
-        exact = exact_float(stored.dtype)
-        return MetaTensor(torch.from_numpy(stored.astype(exact)), meta=meta)
+        exact = torch.float64 if exact_float(stored.dtype) is np.float64 else torch.float32
+        return MetaTensor(torch.from_numpy(stored).to(exact), meta=meta)
