@@ -46,6 +46,8 @@ class QuantizedConv(nn.Module):
         super().__init__()
         self.conv = conv
         self.steps: tuple[float, int, int, int]
+        self.weight_steps: Tensor
+        self.zeros: Tensor
         if low >= 0:
             self.steps = (max(high, _SMALLEST) / _UNSIGNED, 0, 0, _UNSIGNED)
         else:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from monai_sr.core.optional import import_extra
 from monai_sr.runtimes.cache import cache_folder
 from monai_sr.runtimes.onnx_export import onnx_bytes
-from monai_sr.runtimes.onnxruntime import session
+from monai_sr.runtimes.onnxruntime import Provider, session
 from monai_sr.runtimes.registry import Artifact, Engine, Runtime, register_runtime
 
 
@@ -36,7 +38,7 @@ class TensorRTRuntime(Runtime):
 
     def open(self, artifact: Artifact, device: torch.device, precision: str) -> Engine:
         """Start a session that builds or reads an engine."""
-        options = {
+        options: dict[str, Any] = {
             "device_id": device.index or 0,
             "trt_fp16_enable": precision == "float16",
             "trt_bf16_enable": precision == "bfloat16",
@@ -45,5 +47,8 @@ class TensorRTRuntime(Runtime):
             "trt_engine_cache_path": str(cache_folder() / "tensorrt"),
         }
         # What TensorRT does not know runs in CUDA.
-        providers = [("TensorrtExecutionProvider", options), "CUDAExecutionProvider"]
+        providers: list[Provider] = [
+            ("TensorrtExecutionProvider", options),
+            "CUDAExecutionProvider",
+        ]
         return session(artifact["model.onnx"], providers, device)
