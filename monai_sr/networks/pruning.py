@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from monai_sr.core.errors import OptionError
 from monai_sr.networks.generators.hybrid_cascade import HybridCascade, PlainBlock
@@ -29,22 +31,24 @@ def prune_hybrid_cascade(network: HybridCascade, channels: int, num_blocks: int)
         Li, Kadav, Durdanovic, Samet, Graf (2017), Pruning filters for efficient convnets,
         arXiv:1608.08710 (filters ranked by their norm).
     """
-    blocks = list(network.blocks)
-    width, in_channels = network.head.weight.shape[:2]
-    if network.recursions != 1 or not all(isinstance(block, PlainBlock) for block in blocks):
+    state = network.state_dict()
+    width, in_channels = state["head.weight"].shape[:2]
+    depth = len(network.blocks)
+    if network.recursions != 1 or not all(isinstance(b, PlainBlock) for b in network.blocks):
         raise OptionError("network: must have plain blocks without recursion to be pruned")
-    if channels > width or num_blocks > len(blocks):
+    if channels > width or num_blocks > depth:
         raise OptionError(
-            f"channels, num_blocks: must be at most {width}, {len(blocks)}, "
-            f"got {channels}, {num_blocks}"
+            f"channels, num_blocks: must be at most {width}, {depth}, got {channels}, {num_blocks}"
         )
-    size = torch.stack([(b.first.weight.norm() * b.second.weight.norm()).detach() for b in blocks])
-    blocks = [blocks[i] for i in _largest(size, num_blocks)]
-
-    writers = [network.head, network.fusion, *(block.second for block in blocks)]
-    readers = [network.fusion, network.to_x2, *(block.first for block in blocks)]
-    written = torch.stack([_energy(conv.weight, 0) for conv in writers]).sum(0)
-    read = torch.stack([_energy(conv.weight, 1) for conv in readers]).sum(0)
+    norms = [
+        state[f"blocks.{i}.first.weight"].norm() * state[f"blocks.{i}.second.weight"].norm()
+        for i in range(depth)
+    ]
+    blocks = [f"blocks.{i}" for i in _largest(torch.stack(norms), num_blocks).tolist()]
+    writers = ["head", "fusion", *(f"{block}.second" for block in blocks)]
+    readers = ["fusion", "to_x2", *(f"{block}.first" for block in blocks)]
+    written = torch.stack([_energy(state[f"{conv}.weight"], 0) for conv in writers]).sum(0)
+    read = torch.stack([_energy(state[f"{conv}.weight"], 1) for conv in readers]).sum(0)
     kept = _largest(written * read, channels)
 
     small = HybridCascade(
@@ -55,17 +59,19 @@ def prune_hybrid_cascade(network: HybridCascade, channels: int, num_blocks: int)
         num_blocks=num_blocks,
         block="plain",
         recursions=1,
-        cascade_channels=network.refine[0].weight.shape[0],
+        cascade_channels=len(state["refine.0.weight"]),
     )
-    small.load_state_dict({**small.state_dict(), **_common(network, small)})
-    _take(small.head, network.head, kept, None)
-    for target, block in zip(small.blocks, blocks, strict=True):
-        inner = _energy(block.first.weight, 0) * _energy(block.second.weight, 1)
+    parts = {name: tensor for name, tensor in state.items() if not name.startswith("blocks.")}
+    parts |= _part(state, "head", "head", outputs=kept)
+    for i, block in enumerate(blocks):
+        first, second = f"{block}.first", f"{block}.second"
+        inner = _energy(state[f"{first}.weight"], 0) * _energy(state[f"{second}.weight"], 1)
         chosen = _largest(inner, channels)
-        _take(target.first, block.first, chosen, kept)
-        _take(target.second, block.second, kept, chosen)
-    _take(small.fusion, network.fusion, kept, kept)
-    _take(small.to_x2, network.to_x2, None, kept)
+        parts |= _part(state, first, f"blocks.{i}.first", outputs=chosen, inputs=kept)
+        parts |= _part(state, second, f"blocks.{i}.second", outputs=kept, inputs=chosen)
+    parts |= _part(state, "fusion", "fusion", outputs=kept, inputs=kept)
+    parts |= _part(state, "to_x2", "to_x2", inputs=kept)
+    small.load_state_dict(parts)
     return small
 
 
@@ -76,31 +82,24 @@ def _largest(values: Tensor, count: int) -> Tensor:
 
 def _energy(weight: Tensor, axis: int) -> Tensor:
     """Return the squared norm of each filter (axis 0) or of what reads each channel (axis 1)."""
-    return weight.detach().float().pow(2).transpose(0, axis).flatten(1).sum(1)
+    return weight.float().pow(2).transpose(0, axis).flatten(1).sum(1)
 
 
-def _common(network: nn.Module, small: nn.Module) -> dict[str, Tensor]:
-    """Return what both have in equal shape outside of the blocks."""
-    own = small.state_dict()
-    return {
-        name: tensor
-        for name, tensor in network.state_dict().items()
-        if not name.startswith("blocks.") and name in own and own[name].shape == tensor.shape
-    }
-
-
-def _take(
-    target: nn.Module, conv: nn.Module, outputs: Tensor | None, inputs: Tensor | None
-) -> None:
-    """Copy the chosen outputs and inputs (None: all) of a convolution."""
-    weight, bias = conv.weight.detach(), conv.bias.detach()
+def _part(
+    state: Mapping[str, Tensor],
+    source: str,
+    target: str,
+    *,
+    outputs: Tensor | None = None,
+    inputs: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Return the chosen outputs and inputs (None: all) of a convolution under another name."""
+    weight, bias = state[f"{source}.weight"], state[f"{source}.bias"]
     if outputs is not None:
         weight, bias = weight[outputs], bias[outputs]
     if inputs is not None:
         weight = weight[:, inputs]
-    with torch.no_grad():
-        target.weight.copy_(weight)
-        target.bias.copy_(bias)
+    return {f"{target}.weight": weight, f"{target}.bias": bias}
 
 
 __all__ = ["prune_hybrid_cascade"]

@@ -136,6 +136,12 @@ def test_what_changes_is_measured_anew(photos, tmp_path, monkeypatch, change):
 def test_faces_of_the_model_have_names_of_their_own():
     names = [c.name for c in find_candidates("natural_sr", 4, ["model", "perceptual", "robust"])]
     assert names == ["bicubic", "natural_sr", "natural_sr, perception 1", "natural_sr, robust"]
+    fast, same = (find_candidates("natural_sr", 4, *how, **more)[1] for how, more in (
+        (["fast"], {}), ([], {"size": "fast"}),
+    ))  # fmt: skip
+    assert (fast.name, fast.identity) == ("natural_sr, fast", same.identity)
+    (_, best) = find_candidates("natural_sr", 4, size="best")
+    assert (best.name, best.options) == ("natural_sr", {})
     (_, half) = find_candidates("natural_sr", 4, perception=0.5, robust=False)
     assert half.name == "natural_sr, perception 0.5"
     (_, zero) = find_candidates("natural_sr", 4, perception=0.0)
