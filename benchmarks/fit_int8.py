@@ -77,6 +77,14 @@ def input_ranges(network: nn.Module, images: Sequence[Tensor], scale: int) -> di
     return dict(list(found.items())[1:-1])
 
 
+def network_of(bundle: str, size: str) -> nn.Module:
+    """Build the network of a size, without weights."""
+    with unwrapped():
+        config = inference_config(bundle, {"size": size})
+        network: nn.Module = config.get_parsed_content("network_def")
+    return network.eval()
+
+
 def rounded(value: float) -> float:
     """Return a number with few digits."""
     return float(f"{value:.{_DIGITS}g}")
@@ -101,10 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = [models / n for n in options.weights or ()] or sorted(models.glob("model*.pt"))
     path = models / "int8.json"
     entries = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    with unwrapped():
-        network: nn.Module = inference_config(options.bundle, {}).get_parsed_content("network_def")
-    network.eval()
-    channels = int(network.in_channels)  # type: ignore[arg-type]
+    networks = {size: network_of(options.bundle, size) for size in ("best", "fast")}
+    channels = int(networks["best"].in_channels)  # type: ignore[arg-type]
     images = {
         scale: [lr for s in sources for lr in small_parts(s, options.size, channels, scale)]
         for scale in SCALES
@@ -115,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for file in files:
         if file.stem.endswith("_3d"):
             continue
+        network = networks["fast" if file.stem.endswith("_fast") else "best"]
         load_weights(network, file)
         entry: dict[str, Any] = {"file": file.name, "images": len(images[SCALES[0]]), "scales": {}}
         for scale in SCALES:
