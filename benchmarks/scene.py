@@ -159,6 +159,8 @@ def draw(rows: dict[str, dict[str, Any]]) -> None:
     ):
         for network, mark in (("natural_sr", "o-"), ("bicubic", "s--")):
             found = [row for row in rows.values() if row["network"] == network]
+            if not found:
+                continue
             found.sort(key=lambda row: (int(row["width"]) * int(row["height"]), row["scene"]))
             sizes = [int(r["width"]) * int(r["height"]) * SCALE**2 / 1e6 for r in found]
             values = [float(r[column]) for r in found]
