@@ -184,7 +184,7 @@ def draw(rows: dict[str, dict[str, Any]]) -> None:
         panel.tick_params(labelsize=7)
     panels[0].axhline(1500e6 / 2**20, color="gray", linestyle=":", linewidth=1)
     panels[0].set_ylim(bottom=0)
-    panels[0].legend(fontsize=7, loc="center right")
+    panels[0].legend(fontsize=7, loc="upper right", bbox_to_anchor=(1, 0.88))
     figure.tight_layout()
     figure.savefig(PICTURE, dpi=90)
 
