@@ -159,6 +159,8 @@ def draw(rows: dict[str, dict[str, Any]]) -> None:
     ):
         for network, mark in (("natural_sr", "o-"), ("bicubic", "s--")):
             found = [row for row in rows.values() if row["network"] == network]
+            if not found:
+                continue
             found.sort(key=lambda row: (int(row["width"]) * int(row["height"]), row["scene"]))
             sizes = [int(r["width"]) * int(r["height"]) * SCALE**2 / 1e6 for r in found]
             values = [float(r[column]) for r in found]
@@ -182,7 +184,7 @@ def draw(rows: dict[str, dict[str, Any]]) -> None:
         panel.tick_params(labelsize=7)
     panels[0].axhline(1500e6 / 2**20, color="gray", linestyle=":", linewidth=1)
     panels[0].set_ylim(bottom=0)
-    panels[0].legend(fontsize=7, loc="center right")
+    panels[0].legend(fontsize=7, loc="upper right", bbox_to_anchor=(1, 0.88))
     figure.tight_layout()
     figure.savefig(PICTURE, dpi=90)
 

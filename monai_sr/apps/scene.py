@@ -17,6 +17,7 @@ from torch import nn
 from monai_sr.apps.scene_job import SceneJob, SceneResult
 from monai_sr.apps.scene_source import SceneSource
 from monai_sr.core.errors import OptionError
+from monai_sr.core.memory import steady_heap
 from monai_sr.core.types import PathLike
 from monai_sr.geometry.geotransform import source_transform
 from monai_sr.geometry.windows import bbox_slices, window_slices
@@ -147,6 +148,7 @@ class Scenes:
             kind = type(inferer).__name__
             raise OptionError(f"inferer: must be a TiledInferer for windows, got {kind}")
         with (
+            steady_heap(),
             rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES[1]),
             SceneSource(source, self.grid) as read,
             SceneSource(source, self.grid) as compared,
@@ -193,4 +195,4 @@ def _cache_bytes(dataset: DatasetReader) -> int:
     sides = zip(dataset.block_shapes[0], dataset.shape, strict=True)
     pixels = math.prod(min(block + _CACHED_PX, size) for block, size in sides)
     needed = 2 * pixels * dataset.count * np.dtype(dataset.dtypes[0]).itemsize
-    return min(max(needed, least), most)
+    return min(max(int(needed), least), most)

@@ -45,7 +45,7 @@ class TileBlocks:
         self.journal, self.channels, self.dtype = journal, channels, dtype
         self._columns = sorted({(t.place[0].start, t.place[0].stop) for t in tiles})
         self._rows = sorted({(t.place[1].start, t.place[1].stop) for t in tiles})
-        self._cache: OrderedDict[str, np.ndarray | None] = OrderedDict()
+        self._cache: OrderedDict[str, np.ndarray] = OrderedDict()
         self._cached_bytes = 0
 
     def finished(self, tiles: Sequence[Tile]) -> set[str]:
@@ -56,7 +56,9 @@ class TileBlocks:
 
     def write(self, tile: Tile, stored: np.ndarray | None) -> None:
         """Keep a tile (C, x, y); None: nothing but nodata."""
-        block = b"" if stored is None else memoryview(np.ascontiguousarray(stored)).cast("B")
+        block: bytes | memoryview = b""
+        if stored is not None:
+            block = memoryview(np.ascontiguousarray(stored)).cast("B")
         self.journal.write(_name(tile.place), block)
 
     def read(self, x: slice, y: slice) -> np.ndarray | None:
@@ -81,12 +83,13 @@ class TileBlocks:
             self._cache.move_to_end(name)
             return self._cache[name]
         data = self.journal.read(name)
-        block = np.frombuffer(data, self.dtype).reshape(self._shape(place)) if data else None
+        if not data:
+            return None
+        block = np.frombuffer(data, self.dtype).reshape(self._shape(place))
         self._cache[name] = block
-        self._cached_bytes += 0 if block is None else block.nbytes
+        self._cached_bytes += block.nbytes
         while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-            _, oldest = self._cache.popitem(last=False)
-            self._cached_bytes -= 0 if oldest is None else oldest.nbytes
+            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return block
 
     def _shape(self, place: Sequence[slice]) -> tuple[int, ...]:

@@ -214,13 +214,14 @@ class SceneJob:
         )  # fmt: skip
         with bar, closing(prefetched(read())) as ahead, Background(keep, _WAITING) as background:
             for tile, unit in ahead:
-                key, buffer = None if unit is None else self._key(unit, tile), []
+                key = None if unit is None else self._key(unit, tile)
                 large: Tensor | np.ndarray | None = self._alike.get(key)
+                buffer: list[Tensor] = []
                 if unit is not None and large is None:
                     result = self.run_tile(unit.to(self.device), tile, self.grid)[0]
                     buffer = [spare.pop()]
                     large = buffer[0][: result.numel()].view(result.shape).copy_(result)
-                    result = None  # before the next tile needs its memory
+                    del result  # before the next tile needs its memory
                 background.put((tile, large, key, buffer))
                 bar.update()
 
@@ -246,8 +247,7 @@ class SceneJob:
 
     def _tiles(self, journal: Journal) -> list[Tile]:
         """Return all tiles of the whole, of the side that an earlier run had memory for."""
-        facts = journal.facts()
-        side = facts.get("side")
+        side = journal.facts().get("side")
         if side is None:
             side = self.run_tile.fitting_side(self.inferer.tile_size, self.grid, self.device)
             journal.keep_facts({"side": side})

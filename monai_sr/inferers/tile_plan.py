@@ -6,13 +6,14 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from monai_sr.functional.bands import source_span
 
 Slices = tuple[slice, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # large scenes have tens of thousands
 class Tile:
     """One part of a result, along each spatial axis.
 
@@ -84,18 +85,22 @@ class TileGrid:
 
     def tile(self, place: Slices) -> Tile:
         """Return the tile at a place in the result."""
-        fine, core, outer = [], [], []
-        for part, size, target in zip(place, self.sizes, self.targets, strict=True):
-            length = size * self.scale
-            start, stop = part.start, part.stop
-            if target != length:
-                start, stop = source_span(length, target / length, start, stop)
-            fine.append(slice(start, stop))
-            first, last = start // self.scale, -(-stop // self.scale)
-            core.append(slice(first, last))
-            begin = max(0, first - self.halo) // self.step * self.step
-            outer.append(slice(begin, min(size, last + self.halo)))
-        return Tile(place, tuple(fine), tuple(core), tuple(outer))
+        axes = [_below(self, axis, part.start, part.stop) for axis, part in enumerate(place)]
+        fine, core, outer = zip(*axes, strict=True)
+        return Tile(place, fine, core, outer)
+
+
+@lru_cache(maxsize=1024)  # tiles beside each other share their slices
+def _below(grid: TileGrid, axis: int, start: int, stop: int) -> tuple[slice, slice, slice]:
+    """Return what lies under a part of one axis of the result: fine, core and outer of a tile."""
+    size, target = grid.sizes[axis], grid.targets[axis]
+    length = size * grid.scale
+    if target != length:
+        start, stop = source_span(length, target / length, start, stop)
+    first, last = start // grid.scale, -(-stop // grid.scale)
+    begin = max(0, first - grid.halo) // grid.step * grid.step
+    outer = slice(begin, min(size, last + grid.halo))
+    return slice(start, stop), slice(first, last), outer
 
 
 def result_edge(edge: int, size: int, target: int) -> int:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import platform
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +55,29 @@ def test_limit_of_the_process_counts():
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )
     assert 2**20 < float(done.stdout) < limit
+
+
+def resident_mib():
+    """Return what this process has of the machine's memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="thresholds of glibc")
+def test_a_steady_heap_keeps_what_is_freed_until_its_end():
+    with memory.steady_heap():
+        blocks = [b"x" * 2**20 for _ in range(200)]
+        full = resident_mib()
+        del blocks
+        assert resident_mib() > full - 50
+    assert resident_mib() < full - 150
+
+
+def test_a_steady_heap_is_nothing_elsewhere(monkeypatch):
+    def unknown(name):
+        raise ValueError(name)
+
+    monkeypatch.setattr(os, "confstr", unknown)
+    monkeypatch.setattr(ctypes, "CDLL", unknown)
+    with memory.steady_heap():
+        pass
