@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
+import itertools
 import os
 import random
 import statistics
@@ -219,18 +220,20 @@ def main() -> None:
     parser.add_argument("--processor_time", action="store_true", help="on a busy machine")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
-    rows = [measure(name, p, options) for name in options.cases for p in options.precision]
+    rows: list[dict[str, Any]] = []
     options.results.parent.mkdir(parents=True, exist_ok=True)
-    with options.results.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    for row in rows:
+    for name, precision in itertools.product(options.cases, options.precision):
+        row = measure(name, precision, options)
         print(
             f"{row['case']:22} {row['precision']:9} {row['steps_per_s']:7.3f} steps/s, "
             f"{row['peak_share']:.0%} of the {row['plain_precision']} peak; "
             f"plain loop {row['plain_steps_per_s']:7.3f}: {row['ratio']:.2f} x"
         )
+        rows.append(row)
+        with options.results.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(row))
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 if __name__ == "__main__":
