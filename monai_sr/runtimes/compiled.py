@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +82,10 @@ class CompiledGenerator(nn.Module):
             OptionError: if the runtime cannot run the network.
         """
         return self.engine(self.scale if scale is None else scale)(image)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the generator's weights under the generator's own names."""
+        return self.generator.state_dict(*args, **kwargs)
 
     def engine(self, scale: int) -> Engine:
         """Return what runs a scale, made at the first call.

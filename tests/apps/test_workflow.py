@@ -56,7 +56,7 @@ def test_a_training_configuration_is_a_training_workflow():
         ({"tile_size": 1.5}, "tile_size: must be a whole number"),
         ({"device": "gpu"}, "device: must be one that this machine has, got 'gpu'"),
         ({"device": "cuda:99"}, "device: must be one that this machine has, got 'cuda:99'"),
-        ({"precision": "int4"}, "dtype: must be float32, bfloat16 or float16"),
+        ({"precision": "int4"}, "precision: must be float32, bfloat16, float16 or int8"),
         ({"scale": 5}, "trained for 2 and 4, got 5"),
         ({"slice_axis": 3}, "slice_axis: must be auto, 0, 1 or 2, got 3"),
         ({"spatial_dims": 4}, "spatial_dims: must be 2 or 3, got 4"),

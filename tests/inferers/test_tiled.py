@@ -316,7 +316,7 @@ def test_lower_precision_stays_close():
         ({"consistency": 1.5}, "consistency"),
         ({"tile_size": 0}, "tile_size"),
         ({"tile_size": "wide"}, "tile_size"),
-        ({"dtype": "int8"}, "dtype"),
+        ({"dtype": "int4"}, "precision"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, word):

@@ -59,6 +59,7 @@ def test_it_says_of_itself_what_its_generator_says(runtime):
     compiled = RuntimeChoice(runtime)(network, "cpu")
     for name in ("scale", "scales", "halo", "info", "in_channels", "spatial_dims"):
         assert getattr(compiled, name) == getattr(network, name), name
+    assert list(compiled.state_dict()) == list(network.state_dict())
 
 
 def test_results_of_a_call_outlive_the_next_one(runtime):

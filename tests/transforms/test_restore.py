@@ -227,6 +227,7 @@ def test_provenance_names_everything_that_made_the_result(tmp_path):
         "bundle": "xray_sr",
         "weights_sha256": hashlib.sha256(b"weights").hexdigest(),
         "scale": 4,
+        "runtime": "torch",
         "consistency": 2,
         "precision": "float32",
         "range": [0.0, 4095.0],
