@@ -208,10 +208,9 @@ class SceneJob:
             spare.extend(buffer)
             rows.done(tile)
 
-        bar = tqdm(
-            desc=self.source.raster.path.name, total=len(chosen), initial=len(finished),
-            unit="tile", disable=None if self.inferer.progress else True, leave=False,
-        )  # fmt: skip
+        name, disable = self.source.raster.path.name, None if self.inferer.progress else True
+        bar = tqdm(desc=name, total=len(chosen), initial=len(finished), unit="tile",
+                   disable=disable, leave=False)  # fmt: skip
         with bar, closing(prefetched(read())) as ahead, Background(keep, _WAITING) as background:
             for tile, unit in ahead:
                 key = None if unit is None else self._key(unit, tile)
