@@ -197,7 +197,7 @@ class SceneJob:
                 if tile.name not in finished:
                     yield tile, self.source.unit(tile, *value_range)
 
-        # One is filled, one stored, others wait. Results in the network's own memory, freed by another
+        # One is filled, one stored, others wait. Results in the network's memory, freed by another
         # thread at any time, would leave holes there that its tensors do not fit into.
         largest = self.shape[0] * max(math.prod(p.stop - p.start for p in t.place) for t in chosen)
         spare = deque(torch.empty(largest) for _ in range(_WAITING + 2))
