@@ -13,6 +13,7 @@ from packaging.version import Version
 
 import monai_sr
 from monai_sr.apps.bundles import json_twin, list_bundles, write_json_twins
+from monai_sr.networks import load_weights
 
 FORMAT_FIELDS = {
     "type", "format", "modality", "num_channels", "spatial_shape", "dtype", "value_range",
@@ -160,6 +161,11 @@ def test_network_is_the_same_in_every_configuration(bundle) -> None:
     for name in ("train", "train_gan"):
         assert sizes(name) == sizes("inference")
         assert channels(name) == channels("inference")
+    teacher = bundle.config("train")["teach"]["network"]
+    best = sizes("train").items()
+    assert {key: value for key, value in best if key not in ("scale", "size", "fast")} == {
+        key: value for key, value in teacher.items() if key not in ("_target_", "in_channels")
+    }
 
 
 @pytest.mark.parametrize("name", ["inference", "train", "train_gan", "evaluate"])
@@ -193,6 +199,15 @@ def test_weights_are_a_plain_state_dict_that_fits_strictly(bundle) -> None:
     parser = ConfigParser(bundle.config("inference"))
     network = parser.get_parsed_content("network_def")
     network.load_state_dict(state, strict=True)
+
+
+@pytest.mark.parametrize("size", ["best", "fast"])
+def test_size_has_weights_that_fit_strictly(bundle, size: str) -> None:
+    parser = ConfigParser(bundle.config("inference"))
+    parser.update({"bundle_root": str(bundle.folder), "size": size})
+    network = parser.get_parsed_content("network_def")
+    load_weights(network, parser.get_parsed_content("ckpt_path"))
+    assert len(network.blocks) == {"best": 8, "fast": 6}[size]
 
 
 def test_monai_finds_every_property_for_inference(bundle, sample, tmp_path) -> None:

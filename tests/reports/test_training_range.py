@@ -60,11 +60,12 @@ def test_other_weights_are_not_compared(metadata):
     assert "was not measured" in found.verdict
 
 
+@pytest.mark.parametrize("weights", ["model.pt", "model_fast.pt"])
 @pytest.mark.parametrize("bundle", sorted(list_bundles()))
-def test_the_weights_of_every_bundle_were_compared_with_their_images(bundle):
+def test_the_weights_of_every_bundle_were_compared_with_their_images(bundle, weights):
     root = list_bundles()[bundle]
     content = json.loads((root / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    entry = content["training_statistics"][file_sha256(root / "models" / "model.pt")]
+    entry = content["training_statistics"][file_sha256(root / "models" / weights)]
     for scale in ("2", "4"):
         for low, middle, high in entry["scales"][scale].values():
             assert low < middle < high
