@@ -100,7 +100,8 @@ def _draw(points: list[_Point], title: str, psnr: str, salt: str, *, is_log: boo
 def _write_names(axis: Any, points: list[_Point]) -> None:
     """Write names beside their points, where least of them, of points and of edges is hidden."""
     edge = axis.get_window_extent()
-    taken = [_box(*axis.transData.transform((x, y)), _HALF_POINT) for _, x, y in points]
+    pixels = axis.transData.transform([(x, y) for _, x, y in points])
+    taken = [_box(column, row, _HALF_POINT) for column, row in pixels]
     for name, x, y in sorted(points, key=lambda point: -point[2]):
         text = axis.annotate(name, (x, y), (0, 0), textcoords="offset points", fontsize=9)
         boxes = [_moved(text, place).get_window_extent() for place in _PLACES]
