@@ -73,9 +73,11 @@ def write_scene(path: Path, width: int, height: int, is_sparse: bool) -> None:
                              window=Window(column, row, _TEXTURE_PX, _TEXTURE_PX))  # fmt: skip
 
 
-def measure(source: Path, output: Path, is_sparse: bool, device: str) -> dict[str, Any]:
+def measure(
+    source: Path, output: Path, is_sparse: bool, device: str, precision: str
+) -> dict[str, Any]:
     """Enlarge one scene in this process."""
-    options = {"system": "bicubic"} if is_sparse else {}
+    options = {"system": "bicubic"} if is_sparse else {"precision": precision}
     resolver = SuperResolver.from_bundle("natural_sr", scale=SCALE, device=device, **options)
     resolver(np.zeros((3, 64, 64), dtype=np.float32))  # what libraries allocate on first use
     seconds = {"network": 0.0, "tiles": 0.0}
@@ -99,6 +101,8 @@ def measure(source: Path, output: Path, is_sparse: bool, device: str) -> dict[st
     result = resolver.upscale_scene(source, output)
     total = time.perf_counter() - start
     return {
+        "runtime": getattr(resolver.network, "runtime", "torch"),
+        "precision": options.get("precision", "float32"),
         "peak_mib": round(status_mib("VmHWM") - before),
         "libraries_mib": round(before),
         "seconds": round(total, 1),
@@ -115,12 +119,14 @@ def status_mib(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
 
 
-def row_of(name: str, folder: Path, device: str, threads: int | None) -> dict[str, Any]:
+def row_of(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Make a scene and measure it in a fresh process."""
+    device, threads = options.device, options.threads
     width, height, is_sparse = SIZES[name]
     source, output = folder / "scene.tif", folder / "scene_x4.tif"
     write_scene(source, width, height, is_sparse)
     command = [sys.executable, __file__, "--run", str(source), str(output), "--device", device]
+    command += ["--precision", options.precision]
     command += ["--sparse"] * is_sparse + (["--threads", str(threads)] if threads else [])
     found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     for file in (source, output):
@@ -196,6 +202,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="for scenes and results (default: temporary)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--precision", default="float32", help="float32 or int8")
     parser.add_argument("--again", action="store_true", help="measure what is there anew")
     parser.add_argument("--plot", action="store_true", help="draw docs/scene.png")
     parser.add_argument("--run", nargs=2, type=Path, help=argparse.SUPPRESS)
@@ -204,14 +211,14 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     if options.run:
-        print(json.dumps(measure(*options.run, options.sparse, options.device)))
+        print(json.dumps(measure(*options.run, options.sparse, options.device, options.precision)))
         return
     rows = read_rows()
     for name in options.scene:
         if name in rows and not options.again:
             continue
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            rows[name] = row_of(name, Path(folder), options.device, options.threads)
+            rows[name] = row_of(name, Path(folder), options)
         write_rows(rows)
         print("  ".join(f"{key} {value}" for key, value in rows[name].items()), flush=True)
     if options.plot:
