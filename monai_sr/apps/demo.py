@@ -24,13 +24,15 @@ _HEADER = ("file", "size in", "size out", "seconds", "LR-PSNR")
 
 
 def run_bundle(bundle: str, samples: Path, output_dir: Path) -> int:
-    """Run ``python -m monai.bundle run`` on a folder; return its exit code."""
+    """Run ``python -m monai.bundle run`` on a folder, say what ran it; return the exit code."""
     root = find_bundle(bundle)
     command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run"]
     command += ["--bundle_root", str(root), "--config_file"]
     command += [str(root / "configs" / "inference.yaml")]
     command += ["--input", str(samples), "--output_dir", str(output_dir), "--scale", str(SCALE)]
-    return subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
+    run = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True, errors="replace")
+    print("\n".join(line for line in run.stdout.splitlines() if line.startswith("runtime:")))
+    return run.returncode
 
 
 def table(rows: list[dict[str, str]]) -> str:
