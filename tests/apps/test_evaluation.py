@@ -174,9 +174,7 @@ def test_intervals_are_judged_and_kept(photos, tmp_path):
     cost = "multiply_adds_per_output_pixel"
     assert own[cost] == pytest.approx(8 * once[cost])
     metadata = json.loads((find_bundle("natural_sr") / "configs" / "metadata.json").read_text())
-    resolver = SuperResolver.from_bundle(
-        "natural_sr", scale=2, device="cpu", runtime="torch"
-    )
+    resolver = SuperResolver.from_bundle("natural_sr", scale=2, device="cpu", runtime="torch")
     covered = []
     for name in ("city/001_a", "sea/002_a"):
         folder = out / "images" / "photos_x2" / name
