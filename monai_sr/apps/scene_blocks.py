@@ -58,7 +58,7 @@ class TileBlocks:
         """Keep a tile (C, x, y); None: nothing but nodata."""
         block: bytes | memoryview = b""
         if stored is not None:
-            block = memoryview(np.ascontiguousarray(stored)).cast("B")
+            block = np.ascontiguousarray(stored).data.cast("B")
         self.journal.write(_name(tile.place), block)
 
     def read(self, x: slice, y: slice) -> np.ndarray | None:

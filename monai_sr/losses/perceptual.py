@@ -97,7 +97,8 @@ class PerceptualLoss(nn.Module):
         if criterion not in _CRITERIA:
             raise unknown_name("criterion", criterion, _CRITERIA)
         # Layers with weights in this order compute in it, on processors a quarter faster.
-        self.backbone = create_backbone(backbone, weights).to(memory_format=torch.channels_last)
+        self.backbone = create_backbone(backbone, weights)
+        self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         chosen = dict(_LAYERS[backbone] if layers is None else layers)
         if before_activation is not None:
             chosen = {_moved(name, before_activation): weight for name, weight in chosen.items()}
@@ -136,7 +137,8 @@ class LPIPSLoss(nn.Module):
 
     def __init__(self, net: str = "squeeze", *, weights: PathLike | None = None) -> None:
         super().__init__()
-        self.distance = LPIPSDistance(net, weights=weights).to(memory_format=torch.channels_last)
+        self.distance = LPIPSDistance(net, weights=weights)
+        self.distance.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Return the mean distance; no gradient flows to hr."""
