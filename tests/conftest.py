@@ -15,12 +15,6 @@ import numpy as np
 import pytest
 import torch
 
-from monai_sr.runtimes.choice import FASTEST
-
-# A process that had compiled some hundred networks in OpenVINO 2026.4 has died: `auto` means torch
-# here; tests/runtimes puts it back, and commands in processes of their own choose as ever.
-FASTEST["cpu"] = ("torch",)
-
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 20260101
 

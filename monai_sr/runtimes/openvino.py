@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,19 @@ class OpenVINORuntime(Runtime):
     def open(self, artifact: Artifact, device: torch.device, precision: str) -> Engine:
         """Compile for this processor; sizes of images stay free."""
         ov = import_extra("openvino", extra="openvino")
-        core = ov.Core()
+        core = _core()
         model = core.read_model(artifact["model.xml"], artifact["model.bin"])
         return _Engine(ov, core.compile_model(model, "CPU", _options()))
+
+
+@cache
+def _core() -> Any:
+    """Return one core for the life of the process.
+
+    Each core gives its thread a stack for signals, and its end brings back the one before: where
+    cores do not end in the reverse order, the next signal finds memory that is gone.
+    """
+    return import_extra("openvino", extra="openvino").Core()
 
 
 def _options() -> dict[str, Any]:

@@ -1,5 +1,8 @@
 import logging
 import re
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -235,3 +238,30 @@ def test_a_bundle_names_its_runtime(runtime, samples_dir):
     np.testing.assert_allclose(resolver(image), torch_resolver(image), atol=1e-5)
     result = resolver(next((samples_dir / "xray_sr").glob("*.dcm")))
     assert f'"runtime": "{runtime}"' in result.meta["sr_provenance"]
+
+
+SIGNAL_AFTER_NETWORKS = """
+import faulthandler, signal
+import torch
+from monai_sr.networks import create_generator
+from monai_sr.runtimes import RuntimeChoice
+
+faulthandler.enable()
+kept = []
+for channels in (1, 2, 3, 4):
+    network = create_generator("hybrid_cascade", channels=8, num_blocks=1, in_channels=channels)
+    kept.append(RuntimeChoice("openvino")(network.eval(), "cpu", 2))
+while kept:
+    kept.pop(0)
+signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signal")
+def test_signals_are_heard_when_networks_ended_in_the_order_of_their_beginning():
+    if not find_runtime("openvino").is_installed():
+        pytest.skip("needs monai-sr[openvino]")
+    command = [sys.executable, "-c", SIGNAL_AFTER_NETWORKS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "heard"), done.stderr
