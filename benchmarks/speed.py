@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib
-import importlib.util
 import os
 import platform
 import resource
@@ -33,23 +31,21 @@ import numpy as np
 import pydicom
 import rasterio
 import torch
-import yaml
 from pydicom.data import get_testdata_file
 from torch import nn
 
 from monai_sr import SuperResolver, __version__
-from monai_sr.apps.bundles import find_bundle
 from monai_sr.core.errors import SRError
 from monai_sr.evaluators.complexity import multiply_adds_per_pixel
 from monai_sr.inferers import TiledInferer, tile_run
 from monai_sr.networks import create_generator
+from monai_sr.runtimes import find_runtime, installed_runtimes, list_runtimes, measured_peak
 from monai_sr.writers import SaveImageSRd
 
 RESULTS = Path(__file__).parent / "results" / "speed.csv"
 PHASES = ("network", "consistency", "reading", "writing")
 BUNDLES = {"tiff": "xray_sr", "dicom": "xray_sr", "png": "xray_sr"}
 GREY = tuple(BUNDLES)
-_RUNTIMES = "monai_sr.runtimes"
 _KEY = ("kind", "model", "size", "runtime", "precision", "side", "scale", "hardware")
 
 
@@ -142,14 +138,11 @@ class System:
 def systems(options: argparse.Namespace, kind: str) -> Iterator[System]:
     """Make what there is: PyTorch eager of each size first, then each runtime and precision."""
     bundle = options.bundle or BUNDLES.get(kind, "natural_sr")
-    entries = yaml.safe_load((find_bundle(bundle) / "configs" / "inference.yaml").read_text())
     half = "float16" if options.device.startswith("cuda") else "float32"
-    for size in options.sizes if "size" in entries else [""]:
-        chosen = {"size": size} if size else {}
+    for size in options.sizes:
         for runtime, precision in [("torch", half), *others(options, half)]:
-            named = {"runtime": runtime} if "runtime" in entries else {}
             try:
-                yield bundle_system(bundle, options, runtime, precision, {**chosen, **named})
+                yield bundle_system(bundle, options, runtime, precision, size)
             except SRError as error:
                 print(f"left out: {bundle} {size} {runtime} {precision}: {error}")
     for name in options.generators if kind == "memory" else []:
@@ -162,27 +155,30 @@ def systems(options: argparse.Namespace, kind: str) -> Iterator[System]:
 
 def others(options: argparse.Namespace, half: str) -> Iterator[tuple[str, str]]:
     """Yield the runtimes and precisions that are installed, but for PyTorch eager."""
-    if importlib.util.find_spec(_RUNTIMES) is None:
-        return
-    runtimes, device = importlib.import_module(_RUNTIMES), torch.device(options.device)
-    for name in runtimes.list_runtimes():
-        runtime = runtimes.find_runtime(name)
-        for precision in runtime.precisions if name != "torch" else ():
-            if name in runtimes.installed_runtimes(device, precision):
+    device = torch.device(options.device)
+    for name in list_runtimes():
+        for precision in find_runtime(name).precisions if name != "torch" else ():
+            if name in installed_runtimes(device, precision):
                 yield name, precision
     if device.type == "cuda":
         yield "torch", "bfloat16"
 
 
 def bundle_system(
-    bundle: str, options: argparse.Namespace, runtime: str, precision: str, more: dict[str, str]
+    bundle: str, options: argparse.Namespace, runtime: str, precision: str, size: str
 ) -> System:
     """Make a bundle's model with a runtime."""
-    given = {"scale": options.scale, "device": options.device, "precision": precision, **more}
-    resolver = SuperResolver.from_bundle(bundle, **given)
+    resolver = SuperResolver.from_bundle(
+        bundle,
+        scale=options.scale,
+        device=options.device,
+        runtime=runtime,
+        precision=precision,
+        size=size,
+    )
     plain = getattr(resolver.network, "generator", resolver.network)
     count = multiply_adds_per_pixel(plain, options.scale)
-    return System(bundle, more.get("size", ""), runtime, precision, resolver, count)
+    return System(bundle, size, runtime, precision, resolver, count)
 
 
 def peak_of(system: System) -> float:
@@ -190,8 +186,7 @@ def peak_of(system: System) -> float:
     device = system.resolver.device
     if system.runtime == "torch":
         return torch_peak(device, system.precision)
-    measured: Callable[..., float] = importlib.import_module(_RUNTIMES).measured_peak
-    return measured(system.runtime, system.precision, device)
+    return measured_peak(system.runtime, system.precision, device)
 
 
 def torch_peak(
@@ -308,7 +303,7 @@ def versions(runtime: str) -> str:
     """Name the software."""
     text = f"monai-sr {__version__}, torch {torch.__version__}"
     if runtime != "torch":
-        text += f", {runtime} {importlib.import_module(_RUNTIMES).find_runtime(runtime).version()}"
+        text += f", {runtime} {find_runtime(runtime).version()}"
     return text
 
 

@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import nn
 
-from monai_sr.core.errors import MissingDependencyError, OptionError
+from monai_sr.core.errors import MissingDependencyError
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
 from monai_sr.networks import Generator
@@ -132,4 +132,4 @@ def _say(name: str, precision: str, reason: str) -> None:
     logger.info("runtime: %s %s, %s%s", name, version, precision, f" ({reason})" if reason else "")
 
 
-__all__ = ["AUTO", "FASTEST", "PRECISIONS", "OptionError", "RuntimeChoice"]
+__all__ = ["AUTO", "FASTEST", "PRECISIONS", "RuntimeChoice"]
