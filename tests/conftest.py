@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads
 import numpy as np
 import pytest
 import torch
+from absl import logging as absl_logging
+
+# A handler of tensorboard's and OpenVINO's companions closes any stream but these when logging is
+# configured anew; pytest's own would be gone for the rest of the run.
+absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 20260101
