@@ -26,7 +26,12 @@ FIELDS = (
     "psnr_int8", "loss", "worst_loss", "lr_psnr_float32", "lr_psnr_int8",
 )  # fmt: skip
 _KEY = FIELDS[:5]
-FACES = {"model": {}, "robust": {"robust": True}, "perceptual": {"perception": 1.0}}
+FACES = {
+    "model": {},
+    "fast": {"size": "fast"},
+    "robust": {"robust": True},
+    "perceptual": {"perception": 1.0},
+}
 
 
 def measure(options: argparse.Namespace, name: str, scale: int, runtime: str) -> dict[str, object]:

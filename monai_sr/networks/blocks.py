@@ -18,41 +18,123 @@ class Interpolation(nn.Module):
 
     Equal to :func:`monai_sr.functional.resize.upsample` but for the two outermost pixels, where the
     image is continued by repeating its edge.
+
+    Args:
+        spatial_dims: 2 or 3.
+        scale: factor.
+        in_channels: of all images; with 1 they may have any number, enlarged one by one.
     """
 
-    def __init__(self, spatial_dims: int, scale: int) -> None:
+    def __init__(self, spatial_dims: int, scale: int, in_channels: int = 1) -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
         self.scale = scale
+        self.in_channels = in_channels
         taps = phase_kernel(scale, down=False).float()
         kernel = torch.ones(1, 1)
         for _ in range(spatial_dims):
             kernel = torch.einsum("pk,ql->pqkl", kernel, taps).flatten(2).flatten(0, 1)
         size = [2 * REACH + 1] * spatial_dims
         self.kernel: Tensor
-        self.register_buffer("kernel", kernel.reshape(-1, 1, *size), persistent=False)
+        kernel = kernel.reshape(-1, 1, *size).repeat(in_channels, *[1] * (1 + spatial_dims))
+        self.register_buffer("kernel", kernel, persistent=False)
         self.pad = [REACH] * (2 * spatial_dims)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Enlarge ``image`` (N, C, H, W[, D]), in its own precision under autocast too."""
+        """Enlarge ``image`` (N, C, H, W[, D])."""
+        if self.in_channels > 1:
+            return shuffled(self.phases(image), self.spatial_dims, self.scale)
+        n, c = image.shape[0], image.shape[1]
+        flat = image.reshape([n * c, 1] + list(image.shape[2:]))  # noqa: RUF005 (TorchScript)
+        large = shuffled(self.phases(flat), self.spatial_dims, self.scale)
+        return large.reshape([n, c] + list(large.shape[2:]))  # noqa: RUF005 (TorchScript)
+
+    def phases(self, image: Tensor) -> Tensor:
+        """Return the enlarged image before its pixel shuffle, in its own precision in any case.
+
+        Shape: (N, C, H, W[, D]) -> (N, C * scale ** spatial_dims, H, W[, D]), C as declared.
+        """
         if torch.jit.is_scripting():  # type: ignore[attr-defined]
-            large = self._enlarge(image)
+            phases = self._phases(image)
         elif torch.is_autocast_enabled(image.device.type):
             # Half precision would round the image itself, not only the detail added to it.
             with torch.autocast(image.device.type, enabled=False):
-                large = self._enlarge(image)
+                phases = self._phases(image)
         else:
-            large = self._enlarge(image)
-        return large
+            phases = self._phases(image)
+        return phases
 
-    def _enlarge(self, image: Tensor) -> Tensor:
-        n, c = image.shape[0], image.shape[1]
-        flat = image.reshape([n * c, 1] + list(image.shape[2:]))  # noqa: RUF005 (TorchScript)
-        flat = F.pad(flat, self.pad, mode="replicate")
+    def _phases(self, image: Tensor) -> Tensor:
+        padded = F.pad(image, self.pad, mode="replicate")
         kernel = self.kernel.to(image.dtype)
-        phases = F.conv2d(flat, kernel) if self.spatial_dims == 2 else F.conv3d(flat, kernel)
-        large = pixelshuffle(phases, self.spatial_dims, self.scale)
-        return large.reshape([n, c] + list(large.shape[2:]))  # noqa: RUF005 (TorchScript)
+        if self.spatial_dims == 2:
+            return F.conv2d(padded, kernel, groups=self.in_channels)
+        return F.conv3d(padded, kernel, groups=self.in_channels)
+
+
+def shuffled(x: Tensor, spatial_dims: int, factor: int) -> Tensor:
+    """Return the pixel shuffle of features.
+
+    MONAI's has the faster gradient, and is the faster one to a single channel. Else PyTorch's is,
+    and it is one operation to those who export it.
+
+    Shape: (N, C * factor ** spatial_dims, H, W[, D]) -> (N, C, factor * H, factor * W[, ...]).
+    """
+    if spatial_dims == 2 and x.shape[1] > factor**2 and not x.requires_grad:
+        return F.pixel_shuffle(x, factor)
+    large: Tensor = pixelshuffle(x, spatial_dims, factor)
+    return large
+
+
+def he_conv(spatial_dims: int, in_channels: int, out_channels: int, gain: float = 1.0) -> nn.Module:
+    """Build a 3 x 3 (x 3) convolution, He-initialized times ``gain``.
+
+    With torch's own smaller start the signal fades over the stages, and a generator for smooth
+    images (X-rays) stayed at plain interpolation for 2000 steps.
+    """
+    conv: nn.Conv2d | nn.Conv3d = (nn.Conv2d if spatial_dims == 2 else nn.Conv3d)(
+        in_channels, out_channels, 3, padding=1
+    )
+    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    with torch.no_grad():
+        conv.weight.mul_(gain)
+    return conv
+
+
+def mark(limit: float = math.inf) -> nn.Module:
+    """Mark where integer arithmetic rounds features, see :mod:`monai_sr.runtimes.int8`.
+
+    Args:
+        limit: features are kept within it, positive and negative.
+    """
+    return nn.Identity() if math.isinf(limit) else nn.Hardtanh(-limit, limit)
+
+
+class PlainBlock(nn.Module):
+    """Two convolutions with a ReLU between, added to the input.
+
+    Args:
+        spatial_dims: 2 or 3.
+        channels: of input and result.
+        limit: of all features. They stay within some whatever the image is, as in networks made for
+            integers (Howard et al., 2017, arXiv:1704.04861, use 6): rounding knows their range.
+    """
+
+    reach = 2
+
+    def __init__(self, spatial_dims: int, channels: int, limit: float = math.inf) -> None:
+        super().__init__()
+        self.first = he_conv(spatial_dims, channels, channels)
+        self.activation = nn.ReLU() if math.isinf(limit) else nn.Hardtanh(0.0, limit)
+        self.second = he_conv(spatial_dims, channels, channels, gain=0.1)
+        self.sum = mark(limit)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features of the same shape."""
+        residual: Tensor = self.second(self.activation(self.first(x)))
+        result: Tensor = self.sum(x + residual)
+        return result
 
 
 class SubPixelStage(nn.Module):

@@ -8,16 +8,18 @@ import torch
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
-from monai_sr.networks.generators.hybrid_cascade import HybridCascade, PlainBlock
+from monai_sr.networks.blocks import PlainBlock
+from monai_sr.networks.generators.compact_residual import CompactResidual
+from monai_sr.networks.generators.hybrid_cascade import HybridCascade
 
 
-def prune_hybrid_cascade(network: HybridCascade, channels: int, num_blocks: int) -> HybridCascade:
-    """Return a plain ``hybrid_cascade`` with fewer channels and blocks, its weights taken over.
+def prune_hybrid_cascade(network: HybridCascade, channels: int, num_blocks: int) -> CompactResidual:
+    """Return a ``compact_residual`` with the weights of a plain ``hybrid_cascade``'s trunk.
 
     Blocks of the smallest residual (product of the norms of their two convolutions) go first. Then
     the trunk keeps those channels, and every block those inner ones, whose filters have the largest
-    norm over all convolutions that write them times all that read them. The result is a start for
-    training, not a finished network.
+    norm over all convolutions that write them times all that read them. The tails are new and zero:
+    the result is a start for training, not a finished network.
 
     Args:
         network: of plain blocks, without recursion; left as it is.
@@ -51,18 +53,14 @@ def prune_hybrid_cascade(network: HybridCascade, channels: int, num_blocks: int)
     read = torch.stack([_energy(state[f"{conv}.weight"], 1) for conv in readers]).sum(0)
     kept = _largest(written * read, channels)
 
-    small = HybridCascade(
+    small = CompactResidual(
         max(network.scales),
         in_channels,
         spatial_dims=network.spatial_dims,
         channels=channels,
         num_blocks=num_blocks,
-        block="plain",
-        recursions=1,
-        cascade_channels=len(state["refine.0.weight"]),
     )
-    parts = {name: tensor for name, tensor in state.items() if not name.startswith("blocks.")}
-    parts |= _part(state, "head", "head", outputs=kept)
+    parts = _part(state, "head", "head", outputs=kept)
     for i, block in enumerate(blocks):
         first, second = f"{block}.first", f"{block}.second"
         inner = _energy(state[f"{first}.weight"], 0) * _energy(state[f"{second}.weight"], 1)
@@ -70,8 +68,9 @@ def prune_hybrid_cascade(network: HybridCascade, channels: int, num_blocks: int)
         parts |= _part(state, first, f"blocks.{i}.first", outputs=chosen, inputs=kept)
         parts |= _part(state, second, f"blocks.{i}.second", outputs=kept, inputs=chosen)
     parts |= _part(state, "fusion", "fusion", outputs=kept, inputs=kept)
-    parts |= _part(state, "to_x2", "to_x2", inputs=kept)
-    small.load_state_dict(parts)
+    # The small trunk has no scale of its own.
+    parts["fusion.weight"] = parts["fusion.weight"] * state["pass_scale"]
+    small.load_state_dict({**small.state_dict(), **parts})
     return small
 
 

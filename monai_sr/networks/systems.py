@@ -127,7 +127,8 @@ def create_network(
             none; one that serves several scales is built for its largest.
         volume: options of the bundle's own model that are others where ``spatial_dims`` is 3.
         size: "best", or "fast", a smaller network.
-        fast: options of the bundle's own model that are others where ``size`` is "fast".
+        fast: options of the bundle's own model that are others where ``size`` is "fast"; with
+            another ``name`` they stand alone.
         options: of the bundle's own model; a system takes ``in_channels`` and ``spatial_dims``.
 
     Raises:
@@ -135,7 +136,7 @@ def create_network(
     """
     check_size(size, system=system, spatial_dims=options.get("spatial_dims", 2))
     if size == "fast":
-        options |= fast or {}
+        name, options = _fast_options(name, options, fast or {})
     if options.get("spatial_dims") == 3:
         options |= volume or {}
     if system is None:
@@ -153,6 +154,15 @@ def create_network(
         raise OptionError(
             f"network_def: {error}; see the docstring of {cls.__name__} for its options"
         ) from error
+
+
+def _fast_options(
+    name: str, options: Mapping[str, Any], fast: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return name and options of the fast size."""
+    general = ("scale", "in_channels", "spatial_dims")
+    kept = {k: v for k, v in options.items() if "name" not in fast or k in general}
+    return str(fast.get("name", name)), {**kept, **{k: fast[k] for k in fast if k != "name"}}
 
 
 def weights_file(

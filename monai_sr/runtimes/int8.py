@@ -1,8 +1,10 @@
 """Networks in 8-bit integers: weights per channel, activations by ranges found on training images.
 
-First and last convolutions, interpolation and sums stay in float32, as do back-projection and all
-around the network. A convolution between them gets what a runtime turns into integer arithmetic:
-rounding to 256 steps of its input, and to 255 steps per output channel of its weights.
+The first convolution and interpolation stay in float32, as do back-projection and all around the
+network. Any other convolution gets what a runtime turns into integer arithmetic: rounding to 255
+steps per output channel of its weights, and of its input to 256 steps. Features that a network
+marks (:func:`monai_sr.networks.blocks.mark`), its sums for one, are rounded there, once for all
+that read them: what lies between is passed on as integers.
 
 References:
     Jacob et al., 2018, Quantization and training of neural networks for efficient
@@ -23,12 +25,45 @@ from monai_sr.core.types import PathLike
 from monai_sr.networks.weights import state_digest
 from monai_sr.runtimes.registry import RuntimeUnfitError
 
-Ranges = Mapping[str, tuple[float, float]]
-"""Name of a convolution -> smallest and largest value of its input that is kept."""
+Range = tuple[float, float]
+"""Smallest and largest value that is kept."""
+Ranges = Mapping[str, Range | None]
+"""Name of a mark -> range of what it passes on; of a convolution -> that of its input,
+None where that is rounded already."""
 
+MARKS = (nn.Identity, nn.Hardtanh)
+"""What :func:`monai_sr.networks.blocks.mark` gives, and limited activations."""
 _SIGNED = 127
 _UNSIGNED = 255
 _SMALLEST = 1e-12
+
+
+class Rounding(nn.Module):
+    """Rounding to 256 steps of a range.
+
+    Args:
+        low: smallest value that is kept; from 0 on values are unsigned.
+        high: largest.
+
+    Attributes:
+        steps: width of a step, zero point, smallest and largest integer.
+
+    Shape: any.
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.steps: tuple[float, int, int, int]
+        if low >= 0:
+            self.steps = (max(high, _SMALLEST) / _UNSIGNED, 0, 0, _UNSIGNED)
+        else:
+            # Around 0, which needs no correction of sums.
+            largest = max(-low, high, _SMALLEST)
+            self.steps = (largest / _SIGNED, 0, -_SIGNED - 1, _SIGNED)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the nearest values that integers can hold."""
+        return torch.fake_quantize_per_tensor_affine(x, *self.steps)
 
 
 class QuantizedConv(nn.Module):
@@ -36,24 +71,17 @@ class QuantizedConv(nn.Module):
 
     Args:
         conv: the convolution, 2D or 3D.
-        low: smallest input that is kept; from 0 on inputs are unsigned.
-        high: largest.
+        limits: range of its input; None: it is rounded already.
 
     Shape: as the convolution's.
     """
 
-    def __init__(self, conv: nn.Module, low: float, high: float) -> None:
+    def __init__(self, conv: nn.Module, limits: Range | None) -> None:
         super().__init__()
         self.conv = conv
-        self.steps: tuple[float, int, int, int]
+        self.rounding = nn.Identity() if limits is None else Rounding(*limits)
         self.weight_steps: Tensor
         self.zeros: Tensor
-        if low >= 0:
-            self.steps = (max(high, _SMALLEST) / _UNSIGNED, 0, 0, _UNSIGNED)
-        else:
-            # Around 0, which needs no correction of sums.
-            largest = max(-low, high, _SMALLEST)
-            self.steps = (largest / _SIGNED, 0, -_SIGNED - 1, _SIGNED)
         weight = conv.get_parameter("weight").detach()
         largest_weights = weight.abs().flatten(1).amax(1).clamp_min(_SMALLEST)
         self.register_buffer("weight_steps", largest_weights / _SIGNED)
@@ -61,26 +89,29 @@ class QuantizedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of rounded values."""
-        x = torch.fake_quantize_per_tensor_affine(x, *self.steps)
         conv: Any = self.conv
         weight = torch.fake_quantize_per_channel_affine(
             conv.weight, self.weight_steps, self.zeros, 0, -_SIGNED - 1, _SIGNED
         )
-        result: Tensor = conv._conv_forward(x, weight, conv.bias)
+        result: Tensor = conv._conv_forward(self.rounding(x), weight, conv.bias)
         return result
 
 
 def quantized(network: nn.Module, ranges: Ranges) -> None:
-    """Replace convolutions by rounding ones, in place.
+    """Round in a network, in place.
 
     Args:
         network: generator, weights loaded.
-        ranges: for each convolution that is to be replaced.
+        ranges: of each convolution and each ``Identity`` that is to round.
     """
-    for name, (low, high) in ranges.items():
+    for name, limits in ranges.items():
         parent, _, child = name.rpartition(".")
-        conv = network.get_submodule(name)
-        setattr(network.get_submodule(parent), child, QuantizedConv(conv, low, high))
+        module = network.get_submodule(name)
+        if isinstance(module, MARKS) and limits is not None:
+            rounding: nn.Module = Rounding(*limits)
+        else:
+            rounding = QuantizedConv(module, limits)
+        setattr(network.get_submodule(parent), child, rounding)
 
 
 def read_ranges(path: PathLike, network: nn.Module) -> dict[int, Ranges]:
@@ -102,6 +133,8 @@ def read_ranges(path: PathLike, network: nn.Module) -> dict[int, Ranges]:
             "with benchmarks/fit_int8.py"
         )
     return {
-        int(scale): {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
+        int(scale): {
+            name: limits and (float(limits[0]), float(limits[1])) for name, limits in ranges.items()
+        }
         for scale, ranges in entry["scales"].items()
     }

@@ -49,7 +49,7 @@ def measured_peak(
     convs: list[nn.Module] = []
     for _ in range(_LAYERS):
         conv: nn.Module = nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1)
-        conv = QuantizedConv(conv, 0.0, 1.0) if precision == "int8" else conv
+        conv = QuantizedConv(conv, (0.0, 1.0)) if precision == "int8" else conv
         convs += [conv, nn.ReLU()]
     stack = _Stack(convs).eval().requires_grad_(False)
     image = torch.rand(1, _CHANNELS, _SIDE, _SIDE)

@@ -21,6 +21,7 @@ SMALL = {
         }
         for norm in ("batch", None)
     ],
+    "compact_residual": [{"channels": 3, "num_blocks": 1}],
     "drcn": [{"channels": 3, "recursions": 2}],
     "edsr": [{"channels": 4, "num_blocks": 1}],
     "hybrid_cascade": [
@@ -300,9 +301,9 @@ def test_parameters_are_as_many_as_published(name, options, count):
     ("options", "count", "halo"),
     [
         ({"num_blocks": 3, "recursions": 2}, 875_617, 35),
-        ({"num_blocks": 6, "recursions": 1, "channels": 48, "block": "plain"}, 306_064, 17),
+        ({"num_blocks": 8, "recursions": 1, "channels": 64, "block": "plain"}, 673_312, 21),
     ],
-    ids=["reference", "fast"],
+    ids=["reference", "best"],
 )
 def test_flagship_sizes_are_as_designed(options, count, halo):
     model = create_generator("hybrid_cascade", **options)
@@ -311,10 +312,32 @@ def test_flagship_sizes_are_as_designed(options, count, halo):
     assert model.scales == (2, 4)
 
 
+def test_fast_size_is_as_designed():
+    model = create_generator("compact_residual", in_channels=1)
+    assert sum(p.numel() for p in model.parameters()) == 196_196
+    assert model.halo == 11
+    assert model.scales == (2, 4)
+
+
+def test_limited_features_stay_within_the_limit_whatever_the_image_is():
+    torch.manual_seed(0)
+    model = create_generator("compact_residual", in_channels=1, channels=8, limit=0.5)
+    largest = []
+    for module in model.modules():
+        if isinstance(module, torch.nn.Hardtanh):
+            module.register_forward_hook(lambda _m, _i, out: largest.append(out.abs().max()))
+    model(torch.rand(1, 1, 20, 20).round() * 10)
+    assert len(largest) == 2 + 2 * len(model.blocks)
+    assert max(largest) == 0.5
+    with pytest.raises(OptionError, match="limit: must be positive, got 0"):
+        create_generator("compact_residual", limit=0)
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("dims", [2, 3])
-def test_untrained_flagship_interpolates(scale, dims):
-    model = create_generator("hybrid_cascade", spatial_dims=dims, in_channels=1, num_blocks=1)
+@pytest.mark.parametrize("name", ["hybrid_cascade", "compact_residual"])
+def test_untrained_flagship_interpolates(scale, dims, name):
+    model = create_generator(name, spatial_dims=dims, in_channels=1, num_blocks=1)
     lr = torch.rand(1, 1, *(7, 6, 6)[:dims])
     inner = (..., *[slice(2 * scale, -2 * scale)] * dims)
     expected = upsample(lr, scale, range(2, 2 + dims))

@@ -94,6 +94,16 @@ def test_sizes_of_the_bundles_own_model_do_not_reach_a_system():
     assert network.scale == 4
 
 
+@pytest.mark.parametrize("fast", [{"channels": 7}, {"name": "compact_residual", "channels": 7}])
+def test_fast_size_changes_options_or_the_network(fast):
+    options = {"channels": 9, "num_blocks": 1, "block": "plain", "in_channels": 1, "scale": 2}
+    network = create_network("hybrid_cascade", size="fast", fast=fast, **options)
+    assert type(network) is GENERATORS.get(fast.get("name", "hybrid_cascade"))
+    assert (network.head.out_channels, network.in_channels, network.scale) == (7, 1, 2)
+    # Options of a network of another name are not those of the best size.
+    assert len(network.blocks) == (4 if "name" in fast else 1)
+
+
 @pytest.mark.parametrize("ask", [find_system, read_system, lambda n: create_network("", system=n)])
 def test_unknown_system_is_answered_with_the_nearest_and_all(ask):
     with pytest.raises(OptionError, match=r"system 'srgan8' is unknown; did you mean 'srgan_8'\?"):

@@ -1,5 +1,6 @@
 """One network a file; importing this package registers them all."""
 
+from monai_sr.networks.generators.compact_residual import CompactResidual
 from monai_sr.networks.generators.dense_residual import DenseResidual
 from monai_sr.networks.generators.drcn import DRCN
 from monai_sr.networks.generators.edsr import EDSR
@@ -26,6 +27,7 @@ __all__ = [
     "VDSR",
     "Bicubic",
     "Bilinear",
+    "CompactResidual",
     "DenseResidual",
     "HybridCascade",
     "IterativeBackProjection",

@@ -12,45 +12,12 @@ import math
 
 import torch
 import torch.nn.functional as F
-from monai.networks.utils import pixelshuffle
 from torch import Tensor, nn
 
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.resize import REACH
-from monai_sr.networks.blocks import Interpolation
+from monai_sr.networks.blocks import Interpolation, PlainBlock, he_conv, mark, shuffled
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
-
-
-def _conv(spatial_dims: int, in_channels: int, out_channels: int, gain: float = 1.0) -> nn.Module:
-    """Build a 3 x 3 (x 3) convolution, He-initialized times ``gain``.
-
-    With torch's own smaller start the signal fades over the stages, and a generator for smooth
-    images (X-rays) stayed at plain interpolation for 2000 steps.
-    """
-    conv: nn.Conv2d | nn.Conv3d = (nn.Conv2d if spatial_dims == 2 else nn.Conv3d)(
-        in_channels, out_channels, 3, padding=1
-    )
-    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-    with torch.no_grad():
-        conv.weight.mul_(gain)
-    return conv
-
-
-class PlainBlock(nn.Module):
-    """Two convolutions with a ReLU between, added to the input."""
-
-    reach = 2
-
-    def __init__(self, spatial_dims: int, channels: int) -> None:
-        super().__init__()
-        self.first = _conv(spatial_dims, channels, channels)
-        self.second = _conv(spatial_dims, channels, channels, gain=0.1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return features of the same shape."""
-        residual: Tensor = self.second(F.relu(self.first(x)))
-        return x + residual
 
 
 class DenseBlock(nn.Module):
@@ -61,9 +28,9 @@ class DenseBlock(nn.Module):
     def __init__(self, spatial_dims: int, channels: int, growth_channels: int) -> None:
         super().__init__()
         self.growth = nn.ModuleList(
-            _conv(spatial_dims, channels + i * growth_channels, growth_channels) for i in range(4)
+            he_conv(spatial_dims, channels + i * growth_channels, growth_channels) for i in range(4)
         )
-        self.fusion = _conv(spatial_dims, channels + 4 * growth_channels, channels)
+        self.fusion = he_conv(spatial_dims, channels + 4 * growth_channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features of the same shape."""
@@ -79,7 +46,8 @@ class HybridCascade(Generator):
     """Head, residual trunk (applied ``recursions`` times), x2 stage, x4 stage, plus interpolation.
 
     One state dict serves x2 and x4: both tails exist when ``scale`` is 4, and ``forward(image, 2)``
-    stops early. All widths on the x2 grid are ``cascade_channels``.
+    stops early. All widths on the x2 grid are ``cascade_channels``. Where features are added or
+    leave the coarse grid they are marked for integer arithmetic.
 
     Args:
         scale: 2 or 4, the largest enlargement and the default of ``forward``.
@@ -144,20 +112,21 @@ class HybridCascade(Generator):
         )
         phases = 2**spatial_dims
         self.recursions = recursions
-        self.head = _conv(spatial_dims, in_channels, channels)
+        self.head = he_conv(spatial_dims, in_channels, channels)
+        self.start, self.passed, self.joined, self.fine = (mark() for _ in range(4))
         self.pass_scale = nn.Parameter(torch.ones(recursions))
         fused = channels * (recursions + 1) if recursions > 1 else channels
-        self.fusion = _conv(spatial_dims, fused, channels)
-        self.to_x2 = _conv(spatial_dims, channels, cascade_channels * phases)
+        self.fusion = he_conv(spatial_dims, fused, channels)
+        self.to_x2 = he_conv(spatial_dims, channels, cascade_channels * phases)
         self.refine = nn.ModuleList(
-            _conv(spatial_dims, cascade_channels, cascade_channels) for _ in range(2)
+            he_conv(spatial_dims, cascade_channels, cascade_channels) for _ in range(2)
         )
         # Zero tails: training starts from plain interpolation.
-        self.tail_x2 = _conv(spatial_dims, cascade_channels, in_channels, gain=0.0)
-        self.interpolate_x2 = Interpolation(spatial_dims, 2)
+        self.tail_x2 = he_conv(spatial_dims, cascade_channels, in_channels, gain=0.0)
+        self.interpolate_x2 = Interpolation(spatial_dims, 2, in_channels)
         if scale == 4:
-            self.tail_x4 = _conv(spatial_dims, cascade_channels, in_channels * phases, gain=0.0)
-            self.interpolate_x4: nn.Module = Interpolation(spatial_dims, 4)
+            self.tail_x4 = he_conv(spatial_dims, cascade_channels, in_channels * phases, gain=0.0)
+            self.interpolate_x4: nn.Module = Interpolation(spatial_dims, 4, in_channels)
         else:
             self.tail_x4 = nn.Identity()
             self.interpolate_x4 = nn.Identity()
@@ -166,23 +135,23 @@ class HybridCascade(Generator):
         """Enlarge ``image``; ``scale`` must be one of ``self.scales``."""
         factor = self._factor(scale)
         # Centered values keep one more bit in bfloat16.
-        head = self.head(image - 0.5)
+        head = self.start(self.head(image - 0.5))
         x = head
         passes = [head]
         for r in range(self.recursions):
             start = x
             for block in self.blocks:
                 x = block(x)
-            x = start + self.pass_scale[r] * (x - start)
+            x = self.passed(start + self.pass_scale[r] * (x - start))
             passes.append(x)
         features = self.fusion(torch.cat(passes, dim=1)) if self.recursions > 1 else self.fusion(x)
-        features = head + features
-        fine = F.relu(pixelshuffle(self.to_x2(features), self.spatial_dims, 2))
+        features = self.joined(head + features)
+        fine = shuffled(self.fine(F.relu(self.to_x2(features))), self.spatial_dims, 2)
         for conv in self.refine:
             fine = F.relu(conv(fine))
         if factor == 2:
             x2: Tensor = self.interpolate_x2(image) + self.tail_x2(fine)
             return x2
-        detail = pixelshuffle(self.tail_x4(fine), self.spatial_dims, 2)
+        detail = shuffled(self.tail_x4(fine), self.spatial_dims, 2)
         x4: Tensor = self.interpolate_x4(image) + detail
         return x4
