@@ -150,7 +150,7 @@ class TileRun:
         if len(tiles) <= self.largest_batch and tiles[0].side <= self.largest_side:
             try:
                 large = self._enlarge_bands(torch.cat(list(parts)), tiles[0], grid)
-                pairs = zip(large.split(len(parts[0])), tiles, strict=True)
+                pairs = zip(large.chunk(len(tiles)), tiles, strict=True)
                 return [self._resampled(each, tile, grid) for each, tile in pairs]
             except torch.OutOfMemoryError:
                 self.largest_batch = len(tiles) // 2

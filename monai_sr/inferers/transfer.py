@@ -33,9 +33,9 @@ class Transfer:
         self, device: torch.device, home: torch.device, *, ahead: int | None = None
     ) -> None:
         self.device, self.home = device, home
-        self._streams: tuple[torch.cuda.Stream, torch.cuda.Stream] | None = None
+        self._streams: list[torch.cuda.Stream] | None = None  # there, and back
         if device.type == "cuda" and home.type == "cpu":
-            self._streams = (torch.cuda.Stream(device), torch.cuda.Stream(device))
+            self._streams = [torch.cuda.Stream(device) for _ in range(2)]  # type: ignore[no-untyped-call]
         self._ahead = int(self._streams is not None) if ahead is None else ahead
 
     def fetch(self, image: Tensor) -> Tensor:
@@ -92,4 +92,4 @@ class Transfer:
 
 def _pinned(like: Tensor) -> Tensor:
     """Return memory that the system does not move; torch keeps it for the next time."""
-    return torch.empty(like.shape, dtype=like.dtype, pin_memory=True)
+    return torch.empty(like.shape, dtype=like.dtype, device="cpu", pin_memory=True)
