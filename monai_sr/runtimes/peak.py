@@ -60,9 +60,9 @@ def measured_peak(
     else:
         run = found.open(found.export(stack, image), place, precision)  # type: ignore[assignment]
     image = image.to(place)
-    best, began = float("inf"), time.perf_counter()
     with torch.inference_mode():
-        run(image)
+        run(image)  # it may be compiled only now
+        best, began = float("inf"), time.perf_counter()
         while time.perf_counter() - began < seconds:
             started = time.perf_counter()
             run(image)

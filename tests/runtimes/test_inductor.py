@@ -15,6 +15,9 @@ from monai_sr.runtimes import RuntimeChoice, RuntimeUnfitError, find_runtime, me
 from monai_sr.runtimes.cache import FOLDER_VARIABLE
 from tests.network_factory import ROOT, tiny
 
+# Some steps of a precision between 1 and 2: kernels may round their sums at other places.
+TOLERANCE = {"float32": 1e-5, "float16": 4 * 2**-10, "bfloat16": 4 * 2**-7}
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
@@ -48,7 +51,7 @@ def test_it_gives_what_torch_gives(quick, precision):
         expected = network(image, 4).float()
     found = made(image, 4)
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found, expected, atol=TOLERANCE[precision], rtol=1e-4)
 
 
 def test_its_precision_is_its_own_whatever_surrounds_it(quick):
@@ -167,7 +170,7 @@ def test_a_bundle_names_it(quick):
 
 
 def test_the_peak_is_measured_with_it(quick):
-    assert measured_peak("inductor", "float32", seconds=0.01) > 0
+    assert measured_peak("inductor", "float32", seconds=1) > 0
 
 
 @pytest.mark.slow
@@ -178,8 +181,7 @@ def test_kernels_it_makes_give_what_torch_gives(precision, compilations):
     dtype = getattr(torch, precision)
     with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=precision != "float32"):
         expected = network(image, 4).float()
-    tolerance = 1e-5 if precision == "float32" else 0.02
-    torch.testing.assert_close(made(image, 4), expected, atol=tolerance, rtol=1e-4)
+    torch.testing.assert_close(made(image, 4), expected, atol=TOLERANCE[precision], rtol=1e-4)
     assert compilations() <= 2  # images far smaller than tiles are another
 
 
