@@ -157,6 +157,8 @@ def others(options: argparse.Namespace, half: str) -> Iterator[tuple[str, str]]:
     """Yield the runtimes and precisions that are installed, but for PyTorch eager."""
     device = torch.device(options.device)
     for name in list_runtimes():
+        if name == "inductor" and device.type == "cpu":
+            continue  # made for GPUs: for a processor it compiles for minutes
         for precision in find_runtime(name).precisions if name != "torch" else ():
             if name in installed_runtimes(device, precision):
                 yield name, precision
@@ -184,7 +186,7 @@ def bundle_system(
 def peak_of(system: System) -> float:
     """Return the fastest multiply-adds per second of what a system computes with."""
     device = system.resolver.device
-    if system.runtime == "torch":
+    if system.runtime == "torch" or (device.type == "cuda" and system.precision != "int8"):
         return torch_peak(device, system.precision)
     return measured_peak(system.runtime, system.precision, device)
 

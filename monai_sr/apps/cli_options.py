@@ -53,7 +53,7 @@ def add_runtime(upscale: argparse.ArgumentParser) -> None:
     """Add what runs the network."""
     upscale.add_argument(
         "--runtime",
-        help="torch, openvino, onnxruntime or tensorrt (default: auto, the fastest installed)",
+        help="torch, openvino, onnxruntime, inductor or tensorrt (default: auto, the fastest)",
     )
     upscale.add_argument(
         "--precision", help="float32, bfloat16, float16; int8: thrice as fast on CPUs, 0.01 dB off"

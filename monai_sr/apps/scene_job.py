@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from monai_sr.apps.scene_alike import AlikeTiles
 from monai_sr.apps.scene_blocks import Assembly, Comparison, Rows, TileBlocks
 from monai_sr.apps.scene_source import SceneSource, Survey, no_valid_pixel
 from monai_sr.core.atomic import replace_file
@@ -29,8 +30,9 @@ from monai_sr.core.journal import Journal
 from monai_sr.core.pipeline import Background, prefetched
 from monai_sr.inferers import TiledInferer
 from monai_sr.inferers.batch_meta import enlarged_meta
-from monai_sr.inferers.tile_plan import Tile, bounds, overlap, result_edge, within
+from monai_sr.inferers.tile_plan import Tile, bounds, overlap, result_edge
 from monai_sr.inferers.tiled import warn_if_cut
+from monai_sr.inferers.transfer import Transfer
 from monai_sr.networks.weights import state_digest
 from monai_sr.transforms import Provenance, ScaleToUnit
 from monai_sr.transforms.agreement import Agreement
@@ -43,7 +45,6 @@ from monai_sr.writers.raster_facts import Grid
 logger = logging.getLogger(__name__)
 
 _GB = 10**9
-_ALIKE = 8  # results of tiles of one color that are remembered
 _WAITING = 1  # results that the writing thread is behind
 _DRIVERS = {".png": "PNG"}
 Item = tuple[Tile, Tensor | np.ndarray | None, Any, list[Tensor]]
@@ -112,7 +113,7 @@ class SceneJob:
         )
         self.shape = (source.shape[0], *(p.stop - p.start for p in self.place))
         check_output_size(output.suffix, self.shape, source.raster.path)
-        self._alike: OrderedDict[Any, np.ndarray] = OrderedDict()
+        self._alike = AlikeTiles(self.grid)
 
     def run(self, scale_to_unit: ScaleToUnit, provenance: Provenance) -> SceneResult:
         """Do it, or go on with it.
@@ -197,6 +198,14 @@ class SceneJob:
                 if tile.name not in finished:
                     yield tile, self.source.unit(tile, *value_range)
 
+        transfer = Transfer(self.run_tile.device, torch.device("cpu"))
+
+        def started(item: tuple[Tile, Tensor | None, Any, np.ndarray | None]) -> list[Tensor]:
+            tile, unit, _, known = item
+            if unit is None or known is not None:
+                return []
+            return [self.run_tile(transfer.fetch(unit), tile, self.grid)[0]]
+
         # One is filled, one stored, others wait. Results in the network's memory, freed by another
         # thread at any time, would leave holes there that its tensors do not fit into.
         largest = self.shape[0] * max(math.prod(p.stop - p.start for p in t.place) for t in chosen)
@@ -212,13 +221,12 @@ class SceneJob:
         bar = tqdm(desc=name, total=len(chosen), initial=len(finished), unit="tile",
                    disable=disable, leave=False)  # fmt: skip
         with bar, closing(prefetched(read())) as ahead, Background(keep, _WAITING) as background:
-            for tile, unit in ahead:
-                key = None if unit is None else self._key(unit, tile)
-                large: Tensor | np.ndarray | None = self._alike.get(key)
+            with_keys = ((*item, *self._alike.find(*item)) for item in ahead)
+            for (tile, _, key, known), results in transfer.overlapped(with_keys, started):
+                large: Tensor | np.ndarray | None = known
                 buffer: list[Tensor] = []
-                if unit is not None and large is None:
-                    result = self.run_tile(unit.to(self.device), tile, self.grid)[0]
-                    buffer = [spare.pop()]
+                if results:
+                    result, buffer = results.pop(), [spare.pop()]
                     large = buffer[0][: result.numel()].view(result.shape).copy_(result)
                     del result  # before the next tile needs its memory
                 background.put((tile, large, key, buffer))
@@ -229,26 +237,14 @@ class SceneJob:
         for band, place in zip(large, stored, strict=True):  # floats of one band at a time
             place[...] = to_stored(band, self.source.meta)
         avoid_nodata(stored, self.source.meta)
-        if key is not None:
-            self._alike[key] = stored
-            if len(self._alike) > _ALIKE:
-                self._alike.popitem(last=False)
+        self._alike.keep(key, stored)
         return stored
-
-    def _key(self, unit: Tensor, tile: Tile) -> Any:
-        """Return what decides on the result of a tile of one color, None for others."""
-        color = unit[:, :, :1, :1]
-        is_whole_factor = self.grid.targets == tuple(n * self.grid.scale for n in self.grid.sizes)
-        if not is_whole_factor or not bool((unit == color).all()):
-            return None
-        inner = within(tile.core, tile.outer)
-        return (tuple(color.flatten().tolist()), unit.shape, str(inner))
 
     def _tiles(self, journal: Journal) -> list[Tile]:
         """Return all tiles of the whole, of the side that an earlier run had memory for."""
         side = journal.facts().get("side")
         if side is None:
-            side = self.run_tile.fitting_side(self.inferer.tile_size, self.grid, self.device)
+            side = self.run_tile.fitting_side(self.inferer.tile_size, self.grid)
             journal.keep_facts({"side": side})
         tiles = self.grid.tiles(side)
         return sorted(tiles, key=lambda t: (t.place[1].start, t.place[0].start))

@@ -194,7 +194,10 @@ class SuperResolver:
             raise BadImageError("image: holds NaN or infinite values; fill them first")
         _check_range(image)
         is_batch = image.ndim >= 4 and not is_single
-        batch = image.to(self.device, torch.float32)
+        # From a processor's memory tiles go to the device by themselves, while it computes. The
+        # views of an estimate are turned and summed up in whole images: better there.
+        stays = image.device.type == "cpu" and not getattr(self.inferer, "spread", False)
+        batch = image.to(image.device if stays else self.device, torch.float32)
         result: Tensor = self.inferer(batch if is_batch else batch[None], self.network)
         return result if is_batch else result[0]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from monai_sr.functional.bands import source_span
 
@@ -38,6 +40,16 @@ class Tile:
     def side(self) -> int:
         """Longest side in samples of the input, without the halo."""
         return max(int(k.stop - k.start) for k in self.core)
+
+    def geometry(self, scale: int) -> tuple[tuple[int, int], ...]:
+        """Return what tiles share that may be enlarged together: sizes, and what lies where.
+
+        Args:
+            scale: of the network.
+        """
+        sizes = within(self.outer, self.outer)
+        inner = within(self.core, self.outer) + within(self.fine, self.outer, scale)
+        return tuple((part.start, part.stop) for part in sizes + inner)
 
     def around_core(self, margin: int) -> Slices:
         """Return the samples of the input within ``margin`` of the core, as far as it is seen."""
@@ -101,6 +113,26 @@ def _below(grid: TileGrid, axis: int, start: int, stop: int) -> tuple[slice, sli
     begin = max(0, first - grid.halo) // grid.step * grid.step
     outer = slice(begin, min(size, last + grid.halo))
     return slice(start, stop), slice(first, last), outer
+
+
+def batches(
+    tiles: Sequence[Tile], images: int, most: int, scale: int
+) -> Iterator[list[tuple[int, Tile]]]:
+    """Yield the tiles of some images, at most ``most`` of one geometry at a time.
+
+    Args:
+        tiles: of one image.
+        images: number of images of this size.
+        most: tiles at a time; 1 keeps their order.
+        scale: of the network.
+    """
+    alike: defaultdict[Any, list[tuple[int, Tile]]] = defaultdict(list)
+    for image, tile in itertools.product(range(images), tiles):
+        geometry = tile.geometry(scale)
+        alike[geometry].append((image, tile))
+        if len(alike[geometry]) == most:
+            yield alike.pop(geometry)
+    yield from alike.values()
 
 
 def result_edge(edge: int, size: int, target: int) -> int:

@@ -1,4 +1,4 @@
-"""Run a generator on single tiles: any number of bands, consistency, and too little memory."""
+"""Run a generator on tiles: any number of bands, consistency, and too little memory."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 _BUFFERS = 3
 _FLOAT_BYTES = 4
 _SMALLEST_SIDE = 16  # of a tile, in input samples: below it a halo is nearly all of the work
+_BUSY_SAMPLES = 2**20  # of input that keep any GPU busy; beyond, a batch needs memory only
 
 
 @dataclass
@@ -35,7 +36,9 @@ class TileRun:
         dtype: of the network's computation.
         limits: (N, 2), what each image of the batch can store; None: no limit.
         has_rgb: whether the first three bands are colors that belong together.
+        device: where the network computes.
         largest_side: of a tile that fits into memory; found by trying.
+        largest_batch: number of tiles that fit into memory together; found by trying.
     """
 
     network: Callable[..., Any]
@@ -43,7 +46,9 @@ class TileRun:
     dtype: torch.dtype
     limits: Tensor | None
     has_rgb: bool
+    device: torch.device
     largest_side: float = field(default=math.inf)
+    largest_batch: float = field(default=math.inf)
 
     def grid(self, sizes: Sequence[int], targets: Sequence[int], scale: int) -> TileGrid:
         """Plan one application of the network."""
@@ -51,23 +56,13 @@ class TileRun:
         step = int(getattr(getattr(self.network, "info", None), "multiple_of", 1))
         return TileGrid(tuple(sizes), tuple(targets), scale, halo, step)
 
-    def fitting_side(self, tile_size: int, grid: TileGrid, device: torch.device) -> int:
-        """Return the side of tiles that free memory is surely enough for, at most ``tile_size``.
-
-        A network's largest buffers have its widest layer's channels on its finest grid, and some
-        three of them live at a time.
-        """
-        network = self.network
-        parameters = list(network.parameters()) if isinstance(network, nn.Module) else []
-        widest = max((p.shape[1] for p in parameters if p.ndim > 2), default=1)
-        bytes_per_pixel = _BUFFERS * widest * _FLOAT_BYTES * grid.scale ** len(grid.sizes)
-        is_gpu = device.type == "cuda"
-        free = torch.cuda.mem_get_info(device)[0] if is_gpu else available_bytes()
+    def fitting_side(self, tile_size: int, grid: TileGrid) -> int:
+        """Return the side of tiles that free memory is surely enough for, at most ``tile_size``."""
+        free = _free_bytes(self.device)
 
         def needed(side: int) -> int:
             # A tile is no larger than the image.
-            pixels = math.prod(min(side + 2 * grid.halo, n) for n in grid.sizes)
-            return int(pixels * bytes_per_pixel)
+            return self._bytes([min(side + 2 * grid.halo, n) for n in grid.sizes], grid.scale)
 
         side = tile_size
         while side > _SMALLEST_SIDE and needed(side) > free:
@@ -75,6 +70,29 @@ class TileRun:
         if side < tile_size:
             logger.warning("%.1f GB of free memory: tiles of %d pixels", free / 1e9, side)
         return side
+
+    def fitting_batch(self, tiles: Sequence[Tile], grid: TileGrid) -> int:
+        """Return how many tiles are enlarged together: 1 but on GPUs, which small ones leave idle.
+
+        On a GPU as many as keep it busy, and as free memory is surely enough for.
+        """
+        if self.device.type != "cuda":
+            return 1
+        largest = max(tiles, key=lambda tile: math.prod(o.stop - o.start for o in tile.outer))
+        sizes = [o.stop - o.start for o in largest.outer]
+        fitting = _free_bytes(self.device) // self._bytes(sizes, grid.scale)
+        return int(max(1, min(fitting, _BUSY_SAMPLES // math.prod(sizes))))
+
+    def _bytes(self, sizes: Sequence[int], scale: int) -> int:
+        """Return what a tile surely needs, its halo counted.
+
+        A network's largest buffers have its widest layer's channels on its finest grid, and some
+        three of them live at a time.
+        """
+        network = self.network
+        parameters = list(network.parameters()) if isinstance(network, nn.Module) else []
+        widest = max((p.shape[1] for p in parameters if p.ndim > 2), default=1)
+        return int(math.prod(sizes) * _BUFFERS * widest * _FLOAT_BYTES * scale ** len(sizes))
 
     def check_channels(self, given: int) -> None:
         """Refuse images whose bands the network takes neither together nor alone.
@@ -96,7 +114,7 @@ class TileRun:
         """
         if tile.side <= self.largest_side:
             try:
-                return self._enlarge_bands(lr, tile, grid)
+                return self._resampled(self._enlarge_bands(lr, tile, grid), tile, grid)
             except torch.OutOfMemoryError as error:
                 if tile.side <= _SMALLEST_SIDE:
                     raise OptionError(
@@ -109,8 +127,7 @@ class TileRun:
                     tile.side,
                     math.ceil(self.largest_side),
                 )
-        if lr.device.type == "cuda":
-            torch.cuda.empty_cache()
+        _free_unused(lr.device)
         shape = (*lr.shape[:2], *(p.stop - p.start for p in tile.place))
         result = torch.empty(shape, device=lr.device)
         for part in grid.halves(tile):
@@ -118,11 +135,45 @@ class TileRun:
             result[spatial(within(part.place, tile.place))] = large
         return result
 
+    def together(
+        self, parts: Sequence[Tensor], tiles: Sequence[Tile], grid: TileGrid
+    ) -> list[Tensor]:
+        """Enlarge tiles of one geometry at once; in halves where the memory does not suffice.
+
+        Args:
+            parts: for each tile what a call takes.
+            tiles: as many.
+            grid: of them all.
+        """
+        if len(tiles) == 1:
+            return [self(parts[0], tiles[0], grid)]
+        if len(tiles) <= self.largest_batch and tiles[0].side <= self.largest_side:
+            try:
+                large = self._enlarge_bands(torch.cat(list(parts)), tiles[0], grid)
+                pairs = zip(large.chunk(len(tiles)), tiles, strict=True)
+                return [self._resampled(each, tile, grid) for each, tile in pairs]
+            except torch.OutOfMemoryError:
+                self.largest_batch = len(tiles) // 2
+                logger.warning(
+                    "out of memory with %d tiles at a time; going on with %d",
+                    len(tiles),
+                    self.largest_batch,
+                )
+        _free_unused(parts[0].device)
+        middle = len(tiles) // 2
+        return [
+            *self.together(parts[:middle], tiles[:middle], grid),
+            *self.together(parts[middle:], tiles[middle:], grid),
+        ]
+
     def _wanted(self, given: int) -> int:
         return int(getattr(self.network, "in_channels", given))
 
     def _enlarge_bands(self, lr: Tensor, tile: Tile, grid: TileGrid) -> Tensor:
-        """Feed a generator of any number of channels with what the image has."""
+        """Feed a generator of any number of channels with what the image has.
+
+        Shape: lr (N or some tiles' N one after another, C, ...) -> those of ``tile.fine``.
+        """
         given = lr.shape[1]
         wanted = self._wanted(given)
         # Beyond what consistency sees around the core, the network's results are not exact.
@@ -134,8 +185,7 @@ class TileRun:
             fed = bands if bands.shape[1] == wanted else bands.expand(-1, wanted, *bands.shape[2:])
             large = self._enlarge(fed, grid.scale, within(near, tile.outer))[fine]
             parts.append(large if fed is bands else large.mean(dim=1, keepdim=True))
-        large = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        return self._resampled(large, tile, grid)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     @torch.inference_mode()
     def _enlarge(self, lr: Tensor, scale: int, near: Slices) -> Tensor:
@@ -147,7 +197,7 @@ class TileRun:
         with torch.autocast(lr.device.type, self.dtype, enabled=self.dtype != torch.float32):
             sr = self.network(padded, scale).float()
         sr = sr[spatial([slice(n.start * scale, n.stop * scale) for n in near])]
-        low, high = self.bounds(lr.ndim)
+        low, high = self.bounds(lr)
         return back_project(sr, lr[spatial(near)], scale, self.consistency, low, high)
 
     def _resampled(self, large: Tensor, tile: Tile, grid: TileGrid) -> Tensor:
@@ -157,15 +207,31 @@ class TileRun:
             return large
         parts = [(p.start, p.stop) for p in tile.place]
         large = resize_part(large, lengths, grid.targets, parts, range(2, large.ndim))
-        low, high = self.bounds(large.ndim)
+        low, high = self.bounds(large)
         return large if low is None else large.clamp(low, high)
 
-    def bounds(self, ndim: int) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """Return the limits, as they are compared with a batch of ``ndim`` axes."""
+    def bounds(self, like: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """Return the limits, as they are compared with a batch, or with some one after another."""
         if self.limits is None:
             return None, None
-        low, high = self.limits.reshape(-1, 2, *[1] * (ndim - 1)).unbind(1)
+        limits = self.limits.to(like.device).repeat(len(like) // len(self.limits), 1)
+        low, high = limits.reshape(-1, 2, *[1] * (like.ndim - 1)).unbind(1)
         return low, high
+
+
+def _free_bytes(device: torch.device) -> float:
+    """Return how many bytes tensors on a device can still have."""
+    if device.type != "cuda":
+        return available_bytes()
+    # What torch has freed it keeps, and gives to the next tensors.
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return float(torch.cuda.mem_get_info(device)[0] + kept)
+
+
+def _free_unused(device: torch.device) -> None:
+    """Give back what torch keeps in pieces that are too small."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def spatial(slices: Sequence[slice]) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ steps need; only its core is kept. No blending, hence no seam and no overlap to 
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,15 +15,16 @@ from typing import Any
 import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import LARGEST_SCALE, scaled_sizes
 from monai_sr.inferers.batch_meta import enlarged_meta, has_rgb, limits, slice_axis, with_meta
-from monai_sr.inferers.tile_plan import Tile, TileGrid
+from monai_sr.inferers.tile_plan import Tile, TileGrid, batches
 from monai_sr.inferers.tile_run import TileRun, spatial
+from monai_sr.inferers.transfer import Transfer
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,9 @@ class TiledInferer(Inferer):
     A MetaTensor keeps its metadata, with the geometry enlarged, ``sr_scale`` added and values
     clipped to what its file can store (``sr_clip``).
 
+    Results are where the inputs are. Inputs in the processor's memory go tile by tile to a network
+    on a GPU, and back while it computes the next.
+
     Args:
         scale: factor, up to the generator's largest; None: the generator's own.
         tile_size: largest side of a tile core, in input pixels.
@@ -51,6 +56,8 @@ class TiledInferer(Inferer):
         dtype: precision: "float32"; "bfloat16" or "float16", for autocast in torch; "int8", for
             networks that a runtime computes in integers (:mod:`monai_sr.runtimes`).
         progress: whether to show a bar with the time left.
+        tile_batch: tiles of one size, also of the slices of a volume, that go through the network
+            together; None: on a GPU as many as keep it busy and fit into its memory, else one.
 
     Raises:
         OptionError: if an option does not fit.
@@ -65,12 +72,15 @@ class TiledInferer(Inferer):
         clip: tuple[float, float] | None = (0.0, 1.0),
         dtype: str = "float32",
         progress: bool = False,
+        tile_batch: int | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(consistency, int) or consistency < 0:
             raise OptionError(f"consistency: must be a whole number >= 0, got {consistency!r}")
         if not isinstance(tile_size, int) or tile_size < 1:
             raise OptionError(f"tile_size: must be a whole number >= 1, got {tile_size!r}")
+        if tile_batch is not None and (not isinstance(tile_batch, int) or tile_batch < 1):
+            raise OptionError(f"tile_batch: must be a whole number >= 1, got {tile_batch!r}")
         if dtype not in ("float32", "bfloat16", "float16", "int8"):
             raise OptionError(
                 f"precision: must be float32, bfloat16, float16 or int8, got {dtype!r}"
@@ -83,6 +93,7 @@ class TiledInferer(Inferer):
         # Integers are the network's own matter.
         self.dtype: torch.dtype = getattr(torch, "float32" if dtype == "int8" else dtype)
         self.progress = progress
+        self.tile_batch = tile_batch
 
     def check(self, network: Callable[..., Any]) -> float:
         """Return the scale that a generator will be run at.
@@ -125,7 +136,7 @@ class TiledInferer(Inferer):
         axes = enlarged_axes(meta or {}, rank, dims)
         sizes = planned_sizes(meta, rank) or scaled_sizes(image.shape[2:], scale, axes)
         with bar:
-            run = self._run(network, limits(meta, self.clip, image), has_rgb(meta, image))
+            run = self._run(network, meta, image)
             result = self._grow(image, run, sizes, axes, slice_axis(meta), bar)
         if not isinstance(inputs, MetaTensor):
             return result
@@ -162,16 +173,21 @@ class TiledInferer(Inferer):
                 f"scale: must be at most {step} for a raster with this model, got {missing:g}; "
                 "choose another model or a smaller scale"
             )
-        run = self._run(network, limits(meta, self.clip, like), has_rgb(meta, like))
+        run = self._run(network, meta, like)
         run.check_channels(int(shape[0]))
         return run.grid(shape[1:], sizes, step), run
 
-    def _run(self, network: Callable[..., Any], stored: Tensor | None, is_rgb: bool) -> TileRun:
+    def _run(
+        self, network: Callable[..., Any], meta: dict[str, Any] | None, image: Tensor
+    ) -> TileRun:
         if self.precision == "int8" and getattr(network, "precision", "") != "int8":
             raise OptionError(
                 "precision: int8 needs a network of monai_sr.runtimes, got one of torch; leave it"
             )
-        return TileRun(network, self.consistency, self.dtype, stored, is_rgb)
+        stored, device = limits(meta, self.clip, image), _place(network, image.device)
+        stored = None if stored is None else stored.to(device)
+        rgb = has_rgb(meta, image)
+        return TileRun(network, self.consistency, self.dtype, stored, rgb, device)
 
     def _grow(
         self,
@@ -210,39 +226,51 @@ class TiledInferer(Inferer):
         bar: tqdm[Any],
     ) -> Tensor:
         """Apply the generator once, to all or slice by slice."""
+        result = torch.empty((*image.shape[:2], *targets), device=image.device)
         if image.ndim - 2 == _dims(run.network):
-            return self._in_tiles(image, run, targets, scale, bar, 1)
-        slices = image.movedim(2 + slice_axis, 0)
-        in_plane = [n for axis, n in enumerate(targets) if axis != slice_axis]
-        parts = [self._in_tiles(p, run, in_plane, scale, bar, len(slices)) for p in slices]
-        return torch.stack(parts, dim=2 + slice_axis)
+            self._in_tiles(image[None], run, result[None], scale, bar)
+        else:
+            images, larges = (whole.movedim(2 + slice_axis, 0) for whole in (image, result))
+            self._in_tiles(images, run, larges, scale, bar)
+        return result
 
     def _in_tiles(
-        self,
-        image: Tensor,
-        run: TileRun,
-        targets: list[int],
-        scale: int,
-        bar: tqdm[Any],
-        repeats: int,
-    ) -> Tensor:
-        """Cut, enlarge and place the tiles of one image."""
-        run.check_channels(image.shape[1])
-        grid = run.grid(image.shape[2:], targets, scale)
-        tiles = grid.tiles(run.fitting_side(self.tile_size, grid, image.device))
-        bar.total = len(tiles) * repeats
+        self, images: Tensor, run: TileRun, results: Tensor, scale: int, bar: tqdm[Any]
+    ) -> None:
+        """Cut, enlarge and place the tiles of images (S, N, C, ...)."""
+        run.check_channels(images.shape[2])
+        grid = run.grid(images.shape[3:], results.shape[3:], scale)
+        tiles = grid.tiles(run.fitting_side(self.tile_size, grid))
+        bar.total = len(tiles) * len(images)
         warn_if_cut(run.network, tiles)
-        result = torch.empty((*image.shape[:2], *targets), device=image.device)
-        for tile in tiles:
-            result[spatial(tile.place)] = run(image[spatial(tile.outer)], tile, grid)
-            bar.update()
-        return result
+        most = self.tile_batch or run.fitting_batch(tiles, grid)
+        transfer = Transfer(run.device, images.device)
+
+        def enlarged(batch: list[tuple[int, Tile]]) -> list[Tensor]:
+            parts = [transfer.fetch(images[i][spatial(tile.outer)]) for i, tile in batch]
+            return run.together(parts, [tile for _, tile in batch], grid)
+
+        groups = batches(tiles, len(images), most, scale)
+        for batch, larges in transfer.overlapped(groups, enlarged):
+            for index, tile in reversed(batch):
+                results[index][spatial(tile.place)] = larges.pop()
+            bar.update(len(batch))
 
 
 def warn_if_cut(network: Callable[..., Any], tiles: Sequence[Tile]) -> None:
     """Say that results depend on the tiles, where they do."""
     if len(tiles) > 1 and not getattr(network, "info").is_local:  # noqa: B009
         logger.warning("this generator sees the whole image: its tiles differ from the whole")
+
+
+def _place(network: Callable[..., Any], given: torch.device) -> torch.device:
+    """Return where a network computes; one without weights where the image is."""
+    weights = (
+        itertools.chain(network.parameters(), network.buffers())
+        if isinstance(network, nn.Module)
+        else ()
+    )
+    return next((weight.device for weight in weights), given)
 
 
 def _dims(network: Callable[..., Any]) -> int:
@@ -263,5 +291,5 @@ def _resampled(image: Tensor, sizes: Sequence[int], run: TileRun) -> Tensor:
     if list(image.shape[2:]) == list(sizes):
         return image
     large = resize_to(image, sizes, range(2, image.ndim))
-    low, high = run.bounds(image.ndim)
+    low, high = run.bounds(image)
     return large if low is None else large.clamp(low, high)

@@ -3,14 +3,15 @@
 Example:
     >>> from monai_sr.runtimes import list_runtimes
     >>> list_runtimes()
-    ['onnxruntime', 'openvino', 'tensorrt', 'torch']
+    ['inductor', 'onnxruntime', 'openvino', 'tensorrt', 'torch']
 """
 
-from monai_sr.runtimes import onnxruntime, openvino, tensorrt, torch_runtime
+from monai_sr.runtimes import inductor, onnxruntime, openvino, tensorrt, torch_runtime
 from monai_sr.runtimes.choice import RuntimeChoice
 from monai_sr.runtimes.compiled import CompiledGenerator
 from monai_sr.runtimes.peak import measured_peak
 from monai_sr.runtimes.registry import (
+    LiveRuntime,
     Runtime,
     RuntimeUnfitError,
     find_runtime,
@@ -21,10 +22,12 @@ from monai_sr.runtimes.registry import (
 
 __all__ = [
     "CompiledGenerator",
+    "LiveRuntime",
     "Runtime",
     "RuntimeChoice",
     "RuntimeUnfitError",
     "find_runtime",
+    "inductor",
     "installed_runtimes",
     "list_runtimes",
     "measured_peak",

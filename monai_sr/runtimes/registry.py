@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +86,28 @@ class Runtime(ABC):
         """
 
 
+class LiveRuntime(Runtime):
+    """Run a network of this process: nothing is exported."""
+
+    def start(self, network: nn.Module, device: torch.device, precision: str) -> Engine:
+        """Return what runs a network of one input and one result.
+
+        Args:
+            network: on the CPU, in float32; it is not changed.
+            device: where it runs.
+            precision: one of :attr:`precisions`.
+        """
+        raise NotImplementedError
+
+    def export(self, network: nn.Module, example: Tensor) -> NoReturn:
+        """Never called."""
+        raise NotImplementedError
+
+    def open(self, artifact: Artifact, device: torch.device, precision: str) -> NoReturn:
+        """Never called."""
+        raise NotImplementedError
+
+
 RUNTIMES: Registry[Runtime] = Registry("runtime")
 R = TypeVar("R", bound=type[Runtime])
 
@@ -115,7 +137,7 @@ def installed_runtimes(device: torch.device | str = "cpu", precision: str = "flo
 
     Example:
         >>> installed_runtimes("cpu", "bfloat16")
-        ['torch']
+        ['inductor', 'torch']
     """
     place, found = torch.device(device), []
     for name in RUNTIMES:

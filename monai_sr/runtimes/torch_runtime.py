@@ -1,18 +1,15 @@
-"""PyTorch itself, which runs every generator: nothing is exported."""
+"""PyTorch itself, which runs every generator as it is."""
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 import torch
-from torch import Tensor, nn
 
-from monai_sr.runtimes.registry import Artifact, Runtime, register_runtime
+from monai_sr.runtimes.registry import LiveRuntime, register_runtime
 
 
 @register_runtime
-class TorchRuntime(Runtime):
-    """The generator as it is; reduced precision is the inferer's autocast."""
+class TorchRuntime(LiveRuntime):
+    """The generator itself, never started as another; reduced precision is the inferer's."""
 
     name = "torch"
     devices = ("cpu", "cuda", "mps", "xpu")
@@ -21,11 +18,3 @@ class TorchRuntime(Runtime):
     def version(self) -> str:
         """Return torch's version."""
         return str(torch.__version__)
-
-    def export(self, network: nn.Module, example: Tensor) -> NoReturn:
-        """Never called: the network is its own copy."""
-        raise NotImplementedError
-
-    def open(self, artifact: Artifact, device: torch.device, precision: str) -> NoReturn:
-        """Never called."""
-        raise NotImplementedError

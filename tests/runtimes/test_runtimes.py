@@ -114,7 +114,7 @@ def test_auto_without_any_runtime_is_torch(monkeypatch, caplog):
     with caplog.at_level(logging.INFO, "monai_sr"):
         assert RuntimeChoice("auto")(network, "cpu") is network
     assert "runtime: torch" in caplog.text
-    assert installed_runtimes() == ["torch"]
+    assert installed_runtimes() == ["inductor", "torch"]
     with pytest.raises(MissingDependencyError, match=r"pip install 'monai-sr\[openvino\]'"):
         RuntimeChoice("openvino")(network, "cpu")
     with pytest.raises(MissingDependencyError, match=r"int8 needs openvino or onnxruntime"):
