@@ -24,7 +24,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from monai_sr.apps.bundles import find_bundle
@@ -65,17 +67,26 @@ def small_parts(source: Source, size: int, channels: int, scale: int) -> Iterato
         yield (lr / _LEVELS, hr / _LEVELS) if image.dtype.name == "uint8" else (lr, hr)
 
 
-def hard_edges(channels: int) -> list[Tensor]:
-    """Return what is sharpest: steps, bars, lines and dots, white on black and black on white.
+def hard_edges(channels: int, scale: int) -> list[Tensor]:
+    """Return what is sharpest, made small: bars and letters, white on black and black on white.
 
-    Shape: (1, C, H, W), 0 or 1.
+    Shape: (1, C, H, W), in [0, 1].
     """
-    image = torch.zeros(1, channels, _SIDE, _SIDE)
-    image[..., 20:60, 20:60] = 1
-    image[..., 8:10, :] = 1
-    image[..., ::8, 70::8] = 1
-    image[..., 70:90, 10:60:3] = 1
-    return [image, 1 - image]
+    picture = Image.new("L", (2 * _SIDE * scale, _SIDE * scale))
+    draw = ImageDraw.Draw(picture)
+    for width in range(1, 7):
+        place = 4 + 3 * width * (width - 1) // 2 + 4 * (width - 1)
+        for box in (
+            (place, 2, place + width, 40),
+            (2, 45 + place // 2, 60, 46 + place // 2 + width // 2),
+        ):
+            draw.rectangle([scale * side for side in box], 255)
+    for row, size in enumerate((8, 11, 15, 22)):
+        font = ImageFont.load_default(size * scale)
+        draw.text((84 * scale, (2 + 20 * row) * scale), "L R 5 E % #", 255, font)
+    sharp = torch.from_numpy(np.array(picture))[None].repeat(channels, 1, 1)
+    small = BicubicDegradation().shrink(sharp, scale)[None].float() / _LEVELS
+    return [small, 1 - small]
 
 
 @torch.inference_mode()
@@ -95,7 +106,7 @@ def lost(network: nn.Module, ranges: Ranges, pairs: Sequence[Pair], scale: int) 
 
 def chosen(network: nn.Module, pairs: Sequence[Pair], scale: int) -> tuple[Ranges, int, float]:
     """Return ranges, the number of the choice, and what it costs in decibels."""
-    images = [*(lr for lr, _ in pairs), *hard_edges(pairs[0][0].shape[1])]
+    images = [*(lr for lr, _ in pairs), *hard_edges(pairs[0][0].shape[1], scale)]
     number = 0
     while True:
         number += 1
