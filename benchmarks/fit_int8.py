@@ -2,8 +2,8 @@
 
 Writes ``models/int8.json`` of the bundle, under the hash of the weights. What is rounded gets the
 smallest and the largest value that comes there, on training images and on black and white edges
-and lines: letters on an X-ray are never clipped. The more is rounded, the faster; of three choices
-the first is taken that costs no more than 0.03 dB on the training images:
+and lines, so that letters on an X-ray are not clipped. The more is rounded, the faster; of three
+choices the first is taken that costs no more than 0.03 dB on the training images, else the last:
 
 1. every convolution but the first, and all features that the network marks, its sums;
 2. the inputs of every convolution but the first and the last, sums in float32;
@@ -104,16 +104,15 @@ def lost(network: nn.Module, ranges: Ranges, pairs: Sequence[Pair], scale: int) 
     return sum(losses) / len(losses)
 
 
-def chosen(network: nn.Module, pairs: Sequence[Pair], scale: int) -> tuple[Ranges, int, float]:
-    """Return ranges, the number of the choice, and what it costs in decibels."""
+def chosen(network: nn.Module, pairs: Sequence[Pair], scale: int) -> tuple[Ranges, str, float]:
+    """Return ranges, the name of the choice, and what it costs in decibels."""
     images = [*(lr for lr, _ in pairs), *hard_edges(pairs[0][0].shape[1], scale)]
-    number = 0
-    while True:
-        number += 1
-        ranges = _CHOICES[number - 1](network, images, scale)
+    for choice in _CHOICES:
+        ranges = choice(network, images, scale)
         loss = lost(network, ranges, pairs, scale)
-        if loss <= _MOST_LOST or number == len(_CHOICES):
-            return ranges, number, loss
+        if loss <= _MOST_LOST:
+            break
+    return ranges, choice.__name__, loss
 
 
 def rounded_sums(network: nn.Module, images: Sequence[Tensor], scale: int) -> Ranges:
@@ -126,10 +125,9 @@ def rounded_sums(network: nn.Module, images: Sequence[Tensor], scale: int) -> Ra
     """
     marked = seen_ranges(network, images, scale, MARKS)
     inputs = seen_ranges(network, images, scale)
-    found, marks = {**marked, **inputs}, list(marked)
     rounding = copy.deepcopy(network)
-    quantized(rounding, {name: found[name] for name in marks})
-    steps = [Rounding(*found[name]).steps[0] for name in marks]
+    quantized(rounding, marked)
+    steps = [Rounding(*limits).steps[0] for limits in marked.values()]
     free = dict.fromkeys(inputs, False)
 
     def compare(name: str, x: Tensor) -> None:
@@ -251,9 +249,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         load_weights(network, file)
         entry: dict[str, Any] = {"file": file.name, "images": len(images[SCALES[0]]), "scales": {}}
         for scale in SCALES:
-            ranges, number, loss = chosen(network, images[scale], scale)
+            ranges, choice, loss = chosen(network, images[scale], scale)
             entry["scales"][str(scale)] = ranges
-            print(f"{file.name} x{scale}: choice {number}, {loss:.3f} dB on training images")
+            print(f"{file.name} x{scale}: {choice}, {loss:.3f} dB on training images")
         entries[state_digest(network)] = entry
     with atomic_file(path) as partial:
         partial.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")

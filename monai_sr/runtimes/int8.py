@@ -102,7 +102,7 @@ def quantized(network: nn.Module, ranges: Ranges) -> None:
 
     Args:
         network: generator, weights loaded.
-        ranges: of each convolution and each ``Identity`` that is to round.
+        ranges: of each mark and each convolution that is to round.
     """
     for name, limits in ranges.items():
         parent, _, child = name.rpartition(".")

@@ -35,8 +35,8 @@ def measured_peak(
     """Return multiply-adds per second that a runtime reaches in wide 3 x 3 convolutions.
 
     Args:
-        runtime: name; "torch" measures float32 only.
-        precision: "float32" or "int8".
+        runtime: name.
+        precision: one of the runtime's.
         device: where.
         seconds: how long; the fastest run counts.
 
@@ -53,12 +53,10 @@ def measured_peak(
         convs += [conv, nn.ReLU()]
     stack = _Stack(convs).eval().requires_grad_(False)
     image = torch.rand(1, _CHANNELS, _SIDE, _SIDE)
-    if runtime == "torch":
-        run = stack.to(place)
-    elif isinstance(found, LiveRuntime):
-        run = found.start(stack, place, precision)  # type: ignore[assignment]
+    if isinstance(found, LiveRuntime):
+        run = found.start(stack, place, precision)
     else:
-        run = found.open(found.export(stack, image), place, precision)  # type: ignore[assignment]
+        run = found.open(found.export(stack, image), place, precision)
     image = image.to(place)
     with torch.inference_mode():
         run(image)  # it may be compiled only now

@@ -89,6 +89,7 @@ class Runtime(ABC):
 class LiveRuntime(Runtime):
     """Run a network of this process: nothing is exported."""
 
+    @abstractmethod
     def start(self, network: nn.Module, device: torch.device, precision: str) -> Engine:
         """Return what runs a network of one input and one result.
 
@@ -97,7 +98,6 @@ class LiveRuntime(Runtime):
             device: where it runs.
             precision: one of :attr:`precisions`.
         """
-        raise NotImplementedError
 
     def export(self, network: nn.Module, example: Tensor) -> NoReturn:
         """Never called."""

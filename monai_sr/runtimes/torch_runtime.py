@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import torch
+import copy
 
-from monai_sr.runtimes.registry import LiveRuntime, register_runtime
+import torch
+from torch import Tensor, nn
+
+from monai_sr.runtimes.registry import Engine, LiveRuntime, register_runtime
 
 
 @register_runtime
 class TorchRuntime(LiveRuntime):
-    """The generator itself, never started as another; reduced precision is the inferer's."""
+    """The generator as it is: a bundle's runs unchanged, under the autocast of the inferer."""
 
     name = "torch"
     devices = ("cpu", "cuda", "mps", "xpu")
@@ -18,3 +21,15 @@ class TorchRuntime(LiveRuntime):
     def version(self) -> str:
         """Return torch's version."""
         return str(torch.__version__)
+
+    def start(self, network: nn.Module, device: torch.device, precision: str) -> Engine:
+        """Return a copy on the device, under autocast in reduced precision."""
+        own, dtype = copy.deepcopy(network).to(device).eval(), getattr(torch, precision)
+
+        @torch.inference_mode()
+        def run(image: Tensor) -> Tensor:
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                result: Tensor = own(image.to(device))
+            return result.float()
+
+        return run

@@ -51,9 +51,12 @@ def _enlarged(resolver: SuperResolver, image: np.ndarray, tile_size: int, steps:
 
 def _check(resolver: SuperResolver, image: np.ndarray, tile_size: int) -> np.ndarray:
     """Compare tiles with the whole, and return the whole's stored integers."""
-    # What the runtime computes is the same to the last bit of a float32, or all but that.
+    # What the runtime computes is the same to the last bit; ONNX Runtime's float32 convolutions
+    # behind integer ones are the same but for that bit.
+    network = resolver.network
+    is_near = (network.runtime, network.precision) == ("onnxruntime", "int8")
     whole, tiled = (_enlarged(resolver, image, size, 0) for size in (1024, tile_size))
-    np.testing.assert_allclose(whole, tiled, rtol=0, atol=2e-7)
+    np.testing.assert_allclose(whole, tiled, rtol=0, atol=2e-7 * is_near)
     # Back-projection, torch's, rounds sums of other lengths: ties may fall either way.
     whole, tiled = (_enlarged(resolver, image, size, 2) * LEVELS for size in (1024, tile_size))
     is_tie = np.abs(np.abs(whole - np.floor(whole)) - 0.5) < TIE
