@@ -21,6 +21,7 @@ import platform
 import resource
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ import pydicom
 import rasterio
 import torch
 from pydicom.data import get_testdata_file
-from torch import nn
+from torch import Tensor, nn
 
 from monai_sr import SuperResolver, __version__
 from monai_sr.core.errors import SRError
@@ -51,9 +52,14 @@ _KEY = ("kind", "model", "size", "runtime", "precision", "side", "scale", "hardw
 
 @dataclass
 class Clock:
-    """Adds up the time spent in wrapped calls; on a GPU by events, which make nobody wait."""
+    """Adds up the time spent in wrapped calls; on a GPU by events, which make nobody wait.
+
+    Where threads share the processor, the time of each counts by its part of torch's threads.
+    """
 
     device: torch.device
+    threads: int = field(default_factory=torch.get_num_threads)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     seconds: dict[str, float] = field(default_factory=dict)
     events: list[tuple[str, Any, Any]] = field(default_factory=list)
 
@@ -71,7 +77,8 @@ class Clock:
                 return result
             start = time.perf_counter()
             result = call(*args, **kwargs)
-            self._add(name, time.perf_counter() - start)
+            part = torch.get_num_threads() / self.threads
+            self.add(name, part * (time.perf_counter() - start))
             return result
 
         return timed
@@ -81,12 +88,14 @@ class Clock:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         for name, start, end in self.events:
-            self._add(name, start.elapsed_time(end) / 1000)
+            self.add(name, start.elapsed_time(end) / 1000)
         found, self.seconds, self.events = self.seconds, {}, []
         return found
 
-    def _add(self, name: str, seconds: float) -> None:
-        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+    def add(self, name: str, amount: float) -> None:
+        """Add seconds, or what else is counted."""
+        with self.lock:
+            self.seconds[name] = self.seconds.get(name, 0.0) + amount
 
 
 @dataclass
@@ -112,7 +121,13 @@ class System:
         clock, resolver = Clock(self.resolver.device), self.resolver
         plain, read = tile_run.back_project, resolver.read
         forward = resolver.network.forward
-        resolver.network.forward = clock.wrap("network", forward)
+
+        def counted(image: Tensor, *args: Any) -> Tensor:
+            clock.add("pixels", image.numel() / image.shape[1])
+            result: Tensor = forward(image, *args)
+            return result
+
+        resolver.network.forward = clock.wrap("network", counted)
         tile_run.back_project = clock.wrap("consistency", plain)
         if read is not None:
             resolver.read = clock.wrap("reading", read)
@@ -286,7 +301,8 @@ def row_of(
     total = system.median("total")
     shares = {f"{phase}_share": round(system.median(phase) / total, 3) for phase in PHASES}
     ratios = [b["total"] / s["total"] for b, s in zip(base.runs[1:], system.runs[1:], strict=True)]
-    per_second = system.multiply_adds * pixels / max(system.median("network"), 1e-9)
+    computed = system.median("pixels") * options.scale**2
+    per_second = system.multiply_adds * computed / max(system.median("network"), 1e-9)
     return {
         "kind": kind, "model": system.model, "size": system.size, "runtime": system.runtime,
         "precision": system.precision, "side": options.side, "scale": options.scale,
@@ -294,6 +310,7 @@ def row_of(
         "ratio_to_eager": round(statistics.median(ratios), 3), **shares,
         "rest_share": round(1 - sum(shares.values()), 3),
         "network_mp_per_s": round(pixels / 1e6 / max(system.median("network"), 1e-9), 3),
+        "halo_share": round(1 - pixels / computed, 3),
         "peak_share": round(per_second / peak, 3) if peak else "",
         "peak_gmac_per_s": round(peak / 1e9, 1), "peak_gib": round(system.peak_gib, 2),
         "threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1),
