@@ -107,14 +107,6 @@ def test_a_batch_gives_what_its_images_give(run):
         assert np.array_equal(np.rint(resolver(image) * LEVELS), expected)
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.usefixtures("two_threads")
 def test_two_tiles_at_a_time_equal_the_whole(run, monkeypatch):
     resolver = SuperResolver.from_bundle("xray_sr", runtime=run[0], precision=run[1], scale=4)
