@@ -1,4 +1,4 @@
-"""Check the device that a user names before anything is loaded onto it."""
+"""Check the device that a user names before anything is loaded onto it, and what it does fast."""
 
 from __future__ import annotations
 
@@ -24,3 +24,17 @@ def usable_device(device: torch.device | str) -> torch.device:
             f"device: must be one that this machine has, got {str(device)!r}; use --device cpu"
         ) from error
     return found
+
+
+def training_precision(device: torch.device | str) -> str:
+    """Return "bfloat16" where a device multiplies in it, about twice as fast, else "float32".
+
+    GPUs do, and x86 processors with AVX512_BF16 or AMX, as far as this version of torch can tell.
+
+    Args:
+        device: "cpu", "cuda", ... or a torch device.
+    """
+    if torch.device(device).type == "cuda":
+        return "bfloat16"
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bfloat16" if known.get("avx512_bf16") or known.get("amx_bf16") else "float32"
