@@ -21,7 +21,6 @@ import platform
 import resource
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -52,14 +51,9 @@ _KEY = ("kind", "model", "size", "runtime", "precision", "side", "scale", "hardw
 
 @dataclass
 class Clock:
-    """Adds up the time spent in wrapped calls; on a GPU by events, which make nobody wait.
-
-    Where threads share the processor, the time of each counts by its part of torch's threads.
-    """
+    """Adds up the time spent in wrapped calls; on a GPU by events, which make nobody wait."""
 
     device: torch.device
-    threads: int = field(default_factory=torch.get_num_threads)
-    lock: threading.Lock = field(default_factory=threading.Lock)
     seconds: dict[str, float] = field(default_factory=dict)
     events: list[tuple[str, Any, Any]] = field(default_factory=list)
 
@@ -77,8 +71,7 @@ class Clock:
                 return result
             start = time.perf_counter()
             result = call(*args, **kwargs)
-            part = torch.get_num_threads() / self.threads
-            self.add(name, part * (time.perf_counter() - start))
+            self.add(name, time.perf_counter() - start)
             return result
 
         return timed
@@ -94,8 +87,7 @@ class Clock:
 
     def add(self, name: str, amount: float) -> None:
         """Add seconds, or what else is counted."""
-        with self.lock:
-            self.seconds[name] = self.seconds.get(name, 0.0) + amount
+        self.seconds[name] = self.seconds.get(name, 0.0) + amount
 
 
 @dataclass

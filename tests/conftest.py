@@ -86,12 +86,3 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs ../shared/data: the development data are not part of the project")
     return folder
-
-
-@pytest.fixture
-def two_threads():
-    """Let torch have two threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)

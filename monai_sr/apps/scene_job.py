@@ -198,8 +198,7 @@ class SceneJob:
                 if tile.name not in finished:
                     yield tile, self.source.unit(tile, *value_range)
 
-        workers = self.run_tile.workers(chosen, 1, self.grid)
-        transfer = Transfer(self.run_tile.device, torch.device("cpu"), workers=workers)
+        transfer = Transfer(self.run_tile.device, torch.device("cpu"))
 
         def started(item: tuple[Tile, Tensor | None, Any, np.ndarray | None]) -> list[Tensor]:
             tile, unit, _, known = item

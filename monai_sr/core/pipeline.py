@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, Full, Queue
 from types import TracebackType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 _POLL_SECONDS = 0.1  # how soon a thread notices that the other side has ended
 
@@ -69,35 +66,6 @@ class _Ahead(Generic[T]):
                 return
             except Full:
                 continue
-
-
-def side_by_side(
-    items: Iterable[T],
-    work: Callable[[T], R],
-    workers: int,
-    start: Callable[[], object] | None = None,
-) -> Generator[tuple[T, R], None, None]:
-    """Yield each item with its result, in order, while as many threads work on the next ones.
-
-    Args:
-        items: is iterated in the caller's thread, no further ahead than there are workers.
-        work: is called in a thread.
-        workers: number of threads.
-        start: is called once in each thread before its first work.
-    """
-    waiting: deque[tuple[T, Future[R]]] = deque()
-    pool = ThreadPoolExecutor(workers, initializer=start)
-    try:
-        for item in items:
-            waiting.append((item, pool.submit(work, item)))
-            if len(waiting) > workers:
-                done, result = waiting.popleft()
-                yield done, result.result()
-        while waiting:
-            done, result = waiting.popleft()
-            yield done, result.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 class Background(Generic[T]):

@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 _BUFFERS = 3
 _FLOAT_BYTES = 4
 _SMALLEST_SIDE = 16  # of a tile, in input samples: below it a halo is nearly all of the work
-_WORKERS = 2
-_MANY = 20  # tiles, of which the last may be alone
 _BUSY_SAMPLES = 2**20  # of input that keep any GPU busy; beyond, a batch needs memory only
 
 
@@ -80,23 +78,10 @@ class TileRun:
         """
         if self.device.type != "cuda":
             return 1
-        sizes = _largest_sizes(tiles)
+        largest = max(tiles, key=lambda tile: math.prod(o.stop - o.start for o in tile.outer))
+        sizes = [o.stop - o.start for o in largest.outer]
         fitting = _free_bytes(self.device) // self._bytes(sizes, grid.scale)
         return int(max(1, min(fitting, _BUSY_SAMPLES // math.prod(sizes))))
-
-    def workers(self, tiles: Sequence[Tile], images: int, grid: TileGrid) -> int:
-        """Return how many threads enlarge tiles, each with its part of torch's threads: 2 or 1.
-
-        Two tiles with half of the threads each keep a processor busier than one after another,
-        where the network may be called so, and hardly a tile is left alone.
-        """
-        can_share = getattr(self.network, "is_concurrent", False)
-        can_share = can_share and torch.get_num_threads() % _WORKERS == 0
-        count = len(tiles) * images
-        if not can_share or (count % _WORKERS and count < _MANY):
-            return 1
-        needed = _WORKERS * self._bytes(_largest_sizes(tiles), grid.scale)
-        return _WORKERS if needed < _free_bytes(self.device) else 1
 
     def _bytes(self, sizes: Sequence[int], scale: int) -> int:
         """Return what a tile surely needs, its halo counted.
@@ -232,11 +217,6 @@ class TileRun:
         limits = self.limits.to(like.device).repeat(len(like) // len(self.limits), 1)
         low, high = limits.reshape(-1, 2, *[1] * (like.ndim - 1)).unbind(1)
         return low, high
-
-
-def _largest_sizes(tiles: Sequence[Tile]) -> list[int]:
-    """Return the sizes of the largest tile with its halo."""
-    return max(([part.stop - part.start for part in t.outer] for t in tiles), key=math.prod)
 
 
 def _free_bytes(device: torch.device) -> float:

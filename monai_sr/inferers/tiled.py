@@ -244,8 +244,7 @@ class TiledInferer(Inferer):
         bar.total = len(tiles) * len(images)
         warn_if_cut(run.network, tiles)
         most = self.tile_batch or run.fitting_batch(tiles, grid)
-        workers = run.workers(tiles, len(images), grid)
-        transfer = Transfer(run.device, images.device, workers=workers)
+        transfer = Transfer(run.device, images.device)
 
         def enlarged(batch: list[tuple[int, Tile]]) -> list[Tensor]:
             parts = [transfer.fetch(images[i][spatial(tile.outer)]) for i, tile in batch]

@@ -1,4 +1,4 @@
-"""Let tiles overlap: copies and computing on a GPU, or one tile and another on a processor.
+"""Bring tiles to a GPU and results back while the GPU computes.
 
 Copies run beside the network in streams of their own, through memory that the system does not move
 (pinned): pageable memory would make both the copy and the next tile wait.
@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor
-
-from monai_sr.core.pipeline import side_by_side
 
 T = TypeVar("T")
 
@@ -22,32 +19,24 @@ T = TypeVar("T")
 class Transfer:
     """Take tiles from where the image is to where the network is, and results the other way.
 
-    On a GPU the next tile is started before the result of the last one is waited for. Elsewhere,
-    and where the image is on the GPU already, one thing happens after the other, or several
-    threads share torch's.
+    On a GPU the next tile is started before the result of the last one is waited for; elsewhere,
+    and where the image is on the GPU already, one thing happens after the other.
 
     Args:
         device: where the network computes.
         home: where images are, and results are wanted.
         ahead: how many tiles are started before the result of one is waited for; None: one on a
             GPU, else none.
-        workers: how many tiles a processor computes at a time.
     """
 
     def __init__(
-        self,
-        device: torch.device,
-        home: torch.device,
-        *,
-        ahead: int | None = None,
-        workers: int = 1,
+        self, device: torch.device, home: torch.device, *, ahead: int | None = None
     ) -> None:
         self.device, self.home = device, home
         self._streams: list[torch.cuda.Stream] | None = None  # there, and back
         if device.type == "cuda" and home.type == "cpu":
             self._streams = [torch.cuda.Stream(device) for _ in range(2)]  # type: ignore[no-untyped-call]
         self._ahead = int(self._streams is not None) if ahead is None else ahead
-        self._workers = workers
 
     def fetch(self, image: Tensor) -> Tensor:
         """Return a part of an image on the device, ready for the work that is given to it next."""
@@ -70,10 +59,6 @@ class Transfer:
             run: starts the work of one item, and returns results on the device. Whoever takes
                 results empties their list: it is all that keeps them.
         """
-        if self._workers > 1:
-            share = partial(torch.set_num_threads, torch.get_num_threads() // self._workers)
-            yield from side_by_side(items, run, self._workers, share)
-            return
         waiting: deque[tuple[T, list[Tensor], torch.cuda.Event | None]] = deque()
         for item in items:
             waiting.append((item, *self._sent(run(item))))

@@ -60,7 +60,6 @@ class CompiledGenerator(nn.Module):
     Attributes:
         runtime: name of the runtime.
         precision: of the computation.
-        is_concurrent: the runtime's.
         info, scale, scales, halo, in_channels, spatial_dims: the generator's.
     """
 
@@ -76,7 +75,6 @@ class CompiledGenerator(nn.Module):
         self.generator = generator
         self.runtime = runtime.name
         self.precision = precision
-        self.is_concurrent = runtime.is_concurrent
         self.info = generator.info
         self.scale, self.scales = generator.scale, generator.scales
         self.halo, self.in_channels = generator.halo, generator.in_channels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import warnings
 from functools import cache
 from pathlib import Path
@@ -24,7 +23,6 @@ class OpenVINORuntime(Runtime):
     extra = "openvino"
     modules = ("openvino",)
     precisions = ("float32", "int8")
-    is_concurrent = True
 
     def version(self) -> str:
         """Return OpenVINO's version with its build."""
@@ -55,9 +53,10 @@ class OpenVINORuntime(Runtime):
 
     def open(self, artifact: Artifact, device: torch.device, precision: str) -> Engine:
         """Compile for this processor; sizes of images stay free."""
+        ov = import_extra("openvino", extra="openvino")
         core = _core()
         model = core.read_model(artifact["model.xml"], artifact["model.bin"])
-        return _Engine(core, model)
+        return _Engine(ov, core.compile_model(model, "CPU", _options()))
 
 
 def _depth_to_space() -> Any:
@@ -82,45 +81,25 @@ def _core() -> Any:
     return import_extra("openvino", extra="openvino").Core()
 
 
-class _Requests(threading.local):
-    """What each thread has for itself: a request serves one caller at a time."""
-
-    def __init__(self) -> None:
-        self.by_callers: dict[int, Any] = {}
+def _options() -> dict[str, Any]:
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": "1",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        # Several processes of one machine would be pinned to the same cores.
+        "ENABLE_CPU_PINNING": False,
+        # Left alone, recent processors would compute in bfloat16.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
 
 
 class _Engine:
-    """A model compiled for all threads of torch, and for as many callers as have fewer."""
-
-    def __init__(self, core: Any, model: Any) -> None:
-        self._core, self._model = core, model
-        self._threads = torch.get_num_threads()
-        self._lock = threading.Lock()
-        self._compiled: dict[int, Any] = {}
-        self._own = _Requests()
-        self._compile(1)
+    def __init__(self, ov: Any, compiled: Any) -> None:
+        self.ov = ov
+        self.compiled = compiled
+        self.request = compiled.create_infer_request()
 
     def __call__(self, image: Tensor) -> Tensor:
-        callers = max(1, self._threads // torch.get_num_threads())
-        requests = self._own.by_callers
-        if callers not in requests:
-            requests[callers] = self._compile(callers).create_infer_request()
         plain = image.detach().float().contiguous().numpy()
-        results = requests[callers].infer([plain], share_inputs=True, share_outputs=False)
+        results = self.request.infer([plain], share_inputs=True, share_outputs=False)
         return torch.from_numpy(results[0])
-
-    def _compile(self, callers: int) -> Any:
-        with self._lock:
-            if callers not in self._compiled:
-                options = {
-                    "PERFORMANCE_HINT": "LATENCY",
-                    "NUM_STREAMS": str(callers),
-                    "INFERENCE_NUM_THREADS": self._threads,
-                    # Several processes of one machine would be pinned to the same cores.
-                    "ENABLE_CPU_PINNING": False,
-                    # Left alone, recent processors would compute in bfloat16.
-                    "INFERENCE_PRECISION_HINT": "f32",
-                }
-                model = self._core.compile_model(self._model, "CPU", options)
-                self._compiled[callers] = model
-            return self._compiled[callers]

@@ -32,8 +32,6 @@ class Runtime(ABC):
         modules: what must be importable.
         devices: kinds of torch device that it runs on.
         precisions: of the computation.
-        is_concurrent: whether threads may call an engine at the same time, each with as many
-            threads of the processor as torch has in it.
     """
 
     name = ""
@@ -41,7 +39,6 @@ class Runtime(ABC):
     modules: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu",)
     precisions: tuple[str, ...] = ("float32",)
-    is_concurrent = False
 
     def is_installed(self) -> bool:
         """Tell whether its packages are there; imports nothing."""

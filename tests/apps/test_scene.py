@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 import rasterio
@@ -99,19 +97,6 @@ def test_a_scene_in_windows_is_the_whole_in_memory(kind, scale, tmp_path):
     assert result.agreement.off_share == pytest.approx(float(whole.meta["sr_off_share"]), abs=1e-9)
     assert result.agreement.worst_at == tuple(whole.meta["sr_worst_at"])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["scene.tif", "whole.tif", "windows.tif"]
-
-
-@pytest.mark.usefixtures("two_threads")
-def test_two_tiles_at_a_time_are_the_whole_in_memory(tmp_path):
-    source = write_scene(tmp_path / "scene.tif", (3, 41, 37))  # 3 x 2 tiles
-    model = network(3)
-    in_memory(source, tmp_path / "whole.tif", model, 4)
-    model.is_concurrent, callers = True, set()
-    model.register_forward_hook(lambda *_: callers.add(threading.get_ident()))
-    result = in_windows(source, tmp_path / "windows.tif", model, 4)
-    assert_alike(result.output, tmp_path / "whole.tif")
-    assert callers
-    assert threading.get_ident() not in callers
 
 
 def test_real_geotiffs_in_windows_are_the_whole_in_memory(shared_data, tmp_path):

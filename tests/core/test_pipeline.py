@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from monai_sr.core.pipeline import Background, prefetched, side_by_side
+from monai_sr.core.pipeline import Background, prefetched
 
 
 def put_all(background, items):
@@ -89,34 +89,3 @@ def test_a_failing_block_drops_what_waits():
     with pytest.raises(ZeroDivisionError):
         put_all(Background(slowly, depth=10), (1 // (9 - item) for item in range(10)))
     assert len(done) < 10
-
-
-def test_threads_work_side_by_side_and_results_come_in_order():
-    started, together = [], threading.Barrier(2, timeout=20)
-
-    def work(item):
-        together.wait()  # nobody gets on alone
-        return item * item
-
-    found = list(side_by_side(range(6), work, 2, lambda: started.append(threading.get_ident())))
-    assert found == [(item, item * item) for item in range(6)]
-    assert len(set(started)) == 2
-    assert threading.get_ident() not in started
-
-
-def test_work_side_by_side_is_not_far_ahead_and_ends_with_its_reader():
-    taken = []
-
-    def items():
-        for item in range(1000):
-            taken.append(item)
-            yield item
-
-    before = threading.active_count()
-    with closing(side_by_side(items(), str, 2)) as results:
-        assert next(results) == (0, "0")
-    assert len(taken) == 3
-    assert threading.active_count() == before
-    with pytest.raises(ZeroDivisionError):
-        list(side_by_side([1, 0], lambda item: 1 / item, 2))
-    assert threading.active_count() == before

@@ -1,6 +1,5 @@
 """Tiles equal the whole on stored integers, whatever runs the network."""
 
-import threading
 from functools import lru_cache
 
 import numpy as np
@@ -105,25 +104,3 @@ def test_a_batch_gives_what_its_images_give(run):
     together = np.rint(resolver(images) * LEVELS)
     for image, expected in zip(images, together, strict=True):
         assert np.array_equal(np.rint(resolver(image) * LEVELS), expected)
-
-
-@pytest.mark.usefixtures("two_threads")
-def test_two_tiles_at_a_time_equal_the_whole(run, monkeypatch):
-    resolver = SuperResolver.from_bundle("xray_sr", runtime=run[0], precision=run[1], scale=4)
-    callers = []
-    forward = resolver.network.forward
-
-    def watched(*args):
-        callers.append((threading.get_ident(), torch.get_num_threads()))
-        return forward(*args)
-
-    monkeypatch.setattr(resolver.network, "forward", watched)
-    image = _image(120, 90, 3)
-    _check(resolver, image, 46)  # 3 x 2 tiles
-    shared = {caller for caller in callers if caller[0] != threading.get_ident()}
-    assert bool(shared) == resolver.network.is_concurrent
-    assert {threads for _, threads in shared} <= {1}
-    assert torch.get_num_threads() == 2
-    callers.clear()
-    _check(resolver, image[:, :40], 40)  # 3 tiles: none is left alone
-    assert set(callers) == {(threading.get_ident(), 2)}
