@@ -35,8 +35,9 @@ NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "BSD100", "xray": "chest X-
          "landsat": "Landsat, bands"}  # fmt: skip
 BY_CLASS = (BICUBIC.name, "srcnn", "edsr_baseline", "xray_sr")
 _BLOCK = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
-Figures = dict[tuple[str, int], tuple[Summary, Summary, float]]
-"""(set, scale) -> means of bicubic, means of ours, median gain in PSNR over the images."""
+Figures = dict[tuple[str, int], tuple[Summary, Summary, Summary, float]]
+"""(set, scale) -> means of bicubic, of ours, of our fast size, median gain of ours over the images.
+"""
 
 
 def measured(bundle: str) -> Figures:
@@ -45,18 +46,23 @@ def measured(bundle: str) -> Figures:
     Raises:
         SystemExit: if a set was not measured with these weights.
     """
-    weights = file_sha256(ROOT / "bundles" / bundle / "models" / "model.pt")
+    models = ROOT / "bundles" / bundle / "models"
+    files = {bundle: models / "model.pt", f"{bundle}, fast": models / "model_fast.pt"}
+    weights = {system: file_sha256(file) for system, file in files.items()}
     found: Figures = {}
     for name, scale in SHOWN[bundle]:
         rows = [r for r in read_rows(ROOT / f"benchmarks/results/{name}.csv") if r.scale == scale]
-        ours = [r for r in rows if r.system == bundle and r.weights_sha256 == weights]
-        if not ours:
+        ours, fast = (
+            [row for row in _of(rows, system) if row.weights_sha256 == present]
+            for system, present in weights.items()
+        )
+        if not ours or not fast:
             raise SystemExit(f"{name} x{scale}: not measured with {bundle}'s present weights; "
                              "run benchmarks/quality.py")  # fmt: skip
         bicubic = _of(rows, BICUBIC.name)
         before = {(row.label, row.image): row.psnr for row in bicubic}
         gain = statistics.median(row.psnr - before[row.label, row.image] for row in ours)
-        found[name, scale] = (summarize(bicubic), summarize(ours), gain)
+        found[name, scale] = (summarize(bicubic), summarize(ours), summarize(fast), gain)
     return found
 
 
@@ -67,14 +73,14 @@ def _of(rows: Iterable[Row], system: str) -> list[Row]:
 def table(figures: Figures) -> str:
     """Format figures as a Markdown table."""
     lines = [
-        "| images | scale | bicubic | ours | gain | median gain | SSIM | LR-PSNR |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| images | scale | bicubic | ours | gain | median gain | SSIM | LR-PSNR | `--size fast` |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for (name, scale), (bicubic, ours, median) in figures.items():
+    for (name, scale), (bicubic, ours, fast, median) in figures.items():
         lines.append(
             f"| {NAMES[name]} | ×{scale} | {bicubic.psnr:.2f} | {ours.psnr:.2f} "
             f"| {ours.psnr - bicubic.psnr:+.2f} | {median:+.2f} "
-            f"| {ours.ssim:.4f} | {ours.lr_psnr:.1f} |"
+            f"| {ours.ssim:.4f} | {ours.lr_psnr:.1f} | {fast.psnr:.2f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -120,7 +126,7 @@ def metadata(path: Path, figures: Figures) -> str:
     content = json.loads(path.read_text(encoding="utf-8"))
     content["eval_metrics"] = {
         f"{name}_x{scale}_{metric}": round(value, 4)
-        for (name, scale), (_, ours, _) in figures.items()
+        for (name, scale), (_, ours, *_) in figures.items()
         for metric, value in (("psnr", ours.psnr), ("ssim", ours.ssim), ("lr_psnr", ours.lr_psnr))
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

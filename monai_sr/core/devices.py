@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from monai_sr.core.errors import OptionError
@@ -36,5 +39,5 @@ def training_precision(device: torch.device | str) -> str:
     """
     if torch.device(device).type == "cuda":
         return "bfloat16"
-    known = getattr(torch.cpu, "get_capabilities", dict)()
+    known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bfloat16" if known.get("avx512_bf16") or known.get("amx_bf16") else "float32"

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 
 from monai_sr.functional.resize import REACH, phase_kernel
 
+_SMALLEST = 1e-12
+_BITS = 8  # of the integers that features become
+# In training fewer: where noise is below the error that is left, a loss hardly feels it.
+_BITS_IN_TRAINING = 6
+
 
 class Interpolation(nn.Module):
     """Bicubic enlargement by a whole factor as one fixed convolution and a pixel shuffle.
@@ -102,13 +107,56 @@ def he_conv(spatial_dims: int, in_channels: int, out_channels: int, gain: float 
     return conv
 
 
+class Limited(nn.Hardtanh):
+    """Values kept within a range that rounding to integers of 8 bits can rely on.
+
+    In training they are rounded, to 6 bits, so that a network learns to do without what integers
+    cannot hold; gradients pass as if they were not (Jacob et al., 2018,
+    doi:10.1109/CVPR.2018.00286).
+
+    Args:
+        low: smallest value; from 0 on integers are unsigned.
+        high: largest.
+
+    Shape: any.
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__(low, high)
+        self.steps = integer_steps(low, high, _BITS_IN_TRAINING)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the values within the range, in training the nearest integers' values."""
+        limited = F.hardtanh(x, self.min_val, self.max_val)
+        if not self.training:
+            return limited
+        step, zero, smallest, largest = self.steps
+        return torch.fake_quantize_per_tensor_affine(limited.float(), step, zero, smallest, largest)
+
+
+def integer_steps(low: float, high: float, bits: int = _BITS) -> tuple[float, int, int, int]:
+    """Return width of a step, zero point, smallest and largest integer that stand for a range.
+
+    Args:
+        low: smallest value of the range; from 0 on integers are unsigned.
+        high: largest.
+        bits: of an integer.
+    """
+    if low >= 0:
+        largest = 2**bits - 1
+        return max(high, _SMALLEST) / largest, 0, 0, largest
+    # Around 0, which needs no correction of sums.
+    largest = 2 ** (bits - 1) - 1
+    return max(-low, high, _SMALLEST) / largest, 0, -largest - 1, largest
+
+
 def mark(limit: float = math.inf) -> nn.Module:
     """Mark where integer arithmetic rounds features, see :mod:`monai_sr.runtimes.int8`.
 
     Args:
-        limit: features are kept within it, positive and negative.
+        limit: features are kept within it, positive and negative, and are rounded in training.
     """
-    return nn.Identity() if math.isinf(limit) else nn.Hardtanh(-limit, limit)
+    return nn.Identity() if math.isinf(limit) else Limited(-limit, limit)
 
 
 class PlainBlock(nn.Module):
@@ -126,7 +174,7 @@ class PlainBlock(nn.Module):
     def __init__(self, spatial_dims: int, channels: int, limit: float = math.inf) -> None:
         super().__init__()
         self.first = he_conv(spatial_dims, channels, channels)
-        self.activation = nn.ReLU() if math.isinf(limit) else nn.Hardtanh(0.0, limit)
+        self.activation = nn.ReLU() if math.isinf(limit) else Limited(0.0, limit)
         self.second = he_conv(spatial_dims, channels, channels, gain=0.1)
         self.sum = mark(limit)
 

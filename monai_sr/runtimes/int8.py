@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from monai_sr.core.types import PathLike
+from monai_sr.networks.blocks import Limited, integer_steps
 from monai_sr.networks.weights import state_digest
 from monai_sr.runtimes.registry import RuntimeUnfitError
 
@@ -31,10 +32,9 @@ Ranges = Mapping[str, Range | None]
 """Name of a mark -> range of what it passes on; of a convolution -> that of its input,
 None where that is rounded already."""
 
-MARKS = (nn.Identity, nn.Hardtanh)
+MARKS = (nn.Identity, Limited)
 """What :func:`monai_sr.networks.blocks.mark` gives, and limited activations."""
 _SIGNED = 127
-_UNSIGNED = 255
 _SMALLEST = 1e-12
 
 
@@ -53,13 +53,7 @@ class Rounding(nn.Module):
 
     def __init__(self, low: float, high: float) -> None:
         super().__init__()
-        self.steps: tuple[float, int, int, int]
-        if low >= 0:
-            self.steps = (max(high, _SMALLEST) / _UNSIGNED, 0, 0, _UNSIGNED)
-        else:
-            # Around 0, which needs no correction of sums.
-            largest = max(-low, high, _SMALLEST)
-            self.steps = (largest / _SIGNED, 0, -_SIGNED - 1, _SIGNED)
+        self.steps = integer_steps(low, high)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the nearest values that integers can hold."""
