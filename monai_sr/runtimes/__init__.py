@@ -7,7 +7,7 @@ Example:
 """
 
 from monai_sr.runtimes import inductor, onnxruntime, openvino, tensorrt, torch_runtime
-from monai_sr.runtimes.choice import RuntimeChoice
+from monai_sr.runtimes.choice import RuntimeChoice, tile_side
 from monai_sr.runtimes.compiled import CompiledGenerator
 from monai_sr.runtimes.peak import measured_peak
 from monai_sr.runtimes.registry import (
@@ -35,5 +35,6 @@ __all__ = [
     "openvino",
     "register_runtime",
     "tensorrt",
+    "tile_side",
     "torch_runtime",
 ]

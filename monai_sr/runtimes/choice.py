@@ -125,6 +125,23 @@ class RuntimeChoice:
         return compiled
 
 
+def tile_side(device: torch.device | str, runtime: str = AUTO, precision: str = "float32") -> int:
+    """Return the side of tiles, in input pixels, at which a runtime is fast in little memory.
+
+    Small tiles compute much of their surroundings for nothing, large ones fit no processor's cache,
+    which OpenVINO needs least.
+
+    Args:
+        device: where the network runs.
+        runtime: a name, or "auto".
+        precision: of the computation.
+    """
+    if "cuda" in str(device):
+        return 1024
+    is_taken = runtime in (AUTO, "openvino") and find_runtime("openvino").is_installed()
+    return 512 if is_taken or precision == "int8" else 256
+
+
 @cache
 def _say(name: str, precision: str, reason: str) -> None:
     """Say once what ``auto`` has chosen."""
@@ -132,4 +149,4 @@ def _say(name: str, precision: str, reason: str) -> None:
     logger.info("runtime: %s %s, %s%s", name, version, precision, f" ({reason})" if reason else "")
 
 
-__all__ = ["AUTO", "FASTEST", "PRECISIONS", "RuntimeChoice"]
+__all__ = ["AUTO", "FASTEST", "PRECISIONS", "RuntimeChoice", "tile_side"]

@@ -11,7 +11,13 @@ import torch
 from monai_sr import SuperResolver
 from monai_sr.core.errors import MissingDependencyError, OptionError
 from monai_sr.networks import create_generator
-from monai_sr.runtimes import RuntimeChoice, RuntimeUnfitError, find_runtime, installed_runtimes
+from monai_sr.runtimes import (
+    RuntimeChoice,
+    RuntimeUnfitError,
+    find_runtime,
+    installed_runtimes,
+    tile_side,
+)
 from monai_sr.runtimes import cache as cache_module
 from monai_sr.runtimes import choice as choice_module
 from monai_sr.runtimes.cache import FOLDER_VARIABLE
@@ -265,3 +271,21 @@ def test_signals_are_heard_when_networks_ended_in_the_order_of_their_beginning()
     command = [sys.executable, "-c", SIGNAL_AFTER_NETWORKS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "heard"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("installed", "options", "side"),
+    [
+        (("openvino", "torch"), {}, 512),
+        (("openvino", "torch"), {"runtime": "torch"}, 256),
+        (("onnxruntime", "torch"), {}, 256),
+        (("onnxruntime", "torch"), {"precision": "int8"}, 512),
+        (("torch",), {}, 256),
+        (("torch",), {"device": "cuda:1"}, 1024),
+    ],
+)
+def test_tiles_are_as_large_as_the_runtime_likes(installed, options, side, monkeypatch):
+    for name in ("openvino", "onnxruntime", "torch"):
+        kind = type(find_runtime(name))
+        monkeypatch.setattr(kind, "is_installed", lambda _, is_there=name in installed: is_there)
+    assert tile_side(**{"device": torch.device("cpu"), **options}) == side
