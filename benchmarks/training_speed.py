@@ -214,12 +214,14 @@ def main() -> None:
     parser.add_argument(
         "--precision",
         nargs="+",
-        default=[None],
-        help="of ours: float32, bfloat16; default: the bundle's",
+        help="of ours; default: float32 and bfloat16, on a GPU the bundle's",
     )
     parser.add_argument("--processor_time", action="store_true", help="on a busy machine")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
+    if options.precision is None:
+        is_cpu = torch.device(options.device).type == "cpu"
+        options.precision = ["float32", "bfloat16"] if is_cpu else [None]
     rows: list[dict[str, Any]] = []
     options.results.parent.mkdir(parents=True, exist_ok=True)
     for name, precision in itertools.product(options.cases, options.precision):

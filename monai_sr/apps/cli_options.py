@@ -56,7 +56,7 @@ def add_runtime(upscale: argparse.ArgumentParser) -> None:
         help="torch, openvino, onnxruntime, inductor or tensorrt (default: auto, the fastest)",
     )
     upscale.add_argument(
-        "--precision", help="float32, bfloat16, float16; int8: thrice as fast on CPUs, 0.03 dB off"
+        "--precision", help="float32, bfloat16, float16; int8: 2 to 3 times as fast on CPUs"
     )
 
 

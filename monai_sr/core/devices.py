@@ -30,14 +30,17 @@ def usable_device(device: torch.device | str) -> torch.device:
 
 
 def training_precision(device: torch.device | str) -> str:
-    """Return "bfloat16" where a device multiplies in it, about twice as fast, else "float32".
+    """Return "bfloat16" on GPUs of CUDA and processors that multiply in it, else "float32".
 
-    GPUs do, and x86 processors with AVX512_BF16 or AMX, as far as this version of torch can tell.
+    Such processors (x86 with AVX512_BF16 or AMX, where this version of torch can tell) are about
+    twice as fast so.
 
     Args:
         device: "cpu", "cuda", ... or a torch device.
     """
     if torch.device(device).type == "cuda":
         return "bfloat16"
+    if torch.device(device).type != "cpu":
+        return "float32"
     known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bfloat16" if known.get("avx512_bf16") or known.get("amx_bf16") else "float32"

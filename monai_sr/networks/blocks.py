@@ -131,7 +131,10 @@ class Limited(nn.Hardtanh):
         if not self.training:
             return limited
         step, zero, smallest, largest = self.steps
-        return torch.fake_quantize_per_tensor_affine(limited.float(), step, zero, smallest, largest)
+        rounded = torch.fake_quantize_per_tensor_affine(
+            limited.float(), step, zero, smallest, largest
+        )
+        return rounded.to(x.dtype)
 
 
 def integer_steps(low: float, high: float, bits: int = _BITS) -> tuple[float, int, int, int]:
@@ -165,8 +168,9 @@ class PlainBlock(nn.Module):
     Args:
         spatial_dims: 2 or 3.
         channels: of input and result.
-        limit: of all features. They stay within some whatever the image is, as in networks made for
-            integers (Howard et al., 2017, arXiv:1704.04861, use 6): rounding knows their range.
+        limit: of all features, which are rounded in training (:class:`Limited`). They stay within
+            it whatever the image is, as in networks made for integers (Howard et al., 2017,
+            arXiv:1704.04861, use 6): rounding knows their range.
     """
 
     reach = 2

@@ -125,7 +125,12 @@ class RuntimeChoice:
         return compiled
 
 
-def tile_side(device: torch.device | str, runtime: str = AUTO, precision: str = "float32") -> int:
+def tile_side(
+    device: torch.device | str,
+    runtime: str = AUTO,
+    precision: str = "float32",
+    system: str | None = None,
+) -> int:
     """Return the side of tiles, in input pixels, at which a runtime is fast in little memory.
 
     Small tiles compute much of their surroundings for nothing, large ones fit no processor's cache,
@@ -135,10 +140,14 @@ def tile_side(device: torch.device | str, runtime: str = AUTO, precision: str = 
         device: where the network runs.
         runtime: a name, or "auto".
         precision: of the computation.
+        system: in place of a bundle's own network; not every one can be compiled, and what some
+            give depends on the tiles.
     """
-    if "cuda" in str(device):
+    kind, found = str(device).partition(":")[0], find_runtime("openvino")
+    if kind == "cuda":
         return 1024
-    is_taken = runtime in (AUTO, "openvino") and find_runtime("openvino").is_installed()
+    is_able = kind in found.devices and precision in found.precisions and system is None
+    is_taken = runtime in (AUTO, found.name) and is_able and found.is_installed()
     return 512 if is_taken or precision == "int8" else 256
 
 

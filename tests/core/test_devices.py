@@ -24,6 +24,7 @@ def test_a_device_that_is_not_there_is_refused(device):
     ("device", "known", "precision"),
     [
         ("cuda:1", {}, "bfloat16"),
+        ("mps", {"avx512_bf16": True}, "float32"),
         ("cpu", {}, "float32"),
         ("cpu", {"avx512_bf16": False, "amx_bf16": False, "avx512_vnni": True}, "float32"),
         ("cpu", {"avx512_bf16": True}, "bfloat16"),

@@ -278,6 +278,9 @@ def test_signals_are_heard_when_networks_ended_in_the_order_of_their_beginning()
     [
         (("openvino", "torch"), {}, 512),
         (("openvino", "torch"), {"runtime": "torch"}, 256),
+        (("openvino", "torch"), {"precision": "bfloat16"}, 256),
+        (("openvino", "torch"), {"system": "igan_srcp"}, 256),
+        (("openvino", "torch"), {"device": "mps"}, 256),
         (("onnxruntime", "torch"), {}, 256),
         (("onnxruntime", "torch"), {"precision": "int8"}, 512),
         (("torch",), {}, 256),
