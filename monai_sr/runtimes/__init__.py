@@ -11,6 +11,7 @@ from monai_sr.runtimes.choice import RuntimeChoice, tile_side
 from monai_sr.runtimes.compiled import CompiledGenerator
 from monai_sr.runtimes.peak import measured_peak
 from monai_sr.runtimes.registry import (
+    ExportingRuntime,
     LiveRuntime,
     Runtime,
     RuntimeUnfitError,
@@ -22,6 +23,7 @@ from monai_sr.runtimes.registry import (
 
 __all__ = [
     "CompiledGenerator",
+    "ExportingRuntime",
     "LiveRuntime",
     "Runtime",
     "RuntimeChoice",

@@ -13,10 +13,11 @@ from monai_sr.networks import Generator
 from monai_sr.runtimes.cache import artifact_key, kept
 from monai_sr.runtimes.int8 import Ranges, quantized
 from monai_sr.runtimes.registry import (
+    AnyRuntime,
     Artifact,
     Engine,
+    ExportingRuntime,
     LiveRuntime,
-    Runtime,
     RuntimeUnfitError,
 )
 
@@ -66,7 +67,7 @@ class CompiledGenerator(nn.Module):
     def __init__(
         self,
         generator: Generator,
-        runtime: Runtime,
+        runtime: AnyRuntime,
         device: torch.device,
         precision: str = "float32",
         ranges: dict[int, Ranges] | None = None,
@@ -116,34 +117,35 @@ class CompiledGenerator(nn.Module):
         return self._engines[scale]
 
     def _made(self, scale: int) -> Engine:
-        if isinstance(self._backend, LiveRuntime):
+        backend = self._backend
+        if isinstance(backend, LiveRuntime):
             network = self._plain(scale)
-            engine = self._backend.start(network, self._place, self.precision)
+            engine = backend.start(network, self._place, self.precision)
             self._compare(engine, network, _TILES)
             return engine
         key = artifact_key(
             self.generator,
-            runtime=f"{self.runtime} {self._backend.version()}",
+            runtime=f"{self.runtime} {backend.version()}",
             scale=scale,
             precision=self.precision,
             ranges=self._ranges.get(scale),
         )
-        artifact = kept(key, lambda: self._exported(scale))
-        return self._backend.open(artifact, self._place, self.precision)
+        artifact = kept(key, lambda: self._exported(backend, scale))
+        return backend.open(artifact, self._place, self.precision)
 
     def _plain(self, scale: int) -> FixedScale:
         """Return a copy for one scale, on the CPU."""
         network = FixedScale(copy.deepcopy(self.generator).cpu().float(), scale)
         return network.eval().requires_grad_(False)
 
-    def _exported(self, scale: int) -> Artifact:
+    def _exported(self, backend: ExportingRuntime, scale: int) -> Artifact:
         """Export, and compare with torch what comes out."""
         network = self._plain(scale)
         if self.precision == "int8":
             quantized(network.generator, self._ranges[scale])
             network.eval().requires_grad_(False)
-        artifact = self._backend.export(network, self._example(_TRACED))
-        engine = self._backend.open(artifact, self._place, self.precision)
+        artifact = backend.export(network, self._example(_TRACED))
+        engine = backend.open(artifact, self._place, self.precision)
         self._compare(engine, network, _COMPARED)
         return artifact
 

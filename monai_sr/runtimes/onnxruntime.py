@@ -12,7 +12,7 @@ from monai_sr.runtimes.onnx_export import onnx_bytes
 from monai_sr.runtimes.registry import (
     Artifact,
     Engine,
-    Runtime,
+    ExportingRuntime,
     RuntimeUnfitError,
     register_runtime,
 )
@@ -21,7 +21,7 @@ Provider = str | tuple[str, dict[str, Any]]
 
 
 @register_runtime
-class ONNXRuntime(Runtime):
+class ONNXRuntime(ExportingRuntime):
     """Microsoft's runtime; on a GPU it needs the package ``onnxruntime-gpu``."""
 
     name = "onnxruntime"

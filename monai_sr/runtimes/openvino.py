@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from monai_sr.core.optional import import_extra
-from monai_sr.runtimes.registry import Artifact, Engine, Runtime, register_runtime
+from monai_sr.runtimes.registry import Artifact, Engine, ExportingRuntime, register_runtime
 
 
 @register_runtime
-class OpenVINORuntime(Runtime):
+class OpenVINORuntime(ExportingRuntime):
     """Intel's runtime, on the CPU alone."""
 
     name = "openvino"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class RuntimeUnfitError(OptionError):
 
 
 class Runtime(ABC):
-    """Export a network once, and run what was exported.
+    """What can run a network: an :class:`ExportingRuntime` or a :class:`LiveRuntime`.
 
     Attributes:
         name: as it is registered.
@@ -71,6 +71,10 @@ class Runtime(ABC):
     def version(self) -> str:
         """Return the version of what is installed."""
 
+
+class ExportingRuntime(Runtime):
+    """Export a network once, and run what was exported: it is kept in the user's cache folder."""
+
     @abstractmethod
     def export(self, network: nn.Module, example: Tensor) -> Artifact:
         """Export a network of one input and one result, of any size, from float32 on the CPU."""
@@ -99,17 +103,10 @@ class LiveRuntime(Runtime):
             precision: one of :attr:`precisions`.
         """
 
-    def export(self, network: nn.Module, example: Tensor) -> NoReturn:
-        """Never called."""
-        raise NotImplementedError
 
-    def open(self, artifact: Artifact, device: torch.device, precision: str) -> NoReturn:
-        """Never called."""
-        raise NotImplementedError
-
-
-RUNTIMES: Registry[Runtime] = Registry("runtime")
-R = TypeVar("R", bound=type[Runtime])
+AnyRuntime = ExportingRuntime | LiveRuntime
+RUNTIMES: Registry[AnyRuntime] = Registry("runtime")
+R = TypeVar("R", bound=type[AnyRuntime])
 
 
 def register_runtime(cls: R) -> R:
@@ -118,7 +115,7 @@ def register_runtime(cls: R) -> R:
     return cls
 
 
-def find_runtime(name: str) -> Runtime:
+def find_runtime(name: str) -> AnyRuntime:
     """Return a runtime.
 
     Raises:

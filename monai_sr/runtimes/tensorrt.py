@@ -11,11 +11,11 @@ from monai_sr.core.optional import import_extra
 from monai_sr.runtimes.cache import cache_folder
 from monai_sr.runtimes.onnx_export import onnx_bytes
 from monai_sr.runtimes.onnxruntime import Provider, session
-from monai_sr.runtimes.registry import Artifact, Engine, Runtime, register_runtime
+from monai_sr.runtimes.registry import Artifact, Engine, ExportingRuntime, register_runtime
 
 
 @register_runtime
-class TensorRTRuntime(Runtime):
+class TensorRTRuntime(ExportingRuntime):
     """NVIDIA's compiler; it takes minutes for a new network or a new size of tile.
 
     Its engines are kept in the user's cache folder, under names by which it knows them again.

@@ -13,7 +13,9 @@ from packaging.version import Version
 
 import monai_sr
 from monai_sr.apps.bundles import json_twin, list_bundles, write_json_twins
+from monai_sr.apps.super_resolver import inference_config
 from monai_sr.networks import load_weights
+from monai_sr.runtimes import find_runtime
 
 FORMAT_FIELDS = {
     "type", "format", "modality", "num_channels", "spatial_shape", "dtype", "value_range",
@@ -242,3 +244,25 @@ def test_nothing_needs_the_network_or_inverts_transforms(bundle) -> None:
         assert "http" not in text
         assert "Invert" not in text
         assert "resample: true" not in text.lower()
+
+
+@pytest.mark.parametrize("stage", ["train", "train_gan"])
+@pytest.mark.parametrize(("known", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_training_is_in_the_precision_that_is_fast(bundle, stage, known, precision, monkeypatch):
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: {"avx512_bf16": known}, raising=False
+    )
+    config = ConfigParser()
+    config.read_config(bundle.folder / "configs" / f"{stage}.yaml")
+    config["device"] = "cpu"
+    assert config.get_parsed_content("precision") == precision
+
+
+@pytest.mark.parametrize(
+    ("options", "side"),
+    [({}, 512), ({"runtime": "torch"}, 256), ({"system": "srcnn"}, 256), ({"tile_size": 99}, 99)],
+)
+def test_tiles_are_as_large_as_the_runtime_likes(bundle, options, side, monkeypatch):
+    monkeypatch.setattr(type(find_runtime("openvino")), "is_installed", lambda _: True)
+    config = inference_config(bundle.name, {"device": "cpu", **options})
+    assert config.get_parsed_content("tile_size") == side
