@@ -13,9 +13,16 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OptionError, OutputError, WeightsError
 from monai_sr.core.types import PathLike
 
+_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
+"""Keys under which other trainers keep a state dict, averaged weights first."""
+_PARALLEL = "module."  # torch's wrappers for several GPUs put it before every name
+
 
 def read_weights(path: PathLike) -> dict[str, torch.Tensor]:
-    """Read a plain state dict (.pt, never unpickling code; or .safetensors).
+    """Read a state dict (.pt or .pth, never unpickling code; or .safetensors).
+
+    Besides plain ones, those under a key such as ``params_ema`` (BasicSR and its kin) or
+    ``state_dict`` (Lightning) are found; where there are several, averaged weights come first.
 
     Raises:
         WeightsError: if the file is missing, unreadable or holds something else.
@@ -35,8 +42,26 @@ def read_weights(path: PathLike) -> dict[str, torch.Tensor]:
             f"{path}: weights cannot be read as a plain state dict; the file is damaged or of "
             "another kind, download it again"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise WeightsError(f"{path}: must hold one plain state dict of tensors; export it again")
+    found = _unpacked(state)
+    if found is None:
+        raise WeightsError(
+            f"{path}: must hold a state dict of tensors, plain or under {', '.join(_WRAPPERS)}; "
+            "export it again"
+        )
+    return found
+
+
+def _unpacked(state: Any) -> dict[str, torch.Tensor] | None:
+    """Return the state dict in what a file holds; None where there is none."""
+    if not isinstance(state, dict):
+        return None
+    for key in _WRAPPERS:
+        if isinstance(state.get(key), dict):
+            return _unpacked(state[key])
+    if not all(isinstance(value, torch.Tensor) for value in state.values()):
+        return None
+    if state and all(str(name).startswith(_PARALLEL) for name in state):
+        return {name.removeprefix(_PARALLEL): value for name, value in state.items()}
     return state
 
 

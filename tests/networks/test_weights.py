@@ -52,6 +52,24 @@ def test_safetensors_are_read(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda good, bad: {"params_ema": good},
+        lambda good, bad: {"params": bad, "params_ema": good},
+        lambda good, bad: {"params": good, "iter": 5},
+        lambda good, bad: {"epoch": 3, "state_dict": good, "optimizer_states": [{"lr": 0.1}]},
+        lambda good, bad: {"model": {f"module.{name}": value for name, value in good.items()}},
+        lambda good, bad: {"state_dict": {"params_ema": good}},
+    ],
+)
+def test_state_dicts_of_other_trainers_are_found(tmp_path, wrap):
+    source, target = tiny(seed=1), tiny(seed=2)
+    torch.save(wrap(source.state_dict(), tiny(seed=3).state_dict()), tmp_path / "model.pth")
+    load_weights(target, tmp_path / "model.pth")
+    assert_same(target, source)
+
+
+@pytest.mark.parametrize(
     ("options", "word"),
     [
         ({"in_channels": 3}, r"head\.weight is \(8, 3, 3, 3\), not \(8, 1, 3, 3\)"),
@@ -124,10 +142,12 @@ def test_code_in_a_weights_file_is_never_run(tmp_path, by):
     assert _Harm.harmed == []
 
 
-@pytest.mark.parametrize("content", [{"model": {"a": torch.zeros(1)}}, [torch.zeros(1)], 5])
-def test_only_a_plain_state_dict_will_do(tmp_path, content):
+@pytest.mark.parametrize(
+    "content", [{"a": {"b": torch.zeros(1)}}, {"params": [1, 2]}, [torch.zeros(1)], 5]
+)
+def test_what_holds_no_state_dict_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "model.pt")
-    with pytest.raises(WeightsError, match="one plain state dict"):
+    with pytest.raises(WeightsError, match=r"must hold a state dict of tensors.*params_ema"):
         read_weights(tmp_path / "model.pt")
 
 
