@@ -17,6 +17,7 @@ from monai_sr.apps.cli_options import (
     add_scenes,
     add_size,
     add_train,
+    add_trust,
     number,
 )
 from monai_sr.apps.cli_reports import REPORT_COMMANDS, REPORT_OPTIONS, add_report_commands
@@ -44,6 +45,7 @@ _EVALUATION = (
 )  # fmt: skip
 _OTHERS = (
     "output_dir", "bundle", "system", "stages", "degradation", "cluster", "workers", "skip_done",
+    "linked_files",
 )  # fmt: skip
 _OPTIONS = [f"--{n}" for n in (*_OTHERS, *_INFERENCE, *_TRAINING, *_EVALUATION, *REPORT_OPTIONS)]
 _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain images."
@@ -102,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         help="stored values of black and white (default: by the file)",
     )
     add_many(upscale)
+    add_trust(upscale)
     add_train(commands)
     add_evaluate(commands)
     add_report_commands(commands)
@@ -191,6 +194,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         kind = "option" if unknown[0].startswith("-") else "argument"
         sys.stderr.write(f"monai-sr: error: {unknown_name(kind, unknown[0], _OPTIONS)}\n")
         return _EXIT_CODE
+    if getattr(arguments, "linked_files", None):
+        os.environ["MONAI_SR_LINKED_FILES"] = arguments.linked_files  # reaches workers, too
     # Heavy imports come after the arguments are known to be right.
     import warnings
 

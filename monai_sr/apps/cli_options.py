@@ -49,6 +49,15 @@ def add_scenes(upscale: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_trust(*commands: argparse.ArgumentParser) -> None:
+    """Add what an input may reach."""
+    for command in commands:
+        command.add_argument(
+            "--linked_files", choices=("folder", "anywhere"),
+            help="files that a VRT or HDF5 input may name: in its folder (default), or anywhere",
+        )  # fmt: skip
+
+
 def add_runtime(upscale: argparse.ArgumentParser) -> None:
     """Add what runs the network."""
     upscale.add_argument(
@@ -134,6 +143,7 @@ def add_train(commands: Any) -> None:
     train.add_argument(
         "--dry_run", action="store_true", default=None, help="one step, nothing kept"
     )
+    add_trust(train)
 
 
 def add_evaluate(commands: Any) -> None:
@@ -174,3 +184,4 @@ def add_evaluate(commands: Any) -> None:
     )
     evaluate.add_argument("--device", help="cpu, cuda, ... (default: a GPU if there is one)")
     evaluate.add_argument("--seed", type=int, help="of the bootstrap")
+    add_trust(evaluate)

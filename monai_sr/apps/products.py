@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 import weakref
 from pathlib import Path
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.private_folder import make_private_folder
 from monai_sr.readers import is_product
 from monai_sr.readers.sentinel2 import class_file, product_stem, split_part, write_vrt
 from monai_sr.readers.sentinel2_metadata import METADATA, open_product
@@ -21,7 +21,7 @@ class Products:
     """Makes rasters of parts of products, in a temporary folder that goes with this object."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="monai_sr_"))
+        self.folder = make_private_folder()
         weakref.finalize(self, _remove, self.folder, os.getpid())
 
     def raster(self, part: str) -> tuple[Path, str | None]:

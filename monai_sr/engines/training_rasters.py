@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.warp import transform_bounds
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.engines.split_table import SIDES, Box
+from monai_sr.readers.raster_open import open_raster
 
 _LARGEST_INVALID_SHARE = 0.005
 """A part with fewer invalid pixels is used: specks are filled as inference fills them."""
@@ -78,7 +78,7 @@ def alpha_bands(path: Path, count: int) -> int:
     """Return how many of a raster's bands, at their end, are opacity: nothing to learn."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path) as dataset:
+        with open_raster(path) as dataset:
             colors = list(dataset.colorinterp)
     # The reader makes alpha of a transparent color, and RGBA of a palette that has one.
     return int(colors[-1] == ColorInterp.alpha or (len(colors) < count and count in (2, 4)))
@@ -139,10 +139,10 @@ def _footprint(file: Path) -> Box | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(file) as dataset:
+            with open_raster(file) as dataset:
                 if dataset.crs is None or dataset.transform.is_identity:
                     return None
                 bounds = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
-    except RasterioError:  # it is named when it is read
+    except (RasterioError, BadImageError):  # it is named when it is read
         return None
     return bounds if np.isfinite(bounds).all() else None

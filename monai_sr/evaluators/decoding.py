@@ -20,6 +20,8 @@ from monai_sr.transforms.grid import enlarged_axes
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 """Decoded by Pillow: what it gives are the stored values."""
+# The same formats: Pillow runs a PostScript interpreter for some others, whatever their suffix.
+_PILLOW = ("PNG", "JPEG", "BMP")
 _ID_DIGITS = 12
 
 Array = np.ndarray[Any, Any]
@@ -113,7 +115,7 @@ def is_volume(files: Files) -> bool:
 def photo_pixels(path: Path) -> int:
     """Return how many pixels a photo has, from its header; 0 where it cannot be read."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_PILLOW) as image:
             return int(image.width) * int(image.height)
     except (UnidentifiedImageError, OSError):
         return 0
@@ -144,7 +146,7 @@ def _scaled(files: Files) -> tuple[Array, dict[str, Any]]:
 
 def _photo(path: Path) -> Array:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_PILLOW) as image:
             if image.mode == "P" and "transparency" not in image.info:
                 image = image.convert("RGB")
             if image.mode not in ("L", "RGB", "I;16"):

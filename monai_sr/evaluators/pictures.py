@@ -33,7 +33,7 @@ def has_pictures(folder: Path, system: str, key: str) -> bool:
     """Tell whether a folder holds the result of a system that has this key."""
     file = folder / f"{slug(system)}.png"
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=["PNG"]) as image:
             return bool(image.info.get(_KEY) == key)
     except OSError:
         return False

@@ -115,7 +115,7 @@ def jpeg(image: Tensor, quality: int) -> Tensor:
     for page in pages:
         file = io.BytesIO()
         Image.fromarray(page.contiguous().numpy()).save(file, "JPEG", quality=quality)
-        read.append(torch.from_numpy(np.array(Image.open(file))))
+        read.append(torch.from_numpy(np.array(Image.open(file, formats=["JPEG"]))))
     result = read[0].permute(2, 0, 1) if stored.shape[0] == 3 else torch.stack(read)
     return result.to(image.device, image.dtype) / 255
 

@@ -1,4 +1,4 @@
-"""Reads GeoTIFF, PNG, JPEG, BMP, JPEG 2000 and whatever else GDAL opens, as stored values."""
+"""Reads GeoTIFF, PNG, JPEG, BMP, JPEG 2000 and other formats that GDAL opens, as stored values."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RasterReader(ImageReader):
 
         Args:
             data: one path.
-            **kwargs: passed to ``rasterio.open``.
+            **kwargs: passed to :func:`monai_sr.readers.raster_open.open_raster`.
 
         Returns:
             The raster for :meth:`get_data`.

@@ -31,6 +31,7 @@ from monai_sr.readers.raster_bands import (
     straight,
 )
 from monai_sr.readers.raster_image import RasterImage
+from monai_sr.readers.raster_open import gdal_options, open_raster
 from monai_sr.readers.raster_photos import check_single, orientation_of, upright
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class RasterSource:
 
     Args:
         path: the file.
-        **kwargs: passed to ``rasterio.open``.
+        **kwargs: passed to :func:`monai_sr.readers.raster_open.open_raster`.
 
     Attributes:
         dataset: the open file of rasterio, as stored: palette not expanded, photos not turned.
@@ -74,7 +75,7 @@ class RasterSource:
         self.path = path
         with self._guarded():
             try:
-                self.dataset = rasterio.open(path, **kwargs)
+                self.dataset = open_raster(path, **kwargs)
             except RasterioIOError as error:
                 raise BadImageError(
                     f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "
@@ -278,7 +279,7 @@ class RasterSource:
     def _guarded(self) -> Iterator[None]:
         """Decode strictly, and turn what GDAL says into one line."""
         try:
-            with warnings.catch_warnings(), rasterio.Env(**_STRICT):
+            with warnings.catch_warnings(), rasterio.Env(**_STRICT, **gdal_options()):
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 yield
         except (RasterioError, CPLE_BaseError) as error:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.readers.raster_open import JPEG_2000, open_raster
 from monai_sr.readers.sentinel2_metadata import AGAIN, BANDS, METADATA, Product
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def image_file(product: Product, band: str, resolution: int) -> str:
 
 def _opened(product: Product, band: str, file: str) -> DatasetReader:
     try:
-        return rasterio.open(file)
+        return open_raster(file, (*JPEG_2000, "GTiff"))
     except (RasterioError, CPLE_BaseError) as error:
         raise BadImageError(
             f"{product.path}: {band} must be a JPEG 2000 image, got a damaged file; {AGAIN}."

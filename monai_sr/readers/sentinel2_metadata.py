@@ -140,6 +140,13 @@ def _load_zip(path: Path) -> tuple[str, bytes, str, frozenset[str]]:
         inside = name.rpartition("/")[0]
         start = f"{inside}/" if inside else ""
         names = frozenset(n.removeprefix(start) for n in archive.namelist() if n.startswith(start))
+    # GDAL would open them whatever they are.
+    beside = next((n for n in names if n.lower().endswith((".ovr", ".msk"))), None)
+    if beside is not None:
+        raise BadImageError(
+            f"{path}: images in a zip must come without overviews and masks of their own, got "
+            f"{beside!r}; remove it, or {AGAIN}."
+        )
     prefix = f"/vsizip/{{{path.absolute()}}}/{inside}".rstrip("/")
     return name.rpartition("/")[2][8:10].upper(), text, prefix, names
 

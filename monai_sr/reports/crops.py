@@ -98,7 +98,7 @@ def crops_of_image(
 def _read(path: Path) -> tuple[Picture, dict[str, Any]]:
     """Return a picture (H, W) or (H, W, 3) in [0, 1], and its texts."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=["PNG"]) as image:
             values = np.asarray(image)
             texts = dict(image.info)
     except OSError as error:

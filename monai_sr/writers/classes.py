@@ -16,6 +16,7 @@ from rasterio.windows import Window
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
+from monai_sr.readers.raster_open import open_raster
 from monai_sr.writers.stored import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def write_classes(result: PathLike, classes: str) -> Path:
     """
     target = classes_path(result)
     try:
-        with rasterio.open(classes) as src, rasterio.open(result) as grid:
+        with open_raster(classes) as src, open_raster(result) as grid:
             rows, columns = _covering(src, grid)
             values = src.read(1)
             with (

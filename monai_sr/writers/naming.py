@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -32,6 +31,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from monai_sr.core.errors import BadImageError, OutputError
 from monai_sr.geometry.geotransform import is_georeferenced, unit_name
 from monai_sr.readers.dicom_files import is_dicom
+from monai_sr.readers.raster_open import open_raster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -215,9 +215,9 @@ def spacing_unit(source: Path) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(source) as dataset:
+            with open_raster(source) as dataset:
                 return re.sub(r"\W", "", unit_name(dataset))
-    except (RasterioError, CPLE_BaseError):
+    except (RasterioError, CPLE_BaseError, BadImageError):
         return ""  # its reader will say what is wrong
 
 
@@ -260,7 +260,7 @@ def _raster_facts(path: Path) -> tuple[str, int, bool]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as dataset:
+            with open_raster(path) as dataset:
                 if not dataset.count:
                     return "", 0, False
                 has_palette = dataset.colorinterp[0] == ColorInterp.palette

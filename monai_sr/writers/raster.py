@@ -20,6 +20,7 @@ from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import grid_change
 from monai_sr.geometry.geotransform import pixel_affine, source_transform
 from monai_sr.readers.raster_bands import associated_alpha, premultiplied, premultiplied_alpha
+from monai_sr.readers.raster_open import open_raster
 from monai_sr.readers.raster_source import RGBA
 from monai_sr.writers.naming import PNG_DTYPES, check_output_size
 from monai_sr.writers.raster_facts import Grid, colors_of, copy_facts, has_same_bands
@@ -120,7 +121,7 @@ class RasterWriter(ImageWriter):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 # The source first: its own .aux.xml counts.
-                with rasterio.open(source) as src:
+                with open_raster(source) as src:
                     image = hidden_in(source, src)
                     grid = _grid(src, self._meta, pixels.shape, filename)
                     shape, dtype = pixels.shape, pixels.dtype

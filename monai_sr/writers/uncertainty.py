@@ -20,6 +20,7 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.readers.nifti import stored_layout
 from monai_sr.readers.nifti_header import raw_header
+from monai_sr.readers.raster_open import open_raster
 from monai_sr.writers.dicom_map import write_parametric_map
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _write_raster(result: Path, target: Path, half_width: npt.NDArray[np.float32
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(result) as src:
+            with open_raster(result) as src:
                 gcps, gcps_crs = src.gcps
                 place: dict[str, Any] = (
                     {"gcps": gcps, "crs": gcps_crs}

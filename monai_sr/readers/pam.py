@@ -1,0 +1,26 @@
+"""Judges the metadata that GDAL keeps beside an image, ``.aux.xml``.
+
+GDAL, Persistent Auxiliary Metadata: https://gdal.org/user/raster_data_model.html.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What pixels mean and where they lie; the rest are statistics and names.
+_WEIGHTY = (
+    "<srs", "<geotransform", "<gcplist", "<nodatavalue", "<scale", "<offset", "<unittype",
+    "<colorinterp", "<colortable", "<maskband", "rpc", "geolocation",
+)  # fmt: skip
+
+
+def is_dispensable(pam: Path) -> bool:
+    """Tell whether an image means the same without this file."""
+    try:
+        text = pam.read_text(encoding="utf-8", errors="replace").lower()
+    except OSError:
+        return False
+    return not any(word in text for word in _WEIGHTY)
