@@ -6,7 +6,6 @@ DICOM PS3.3 C.7.6.2.1.1 (image plane), C.7.6.16.2 (functional groups of multi-fr
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydicom.dataset import Dataset
-
-logger = logging.getLogger(__name__)
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -38,7 +35,13 @@ SAME_POSITION_MM = 1e-3
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _CENTIMETERS = 3  # (0018,6024) Physical Units X Direction, PS3.3 C.8.5.5.1.15
 _MM_PER_CM = 10.0
-_COSINE_TOLERANCE = 1e-2  # files round direction cosines to two or more decimals
+_PARALLEL = 1e-2  # files round direction cosines to two or more decimals
+_COSINE_TOLERANCE = 5e-2  # 0.7 of 0.7071 is right to one decimal; beyond, nobody knows the axis
+_EXACT = 1e-6
+
+
+class OrientationError(ValueError):
+    """A file's direction cosines are not two unit vectors at right angles, even with rounding."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,9 @@ def frame_planes(dataset: Dataset) -> list[Plane | None]:
 
     Returns:
         One plane per frame; None for frames whose position or orientation is not declared.
+
+    Raises:
+        OrientationError: an orientation is none.
     """
     frames = max(int(dataset.get("NumberOfFrames") or 1), 1)
     if "PerFrameFunctionalGroupsSequence" in dataset:
@@ -149,24 +155,21 @@ def frame_planes(dataset: Dataset) -> list[Plane | None]:
     ]
 
 
-def group_plane(groups: Sequence[Dataset], space: str = "") -> Plane | None:
+def group_plane(groups: Sequence[Dataset]) -> Plane | None:
     """Locate one frame of an enhanced object.
 
     Args:
         groups: functional group items that apply to the frame, the most specific first.
-        space: "" for patient coordinates, "Volume" for those of an ultrasound volume (C.8.24.6).
 
     Returns:
         The plane; None where the groups do not declare position and orientation.
     """
     measures = _first_item(groups, "PixelMeasuresSequence")
-    position = _first_item(groups, f"PlanePosition{space}Sequence")
-    orientation = _first_item(groups, f"PlaneOrientation{space}Sequence")
+    position = _first_item(groups, "PlanePositionSequence")
+    orientation = _first_item(groups, "PlaneOrientationSequence")
     if position is None or orientation is None:
         return None
-    return _plane(
-        position, orientation, measures if measures is not None else groups[-1], space or "Patient"
-    )
+    return _plane(position, orientation, measures if measures is not None else groups[-1])
 
 
 def item_plane(item: Dataset, dataset: Dataset) -> Plane | None:
@@ -179,7 +182,7 @@ def item_plane(item: Dataset, dataset: Dataset) -> Plane | None:
     Returns:
         The plane; None where position or orientation is not declared.
     """
-    return _plane(item, item, dataset, "Patient")
+    return _plane(item, item, dataset)
 
 
 def stack_affine(planes: Sequence[Plane], thickness_mm: float = 1.0) -> FloatArray:
@@ -230,26 +233,51 @@ def position_gaps(planes: Sequence[Plane]) -> FloatArray:
 def is_parallel(a: Plane, b: Plane) -> bool:
     """Tell whether two planes have the same orientation within what files round to."""
     difference = np.abs(np.concatenate([a.across - b.across, a.down - b.down]))
-    return bool(difference.max() < _COSINE_TOLERANCE)
+    return bool(difference.max() < _PARALLEL)
 
 
-def _plane(position: Dataset, orientation: Dataset, measures: Dataset, space: str) -> Plane | None:
-    place = position.get(f"ImagePosition{space}")
-    cosines = orientation.get(f"ImageOrientation{space}")
+def orthonormal(cosines: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+    """Make direction cosines that were rounded to few decimals unit vectors at right angles.
+
+    Both turn by the same angle, to the nearest pair (the polar decomposition).
+
+    Args:
+        cosines: six numbers of (0020,0037): along a row, then along a column.
+
+    Returns:
+        The vectors, unchanged where they are exact; None where they are none within rounding.
+
+    Example:
+        >>> across, _ = orthonormal(np.array([0.7, 0.7, 0, -0.7, 0.7, 0]))
+        >>> across.round(6).tolist()
+        [0.707107, 0.707107, 0.0]
+    """
+    if np.size(cosines) != 6 or not np.isfinite(cosines).all():
+        return None
+    across, down = pair = np.reshape(cosines, (2, 3))
+    error = np.abs(pair @ pair.T - np.eye(2))
+    # Squared lengths are off twice as far as lengths.
+    if (error > _COSINE_TOLERANCE * (1 + np.eye(2))).any():
+        return None
+    if error.max() > _EXACT:
+        left, _, right = np.linalg.svd(pair, full_matrices=False)
+        across, down = left @ right
+    return across, down
+
+
+def _plane(position: Dataset, orientation: Dataset, measures: Dataset) -> Plane | None:
+    place = position.get("ImagePositionPatient")
+    cosines = orientation.get("ImageOrientationPatient")
     if np.size(place) != 3 or np.size(cosines) != 6 or place is None or cosines is None:
         return None
     origin = np.array([float(v) for v in place])
-    across, down = np.array([float(v) for v in cosines]).reshape(2, 3)
-    lengths = np.array([np.linalg.norm(across), np.linalg.norm(down)])
-    is_sound = (
-        np.isfinite(origin).all()
-        and bool((np.abs(lengths - 1) < _COSINE_TOLERANCE).all())
-        and abs(float(across @ down)) < _COSINE_TOLERANCE
-    )
-    if not is_sound:
-        logger.warning("ImageOrientationPatient: not two unit vectors at right angles; ignored.")
-        return None
-    return Plane(origin, across, down, pixel_spacing(measures) or (1.0, 1.0))
+    values = np.array([float(v) for v in cosines])
+    if not values.any():
+        return None  # some write zeros for an unknown orientation
+    axes = orthonormal(values)
+    if axes is None or not np.isfinite(origin).all():
+        raise OrientationError
+    return Plane(origin, *axes, pixel_spacing(measures) or (1.0, 1.0))
 
 
 def _first_item(groups: Sequence[Dataset], keyword: str) -> Dataset | None:

@@ -15,6 +15,7 @@ from monai.utils import ensure_tuple
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.geometry.dicom_plane import (
+    OrientationError,
     Plane,
     flat_affine,
     frame_planes,
@@ -186,7 +187,13 @@ def _planes(header: FileDataset, name: str) -> list[Plane | None]:
         "repair the header or export the image again."
     )
     with refuse_damage(unreadable):
-        return frame_planes(header)
+        try:
+            return frame_planes(header)
+        except OrientationError as error:
+            raise BadImageError(
+                f"{name}: ImageOrientationPatient must be two unit vectors at right angles, got "
+                "others; repair the header, or remove the tag to enlarge it without a place."
+            ) from error
 
 
 def _slice_order(

@@ -177,8 +177,8 @@ class DicomWriter(ImageWriter):
             values = keep_padding(values, decode(dataset, source))
         keep_lossy_history(dataset, round(values.nbytes / (scale[0] * scale[1])))
         swap_to_little_endian(dataset)
-        rescale_geometry(dataset, scale)
-        note = replace_pixels(dataset, values)
+        note = rescale_geometry(dataset, scale)
+        replace_pixels(dataset, values)
         provenance = json.loads(str(self._meta.get("sr_provenance") or "{}"))
         is_series = len(json.loads(self._meta["sr_files"])) > 1
         if self.deidentify:

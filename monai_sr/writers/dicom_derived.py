@@ -23,6 +23,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from monai_sr.writers.dicom_attributes import PRESENTED
 from monai_sr.writers.stored import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def mark_derived(
         scale: enlargement of (columns, rows).
         shared: True when ``provenance`` holds for all files of the series, False when its
             intensity range belongs to this file alone and must not split the series.
-        note: what a reader of this file would miss, see ``replace_pixels``.
+        note: what a reader of this file would miss, see ``rescale_geometry``.
     """
     source = _source_item(dataset)
     description = _describe(provenance, scale, note)
@@ -86,10 +87,9 @@ def mark_derived(
     _append(dataset, "ContributingEquipmentSequence", _equipment(provenance))
     comments = [str(dataset.get("ImageComments") or ""), DISCLAIMER]
     dataset.ImageComments = "; ".join(filter(None, comments))[-_MAX_COMMENT:]
-    label = f" (SR x{max(scale):g})"
-    dataset.SeriesDescription = (
-        str(dataset.get("SeriesDescription") or "")[: _MAX_LABEL - len(label)] + label
-    ).strip()
+    label = f"super-resolution x{max(scale):g}"  # SR is a structured report in DICOM
+    before = str(dataset.get("SeriesDescription") or "")[: _MAX_LABEL - len(label) - 2]
+    dataset.SeriesDescription = f"{before}, {label}" if before else label
     _renew_uids(dataset, provenance, shared)
 
 
@@ -232,6 +232,15 @@ def _append(dataset: Dataset, keyword: str, item: Dataset) -> None:
     setattr(dataset, keyword, DicomSequence([*items, item]))
 
 
+def _take_over_presentations(dataset: Dataset, source: str) -> None:
+    """Let enlarged annotations and displayed areas of the source name the result."""
+    for keyword in PRESENTED:
+        for item in dataset.get(keyword) or []:
+            for reference in item.get("ReferencedImageSequence") or []:
+                if source and reference.get("ReferencedSOPInstanceUID") == source:
+                    reference.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
+
+
 def _renew_uids(dataset: FileDataset, provenance: Mapping[str, Any], shared: bool) -> None:
     """Derive UIDs from source, parameters and pixels: one UID always means the same image."""
     parameters = json.dumps(dict(provenance), sort_keys=True, default=str)
@@ -246,6 +255,7 @@ def _renew_uids(dataset: FileDataset, provenance: Mapping[str, Any], shared: boo
         entropy_srcs=[series, json.dumps(common, sort_keys=True, default=str), "series"]
     )
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[instance, parameters, pixels, "instance"])
+    _take_over_presentations(dataset, instance)
     if not dataset.get("SOPClassUID"):
         dataset.SOPClassUID = SecondaryCaptureImageStorage
     dataset.file_meta = FileMetaDataset()

@@ -1,13 +1,12 @@
-"""Puts new pixels into a DICOM dataset and drops what described the old ones.
+"""Puts new pixels into a DICOM dataset.
 
-DICOM PS3.3 C.7.6.3 (image pixel module), C.9.2 (overlays), PS3.5 8.1 and A.2 (Explicit VR Little
-Endian). Bits, sign, rescale, windows, display tables and padding value stay as they are.
+DICOM PS3.3 C.7.6.3 (image pixel module), PS3.5 8.1 and A.2 (Explicit VR Little Endian).
+Bits, sign, rescale, windows, display tables and padding value stay as they are.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,33 +23,15 @@ if TYPE_CHECKING:
 
     from monai_sr.core.types import PathLike
 
-logger = logging.getLogger(__name__)
-
 MAX_SIDE = 65535
 """Rows and Columns are unsigned 16-bit numbers (PS3.3 C.7.6.3)."""
 
 MAX_BYTES = 2**32 - 2
 """Longest even value of one element: its length is an unsigned 32-bit number (PS3.5 7.1.1)."""
 
-_OVERLAY_GROUPS = range(0x6000, 0x6020)
 _WORD_BYTES = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 _FLOAT_KEYWORDS = {"float32": "FloatPixelData", "float64": "DoubleFloatPixelData"}
-_STALE = (
-    "PixelData",
-    "FloatPixelData",
-    "DoubleFloatPixelData",
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
-    "PixelDataProviderURL",
-    "IconImageSequence",
-    "DigitalSignaturesSequence",
-    "MACParametersSequence",
-    "DataSetTrailingPadding",
-    "SmallestPixelValueInSeries",
-    "LargestPixelValueInSeries",
-    "SmallestImagePixelValueInPlane",
-    "LargestImagePixelValueInPlane",
-)
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
 def check_size(name: PathLike, shape: tuple[int, int, int, int], item_bytes: int) -> None:
@@ -101,24 +82,23 @@ def swap_to_little_endian(dataset: FileDataset) -> None:
         return
     for element in dataset.iterall():
         width = _WORD_BYTES.get(element.VR)
-        if width and isinstance(element.value, bytes) and element.keyword not in _STALE:
+        if width and isinstance(element.value, bytes) and element.keyword not in _PIXELS:
             words = np.frombuffer(element.value, dtype=f">u{width}")
             element.value = words.astype(f"<u{width}").tobytes()
 
 
-def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> str:
-    """Write frames into the pixel module in place and drop overlays, icons and signatures.
+def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> None:
+    """Write frames into the pixel module in place.
 
     Shape: frames (N, H, W, C), C = 1 or 3, in the dtype that the source stores.
 
     Args:
         dataset: the source's dataset.
         frames: stored values, already rounded and clipped.
-
-    Returns:
-        A note for the result on what a reader of it would miss, "" where nothing was lost.
     """
-    note = _drop_stale(dataset)
+    for keyword in _PIXELS:
+        if keyword in dataset:
+            del dataset[keyword]
     _, rows, columns, samples = frames.shape
     dataset.Rows, dataset.Columns = rows, columns
     if samples > 1:
@@ -132,20 +112,6 @@ def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> str:
         dataset.BitsAllocated = frames.dtype.itemsize * 8
         dataset["PixelData"].VR = "OB" if frames.dtype.itemsize == 1 else "OW"
         dataset["PixelData"].is_undefined_length = False
-    return note
-
-
-def _drop_stale(dataset: Dataset) -> str:
-    for keyword in _STALE:
-        if keyword in dataset:
-            del dataset[keyword]
-    overlays = [tag for tag in dataset.keys() if tag.group in _OVERLAY_GROUPS]  # noqa: SIM118
-    for tag in overlays:
-        del dataset[tag]
-    if not overlays:
-        return ""
-    logger.info("overlays do not fit the enlarged image and were dropped.")
-    return "overlays of the source are left out"
 
 
 def _describe_colors(dataset: Dataset, frames: NDArray[Any]) -> None:

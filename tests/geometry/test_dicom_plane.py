@@ -14,6 +14,7 @@ from monai_sr.geometry.dicom_plane import (
     flat_affine,
     frame_planes,
     item_plane,
+    orthonormal,
     pixel_spacing,
     position_gaps,
     stack_affine,
@@ -129,3 +130,18 @@ def test_outer_corners_stay_in_place(rows_mm, columns_mm, scale, size):
         old_mm = plane.affine_lps(plane.normal) @ [old_corner, old_corner, 0, 1]
         new_mm = new.affine_lps(new.normal) @ [new_corner, new_corner, 0, 1]
         np.testing.assert_allclose(new_mm, old_mm, atol=1e-9)
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 3, 4])
+def test_rounded_directions_become_unit_vectors_at_right_angles(decimals):
+    angle = np.radians(50)
+    exact = np.array([np.cos(angle), np.sin(angle), 0, -np.sin(angle), np.cos(angle), 0])
+    found = np.concatenate(orthonormal(exact.round(decimals)))
+    pair = found.reshape(2, 3)
+    np.testing.assert_allclose(pair @ pair.T, np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(found, exact, atol=0.6 * 10.0**-decimals)
+
+
+def test_exact_directions_stay_bit_for_bit():
+    exact = np.array(factory.OBLIQUE)
+    assert np.concatenate(orthonormal(exact)).tolist() == exact.tolist()

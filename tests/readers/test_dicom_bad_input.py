@@ -180,3 +180,10 @@ def test_flipped_bits_never_pass_as_another_error(tmp_path, name):
         (tmp_path / name).write_bytes(broken.tobytes())
         with contextlib.suppress(BadImageError):
             _load(tmp_path / name)
+
+
+@pytest.mark.parametrize("cosines", [(1, 0, 0, 0.5, 0.8, 0), (2, 0, 0, 0, 1, 0)])
+def test_directions_that_are_none_are_refused_by_name(tmp_path, cosines):
+    factory.write(tmp_path / "tilted.dcm", **factory.located(orientation=cosines))
+    with pytest.raises(BadImageError, match=r"tilted\.dcm: ImageOrientationPatient .* repair"):
+        _load(tmp_path / "tilted.dcm")

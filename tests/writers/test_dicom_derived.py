@@ -34,7 +34,7 @@ def test_result_is_marked_as_derived(tmp_path):
     assert new.SeriesInstanceUID != old.SeriesInstanceUID
     assert new.StudyInstanceUID == old.StudyInstanceUID
     assert (new.PatientName, new.PatientID) == (old.PatientName, old.PatientID)
-    assert new.SeriesDescription == "chest (SR x4)"
+    assert new.SeriesDescription == "chest, super-resolution x4"
 
 
 def test_a_second_derivation_keeps_the_first(tmp_path):
