@@ -173,6 +173,7 @@ class SceneJob:
             (self.shape[0], self.shape[2], self.shape[1]),
             Grid((factors[0], factors[1]), (offset[0], offset[1]), True),
             self.becomes,
+            self.output,
         )
         assembly = Assembly(self.again, self.grid, blocks, self.place, target)
         comparison = Comparison(self.again, self.grid, blocks, bounds(chosen), self.part)

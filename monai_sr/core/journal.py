@@ -19,6 +19,7 @@ from monai_sr.core.errors import OutputError
 _PLAN = "plan.json"
 _FACTS = "facts.json"
 _LOCK = "lock"
+_BLOCK = ".block"
 _CHECKSUM_BYTES = 4
 
 
@@ -38,6 +39,7 @@ class Journal:
     """
 
     def __init__(self, result: Path, plan: Mapping[str, Any]) -> None:
+        self._result = result
         self.folder = result.with_name(f".{result.name}.parts")
         text = json.dumps(plan, sort_keys=True)
         try:
@@ -50,7 +52,6 @@ class Journal:
             if isinstance(error, OutputError):
                 raise
             raise _output_error(result, error) from error
-        self._result = result
 
     def facts(self) -> dict[str, Any]:
         """Return what :meth:`keep_facts` has kept, or nothing."""
@@ -79,7 +80,7 @@ class Journal:
         return block if checksum == _checksum(block) else None
 
     def write(self, name: str, block: bytes | memoryview) -> None:
-        """Keep a block.
+        """Keep a block; its name ends in ".block".
 
         Raises:
             OutputError: it cannot be written.
@@ -92,7 +93,10 @@ class Journal:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Let other processes have it."""
+        """Let other processes have it; half files and other files of the job go away."""
+        for file in self.folder.glob("*"):
+            if file.suffix != _BLOCK and file.name not in (_PLAN, _FACTS, _LOCK):
+                file.unlink(missing_ok=True)
         self._lock.close()
 
     def _clear(self) -> None:
@@ -109,7 +113,7 @@ class Journal:
                 stream.writelines(parts)
             os.replace(partial, final)
         except OSError as error:
-            raise _output_error(final, error) from error
+            raise _output_error(self._result, error) from error
 
 
 def _checksum(block: bytes | memoryview) -> bytes:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import OutputError
 from monai_sr.readers.raster_open import open_raster
+from monai_sr.writers.raster_check import check_pixels_of, writing
 from monai_sr.writers.stored import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -72,19 +71,16 @@ def write_classes(result: PathLike, classes: str) -> Path:
         OutputError: the classes cannot be read or written.
     """
     target = classes_path(result)
-    try:
-        with open_raster(classes) as src, open_raster(result) as grid:
-            rows, columns = _covering(src, grid)
-            values = src.read(1)
-            with (
-                atomic_file(target) as temporary,
-                rasterio.open(
-                    temporary, "w", driver="GTiff", count=1, dtype="uint8", nodata=0,
-                    height=grid.height, width=grid.width, crs=grid.crs, transform=grid.transform,
-                    compress="deflate", tiled=True, blockxsize=_TILE_PX, blockysize=_TILE_PX,
-                    bigtiff="IF_SAFER",
-                ) as dst,
-            ):  # fmt: skip
+    with writing(target), open_raster(classes) as src, open_raster(result) as grid:
+        rows, columns = _covering(src, grid)
+        values = src.read(1)
+        with atomic_file(target) as temporary, writing(target):
+            with rasterio.open(
+                temporary, "w", driver="GTiff", count=1, dtype="uint8", nodata=0,
+                height=grid.height, width=grid.width, crs=grid.crs, transform=grid.transform,
+                compress="deflate", tiled=True, blockxsize=_TILE_PX, blockysize=_TILE_PX,
+                bigtiff="IF_SAFER",
+            ) as dst:  # fmt: skip
                 dst.write_colormap(1, dict(enumerate(color for _, color in LEGEND)))
                 dst.set_band_description(1, "SCL")
                 dst.update_tags(TIFFTAG_IMAGEDESCRIPTION=DISCLAIMER)
@@ -93,11 +89,7 @@ def write_classes(result: PathLike, classes: str) -> Path:
                     part = rows[start : start + _TILE_PX]
                     window = Window(0, start, grid.width, len(part))
                     dst.write(values[np.ix_(part, columns)], 1, window=window)
-    except RasterioError as error:
-        raise OutputError(
-            f"{target}: scene classes cannot be written, got '{error}'; download the product again "
-            "or check space and rights there."
-        ) from error
+            check_pixels_of(temporary, target)
     return target
 
 

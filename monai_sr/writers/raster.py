@@ -5,7 +5,6 @@ GeoTIFF 1.1, OGC 19-008r4; GDAL GTiff and PNG drivers, https://gdal.org/drivers/
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ import numpy as np
 import rasterio
 from monai.data.image_writer import ImageWriter
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
@@ -23,6 +21,7 @@ from monai_sr.readers.raster_bands import associated_alpha, premultiplied, premu
 from monai_sr.readers.raster_open import open_raster
 from monai_sr.readers.raster_source import RGBA
 from monai_sr.writers.naming import PNG_DTYPES, check_output_size
+from monai_sr.writers.raster_check import check_pixels_of, writing
 from monai_sr.writers.raster_facts import Grid, colors_of, copy_facts, has_same_bands
 from monai_sr.writers.raster_masks import copy_mask, hidden_in, keep_alpha
 from monai_sr.writers.raster_overviews import build_overviews, has_overviews
@@ -117,34 +116,27 @@ class RasterWriter(ImageWriter):
         pixels = in_rows(pixels.transpose(0, 2, 1))
         driver = _driver(filename, pixels)
         check_output_size(Path(filename).suffix, self._array.shape)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                # The source first: its own .aux.xml counts.
-                with open_raster(source) as src:
-                    image = hidden_in(source, src)
-                    grid = _grid(src, self._meta, pixels.shape, filename)
-                    shape, dtype = pixels.shape, pixels.dtype
-                    options = creation_options(src, self._meta, shape, dtype, driver)
-                    options.update(kwargs)
-                    if image is not None:
-                        pixels = keep_alpha(pixels, image, grid)
-                    if options.get("alpha") == "PREMULTIPLIED":
-                        alpha = premultiplied_alpha(src)
-                        bits = stored_bits(self._meta, pixels.dtype)
-                        pixels = premultiplied(pixels, alpha, bits)
-                    with rasterio.Env(**_WRITE), atomic_file(filename) as temporary:
-                        with rasterio.open(temporary, "w", **options) as dst:
-                            copy_facts(src, dst, self._meta, grid)
-                            dst.write(pixels)
-                            if image is not None:
-                                copy_mask(image, dst, grid)
-                        if driver == "GTiff" and has_overviews(src):
-                            build_overviews(temporary)
-        except RasterioError as error:
-            raise OutputError(
-                f"{filename}: cannot be written, got '{error}'; check space and rights there."
-            ) from error
+        # The source first: its own .aux.xml counts.
+        with writing(filename), open_raster(source) as src:
+            image = hidden_in(source, src)
+            grid = _grid(src, self._meta, pixels.shape, filename)
+            shape, dtype = pixels.shape, pixels.dtype
+            options = creation_options(src, self._meta, shape, dtype, driver)
+            options.update(kwargs)
+            if image is not None:
+                pixels = keep_alpha(pixels, image, grid)
+            if options.get("alpha") == "PREMULTIPLIED":
+                alpha = premultiplied_alpha(src)
+                pixels = premultiplied(pixels, alpha, stored_bits(self._meta, pixels.dtype))
+            with rasterio.Env(**_WRITE), atomic_file(filename) as temporary, writing(filename):
+                with rasterio.open(temporary, "w", **options) as dst:
+                    copy_facts(src, dst, self._meta, grid)
+                    dst.write(pixels)
+                    mask = None if image is None else copy_mask(image, dst, grid)
+                if driver == "GTiff" and has_overviews(src):
+                    build_overviews(temporary)
+                # Options of the caller may lose data.
+                check_pixels_of(temporary, filename, None if kwargs else pixels, mask)
 
 
 def _driver(filename: PathLike, pixels: npt.NDArray[Any]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from monai_sr.core.errors import OutputError
 from monai_sr.readers.raster_bands import premultiplied
 from monai_sr.writers.raster import creation_options, stored_bits
+from monai_sr.writers.raster_check import check_copy, check_windows, checksum, writing
 from monai_sr.writers.raster_facts import Grid, copy_facts
 from monai_sr.writers.raster_overviews import build_overviews, has_overviews
 
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from monai_sr.core.types import PathLike
     from monai_sr.readers.raster_image import RasterImage
     from monai_sr.readers.raster_source import RasterSource
 
@@ -41,10 +40,11 @@ _WRITE = {"GDAL_PAM_ENABLED": "NO", "GDAL_TIFF_INTERNAL_MASK": "YES"}
 _CONVERT = {"GDAL_CACHEMAX": 2**27}  # PNG goes line by line through rows of tiles
 _CHUNK_PX = 1024  # side of what is written at once
 _STRIP_BYTES = 2**24  # or as many strips as this
+# Without NUM_THREADS: what threads could not write of an overview nobody would notice.
 _COPY = {
     "COG": {
         "compress": "deflate", "predictor": "yes", "bigtiff": "if_safer", "sparse_ok": "yes",
-        "overview_resampling": "average", "num_threads": "all_cpus",
+        "overview_resampling": "average",
     },
     "PNG": {"write_metadata_as_text": "YES", "zlevel": "6"},
 }  # fmt: skip
@@ -60,6 +60,7 @@ class RasterBlocks:
         shape: (C, H, W) of the result.
         grid: where the result lies in the source.
         becomes: driver of the file that it is to become: "GTiff", "COG" or "PNG".
+        name: what messages call it.
 
     Raises:
         OutputError: it cannot be written.
@@ -73,8 +74,9 @@ class RasterBlocks:
         shape: tuple[int, int, int],
         grid: Grid,
         becomes: str = "GTiff",
+        name: PathLike = "result",
     ) -> None:
-        self.path, self.source, self.becomes = path, source, becomes
+        self.path, self.source, self.becomes, self.name = path, source, becomes, name
         self.dtype = np.dtype(str(meta["sr_dtype"]))
         self._bits = stored_bits(meta, self.dtype)
         options = creation_options(source.dataset, meta, shape, self.dtype, "GTiff")
@@ -84,6 +86,7 @@ class RasterBlocks:
             driver = "PNG" if becomes == "PNG" else "GTiff"
             copy_facts(source.dataset, self._dst, meta, grid, driver)
         self._is_premultiplied = options.get("alpha") == "PREMULTIPLIED"
+        self._sums: dict[tuple[int, int, int, int], tuple[int | None, int | None]] = {}
         self._writes_mask = source.has_mask and becomes != "PNG"
         if source.has_mask and not self._writes_mask:
             logger.warning("%s: its mask is not in the result, which is not TIFF.", source.path)
@@ -124,6 +127,7 @@ class RasterBlocks:
         """
         window = Window.from_slices(rows, columns)
         cells = np.ix_(*covering)
+        sums: list[int | None] = [None, None]
         with self._guarded():
             if pixels is not None:
                 if image is not None and image.alpha >= 0 and not self.source.has_smooth_alpha:
@@ -131,8 +135,12 @@ class RasterBlocks:
                 if self._is_premultiplied:
                     pixels = premultiplied(pixels, self.source.alpha, self._bits)
                 self._dst.write(pixels, window=window)
+                sums[0] = checksum(pixels)
             if self._writes_mask and image is not None and image.mask is not None:
                 self._dst.write_mask(image.mask[cells], window=window)
+                sums[1] = checksum(image.mask[cells])
+        place = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+        self._sums[place] = (sums[0], sums[1])
 
     def close(self) -> None:
         """Finish the GeoTIFF.
@@ -146,29 +154,33 @@ class RasterBlocks:
     def convert(self, path: Path) -> Path:
         """Make the file that this one is to become, if that is another; else its overviews.
 
+        What is ready has been read back, and holds what was written.
+
         Args:
             path: a name for the time being.
 
         Returns:
             The name of what is ready: ``path``, or this file.
+
+        Raises:
+            OutputError: it cannot be written, or is not what was written.
         """
-        if self.becomes not in _COPY:
-            with self._guarded(**_CONVERT):
-                if has_overviews(self.source.dataset):
-                    build_overviews(self.path)
-            return self.path
         with self._guarded(**_CONVERT):
+            if self.becomes == "GTiff" and has_overviews(self.source.dataset):
+                build_overviews(self.path)
+            if self.becomes != "COG":
+                check_windows(self.path, self.name, self._sums)
+            if self.becomes == "GTiff":
+                return self.path
             rasterio.shutil.copy(self.path, path, driver=self.becomes, **_COPY[self.becomes])
+            if self.becomes == "COG":
+                check_windows(path, self.name, self._sums)
+            else:
+                check_copy(path, self.name, self.path)
         return path
 
     @contextlib.contextmanager
     def _guarded(self, **options: Any) -> Iterator[None]:
         """Set what writing needs, and turn what GDAL says into one line."""
-        try:
-            with warnings.catch_warnings(), rasterio.Env(**_WRITE, **options):
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                yield
-        except RasterioError as error:
-            raise OutputError(
-                f"{self.path}: cannot be written, got '{error}'; check space and rights there."
-            ) from error
+        with writing(self.name), rasterio.Env(**_WRITE, **options):
+            yield

@@ -68,16 +68,19 @@ def keep_alpha(pixels: npt.NDArray[Any], image: RasterImage, grid: Grid) -> npt.
     return result
 
 
-def copy_mask(image: RasterImage, dst: DatasetWriter, grid: Grid) -> None:
+def copy_mask(image: RasterImage, dst: DatasetWriter, grid: Grid) -> npt.NDArray[Any] | None:
     """Enlarge the mask of the source: each source pixel becomes a block.
 
     Args:
         image: the source; its alpha channel and nodata are not masks here.
         dst: result, pixels written.
         grid: where the result lies in the source.
+
+    Returns:
+        What was written; None where nothing was.
     """
     if image.mask is None:
-        return
+        return None
     mask = _blocks(image.mask, grid, dst.shape) if dst.driver == "GTiff" else None
     if mask is None:
         logger.warning(
@@ -85,6 +88,7 @@ def copy_mask(image: RasterImage, dst: DatasetWriter, grid: Grid) -> None:
         )
     else:
         dst.write_mask(mask)
+    return mask
 
 
 def _blocks(plane: npt.NDArray[Any], grid: Grid, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:

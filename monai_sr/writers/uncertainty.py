@@ -7,21 +7,19 @@ that are no measurements have no uncertainty: NaN, in DICOM the declared padding
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import OutputError
 from monai_sr.readers.nifti import stored_layout
 from monai_sr.readers.nifti_header import raw_header
 from monai_sr.readers.raster_open import open_raster
 from monai_sr.writers.dicom_map import write_parametric_map
+from monai_sr.writers.raster_check import check_pixels_of, writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,38 +104,23 @@ def _write_nifti(result: Path, target: Path, half_width: npt.NDArray[np.float32]
 
 def _write_raster(result: Path, target: Path, half_width: npt.NDArray[np.float32]) -> None:
     bands = half_width.transpose(0, 2, 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with open_raster(result) as src:
-                gcps, gcps_crs = src.gcps
-                place: dict[str, Any] = (
-                    {"gcps": gcps, "crs": gcps_crs}
-                    if gcps
-                    else {"transform": src.transform, "crs": src.crs}
-                )
-                scales = np.ones(len(bands), dtype=np.float32)
-                if src.count == len(bands):
-                    scales = np.abs(np.asarray(src.scales, dtype=np.float32))
-                with (
-                    atomic_file(target) as temporary,
-                    rasterio.open(
-                        temporary,
-                        "w",
-                        driver="GTiff",
-                        width=bands.shape[2],
-                        height=bands.shape[1],
-                        count=len(bands),
-                        dtype="float32",
-                        nodata=float("nan"),
-                        compress="deflate",
-                        BIGTIFF="IF_SAFER",
-                        **place,
-                    ) as dst,
-                ):
-                    dst.update_tags(TIFFTAG_IMAGEDESCRIPTION=MEANING)
-                    dst.write(bands * scales[:, None, None])
-    except RasterioError as error:
-        raise OutputError(
-            f"{target}: cannot be written, got '{error}'; check space and rights there."
-        ) from error
+    with writing(target), open_raster(result) as src:
+        gcps, gcps_crs = src.gcps
+        place: dict[str, Any] = (
+            {"gcps": gcps, "crs": gcps_crs}
+            if gcps
+            else {"transform": src.transform, "crs": src.crs}
+        )
+        scales = np.ones(len(bands), dtype=np.float32)
+        if src.count == len(bands):
+            scales = np.abs(np.asarray(src.scales, dtype=np.float32))
+        values = bands * scales[:, None, None]
+        with atomic_file(target) as temporary, writing(target):
+            with rasterio.open(
+                temporary, "w", driver="GTiff", count=len(bands), dtype="float32",
+                height=bands.shape[1], width=bands.shape[2], nodata=float("nan"),
+                compress="deflate", BIGTIFF="IF_SAFER", **place,
+            ) as dst:  # fmt: skip
+                dst.update_tags(TIFFTAG_IMAGEDESCRIPTION=MEANING)
+                dst.write(values)
+            check_pixels_of(temporary, target, values)
