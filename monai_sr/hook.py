@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from monai_sr.core.errors import OptionError, user_message
+from monai_sr.core.printable import print_safely, printable
 from monai_sr.core.registry import unknown_name
 
 EXIT_CODE = 2
@@ -85,7 +86,7 @@ def report(error: BaseException) -> bool:
     if message is None or os.environ.get(TRACEBACK_VARIABLE):
         return False
     sys.stdout.flush()
-    sys.stderr.write(f"monai-sr: error: {message}\n")
+    sys.stderr.write(f"monai-sr: error: {printable(message)}\n")
     return True
 
 
@@ -101,6 +102,7 @@ def _excepthook(
 
 
 def _activate() -> None:
+    print_safely()
     sys.excepthook = _excepthook
     # One per LoadImage(): it concerns a reader that the bundles do not use.
     warnings.filterwarnings("ignore", message=".*nvimgcodec.*")

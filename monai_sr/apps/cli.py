@@ -22,6 +22,7 @@ from monai_sr.apps.cli_options import (
 )
 from monai_sr.apps.cli_reports import REPORT_COMMANDS, REPORT_OPTIONS, add_report_commands
 from monai_sr.core.errors import OptionError
+from monai_sr.core.printable import print_safely, printable
 from monai_sr.core.registry import unknown_name
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the process."""
-        self.exit(_EXIT_CODE, f"monai-sr: error: {message}; see {self.prog} --help\n")
+        self.exit(_EXIT_CODE, f"monai-sr: error: {printable(message)}; see {self.prog} --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -184,15 +185,17 @@ def _bundles() -> None:
     from monai_sr.apps.bundles import list_bundles
 
     for name, folder in list_bundles().items():
-        print(f"{name}\t{folder}")
+        print(f"{printable(name)}\t{printable(folder)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 2 for anything a user can mend."""
+    print_safely()
     arguments, unknown = _parser().parse_known_args(argv)
     if unknown:
         kind = "option" if unknown[0].startswith("-") else "argument"
-        sys.stderr.write(f"monai-sr: error: {unknown_name(kind, unknown[0], _OPTIONS)}\n")
+        message = printable(unknown_name(kind, unknown[0], _OPTIONS))
+        sys.stderr.write(f"monai-sr: error: {message}\n")
         return _EXIT_CODE
     if getattr(arguments, "linked_files", None):
         os.environ["MONAI_SR_LINKED_FILES"] = arguments.linked_files  # reaches workers, too

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from monai_sr.core.printable import printable, safe_cell
+
 REPORT_OPTIONS = ("output", "key", "trials")
 """Options that no other command has."""
 
@@ -45,7 +47,7 @@ def _report(arguments: argparse.Namespace) -> None:
     folder = results.parent if results.is_file() else results
     output = Path(arguments.output or folder / "report.html")
     count = write_evaluation_report(results, output, arguments.root)
-    print(f"{output}: {count} images, {output.stat().st_size / 1e6:.1f} MB")
+    print(f"{printable(output)}: {count} images, {output.stat().st_size / 1e6:.1f} MB")
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -56,7 +58,10 @@ def _compare(arguments: argparse.Namespace) -> None:
     count = write_blind_comparison(
         arguments.folders, output, key, count=arguments.trials, seed=arguments.seed
     )
-    print(f"{count} pairs: give readers {output}, open {output / 'index.html'}; keep {key}")
+    print(
+        f"{count} pairs: give readers {printable(output)}, open "
+        f"{printable(output / 'index.html')}; keep {printable(key)}"
+    )
 
 
 def _scores(arguments: argparse.Namespace) -> None:
@@ -76,7 +81,7 @@ def _scores(arguments: argparse.Namespace) -> None:
     for s in scores:
         interval = f"{s.low:.3f} - {s.high:.3f}"
         print(
-            f"{s.system:{width}}  {s.score:.3f}  {interval:13}  {s.wins:3}  {s.ties:3}  "
+            f"{printable(s.system):{width}}  {s.score:.3f}  {interval:13}  {s.wins:3}  {s.ties:3}  "
             f"{s.losses:4}  {s.strength:+13.3f}"
         )
     if arguments.output:
@@ -87,7 +92,7 @@ def _scores(arguments: argparse.Namespace) -> None:
         ):
             writer = csv.DictWriter(stream, list(rows[0]))
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({k: safe_cell(v) for k, v in row.items()} for row in rows)
 
 
 REPORT_COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {

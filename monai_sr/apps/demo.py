@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from monai_sr.apps.bundles import find_bundle
 from monai_sr.apps.manifest import Manifest
 from monai_sr.core.atomic import atomic_file
+from monai_sr.core.printable import safe_cell
 from monai_sr.functional.resize import upsample
 from monai_sr.transforms import ScaleToUnit, load_image
 
@@ -125,10 +126,13 @@ def main(arguments: list[str]) -> int:
     picture = output_dir / "comparison.png"
     with atomic_file(picture) as partial:
         draw(pictures).save(partial)
-    with atomic_file(output_dir / "table.csv") as partial, partial.open("w", newline="") as stream:
+    with (
+        atomic_file(output_dir / "table.csv") as partial,
+        partial.open("w", newline="", encoding="utf-8") as stream,
+    ):
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({k: safe_cell(v) for k, v in row.items()} for row in rows)
     print(f"\n{table(rows)}\n\nResults: {output_dir}\nLR | bicubic | ours (| HR): {picture}")
     return 0
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
+from monai_sr.core.printable import safe_cell, true_cell
 from monai_sr.core.types import PathLike
 
 FIELDS = (
@@ -42,7 +43,9 @@ class Manifest:
                 reader = csv.DictReader(stream)
                 if not {"source", "output"} <= set(reader.fieldnames or ()):
                     raise csv.Error("no such columns")
-                return [{k: v for k, v in row.items() if k in FIELDS} for row in reader]
+                return [
+                    {k: true_cell(v or "") for k, v in row.items() if k in FIELDS} for row in reader
+                ]
         except (csv.Error, OSError) as error:
             raise OutputError(
                 f"{self.path}: must be the record of an earlier run, got another or a damaged "
@@ -85,7 +88,9 @@ class Manifest:
             ):
                 writer = csv.DictWriter(stream, FIELDS)
                 writer.writeheader()
-                writer.writerows(self.rows[key] for key in sorted(self.rows))
+                for key in sorted(self.rows):
+                    row = self.rows[key]
+                    writer.writerow({field: safe_cell(cell) for field, cell in row.items()})
         except OSError as error:
             if isinstance(error, OutputError):
                 raise

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from monai_sr.apps.manifest import Manifest
 from monai_sr.core.errors import SRError
+from monai_sr.core.printable import printable
 
 logger = logging.getLogger(__name__)
 
@@ -88,13 +89,13 @@ class RunRecord:
         if time.perf_counter() - self._saved > _SAVE_SECONDS:
             self.save()
         if result.error and self.total != 1:
-            logger.error("monai-sr: error: %s", _printable(result.error))
+            logger.error("monai-sr: error: %s", printable(result.error))
         if not result.error:
             logger.info(
                 "%s%s -> %s  %s -> %s  %.1f s  LR-PSNR %.1f dB%s",
                 self._progress(),
-                _printable(result.source),
-                _printable(result.output),
+                printable(result.source),
+                printable(result.output),
                 result.size_in,
                 result.size_out,
                 result.seconds,
@@ -137,11 +138,6 @@ class RunRecord:
         enlarged = sum(not r.is_skipped for r in self.results)
         left = (time.perf_counter() - self._began) / enlarged * (self.total - count)
         return f"[{count}/{self.total}, {datetime.timedelta(seconds=round(left))} left] "
-
-
-def _printable(text: object) -> str:
-    """Return text that any terminal takes: names of files need not be UTF-8."""
-    return str(text).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _row(result: FileResult, output_dir: Path) -> dict[str, object]:

@@ -28,6 +28,7 @@ from monai_sr.core.atomic import replace_file
 from monai_sr.core.errors import BadImageError, OptionError, OutputError
 from monai_sr.core.journal import Journal
 from monai_sr.core.pipeline import Background, prefetched
+from monai_sr.core.printable import printable
 from monai_sr.inferers import TiledInferer
 from monai_sr.inferers.batch_meta import enlarged_meta
 from monai_sr.inferers.tile_plan import Tile, bounds, overlap, result_edge
@@ -218,7 +219,8 @@ class SceneJob:
             spare.extend(buffer)
             rows.done(tile)
 
-        name, disable = self.source.raster.path.name, None if self.inferer.progress else True
+        name = printable(self.source.raster.path.name)
+        disable = None if self.inferer.progress else True
         bar = tqdm(desc=name, total=len(chosen), initial=len(finished), unit="tile",
                    disable=disable, leave=False)  # fmt: skip
         with bar, closing(prefetched(read())) as ahead, Background(keep, _WAITING) as background:

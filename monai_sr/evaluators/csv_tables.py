@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.printable import safe_cell, true_cell
 from monai_sr.core.types import PathLike
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ def read_table(
     try:
         if lines[0] != list(header):
             raise ValueError("another header")
-        return [make(dict(zip(header, cells, strict=True))) for cells in lines[1:]]
+        return [make(dict(zip(header, map(true_cell, cells), strict=True))) for cells in lines[1:]]
     except (ValueError, IndexError) as error:
         raise BadImageError(
             f"{path}: must be a table with the columns {', '.join(header)}, got {error}; "
@@ -55,4 +56,4 @@ def write_table(path: PathLike, header: Sequence[str], lines: Iterable[Iterable[
     ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(lines)
+        writer.writerows(map(safe_cell, line) for line in lines)

@@ -11,6 +11,7 @@ from typing import Any
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.printable import safe_cell, true_cell
 from monai_sr.core.types import PathLike
 
 
@@ -103,7 +104,9 @@ def read_rows(path: PathLike) -> list[Row]:
     try:
         if not _is_header(lines[0]):
             raise ValueError("another header")
-        return [_row(dict(zip(lines[0], cells, strict=True))) for cells in lines[1:]]
+        return [
+            _row(dict(zip(lines[0], map(true_cell, cells), strict=True))) for cells in lines[1:]
+        ]
     except (ValueError, IndexError) as error:
         raise BadImageError(
             f"{path}: must be a table with the columns {', '.join(HEADER)}, got {error}; "
@@ -138,7 +141,7 @@ def write_rows(path: PathLike, rows: Iterable[Row], *, keep_others: bool = True)
     ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(row.cells(columns) for row in every)
+        writer.writerows(map(safe_cell, row.cells(columns)) for row in every)
 
 
 def _row(text: dict[str, str]) -> Row:

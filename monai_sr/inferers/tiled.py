@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.printable import printable
 from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import LARGEST_SCALE, scaled_sizes
 from monai_sr.inferers.batch_meta import enlarged_meta, has_rgb, limits, slice_axis, with_meta
@@ -126,7 +127,7 @@ class TiledInferer(Inferer):
         image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         # None: shown on a terminal only.
         disable = None if self.progress else True
-        bar = tqdm(desc=self._label(meta), unit="tile", disable=disable, leave=False)
+        bar = tqdm(desc=printable(self._label(meta)), unit="tile", disable=disable, leave=False)
         rank, dims = image.ndim - 2, _dims(network)
         if rank != dims and (rank, dims) != (3, 2):
             raise OptionError(

@@ -12,6 +12,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
+import weakref
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +24,7 @@ from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.gdal_names import linked_image
 from monai_sr.core.private_folder import is_private
 from monai_sr.readers.pam import is_dispensable
 from monai_sr.readers.vrt import is_vrt, vrt_sources
@@ -122,10 +125,8 @@ def _opened(
         drivers = [name for name in drivers if name != "netCDF"]
     if not trusts:
         _check_beside(path, depth)
-    # An absolute name has no prefix that a driver would understand, such as NETCDF:.
-    name = os.fspath(path if ":" not in os.fspath(path) else path.absolute())
     with rasterio.Env(**gdal_options()):
-        dataset = DatasetReader(name, driver=list(drivers), **options)
+        dataset = _dataset(path, drivers, options)
         try:
             if not trusts and dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
                 return _without_pam(path, dataset, drivers, depth, options)
@@ -134,6 +135,19 @@ def _opened(
         except BaseException:
             dataset.close()
             raise
+    return dataset
+
+
+def _dataset(path: Path, drivers: Sequence[str], options: dict[str, Any]) -> DatasetReader:
+    name, links = linked_image(path)
+    try:
+        dataset = DatasetReader(name, driver=list(drivers), **options)
+    except BaseException:
+        if links:
+            shutil.rmtree(links, ignore_errors=True)
+        raise
+    if links:
+        weakref.finalize(dataset, shutil.rmtree, links, ignore_errors=True)
     return dataset
 
 
@@ -208,7 +222,7 @@ def _without_pam(
         _refuse(path, "must name no overviews in other files", repr(named),
                 "drop OVERVIEW_FILE from its metadata; or, ")  # fmt: skip
     with rasterio.Env(GDAL_PAM_ENABLED="NO"):
-        dataset = DatasetReader(os.fspath(path), driver=list(drivers), **options)
+        dataset = _dataset(path, drivers, options)
         if dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
             dataset.close()
             _refuse(path, "must name no overviews in other files", repr(named))

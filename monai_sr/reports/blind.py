@@ -21,6 +21,7 @@ from PIL import Image
 
 from monai_sr.core.atomic import atomic_file, atomic_folder
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.printable import true_cell
 from monai_sr.core.types import PathLike
 from monai_sr.evaluators.preferences import Choice
 from monai_sr.reports.display import display_of
@@ -254,7 +255,7 @@ def _rows(path: PathLike) -> list[dict[str, str]]:
             reader = csv.DictReader(stream)
             if not set(COLUMNS) <= set(reader.fieldnames or ()):
                 raise ValueError(f"the columns {', '.join(reader.fieldnames or ()) or 'none'}")
-            return list(reader)
+            return [{k: true_cell(v or "") for k, v in row.items() if k} for row in reader]
     except (OSError, ValueError, csv.Error) as error:
         raise BadImageError(
             f"{path}: must be a table that the page exported, got {error}; export it again"

@@ -109,6 +109,9 @@ class CaseReportd(MapTransform):
             modality,
         )
         result = Path(str(meta["sr_output"]))
+        planes = [
+            _plane(pair, display, highest) for pair in plane_pairs(lr, sr, widths, meta, _PLANES)
+        ]
         write_page(
             report_path(result),
             "case.html",
@@ -122,10 +125,8 @@ class CaseReportd(MapTransform):
             training=training,
             display=display.caption,
             highest=f"{highest:.4g}" if widths is not None else "",
-            planes=[
-                _plane(pair, display, highest)
-                for pair in plane_pairs(lr, sr, widths, meta, _PLANES)
-            ],
+            planes=planes,
+            aspects=sorted({p["aspect"] for plane in planes for p in (plane, *plane["crops"])}),
         )
 
 
@@ -137,7 +138,7 @@ def _plane(pair: PlanePair, display: Display, highest: float) -> dict[str, Any]:
         "title": pair.title,
         "before": data_uri(pair.shown(_bounded(before))),
         "after": data_uri(pair.shown(_bounded(after))),
-        "aspect": width * pair.pixel_aspect / height,
+        "aspect": f"{width * pair.pixel_aspect / height:.5f}",
         "is_reduced": max(width, height) > _OVERVIEW_PX,
         "crops": [],
     }
@@ -169,7 +170,7 @@ def _crop(
         "place": f"columns {x0}–{x1 - 1}, rows {y0}–{y1 - 1} of the input",
         "before": data_uri(pair.shown(small[y0:y1, x0:x1])),
         "after": data_uri(pair.shown(large[c:d, a:b])),
-        "aspect": (b - a) * pair.pixel_aspect / (d - c),
+        "aspect": f"{(b - a) * pair.pixel_aspect / (d - c):.5f}",
     }
 
 

@@ -132,12 +132,28 @@ def _overlap(one: Any, other: Any) -> float:
     return float(max(width, 0.0) * max(height, 0.0))
 
 
+def _attributes(style: re.Match[str]) -> str:
+    """Write a style as presentation attributes, SVG 2, section 6.6."""
+    found = []
+    for part in filter(None, style[1].split(";")):
+        name, _, value = (text.strip() for text in part.partition(":"))
+        if name == "font":  # a shorthand, which is no attribute: "9px 'DejaVu Sans', sans-serif"
+            size, _, family = value.partition(" ")
+            found += [f'font-size="{size}"', f'font-family="{family}"']
+        else:
+            found.append(f'{name}="{value}"')
+    return f" {' '.join(found)}"
+
+
 def _for_page(svg: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # every plot has the same
+    svg = re.sub(r"<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)  # of all elements
+    # Styles of single elements are not allowed to the page: as attributes they mean the same.
+    svg = re.sub(r' style="([^"]*)"', _attributes, svg)
     svg = svg.replace(_POINT, "var(--accent)")
     # Text has no color of its own and would stay black.
     svg = re.sub(r"#000000|#262626|\bblack\b", "currentColor", svg)
-    return svg.replace("<svg ", '<svg fill="currentColor" ', 1)
+    return svg.replace("<svg ", '<svg fill="currentColor" stroke-linejoin="round" ', 1)

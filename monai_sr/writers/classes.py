@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
     from monai_sr.core.types import PathLike
+from monai_sr.core.gdal_names import gdal_name
 
 LEGEND = (
     ("no data", (0, 0, 0)),
@@ -76,7 +77,7 @@ def write_classes(result: PathLike, classes: str) -> Path:
         values = src.read(1)
         with atomic_file(target) as temporary, writing(target):
             with rasterio.open(
-                temporary, "w", driver="GTiff", count=1, dtype="uint8", nodata=0,
+                gdal_name(temporary), "w", driver="GTiff", count=1, dtype="uint8", nodata=0,
                 height=grid.height, width=grid.width, crs=grid.crs, transform=grid.transform,
                 compress="deflate", tiled=True, blockxsize=_TILE_PX, blockysize=_TILE_PX,
                 bigtiff="IF_SAFER",

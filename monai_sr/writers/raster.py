@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
     from monai_sr.core.types import PathLike
+from monai_sr.core.gdal_names import gdal_name
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".png": "PNG"}
 # No .aux.xml and no .msk beside the result: what the format cannot hold is left out.
@@ -129,7 +130,7 @@ class RasterWriter(ImageWriter):
                 alpha = premultiplied_alpha(src)
                 pixels = premultiplied(pixels, alpha, stored_bits(self._meta, pixels.dtype))
             with rasterio.Env(**_WRITE), atomic_file(filename) as temporary, writing(filename):
-                with rasterio.open(temporary, "w", **options) as dst:
+                with rasterio.open(gdal_name(temporary), "w", **options) as dst:
                     copy_facts(src, dst, self._meta, grid)
                     dst.write(pixels)
                     mask = None if image is None else copy_mask(image, dst, grid)

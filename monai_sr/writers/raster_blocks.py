@@ -18,6 +18,7 @@ import rasterio
 import rasterio.shutil
 from rasterio.windows import Window
 
+from monai_sr.core.gdal_names import gdal_name
 from monai_sr.readers.raster_bands import premultiplied
 from monai_sr.writers.raster import creation_options, stored_bits
 from monai_sr.writers.raster_check import check_copy, check_windows, checksum, writing
@@ -82,7 +83,7 @@ class RasterBlocks:
         options = creation_options(source.dataset, meta, shape, self.dtype, "GTiff")
         options.update(sparse_ok=True, num_threads="all_cpus")
         with self._guarded():
-            self._dst = rasterio.open(path, "w", **options)
+            self._dst = rasterio.open(gdal_name(path), "w", **options)
             driver = "PNG" if becomes == "PNG" else "GTiff"
             copy_facts(source.dataset, self._dst, meta, grid, driver)
         self._is_premultiplied = options.get("alpha") == "PREMULTIPLIED"
@@ -172,7 +173,9 @@ class RasterBlocks:
                 check_windows(self.path, self.name, self._sums)
             if self.becomes == "GTiff":
                 return self.path
-            rasterio.shutil.copy(self.path, path, driver=self.becomes, **_COPY[self.becomes])
+            rasterio.shutil.copy(
+                gdal_name(self.path), gdal_name(path), driver=self.becomes, **_COPY[self.becomes]
+            )
             if self.becomes == "COG":
                 check_windows(path, self.name, self._sums)
             else:

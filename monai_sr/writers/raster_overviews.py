@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import rasterio
 from rasterio.enums import Resampling
 
+from monai_sr.core.gdal_names import gdal_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -54,5 +56,5 @@ def build_overviews(path: Path) -> None:
     Raises:
         RasterioError: it cannot be written.
     """
-    with rasterio.open(path, "r+") as dst:
+    with rasterio.open(gdal_name(path), "r+") as dst:
         dst.build_overviews(overview_factors(dst.shape), Resampling.average)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from monai_sr.core.types import PathLike
+from monai_sr.core.gdal_names import gdal_name
 
 MEANING = "Half width of the 90 % interval"
 _MARK = "_uncertainty"
@@ -117,7 +118,7 @@ def _write_raster(result: Path, target: Path, half_width: npt.NDArray[np.float32
         values = bands * scales[:, None, None]
         with atomic_file(target) as temporary, writing(target):
             with rasterio.open(
-                temporary, "w", driver="GTiff", count=len(bands), dtype="float32",
+                gdal_name(temporary), "w", driver="GTiff", count=len(bands), dtype="float32",
                 height=bands.shape[1], width=bands.shape[2], nodata=float("nan"),
                 compress="deflate", BIGTIFF="IF_SAFER", **place,
             ) as dst:  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 
@@ -42,6 +44,26 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+def check_policy(page: Page, text: str) -> None:
+    """Assert that the page allows its own styles and scripts by their hashes, and no other."""
+    (policy,) = [
+        a["content"] or ""
+        for a in page.all("meta")
+        if a.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    for tag, directive in (("style", "style-src"), ("script", "script-src")):
+        inside = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        assert len(inside) == 1
+        digest = base64.b64encode(hashlib.sha256(inside[0].encode()).digest()).decode()
+        assert rules[directive] == f"'sha256-{digest}'"
+    # What a policy of hashes forbids.
+    for _, attributes in page.elements:
+        assert not [name for name in attributes if name == "style" or name.startswith("on")]
+
+
 def check_page(text: str) -> Page:
     """Assert what holds for all pages, and return the elements."""
     page = Page(text)
@@ -56,6 +78,7 @@ def check_page(text: str) -> Page:
             assert place is None or re.match(r"data:|#|images/", place), place
     for used in re.findall(r'getElementById\("(\w+)"\)|url\(#([\w-]+)\)', text):
         assert max(used) in ids
+    check_policy(page, text)
     assert "://" not in re.sub(r'data:[^"]*', "", text)
     assert all(a.get("alt") for a in page.all("img"))
     for attributes in page.all("input"):

@@ -51,7 +51,10 @@ function back() {
   show();
 }
 
-const cell = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : String(value));
+// No spreadsheet takes a code for a formula.
+const safe = (value) => (/^[=+\-@\t\r']/.test(value) ? `'${value}` : String(value));
+const quoted = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+const cell = (value) => quoted(safe(value));
 
 function table() {
   const lines = [["design", "reader", "trial", "left", "right", "choice", "seconds"]];
