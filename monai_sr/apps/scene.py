@@ -10,7 +10,6 @@ import numpy as np
 import rasterio
 import torch
 from monai.inferers import Inferer
-from monai.networks.utils import eval_mode
 from rasterio.io import DatasetReader
 from torch import nn
 
@@ -137,7 +136,7 @@ class Scenes:
         Args:
             source: the file.
             output: name of the whole result; that of a part says which.
-            network: generator, weights loaded.
+            network: generator, weights loaded; it is put into evaluation mode.
             inferer: its scale, consistency, precision and tile size count.
             device: where the network is.
 
@@ -147,13 +146,13 @@ class Scenes:
         if not isinstance(inferer, TiledInferer):
             kind = type(inferer).__name__
             raise OptionError(f"inferer: must be a TiledInferer for windows, got {kind}")
+        network.eval()  # and left so: another thread may be at work with it
         with (
             steady_heap(),
             rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES[1]),
             SceneSource(source, self.grid) as read,
             SceneSource(source, self.grid) as compared,
             rasterio.Env(GDAL_CACHEMAX=_cache_bytes(read.raster.dataset)),
-            eval_mode(network),
         ):
             part = self._part(read)
             job = SceneJob(

@@ -19,6 +19,7 @@ from monai_sr.apps.scene import Scenes
 from monai_sr.apps.scene_job import SceneResult
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import BadImageError, OptionError, unwrapped
+from monai_sr.core.forks import go_on_without_threads
 from monai_sr.core.types import PathLike
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
@@ -155,6 +156,7 @@ class SuperResolver:
         Raises:
             BadImageError: if the image has a wrong rank, type or range, is empty, or holds NaN.
         """
+        go_on_without_threads()
         if isinstance(image, np.ndarray):
             return self._enlarge(self._planned(_as_tensor(image))).cpu().numpy()
         if isinstance(image, Tensor):
@@ -176,6 +178,7 @@ class SuperResolver:
             BadImageError: if the raster cannot be used.
             OutputError: if the result cannot be written.
         """
+        go_on_without_threads()
         if self.scenes is None:
             raise OptionError("scenes: need a resolver made by SuperResolver.from_bundle")
         with unwrapped():

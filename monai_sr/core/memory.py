@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.shared import SharedChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,13 +64,7 @@ def check_memory(
 
 
 @contextmanager
-def steady_heap() -> Iterator[None]:
-    """Keep what a long job of equal steps has freed until its end, for its next step.
-
-    glibc gives the top of its heap back and gets it again many times in each step, which costs a
-    tenth of the time. It also moves its thresholds as it goes, so that a job's memory grows on for
-    hundreds of steps. Nothing is done under other C libraries, which have other rules.
-    """
+def _steady_heap() -> Iterator[None]:
     try:
         is_glibc = (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
     except (AttributeError, ValueError, OSError):  # Windows, or a system that has no such name
@@ -85,6 +80,15 @@ def steady_heap() -> Iterator[None]:
     finally:
         libc.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
         libc.malloc_trim(0)
+
+
+steady_heap = SharedChange(_steady_heap)
+"""Context that keeps what a long job of equal steps has freed until its end, for its next step.
+
+glibc gives the top of its heap back and gets it again many times in each step, which costs a tenth
+of the time. It also moves its thresholds as it goes, so that a job's memory grows on for hundreds
+of steps. Nothing is done under other C libraries, which have other rules.
+"""
 
 
 def _of_machine() -> float:

@@ -5,7 +5,6 @@ Which rasters show one ground is told here, too: they must not be on both sides 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.warp import transform_bounds
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.shared import ignored_warnings
 from monai_sr.engines.split_table import SIDES, Box
 from monai_sr.readers.raster_open import open_raster
 
@@ -76,10 +76,8 @@ def band_groups(count: int, *, has_colors: bool) -> list[slice]:
 
 def alpha_bands(path: Path, count: int) -> int:
     """Return how many of a raster's bands, at their end, are opacity: nothing to learn."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with open_raster(path) as dataset:
-            colors = list(dataset.colorinterp)
+    with ignored_warnings(NotGeoreferencedWarning), open_raster(path) as dataset:
+        colors = list(dataset.colorinterp)
     # The reader makes alpha of a transparent color, and RGBA of a palette that has one.
     return int(colors[-1] == ColorInterp.alpha or (len(colors) < count and count in (2, 4)))
 
@@ -137,12 +135,10 @@ def _footprint(file: Path) -> Box | None:
     if file.suffix.lower() not in _RASTERS:
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with open_raster(file) as dataset:
-                if dataset.crs is None or dataset.transform.is_identity:
-                    return None
-                bounds = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
+        with ignored_warnings(NotGeoreferencedWarning), open_raster(file) as dataset:
+            if dataset.crs is None or dataset.transform.is_identity:
+                return None
+            bounds = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
     except (RasterioError, BadImageError):  # it is named when it is read
         return None
     return bounds if np.isfinite(bounds).all() else None

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.forks import go_on_without_threads
 from monai_sr.core.printable import printable
 from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import LARGEST_SCALE, scaled_sizes
@@ -122,6 +123,7 @@ class TiledInferer(Inferer):
         self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Tensor:
         """Enlarge a batch; see the class."""
+        go_on_without_threads()
         scale = self.check(network)
         meta = dict(inputs.meta) if isinstance(inputs, MetaTensor) else None
         image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
@@ -165,6 +167,7 @@ class TiledInferer(Inferer):
         Raises:
             OptionError: as for calling the object, or where the network must be applied twice.
         """
+        go_on_without_threads()
         scale, like = self.check(network), torch.empty(1, int(shape[0]))
         sizes = planned_sizes(meta, 2) or scaled_sizes(shape[1:], scale, (0, 1))
         step = _next_scale(network, shape[1:], sizes, (0, 1))

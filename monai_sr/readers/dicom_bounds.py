@@ -8,9 +8,7 @@ stream: a few bytes may claim 65535 x 65535 pixels within an image of 10 x 10.
 from __future__ import annotations
 
 import struct
-import warnings
 import zlib
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,10 +29,9 @@ from rasterio.io import MemoryFile
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.memory import available_bytes
+from monai_sr.core.shared import ignored_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydicom.dataset import FileDataset
 
     from monai_sr.core.types import PathLike
@@ -90,7 +87,7 @@ def _check_baseline(frame: bytes) -> None:
     """
     try:
         with (
-            _quiet_georeference(),
+            ignored_warnings(NotGeoreferencedWarning),
             rasterio.Env(**_STRICT_JPEG),
             MemoryFile(frame) as memory,
             memory.open(driver="JPEG") as image,
@@ -98,13 +95,6 @@ def _check_baseline(frame: bytes) -> None:
             image.read()
     except (RasterioError, CPLE_BaseError) as error:
         raise ValueError("the compressed pixels are damaged") from error
-
-
-@contextmanager
-def _quiet_georeference() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
 
 
 def _jpeg_2000_size(frame: bytes) -> tuple[int, int] | None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import struct
-import warnings
 import zlib
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from pydicom.uid import (
 )
 
 from monai_sr.core.errors import BadImageError, SRError
+from monai_sr.core.shared import ignored_warnings, silent_pydicom
 from monai_sr.readers.dicom_bounds import check_inflated
 
 if TYPE_CHECKING:
@@ -79,16 +79,9 @@ _NO_META_SYNTAX = {
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
     """Hide pydicom's remarks on odd but harmless headers, which quote values and alarm users."""
-    pydicom_logger = logging.getLogger("pydicom")
-    level = pydicom_logger.level
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"pydicom")
-        if not logger.isEnabledFor(logging.DEBUG):
-            pydicom_logger.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            pydicom_logger.setLevel(level)
+    is_wanted = logger.isEnabledFor(logging.DEBUG)
+    with ignored_warnings(module=r"pydicom"), nullcontext() if is_wanted else silent_pydicom():
+        yield
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.memory import check_memory
+from monai_sr.core.shared import ignored_warnings
 from monai_sr.geometry.geotransform import has_transform, pixel_affine, source_transform, unit_name
 from monai_sr.readers.common import check_pixels
 from monai_sr.readers.raster_bands import (
@@ -279,8 +279,10 @@ class RasterSource:
     def _guarded(self) -> Iterator[None]:
         """Decode strictly, and turn what GDAL says into one line."""
         try:
-            with warnings.catch_warnings(), rasterio.Env(**_STRICT, **gdal_options()):
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with (
+                ignored_warnings(NotGeoreferencedWarning),
+                rasterio.Env(**_STRICT, **gdal_options()),
+            ):
                 yield
         except (RasterioError, CPLE_BaseError) as error:
             raise BadImageError(

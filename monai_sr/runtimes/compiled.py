@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import os
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from monai_sr.core.forks import go_on_without_threads
 from monai_sr.networks import Generator
 from monai_sr.runtimes.cache import artifact_key, kept
 from monai_sr.runtimes.int8 import Ranges, quantized
@@ -44,10 +47,25 @@ class FixedScale(nn.Module):
         return result
 
 
+class _Engines:
+    """The engines of one process, by scale, and who may use them: one thread at a time.
+
+    An engine computes with all of the threads that it may have, so that two calls at once would
+    gain nothing; and none of the runtimes is safe to share for sure.
+    """
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.lock = threading.RLock()
+        self.made: dict[int, Engine] = {}
+
+
 class CompiledGenerator(nn.Module):
     """Stands for a generator wherever one is called; inference only.
 
     Each scale is made when it is first wanted; what is exported is kept in the user's cache folder.
+    Any number of threads may call it. A process that gets it, by a fork or as a pickled copy, makes
+    engines of its own.
 
     Shape: as the generator's; results are float32.
 
@@ -83,7 +101,8 @@ class CompiledGenerator(nn.Module):
         self._backend = runtime
         self._place = device
         self._ranges = ranges or {}
-        self._engines: dict[int, Engine] = {}
+        self._engines = _Engines()
+        self._inherited: list[_Engines] = []
 
     def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
         """Enlarge ``image``; ``scale`` must be one of ``self.scales``.
@@ -91,21 +110,46 @@ class CompiledGenerator(nn.Module):
         Raises:
             OptionError: if the runtime cannot run the network.
         """
-        return self.engine(self.scale if scale is None else scale)(image)
+        engines = self._own_engines()
+        with engines.lock:
+            return self._engine(engines, self.scale if scale is None else scale)(image)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the engines: they belong to this object and process."""
+        return {**self.__dict__, "_engines": None, "_inherited": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin without engines."""
+        super().__setstate__(state)
+        self._engines = _Engines()
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return the generator's weights under the generator's own names."""
         return self.generator.state_dict(*args, **kwargs)
 
     def engine(self, scale: int) -> Engine:
-        """Return what runs a scale, made at the first call.
+        """Return what runs a scale, made at the first call; one thread at a time may use it.
 
         Raises:
             RuntimeUnfitError: if the runtime cannot run the network.
         """
-        if scale not in self._engines:
+        engines = self._own_engines()
+        with engines.lock:
+            return self._engine(engines, scale)
+
+    def _own_engines(self) -> _Engines:
+        """Return those of this process: threads of a runtime do not live on in a fork."""
+        if self._engines.process != os.getpid():
+            go_on_without_threads()
+            # Kept: their end would wait for their threads.
+            self._inherited.append(self._engines)
+            self._engines = _Engines()
+        return self._engines
+
+    def _engine(self, engines: _Engines, scale: int) -> Engine:
+        if scale not in engines.made:
             try:
-                self._engines[scale] = self._made(scale)
+                engines.made[scale] = self._made(scale)
             except RuntimeUnfitError:
                 raise
             except Exception as error:  # each runtime has errors of its own
@@ -114,7 +158,7 @@ class CompiledGenerator(nn.Module):
                     f"runtime: {self.runtime} cannot run this model in {self.precision} "
                     f"({type(error).__name__}: {reason}); add --runtime torch"
                 ) from error
-        return self._engines[scale]
+        return engines.made[scale]
 
     def _made(self, scale: int) -> Engine:
         backend = self._backend

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from monai.networks.utils import convert_to_onnx
 from torch import Tensor, nn
 
 from monai_sr.core.optional import import_extra
+from monai_sr.core.shared import ignored_warnings
 
 _OPSET = 17
 
@@ -23,8 +22,7 @@ def onnx_bytes(network: nn.Module, example: Tensor, extra: str) -> bytes:
     """
     import_extra("onnx", extra=extra)
     free = {0: "batch", **{axis: f"side_{axis}" for axis in range(2, example.ndim)}}
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with ignored_warnings(), torch.no_grad():
         # The exporter by tracing needs a tenth of the newer one's seconds, and keeps fake
         # quantization as the pairs of nodes that runtimes look for.
         model = convert_to_onnx(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from monai_sr.core.optional import import_extra
-from monai_sr.runtimes.registry import Artifact, Engine, ExportingRuntime, register_runtime
+from monai_sr.core.shared import ForkSafeLock, ignored_warnings
+from monai_sr.runtimes.registry import (
+    Artifact,
+    Engine,
+    ExportingRuntime,
+    RuntimeUnfitError,
+    register_runtime,
+)
+
+_LOCK = ForkSafeLock()
 
 
 @register_runtime
@@ -34,8 +43,7 @@ class OpenVINORuntime(ExportingRuntime):
         frontend = import_extra("openvino.frontend", extra="openvino").FrontEndManager()
         decoder = import_extra("openvino.frontend.pytorch.ts_decoder", extra="openvino")
         # What `openvino.convert_model` does, without reporting each call to its makers.
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
+        with ignored_warnings(), torch.no_grad():
             traced = decoder.TorchScriptPythonDecoder(network, example_input=(example,))
             reader = frontend.load_by_framework("pytorch")
             reader.add_extension(_depth_to_space())
@@ -54,7 +62,14 @@ class OpenVINORuntime(ExportingRuntime):
     def open(self, artifact: Artifact, device: torch.device, precision: str) -> Engine:
         """Compile for this processor; sizes of images stay free."""
         ov = import_extra("openvino", extra="openvino")
-        core = _core()
+        with _LOCK:
+            process, core = _core()
+        if process != os.getpid():
+            # Its threads, which it would wait for, belong to the whole process and are gone.
+            raise RuntimeUnfitError(
+                f"runtime: {self.name} must not be used before a process is forked, got a fork; "
+                "start processes by spawn (multiprocessing.get_context), or use --runtime torch"
+            )
         model = core.read_model(artifact["model.xml"], artifact["model.bin"])
         return _Engine(ov, core.compile_model(model, "CPU", _options()))
 
@@ -72,13 +87,13 @@ def _depth_to_space() -> Any:
 
 
 @cache
-def _core() -> Any:
-    """Return one core for the life of the process.
+def _core() -> tuple[int, Any]:
+    """Return one core for the life of the process, and the process.
 
     Each core gives its thread a stack for signals, and its end brings back the one before: where
     cores do not end in the reverse order, the next signal finds memory that is gone.
     """
-    return import_extra("openvino", extra="openvino").Core()
+    return os.getpid(), import_extra("openvino", extra="openvino").Core()
 
 
 def _options() -> dict[str, Any]:

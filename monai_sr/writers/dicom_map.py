@@ -8,7 +8,6 @@ its own, which no other object shares, with the frames one behind the other.
 from __future__ import annotations
 
 import json
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from pydicom.uid import CTImageStorage, generate_uid
 from monai_sr import __version__
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.optional import import_extra
+from monai_sr.core.shared import ignored_warnings
 from monai_sr.geometry.dicom_plane import Plane, frame_planes, pixel_spacing, slice_distance
 from monai_sr.readers.dicom_files import open_dicom, quiet_pydicom
 from monai_sr.writers.dicom_pixel_module import check_size
@@ -89,8 +89,7 @@ def write_parametric_map(
         own = [str(headers[0].SOPInstanceUID), "frame of reference"]
         frame_of_reference = generate_uid(entropy_srcs=own)
     # Highdicom's remarks on names quote them.
-    with quiet_pydicom(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"highdicom")
+    with quiet_pydicom(), ignored_warnings(module=r"highdicom"):
         sources = _carriers(headers, located, frame_of_reference)
         made = _build(headers, values, sources, meta)
         with atomic_file(target) as temporary:

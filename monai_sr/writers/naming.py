@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +28,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from monai_sr.core.errors import BadImageError, OutputError
+from monai_sr.core.shared import ignored_warnings
 from monai_sr.geometry.geotransform import is_georeferenced, unit_name
 from monai_sr.readers.dicom_files import is_dicom
 from monai_sr.readers.raster_open import open_raster
@@ -213,10 +213,8 @@ def spacing_unit(source: Path) -> str:
     if _source(source)[1] != "raster":
         return "mm"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with open_raster(source) as dataset:
-                return re.sub(r"\W", "", unit_name(dataset))
+        with ignored_warnings(NotGeoreferencedWarning), open_raster(source) as dataset:
+            return re.sub(r"\W", "", unit_name(dataset))
     except (RasterioError, CPLE_BaseError, BadImageError):
         return ""  # its reader will say what is wrong
 
@@ -258,14 +256,12 @@ def _source(source: PathLike | Mapping[str, Any]) -> tuple[Path, str]:
 def _raster_facts(path: Path) -> tuple[str, int, bool]:
     """Read dtype, channels (palette expanded) and georeference from the header."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with open_raster(path) as dataset:
-                if not dataset.count:
-                    return "", 0, False
-                has_palette = dataset.colorinterp[0] == ColorInterp.palette
-                dtype = "uint8" if has_palette else np.result_type(*dataset.dtypes).name
-                return dtype, dataset.count, is_georeferenced(dataset) or _exceeds_png(dataset)
+        with ignored_warnings(NotGeoreferencedWarning), open_raster(path) as dataset:
+            if not dataset.count:
+                return "", 0, False
+            has_palette = dataset.colorinterp[0] == ColorInterp.palette
+            dtype = "uint8" if has_palette else np.result_type(*dataset.dtypes).name
+            return dtype, dataset.count, is_georeferenced(dataset) or _exceeds_png(dataset)
     except (RasterioError, CPLE_BaseError) as error:
         raise BadImageError(
             f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -24,6 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from monai_sr.core.errors import OutputError
+from monai_sr.core.shared import SharedChange, ignored_warnings
 from monai_sr.readers.raster_open import open_raster
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ def writing(name: PathLike) -> Iterator[None]:
         OutputError: it cannot be written.
     """
     try:
-        with warnings.catch_warnings(), _quiet_libtiff():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with ignored_warnings(NotGeoreferencedWarning), _QUIET_LIBTIFF():
             yield
     except (RasterioError, CPLE_BaseError) as error:
         cause: BaseException = error
@@ -160,6 +159,9 @@ def _quiet_libtiff() -> Iterator[None]:
         yield
     finally:
         library.TIFFSetErrorHandler(before)
+
+
+_QUIET_LIBTIFF = SharedChange(_quiet_libtiff)
 
 
 @lru_cache(maxsize=1)
@@ -204,10 +206,9 @@ def _is_equal(stored: npt.NDArray[Any], written: npt.NDArray[Any]) -> bool:
 def _reading(path: Path, name: PathLike, **options: Any) -> Iterator[DatasetReader]:
     try:
         with (
-            warnings.catch_warnings(),
+            ignored_warnings(NotGeoreferencedWarning),
             rasterio.Env(**_STRICT),
         ):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
             _check_end(path, name)
             with open_raster(path, **options) as dataset:
                 yield dataset

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.shared import ignored_warnings
 from monai_sr.networks.exemplars import FEATURES, ExemplarGenerator, draw_textured
 from monai_sr.networks.registry import GeneratorInfo, register_generator
 
@@ -164,8 +163,7 @@ def _learn_dictionary(samples: Tensor, count: int) -> Tensor:
         dict_init=first.numpy(),
         random_state=0,
     )
-    with warnings.catch_warnings():
-        # Codes that are nearly right are good enough to improve atoms with.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    # Codes that are nearly right are good enough to improve atoms with.
+    with ignored_warnings(ConvergenceWarning):
         learning.fit(samples.numpy())
     return torch.from_numpy(learning.components_).float()

@@ -1,0 +1,117 @@
+"""State of the whole process that a part of the code needs otherwise for a while.
+
+Filters of warnings, the level of a logger and the rules of the heap belong to all threads. Where
+each thread changed them and put back what it had found, two that overlap would leave the change
+behind for good. So the first who comes changes, and the last who goes puts back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+
+class ForkSafeLock:
+    """A lock that is free again in a fork, where the thread that held it does not live on."""
+
+    def __init__(self) -> None:
+        self._renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew)
+
+    def __enter__(self) -> None:
+        """Wait for it."""
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        """Free it."""
+        self._lock.release()
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+
+
+class SharedChange:
+    """A context that any number of threads may be in at once; it is entered and left once.
+
+    Args:
+        change: makes the context.
+
+    Example:
+        >>> seen = []
+        >>> @contextmanager
+        ... def change():
+        ...     seen.append("in")
+        ...     yield
+        ...     seen.append("out")
+        >>> held = SharedChange(change)
+        >>> with held(), held():
+        ...     pass
+        >>> seen
+        ['in', 'out']
+    """
+
+    def __init__(self, change: Callable[[], AbstractContextManager[None]]) -> None:
+        self._change = change
+        self._users = 0
+        self._entered = ExitStack()
+        self._lock = ForkSafeLock()
+
+    @contextmanager
+    def __call__(self, each: Callable[[], object] | None = None) -> Iterator[None]:
+        """Be in the context.
+
+        Args:
+            each: called by every one who comes, before another one may leave.
+        """
+        with self._lock:
+            if not self._users:
+                self._entered.enter_context(self._change())
+            self._users += 1
+            if each is not None:
+                each()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._entered.close()
+
+
+@contextmanager
+def _filters_kept() -> Iterator[None]:
+    with warnings.catch_warnings():
+        yield
+
+
+@contextmanager
+def _pydicom_silent() -> Iterator[None]:
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+_FILTERS = SharedChange(_filters_kept)
+silent_pydicom = SharedChange(_pydicom_silent)
+"""Context without pydicom's log."""
+
+
+def ignored_warnings(
+    category: type[Warning] = Warning, *, module: str = ""
+) -> AbstractContextManager[None]:
+    """Return a context without some warnings; other threads are without them meanwhile, too.
+
+    Args:
+        category: class of the warnings.
+        module: regular expression that begins the name of the module that warns.
+    """
+    return _FILTERS(lambda: warnings.filterwarnings("ignore", category=category, module=module))
