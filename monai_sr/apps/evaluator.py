@@ -14,7 +14,6 @@ from monai.inferers import Inferer
 from monai.utils import CommonKeys
 from torch import nn
 
-from monai_sr.apps.checksums import digest
 from monai_sr.apps.files import FACTS, failure
 from monai_sr.apps.record import FileResult, RunRecord
 from monai_sr.apps.scene import Scenes
@@ -22,6 +21,7 @@ from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import user_message
 from monai_sr.core.types import PathLike
 from monai_sr.networks import load_faces
+from monai_sr.readers.identity import digest
 from monai_sr.runtimes import CompiledGenerator, RuntimeChoice
 from monai_sr.transforms.agreement import Agreement
 from monai_sr.writers.classes import write_classes
@@ -163,7 +163,10 @@ class UpscaleEvaluator(SupervisedEvaluator):
         """Enlarge one input and return what is to be reported."""
         if "scene" in batchdata and self.scenes is not None:
             path, output = (str(batchdata[key][0]) for key in ("scene", "output"))
-            scene = self.scenes.upscale(path, output, self.network, self.inferer, self._place)
+            record = str(batchdata["input"][0])
+            scene = self.scenes.upscale(
+                path, output, self.network, self.inferer, self._place, record
+            )
             found, name = scene.agreement, str(scene.output)
             before, after = scene.shape_in, scene.shape_out
         else:

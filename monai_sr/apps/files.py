@@ -12,7 +12,7 @@ from typing import Any
 from monai.data import Dataset, MetaTensor
 
 from monai_sr.apps.aliases import Aliases
-from monai_sr.apps.checksums import input_digest, is_done
+from monai_sr.apps.checksums import is_done
 from monai_sr.apps.inputs import find_inputs
 from monai_sr.apps.manifest import Manifest
 from monai_sr.apps.products import Products
@@ -21,6 +21,7 @@ from monai_sr.core.errors import SRError, user_message
 from monai_sr.core.memory import check_memory
 from monai_sr.core.types import PathLike
 from monai_sr.geometry.target_grid import scaled_sizes
+from monai_sr.readers.identity import input_digest, input_record
 from monai_sr.readers.sentinel2 import split_part
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
@@ -165,16 +166,18 @@ class FileDataset(Dataset):
             named["input_sha256"] = _digest_or_nothing(image)
             if self._is_done(item, named["input_sha256"]):
                 return {"skipped": item["output"], **named}
+            record = input_record(image, named["input_sha256"], source)
             if isinstance(image, str) and split_part(image):
                 self._products = self._products or Products()
                 image, classes = self._products.raster(image)
                 named.update({} if classes is None else {"classes": classes})
             # A de-identified one is no raster: the transform's result is refused below.
             if self.scenes and not self._aliases and self.scenes.takes(image):
-                return {"scene": str(image), "output": item["output"], **named}
+                return {"scene": str(image), "output": item["output"], "input": record, **named}
             sample = dict(self.transform({"image": image, "output": item["output"]}))
             if self._aliases is not None:
                 require_dicom(sample["image"].meta, source)
+            sample["image"].meta["sr_input"] = record
             _check_size(sample["image"], self.scale, source, self.uncertainty)
             return {**sample, **named}
         except Exception as error:  # a failed file is reported, and the run goes on

@@ -39,7 +39,7 @@ class FileResult:
         error: one line, where it failed.
         is_unexpected: whether the failure is none that monai-sr foresees: it may pass.
         is_skipped: whether the result was there already.
-        input_sha256, output_sha256: checksums, see :mod:`monai_sr.apps.checksums`.
+        input_sha256, output_sha256: checksums, see :mod:`monai_sr.readers.identity`.
         made_by: fingerprint of weights and options.
     """
 

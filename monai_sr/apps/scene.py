@@ -130,6 +130,7 @@ class Scenes:
         network: nn.Module,
         inferer: Inferer,
         device: torch.device | str = "cpu",
+        record: str = "",
     ) -> SceneResult:
         """Enlarge one raster.
 
@@ -139,6 +140,7 @@ class Scenes:
             network: generator, weights loaded; it is put into evaluation mode.
             inferer: its scale, consistency, precision and tile size count.
             device: where the network is.
+            record: of the input as it was, see :func:`monai_sr.readers.identity.input_record`.
 
         Raises:
             SRError: if it cannot be done; finished blocks are kept where that may change.
@@ -165,7 +167,7 @@ class Scenes:
                 device=torch.device(device),
                 becomes="COG" if self.cog else None,
             )
-            return job.run(self.scale_to_unit, self.provenance)
+            return job.run(self.scale_to_unit, self.provenance, record)
 
     def _part(self, source: SceneSource) -> tuple[slice, slice]:
         """Return columns and rows of the input that are asked for."""

@@ -35,6 +35,7 @@ from monai_sr.inferers.tile_plan import Tile, bounds, overlap, result_edge
 from monai_sr.inferers.tiled import warn_if_cut
 from monai_sr.inferers.transfer import Transfer
 from monai_sr.networks.weights import state_digest
+from monai_sr.readers.identity import changed, check_unchanged
 from monai_sr.transforms import Provenance, ScaleToUnit
 from monai_sr.transforms.agreement import Agreement
 from monai_sr.transforms.intensity import declared_range, to_stored, to_unit
@@ -115,18 +116,30 @@ class SceneJob:
         self.shape = (source.shape[0], *(p.stop - p.start for p in self.place))
         check_output_size(output.suffix, self.shape, source.raster.path)
         self._alike = AlikeTiles(self.grid)
+        self._identity = source.identity()
 
-    def run(self, scale_to_unit: ScaleToUnit, provenance: Provenance) -> SceneResult:
+    def run(
+        self, scale_to_unit: ScaleToUnit, provenance: Provenance, record: str = ""
+    ) -> SceneResult:
         """Do it, or go on with it.
 
+        Args:
+            scale_to_unit: mapping of stored values.
+            provenance: facts to record.
+            record: of the input as it was, see :func:`monai_sr.readers.identity.input_record`.
+
         Raises:
-            BadImageError: if the source is damaged or holds no valid pixel.
+            BadImageError: if the source is damaged, holds no valid pixel, or has changed meanwhile.
             OutputError: if the result cannot be written.
         """
         journal = Journal(self.output, self._plan(scale_to_unit, provenance))
         is_kept = False
         try:
-            result = self._run(journal, scale_to_unit, provenance)
+            ready, result = self._run(journal, scale_to_unit, provenance)
+            if self.source.identity() != self._identity:
+                raise changed(self.source.raster.path)
+            check_unchanged(record)
+            replace_file(ready, self.output)
             journal.remove()
             return result
         except BadImageError:
@@ -148,7 +161,8 @@ class SceneJob:
 
     def _run(
         self, journal: Journal, scale_to_unit: ScaleToUnit, provenance: Provenance
-    ) -> SceneResult:
+    ) -> tuple[Path, SceneResult]:
+        """Return the complete file, which has no name yet, and what is to be reported."""
         tiles = self._tiles(journal)
         chosen = [t for t in tiles if overlap(t.place, self.place)]
         warn_if_cut(self.network, tiles)
@@ -183,9 +197,9 @@ class SceneJob:
             self._enlarge(chosen, finished, blocks, rows, (low, high))
             rows.finish()
         ready = target.convert(journal.folder / f"ready{self.output.suffix}")
-        replace_file(ready, self.output)
         shape_in = (self.shape[0], *(p.stop - p.start for p in self.part))
-        return SceneResult(self.output, shape_in, self.shape, comparison.sums.agreement())
+        agreement = comparison.sums.agreement()
+        return ready, SceneResult(self.output, shape_in, self.shape, agreement)
 
     def _enlarge(
         self,
@@ -283,7 +297,7 @@ class SceneJob:
     def _plan(self, scale_to_unit: ScaleToUnit, provenance: Provenance) -> dict[str, Any]:
         """Return all that decides on the content of tiles."""
         return {
-            "source": self.source.identity(),
+            "source": self._identity,
             "shape": self.source.shape,
             "targets": self.grid.targets,
             "factor": self.grid.scale,

@@ -22,6 +22,7 @@ from monai_sr.inferers.tile_plan import Tile, within
 from monai_sr.inferers.tile_run import spatial
 from monai_sr.readers import RasterReader
 from monai_sr.readers.common import single_path
+from monai_sr.readers.identity import dependencies
 from monai_sr.readers.raster_image import RasterImage
 from monai_sr.readers.raster_source import RasterSource
 from monai_sr.transforms import PlanGrid
@@ -159,7 +160,7 @@ class SceneSource:
     def identity(self) -> list[list[Any]]:
         """Return what tells this file, with all that belongs to it, from others and from edits."""
         # Not in the order of the paths: those of a product lie in another folder in each run.
-        return sorted((_identity(Path(name)) for name in self.raster.dataset.files), key=str)
+        return sorted((_identity(file) for file in dependencies(self.raster.path)), key=str)
 
 
 def no_valid_pixel(path: PathLike) -> BadImageError:

@@ -12,12 +12,12 @@ from monai.bundle import ConfigWorkflow
 
 from monai_sr import __version__
 from monai_sr.apps.bundles import find_bundle
-from monai_sr.apps.checksums import digest
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
 from monai_sr.networks.systems import find_system, generator_class
+from monai_sr.readers.identity import digest
 
 PATH_OPTIONS = (
     "input", "output_dir", "ckpt_path", "pretrained", "teacher", "dataset_dir", "validation_dir",

@@ -22,6 +22,7 @@ from monai_sr.core.errors import BadImageError
 from monai_sr.readers.common import check_pixels, image_meta, single_path
 from monai_sr.readers.nifti_bounds import GZIP_SLACK, check_length, check_offset
 from monai_sr.readers.nifti_header import source_affine, unit_mm
+from monai_sr.readers.nifti_pair import is_analyze, pair_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ class NiftiReader(ImageReader):
     """
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Tell whether the name ends in .nii or .nii.gz.
+        """Tell whether the name ends in .nii or .nii.gz, or is that of a pair (.hdr, .img).
 
         Args:
             filename: one name, or the tuple that MONAI passes.
@@ -79,13 +80,16 @@ class NiftiReader(ImageReader):
             True when every name does.
         """
         names = [filename] if isinstance(filename, str) or hasattr(filename, "suffix") else filename
-        return all(str(name).lower().endswith(_SUFFIXES) for name in names)  # type: ignore[union-attr]
+        return all(
+            str(name).lower().endswith(_SUFFIXES) or pair_of(name) is not None
+            for name in names  # type: ignore[union-attr]
+        )
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> NiftiImage:
         """Decode the whole file, so that damage shows here and not later.
 
         Args:
-            data: one path that ends in .nii or .nii.gz.
+            data: one path that ends in .nii or .nii.gz, or either file of a pair.
             **kwargs: passed to ``nibabel.load``.
 
         Returns:
@@ -100,13 +104,17 @@ class NiftiReader(ImageReader):
                 f"{path}: must be NIfTI (.nii or .nii.gz), got '{path.suffix}'; "
                 "convert it, for example with nibabel's nib-convert."
             )
+        pair = pair_of(path)
+        path, voxels = (path, path) if pair is None else pair
+        if pair is not None:
+            _check_pair(path, voxels)
         check_offset(path)
         image = _load(path, **kwargs)
-        check_length(path, image)
+        check_length(path, image, voxels)
         try:
             # A copy: a memory-mapped file that changes under us would change the pixels.
             pixels = np.array(image.dataobj.get_unscaled())
-            _check_gzip(path, pixels.nbytes)
+            _check_gzip(voxels, pixels.nbytes)
         except MemoryError as error:
             raise BadImageError(
                 f"{path}: must fit into memory, got shape {image.shape}; check its header."
@@ -196,6 +204,18 @@ def stored_layout(
     return result
 
 
+def _check_pair(header: Path, voxels: Path) -> None:
+    if is_analyze(header):
+        raise BadImageError(
+            f"{header}: must be NIfTI, got ANALYZE 7.5, which does not say where left and right "
+            "are; convert it with a tool that knows them (fslchfiletype, nib-convert)."
+        )
+    if not voxels.is_file():
+        raise BadImageError(
+            f"{header}: its voxels must lie beside it, got no {voxels.name}; copy both files."
+        )
+
+
 def _load(path: Path, **kwargs: Any) -> Any:
     try:
         with np.errstate(invalid="ignore"):  # an infinite pixdim is reported by nifti_header
@@ -205,7 +225,7 @@ def _load(path: Path, **kwargs: Any) -> Any:
             f"{path}: must be a NIfTI file, got an unknown or damaged header; "
             "copy or export it again."
         ) from error
-    if not isinstance(image, nib.Nifti1Image):  # Nifti2Image is a subclass
+    if not isinstance(image, nib.Nifti1Pair):  # all others are subclasses
         raise BadImageError(
             f"{path}: must be a NIfTI image, got {type(image).__name__}; convert it to a volume."
         )

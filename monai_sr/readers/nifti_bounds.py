@@ -50,20 +50,21 @@ def check_offset(path: Path) -> None:
                     )
 
 
-def check_length(path: Path, image: Any) -> None:
+def check_length(path: Path, image: Any, voxels: Path) -> None:
     """Compare what the header declares with the size of the file and the memory.
 
     Args:
         path: file of the image.
         image: nibabel image, its voxels not read yet.
+        voxels: file that holds them: ``path``, or the other one of a pair.
 
     Raises:
         BadImageError: the file is too short for its ``dim``, or the memory too small.
     """
     dtype = image.get_data_dtype()
     count = math.prod(map(int, image.shape))
-    most = path.stat().st_size
-    if path.suffix.lower() == ".gz":
+    most = voxels.stat().st_size
+    if voxels.suffix.lower() == ".gz":
         most = most * _GZIP_RATIO + GZIP_SLACK
     if count * dtype.itemsize > most:
         raise BadImageError(

@@ -19,6 +19,7 @@ from monai_sr.geometry.affine import scaled_affine
 from monai_sr.readers.dicom_files import DAMAGE_ERRORS, open_dicom, quiet_pydicom
 from monai_sr.readers.dicom_padding import padding_range
 from monai_sr.readers.dicom_pixels import decode, stored_range
+from monai_sr.readers.identity import check_unchanged
 from monai_sr.writers.dicom_compression import check_compression, compress
 from monai_sr.writers.dicom_deidentify import deidentify
 from monai_sr.writers.dicom_derived import keep_lossy_history, mark_derived
@@ -126,6 +127,7 @@ class DicomWriter(ImageWriter):
         if len(sources) == 1:
             with atomic_file(filename) as temporary:
                 self._write_one(filename, temporary, sources[0], frames)
+                check_unchanged(str(self._meta.get("sr_input", "")))
             return
         if len(sources) != len(frames):
             raise OutputError(
@@ -138,6 +140,7 @@ class DicomWriter(ImageWriter):
             for i, (source, frame) in enumerate(zip(sources, frames, strict=True)):
                 path = temporary / f"slice_{i + 1:04d}.dcm"
                 self._write_one(filename, path, source, frame[None])
+            check_unchanged(str(self._meta.get("sr_input", "")))
 
     def _frames(self) -> NDArray[Any]:
         """Bring (C, X, Y[, Z]) into DICOM's order (N, H, W, C)."""

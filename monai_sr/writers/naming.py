@@ -3,7 +3,7 @@
 | source | result |
 |---|---|
 | DICOM file / series folder | ``.dcm`` / folder |
-| NIfTI | ``.nii`` or ``.nii.gz``, as the source |
+| NIfTI | ``.nii`` or ``.nii.gz``, as the source; a pair (.hdr, .img): ``.nii`` |
 | TIFF, GeoTIFF | ``.tif`` |
 | PNG, BMP and formats that lose data or cannot be written (JPEG, WebP, GIF, JPEG 2000, VRT, ...) | ``.png`` for 1 to 4 channels of uint8 or uint16 without georeference, else ``.tif`` |
 
@@ -31,6 +31,7 @@ from monai_sr.core.errors import BadImageError, OutputError
 from monai_sr.core.shared import ignored_warnings
 from monai_sr.geometry.geotransform import is_georeferenced, unit_name
 from monai_sr.readers.dicom_files import is_dicom
+from monai_sr.readers.nifti_pair import pair_of
 from monai_sr.readers.raster_open import open_raster
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _PNG_CHANNELS = 4
 _TIFF_SUFFIXES = (".tif", ".tiff")
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 # A name such as 1.2.840.113 has no extension; one begins with a letter: .tif, .j2k.
-_EXTENSION = re.compile(r"\.nii\.gz$|\.[a-z][a-z0-9]{0,7}$", re.IGNORECASE)
+_EXTENSION = re.compile(r"\.(nii|hdr|img)\.gz$|\.[a-z][a-z0-9]{0,7}$", re.IGNORECASE)
 # libpng's user limit (PNG_USER_WIDTH_MAX); GDAL's raster sizes are 32-bit; NIfTI-1 dim is int16;
 # (0028,0010) Rows and (0028,0011) Columns are US.
 _SIDE_LIMITS = {
@@ -87,7 +88,7 @@ def output_suffix(
         return ".dcm"
     name = path.name.lower()
     if kind == "nifti":
-        return ".nii.gz" if name.endswith(".nii.gz") else ".nii"
+        return ".nii.gz" if name.endswith(".gz") else ".nii"
     if name.endswith(_TIFF_SUFFIXES):
         return ".tif"
     if dtype is None or channels is None or georeferenced is None:
@@ -243,7 +244,7 @@ def _source(source: PathLike | Mapping[str, Any]) -> tuple[Path, str]:
         name = path.name.lower()
         if path.is_dir():
             return path, "series"
-        if name.endswith((".nii", ".nii.gz")):
+        if name.endswith((".nii", ".nii.gz")) or pair_of(path) is not None:
             return path, "nifti"
         if name.endswith(_DICOM_SUFFIXES) or (path.is_file() and is_dicom(path)):
             return path, "dicom"

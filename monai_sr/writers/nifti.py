@@ -17,6 +17,7 @@ from nibabel.nifti1 import Nifti1Extension
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import grid_change
+from monai_sr.readers.identity import check_unchanged
 from monai_sr.readers.nifti import stored_layout
 from monai_sr.readers.nifti_header import raw_header, source_affine
 from monai_sr.writers.naming import check_output_size
@@ -33,7 +34,7 @@ _COMMENT = 6  # extension code of plain text
 
 
 class NiftiWriter(ImageWriter):
-    """Write a result as NIfTI-1 or NIfTI-2, whichever the source is, with its header.
+    """Write a result as NIfTI-1 or NIfTI-2, whichever the source is, with its header, in one file.
 
     Kept: dtype (RGB too), number of axes, scl_slope and scl_inter bit by bit, qform and sform
     codes, units, intent, extensions. Rewritten: dim, pixdim, qform, sform, descrip; a comment
@@ -95,12 +96,14 @@ class NiftiWriter(ImageWriter):
         dtype = image.header.get_data_dtype()
         stored = stored_layout(channels, image.shape, dtype.newbyteorder("="))
         header = _header(image, stored.shape, self._meta, filename)
-        result = type(image)(stored, None, header)
+        is_second = isinstance(header, nib.Nifti2Header)
+        result: Any = (nib.Nifti2Image if is_second else nib.Nifti1Image)(stored, None, header)
         # Both fields as found: nibabel then stores the array as it is and does not rescale.
         raw = raw_header(source, image)
         result.header["scl_slope"], result.header["scl_inter"] = raw["scl_slope"], raw["scl_inter"]
         with atomic_file(filename) as temporary:
             result.to_filename(temporary)
+            check_unchanged(str(self._meta.get("sr_input", "")))
 
 
 def _header(
@@ -115,7 +118,7 @@ def _header(
             f"{filename}: the affine must belong to the enlarged image, got that of the source; "
             "update it with monai_sr.geometry.affine.scaled_affine."
         )
-    header = image.header.copy()
+    header = _of_one_file(image.header)
     header.set_data_shape(shape)
     _scale_pixdim(header, scale)
     # sform and qform may differ (scanner and template space): each moves in its own space.
@@ -132,6 +135,16 @@ def _header(
         note = Nifti1Extension(_COMMENT, str(meta["sr_provenance"]).encode())
         header.extensions.append(note)
     return header
+
+
+def _of_one_file(header: Any) -> Any:
+    """Copy a header, that of a pair (.hdr, .img) as that of a file which holds both."""
+    if header.is_single:
+        return header.copy()
+    kind = nib.Nifti2Header if isinstance(header, nib.nifti2.Nifti2PairHeader) else nib.Nifti1Header
+    single: Any = kind(header.binaryblock, header.endianness, False, header.extensions)
+    single["magic"], single["vox_offset"] = kind.single_magic, 0
+    return single
 
 
 def _scale_pixdim(header: Any, scale: npt.NDArray[np.float64]) -> None:

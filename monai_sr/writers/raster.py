@@ -17,6 +17,7 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import grid_change
 from monai_sr.geometry.geotransform import pixel_affine, source_transform
+from monai_sr.readers.identity import check_unchanged
 from monai_sr.readers.raster_bands import associated_alpha, premultiplied, premultiplied_alpha
 from monai_sr.readers.raster_open import open_raster
 from monai_sr.readers.raster_source import RGBA
@@ -138,6 +139,7 @@ class RasterWriter(ImageWriter):
                     build_overviews(temporary)
                 # Options of the caller may lose data.
                 check_pixels_of(temporary, filename, None if kwargs else pixels, mask)
+                check_unchanged(str(self._meta.get("sr_input", "")))
 
 
 def _driver(filename: PathLike, pixels: npt.NDArray[Any]) -> str:

@@ -6,7 +6,8 @@ import hashlib
 
 import pytest
 
-from monai_sr.apps.checksums import digest, input_digest, is_done
+from monai_sr.apps.checksums import is_done
+from monai_sr.readers.identity import digest, input_digest
 from tests.sentinel2_factory import band_file, write_product, write_zip
 
 
