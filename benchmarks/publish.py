@@ -1,9 +1,10 @@
-"""Copy measured figures to where people read them: README, bundle documents, metadata.
+"""Copy measured figures to where people read them: README, bundle documents, metadata, results.
 
-``python benchmarks/publish.py`` rewrites the tables between the marks ``<!-- figures -->`` and
-``<!-- /figures -->`` and the ``eval_metrics`` of every bundle from ``benchmarks/results/*.csv``. It
-refuses rows that were measured with other weights than a bundle ships. ``--check`` only compares.
-The table of docs/xray-protocol.md shows the systems of :data:`BY_CLASS`, class by class.
+``python benchmarks/publish.py`` writes docs/results.md, rewrites the tables between the marks
+``<!-- figures -->`` and ``<!-- /figures -->`` and the ``eval_metrics`` of every bundle, all from
+``benchmarks/results/*.csv``. It refuses rows that were measured with other weights than a bundle
+ships, or on fewer images than bicubic. ``--check`` only compares. The table of
+docs/xray-protocol.md shows the systems of :data:`BY_CLASS`, class by class.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from pathlib import Path
 
 from monai_sr.evaluators.benchmark import BICUBIC
 from monai_sr.evaluators.datasets import load_benchmark
+from monai_sr.evaluators.facts import read_facts
 from monai_sr.evaluators.intervals import mean_interval
 from monai_sr.evaluators.rows import Row, read_rows
+from monai_sr.evaluators.standing import standing
 from monai_sr.evaluators.summary import Summary, summarize
+from monai_sr.evaluators.table import FACTS, OUTPUT, render
 from monai_sr.transforms.restore import file_sha256
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 SHOWN = {
     "natural_sr": [(name, scale) for scale in (4, 2) for name in ("set5", "set14", "bsd100")],
     "xray_sr": [("xray", 4), ("xray", 2)],
@@ -51,7 +56,7 @@ def measured(bundle: str) -> Figures:
     weights = {system: file_sha256(file) for system, file in files.items()}
     found: Figures = {}
     for name, scale in SHOWN[bundle]:
-        rows = [r for r in read_rows(ROOT / f"benchmarks/results/{name}.csv") if r.scale == scale]
+        rows = [r for r in read_rows(RESULTS / f"{name}.csv") if r.scale == scale]
         ours, fast = (
             [row for row in _of(rows, system) if row.weights_sha256 == present]
             for system, present in weights.items()
@@ -60,6 +65,9 @@ def measured(bundle: str) -> Figures:
             raise SystemExit(f"{name} x{scale}: not measured with {bundle}'s present weights; "
                              "run benchmarks/quality.py")  # fmt: skip
         bicubic = _of(rows, BICUBIC.name)
+        if not len(ours) == len(fast) == len(bicubic):
+            raise SystemExit(f"{name} x{scale}: must be measured on {len(bicubic)} images, got "
+                             f"{len(ours)} and {len(fast)}; run benchmarks/quality.py")  # fmt: skip
         before = {(row.label, row.image): row.psnr for row in bicubic}
         gain = statistics.median(row.psnr - before[row.label, row.image] for row in ours)
         found[name, scale] = (summarize(bicubic), summarize(ours), summarize(fast), gain)
@@ -88,7 +96,7 @@ def table(figures: Figures) -> str:
 def class_table() -> str:
     """Format what the protocol for chest X-rays finds, a line for each scale and system."""
     benchmark = load_benchmark("xray")
-    rows = read_rows(ROOT / "benchmarks/results/xray.csv")
+    rows, _ = standing(read_rows(RESULTS / "xray.csv"), read_facts(RESULTS / FACTS))
     before = {(r.scale, r.label, r.image): r.psnr for r in _of(rows, BICUBIC.name)}
     heads = [f"{label} ({count})" for label, count in benchmark.classes.items()]
     lines = [
@@ -149,6 +157,7 @@ def main() -> int:
     wanted[ROOT / "README.md"] = _filled(ROOT / "README.md", table(everything))
     protocol = ROOT / "docs" / "xray-protocol.md"
     wanted[protocol] = _filled(protocol, class_table())
+    wanted[ROOT / OUTPUT] = render(RESULTS)
     stale = [p for p, text in wanted.items() if p.read_text(encoding="utf-8") != text]
     for path in stale:
         print(f"{path.relative_to(ROOT)}: {'is stale' if options.check else 'written'}")

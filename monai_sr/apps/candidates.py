@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
+import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from monai_sr.apps.super_resolver import SuperResolver, inference_config, weight
 from monai_sr.core.errors import OptionError, unwrapped
 from monai_sr.core.types import PathLike
 from monai_sr.evaluators.benchmark import BICUBIC, System
+from monai_sr.evaluators.cache import folder_digest, source_digest
 from monai_sr.evaluators.complexity import count_parameters, multiply_adds_per_pixel
 from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.inferers.self_ensemble import VIEWS
@@ -85,10 +87,12 @@ class Candidate:
         if self.is_bicubic:
             return {"system": BICUBIC.name, "scale": self.scale}
         options = {k: v for k, v in self.options.items() if k not in ("system", "ckpt_path")}
+        system = self.options.get("system")
         return {
-            "config": _digest(find_bundle(self.bundle) / "configs" / "inference.yaml"),
+            "config": folder_digest(find_bundle(self.bundle) / "configs"),
             "metadata": self._factor() if options.get("uncertainty") else 0.0,
-            "system": self._system_digest(),
+            "system": _digest(find_system(system)) if system else "",
+            "code": self._code_digest(),
             "options": options,
             "scale": self.scale,
             "weights": self.weights_sha256,
@@ -142,12 +146,15 @@ class Candidate:
 
         return upscale
 
-    def _system_digest(self) -> str:
+    def _code_digest(self) -> str:
+        """Return the hash of code that bundle or system bring along."""
         system = self.options.get("system")
-        if system is None:
-            return ""
-        source = inspect.getsourcefile(generator_class(read_system(system)["network_def"]))
-        return _digest(find_system(system)) + (_digest(Path(source)) if source else "")
+        own = generator_class(read_system(system)["network_def"]).__module__ if system else ""
+        named = {target.rpartition(".")[0] for target in _targets(self._parser.config)}
+        for name in sorted(named - {""}):
+            with suppress(ImportError):  # a class inside of a class; building it says what is wrong
+                importlib.import_module(name)
+        return source_digest(sorted({own, *named} - {""}))
 
 
 def find_candidates(
@@ -196,6 +203,17 @@ def find_candidates(
         if named.setdefault(candidate.name, candidate) != candidate:
             raise OptionError(f"system: two are called {candidate.name!r}; rename one of the files")
     return list(named.values())
+
+
+def _targets(content: object) -> Iterator[str]:
+    """Yield what a configuration builds."""
+    if isinstance(content, Mapping):
+        if isinstance(content.get("_target_"), str):
+            yield content["_target_"]
+        content = list(content.values())
+    if isinstance(content, list):
+        for part in content:
+            yield from _targets(part)
 
 
 def _digest(file: Path) -> str:

@@ -36,7 +36,7 @@ _logger = logging.getLogger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
 _KNOWN = _REQUIRED | {
     "count", "classes", "data_range", "channels", "citation", "slice_step", "area", "patient",
-    "lr_folders", "pixels", "download", "left_out",
+    "lr_folders", "pixels", "download", "left_out", "grey",
 }  # fmt: skip
 _CONTENT = 0.1
 """Share of a slice that must differ from the volume's darkest value, for it to be judged."""
@@ -59,6 +59,8 @@ class Benchmark:
             so many bands.
         citation: who made the images.
         left_out: names of images (without suffix) that lie there and are not judged.
+        grey: names of images of one channel in a set of color images, which published figures take
+            for color images.
         slice_step: 0 for a set of images; of volumes, every how many slices one is judged. Slices
             that are nearly empty are left out.
         area: of georeferenced rasters, the west, south, east and north of what is judged, in the
@@ -81,6 +83,7 @@ class Benchmark:
     channels: int = 3
     citation: str = ""
     left_out: frozenset[str] = frozenset()
+    grey: frozenset[str] = frozenset()
     slice_step: int = 0
     area: Box | None = None
     patient: str = ""
@@ -268,13 +271,14 @@ def load_benchmark(name: PathLike) -> Benchmark:
     options = {key: content[key] for key in content if key not in ("protocol", "data_range")}
     for key in ("folders", "lr_folders", "pixels", "download"):
         options[key] = tuple(content.get(key, ()))
-    left_out = content.get("left_out", [])
-    if not all(isinstance(each, str) for each in left_out):
-        # YAML reads 00010012_024 as a number.
-        raise OptionError(
-            f"{path.stem}: left_out must hold texts, got {left_out}; put them in quotes"
-        )
-    options["left_out"] = frozenset(left_out)
+    for key in ("left_out", "grey"):
+        names = content.get(key, [])
+        if not all(isinstance(each, str) for each in names):
+            # YAML reads 00010012_024 as a number.
+            raise OptionError(
+                f"{path.stem}: {key} must hold texts, got {names}; put them in quotes"
+            )
+        options[key] = frozenset(names)
     if "area" in content:
         options["area"] = tuple(content["area"])
     protocol = get_protocol(content["protocol"], content.get("data_range"))

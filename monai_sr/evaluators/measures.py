@@ -30,7 +30,7 @@ from monai_sr.metrics.lpips import lpips, lpips_network
 from monai_sr.metrics.mse import mse
 from monai_sr.metrics.opensr import SMALLEST_SIDE_PX as OPENSR_SIDE_PX
 from monai_sr.metrics.opensr import OpenSR
-from monai_sr.metrics.protocol import to_stored
+from monai_sr.metrics.protocol import prepare_pair, to_stored
 from monai_sr.metrics.psnr import psnr
 from monai_sr.metrics.sfrc import PATCH_PX, sfrc
 from monai_sr.metrics.spectral import ergas, sam
@@ -129,6 +129,14 @@ def _vgg(weights: str | None) -> Callable[[Comparison], float]:
     return lambda c: vgg_distance(*c.colors, weights=weights).item()
 
 
+def _psnr_y(c: Comparison) -> float:
+    if c.hr.shape[1] not in (1, 3):
+        return math.nan
+    protocol = replace(c.protocol, uses_luma=True)
+    colors = [image.expand(-1, 3, -1, -1) for image in (c.sr, c.hr)]
+    return psnr(*prepare_pair(*colors, c.scale, protocol), data_range=protocol.data_range).item()
+
+
 def _opensr(figure: str, comparison: Comparison) -> float:
     return float(getattr(comparison.opensr, figure))
 
@@ -176,6 +184,10 @@ _add(
     about="stored result, shrunk by MATLAB bicubic, against its input",
 )  # fmt: skip
 
+_add(
+    "psnr_y", "PSNR-Y, grey too (dB)", True, 2, _psnr_y,
+    about="luma of 16 to 235 of grey images, too, as published figures have it",
+)  # fmt: skip
 _add(
     "mse", "MSE", False, 5,
     lambda c: mse(*c.planes, data_range=c.protocol.data_range).item(),

@@ -32,8 +32,43 @@ def main_table(
         facts: costs and training of the systems.
         is_luma: whether PSNR and SSIM are those of luma.
     """
-    systems = summaries(rows)
-    best = _best(systems)
+    whole, parts = _divided(rows)
+    lines = _table(whole, rows, expected, facts, is_luma=is_luma) if whole else []
+    if parts:
+        lines += [
+            "Over part of the set: means of other images than above, in order of the names. Only Δ "
+            "compares, with bicubic on the same images.\n",
+            *_table(parts, rows, expected, facts, is_luma=is_luma, marks_best=False),
+        ]
+    lines += [
+        f"{s.system}: {s.left_out} of {s.images} results equal the reference; their infinite PSNR "
+        "is left out of the mean.\n"
+        for s in (*whole, *parts)
+        if s.left_out
+    ]
+    return lines
+
+
+def _divided(rows: Sequence[Row]) -> tuple[list[Summary], list[Summary]]:
+    """Divide systems into those of all images and those of fewer, these in order of their names."""
+    found = summaries(rows)
+    images = {s.system: {(r.label, r.image) for r in rows if r.system == s.system} for s in found}
+    every = set().union(*images.values())
+    whole = [s for s in found if images[s.system] == every]
+    parts = [s for s in found if images[s.system] != every]
+    return whole, sorted(parts, key=lambda s: (s.system != BICUBIC.name, s.system))
+
+
+def _table(
+    systems: Sequence[Summary],
+    rows: Sequence[Row],
+    expected: int | None,
+    facts: Sequence[Facts],
+    *,
+    is_luma: bool,
+    marks_best: bool = True,
+) -> list[str]:
+    best = _best(systems) if marks_best else {}
     plane = "-Y" if is_luma else ""
     heads = [
         "system", f"PSNR{plane} (dB)", f"SSIM{plane}", "LPIPS", "GMSD", "DSS", "LR-PSNR (dB)",
@@ -46,7 +81,7 @@ def main_table(
         cells = [
             marked_name(s.system, known),
             *(
-                f"**{text}**" if text == best.get(name) and s.images == _full(systems) else text
+                f"**{text}**" if text == best.get(name) else text
                 for name, digits, _ in _MEASURES
                 for text in [fixed(getattr(s, name), digits)]
             ),
@@ -60,14 +95,7 @@ def main_table(
             f"`{s.weights[:12]}`" if s.weights else "-",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines.append("")
-    lines += [
-        f"{s.system}: {s.left_out} of {s.images} results equal the reference; their infinite PSNR "
-        "is left out of the mean.\n"
-        for s in systems
-        if s.left_out
-    ]
-    return lines
+    return [*lines, ""]
 
 
 def marked_name(system: str, facts: Facts) -> str:
@@ -85,31 +113,31 @@ def class_table(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
         f"| system | {' | '.join(heads)} |",
         f"|---|{'---:|' * len(labels)}",
     ]
-    for summary in summaries(rows):
+    whole, parts = _divided(rows)
+    for summary in (*whole, *parts):
         cells = [summary.system]
         for label in labels:
             part = [r for r in rows if r.label == label and r.system == summary.system]
-            s = summarize(part) if part else None
-            cells.append(
-                " / ".join(fixed(getattr(s, name), digits) for name, digits, _ in _MEASURES)
-                if s
-                else "-"
-            )
+            cells.append(_class_cell(part, counts[label]))
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
 
 
-def _full(systems: Sequence[Summary]) -> int:
-    return max(s.images for s in systems)
+def _class_cell(rows: Sequence[Row], whole: int) -> str:
+    if not rows:
+        return "-"
+    s = summarize(rows)
+    text = " / ".join(fixed(getattr(s, name), digits) for name, digits, _ in _MEASURES)
+    return text if len(rows) == whole else f"{text} ({len(rows)} of {whole})"
 
 
 def _best(systems: Sequence[Summary]) -> dict[str, str]:
-    """Return the text of the best figures, of systems that were run on all images."""
+    """Return the text of the best figures."""
     if len(systems) == 1:
         return {}
     found = {}
     for name, digits, is_more_better in _MEASURES:
-        values = [getattr(s, name) for s in systems if s.images == _full(systems)]
+        values = [getattr(s, name) for s in systems]
         values = [value for value in values if not math.isnan(value)]
         if values:
             found[name] = fixed(max(values) if is_more_better else min(values), digits)

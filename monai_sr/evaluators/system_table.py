@@ -16,6 +16,7 @@ from monai_sr.evaluators.complexity import OUTPUT_SIZE
 from monai_sr.evaluators.facts import Facts
 from monai_sr.evaluators.rows import Row
 from monai_sr.evaluators.set_tables import marked_name
+from monai_sr.evaluators.standing import expected_images, literature_gain
 from monai_sr.evaluators.summary import fixed, grouped, short, summarize
 
 _ORDER = ("proposal", "baseline", "variant", "shipped")
@@ -97,7 +98,8 @@ def _claims(
     lines = [
         "### What the papers claim, beside our figures\n",
         "PSNR (dB) / SSIM / LPIPS as far as the paper states them; ours on the same set by the "
-        "protocol above, at every measured scale where the paper names none.\n",
+        "protocol above, at every measured scale where the paper names none; in brackets PSNR as "
+        "the literature counts grey images, and how many images, where not all.\n",
         "| system | set | scale | claimed | ours | source | why they differ |",
         "|---|---|---:|---:|---:|---|---|",
     ]
@@ -129,8 +131,20 @@ def _ours(name: str, claim: Mapping[str, Any], stated: Sequence[str], rows: Sequ
         if scale in (None, each) and {_key(r.set) for r in group} == wanted:
             summary = summarize(group)
             figures = " / ".join(_figure(m, float(getattr(summary, m))) for m in stated)
+            figures += _remark(group, stated)
             texts.append(figures if scale else f"x{each}: {figures}")
     return ", ".join(texts) or "not measured"
+
+
+def _remark(rows: Sequence[Row], stated: Sequence[str]) -> str:
+    """Return what keeps our means from being read as the literature's, in brackets."""
+    gain, expected = literature_gain(rows), expected_images(rows)
+    remarks = []
+    if gain and "psnr" in stated:
+        remarks.append(f"grey as luma {_figure('psnr', summarize(rows).psnr + gain)}")
+    if expected > len(rows):
+        remarks.append(f"{len(rows)} of {expected} images")
+    return f" ({'; '.join(remarks)})" if remarks else ""
 
 
 def _figure(measure: str, value: float) -> str:

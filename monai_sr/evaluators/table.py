@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import BadImageError, OptionError, SRError
+from monai_sr.core.errors import BadImageError, SRError
 from monai_sr.core.types import PathLike
-from monai_sr.evaluators.datasets import Benchmark, load_benchmark
+from monai_sr.evaluators.benchmark import BICUBIC
+from monai_sr.evaluators.datasets import Benchmark
 from monai_sr.evaluators.degraded import FILE as DEGRADED
 from monai_sr.evaluators.degraded import degraded_section, read_degraded
 from monai_sr.evaluators.facts import UNDERTRAINED_MEGAPIXELS, Facts, read_facts
 from monai_sr.evaluators.rows import Row, has_rows, read_rows
 from monai_sr.evaluators.set_tables import class_table, main_table
-from monai_sr.evaluators.summary import grouped
+from monai_sr.evaluators.standing import GREY_GAIN_DB, described, literature_gain, standing
+from monai_sr.evaluators.summary import grouped, summarize
 from monai_sr.evaluators.system_table import system_section
 from monai_sr.networks.systems import list_systems, read_system
 
@@ -51,13 +53,14 @@ The CSV files hold one row an image and come from `python benchmarks/quality.py`
 - LR-PSNR: the stored result, shrunk by MATLAB bicubic, against its input, over every channel and
   the whole image; it says how well the result agrees with the assumed down-sampling, not with a
   sensor.
-- Δ: difference to bicubic on the same images. Bold: best of the table among the systems that were
-  run on all its images.
+- Δ: difference to bicubic on the same images. Bold: best of the table. Means over part of a set
+  stand in a table of their own, without an order of merit: their images are others.
 - Parameters: learned values. MACs/px: multiply-adds of convolutions and matrix products for one
   output pixel, recursions counted as executed; times 921,600 for a 1280x720 output. MP/s: output
   megapixels a second, tiling included; the section on systems names the processor.
   MP seen: megapixels of high-resolution patches in training. Minutes: of training, both stages.
-- Weights: first digits of the SHA-256 of the weights file.
+- Weights: first digits of the SHA-256 of the weights file. Rows of other weights than `{FACTS}`
+  records are left out and named: they say nothing of what can be had.
 """
 
 
@@ -82,12 +85,14 @@ def render(
             "run benchmarks/quality.py first"
         )
     facts = read_facts(Path(results) / FACTS)
+    rows, stale = standing(rows, facts)
     if systems is None:
         systems = {name: read_system(file) for name, file in list_systems().items()}
     parts = [_INTRODUCTION]
     for name, group in sorted(grouped(rows, lambda row: row.set), key=lambda g: _natural(g[0])):
-        parts += _set_section(str(name), group, facts)
-    degraded = read_degraded(Path(results) / DEGRADED)
+        others = [row for row in stale if row.set == name]
+        parts += _set_section(str(name), group, others, facts)
+    degraded, _ = standing(read_degraded(Path(results) / DEGRADED), facts)
     parts += degraded_section(degraded) if degraded else []
     parts += system_section(systems, rows, facts)
     return "\n".join(parts)
@@ -111,8 +116,8 @@ def _natural(name: object) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def _set_section(name: str, rows: list[Row], facts: list[Facts]) -> list[str]:
-    benchmark = _described(name)
+def _set_section(name: str, rows: list[Row], stale: list[Row], facts: list[Facts]) -> list[str]:
+    benchmark = described(name)
     lines = [f"## {benchmark.title if benchmark else name}\n"]
     if benchmark and benchmark.citation:
         lines.append(f"Images: {benchmark.citation}.\n")
@@ -123,18 +128,33 @@ def _set_section(name: str, rows: list[Row], facts: list[Facts]) -> list[str]:
         lines.append(f"{_protocol_line(benchmark, protocol)}\n")
         expected = benchmark.expected if benchmark else None
         lines += main_table(part, expected, facts, is_luma=_is_luma(benchmark, protocol))
+        lines += _grey_note(part)
+        lines += _stale_note([row for row in stale if row.scale == scale])
         labels = list(benchmark.classes) if benchmark else sorted({row.label for row in part})
         if any(row.label for row in part):
             lines += class_table(part, labels)
     return lines
 
 
-def _described(name: str) -> Benchmark | None:
-    """Look a benchmark up; rows of a set that has no description are shown without one."""
-    try:
-        return load_benchmark(name)
-    except OptionError:
-        return None
+def _grey_note(rows: list[Row]) -> list[str]:
+    """Say what published figures do with grey images, and what that adds to a whole set's mean."""
+    base = [row for row in rows if row.system == BICUBIC.name]
+    gain = literature_gain(base)
+    if not gain:
+        return []
+    grey = ", ".join(row.image for row in base if literature_gain([row]))
+    return [
+        f"Grey: {grey}, compared on 0…255. The literature takes it for a color image, whose luma "
+        f"spans 16…235: {GREY_GAIN_DB:+.2f} dB there, {gain:+.4f} dB in the mean of all "
+        f"(bicubic {summarize(base).psnr + gain:.2f} dB); SSIM differs, too. "
+        "`--measures psnr_y` measures so.\n"
+    ]
+
+
+def _stale_note(rows: list[Row]) -> list[str]:
+    names = ", ".join(sorted({row.system for row in rows}))
+    text = f"Left out, for they were measured with other weights than `{FACTS}` records: {names}.\n"
+    return [text] if rows else []
 
 
 def _protocol_line(benchmark: Benchmark | None, protocol: str) -> str:

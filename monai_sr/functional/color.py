@@ -22,6 +22,8 @@ _MATRIX = (
 )
 _OFFSET = (16.0, 128.0, 128.0)
 _LEVELS = 255.0
+LUMA_SWING = sum(_MATRIX[0]) / _LEVELS
+"""Luma of white less that of black, as a share of the range of RGB: 219 / 255."""
 
 
 def rgb_to_ycbcr(image: Tensor) -> Tensor:

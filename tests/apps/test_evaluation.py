@@ -105,7 +105,7 @@ def test_a_second_call_enlarges_nothing_and_gives_the_same_files(photos, tmp_pat
     assert (tmp_path / "out" / "photos_x2.csv").read_bytes() == first
 
 
-@pytest.mark.parametrize("change", ["image", "consistency", "measures", "picture"])
+@pytest.mark.parametrize("change", ["image", "side-car", "consistency", "measures", "picture"])
 def test_what_changes_is_measured_anew(photos, tmp_path, monkeypatch, change):
     options = {"system": "nearest", "cache_dir": tmp_path / "cache", "save_images": True}
     _evaluate(photos, tmp_path / "out", **options)
@@ -120,6 +120,8 @@ def test_what_changes_is_measured_anew(photos, tmp_path, monkeypatch, change):
     if change == "image":
         file = photos / "sea" / "002_a.png"
         Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    elif change == "side-car":
+        (photos / "sea" / "002_a.png.aux.xml").write_text("<PAMDataset></PAMDataset>")
     elif change == "picture":
         (tmp_path / "out/images/photos_x2/sea/002_a/nearest.png").unlink()
         expected = {("002_a", "nearest")}

@@ -7,11 +7,16 @@ import math
 import numpy as np
 import pytest
 import torch
+from skimage.color import rgb2ycbcr
+from skimage.metrics import peak_signal_noise_ratio
 
 from monai_sr.core.errors import OptionError
 from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.evaluators.benchmark import BICUBIC, enlarge_image
 from monai_sr.evaluators.comparison import Comparison
+from monai_sr.evaluators.datasets import load_benchmark
 from monai_sr.evaluators.measures import MEASURES, find_measures
+from monai_sr.evaluators.standing import GREY_GAIN_DB
 from monai_sr.functional.color import rgb_to_y
 from monai_sr.functional.resize import downsample, upsample
 from monai_sr.functional.ssim import ms_ssim
@@ -57,6 +62,33 @@ def test_small_and_grey_images_lack_what_they_cannot_have():
     assert math.isfinite(figures["psnr"])
     assert math.isfinite(figures["ssim"])
     assert all(math.isnan(figures[name]) for name in ("ms_ssim", "sam", "coverage"))
+
+
+def test_grey_images_count_as_published_figures_count_them():
+    grey = _comparison(channels=1)
+    planes = [
+        rgb2ycbcr(np.repeat((x[0, 0].numpy() * 255 + 0.5).astype(np.uint8)[..., None], 3, 2))[
+            ..., 0
+        ]
+        for x in (grey.sr, grey.hr)
+    ]
+    inner = [plane[2:-2, 2:-2] for plane in planes]
+    expected = peak_signal_noise_ratio(*inner[::-1], data_range=255)
+    assert MEASURES.get("psnr_y")(grey) == pytest.approx(expected, abs=1e-6)
+    assert expected - MEASURES.get("psnr")(grey) == pytest.approx(GREY_GAIN_DB, abs=1e-6)
+    color = _comparison()
+    assert MEASURES.get("psnr_y")(color) == MEASURES.get("psnr")(color)
+
+
+def test_the_grey_image_of_set14_is_the_one_that_its_description_names(shared_data):
+    benchmark = load_benchmark("set14")
+    images = benchmark.images(shared_data)
+    channels = {image.name: benchmark.load(image).shape[1] for image in images}
+    assert {name for name, count in channels.items() if count == 1} == benchmark.grey
+    (bridge,) = (image for image in images if image.name in benchmark.grey)
+    found = enlarge_image(benchmark, bridge, BICUBIC, 4)
+    gain = MEASURES.get("psnr_y")(found) - MEASURES.get("psnr")(found)
+    assert gain / len(images) == pytest.approx(0.0944, abs=5e-5)
 
 
 def test_networks_are_loaded_from_the_given_file(tmp_path):

@@ -29,23 +29,33 @@ def test_a_claim_stands_beside_our_mean_on_the_same_set_and_scale():
     rows = [_row(psnr=30.0), _row(psnr=31.0, image="b"), _row(scale=2, psnr=40.0)]
     line = _claim_line(rows, set="Set5", scale=4, psnr=32.55, ssim=0.9122)
     assert line == (
-        "| ours | Set5 | x4 | 32.55 / 0.9122 | 30.50 / 0.8000 | A 2025, table 1 | other data |"
+        "| ours | Set5 | x4 | 32.55 / 0.9122 | 30.50 / 0.8000 (2 of 5 images) "
+        "| A 2025, table 1 | other data |"
     )
 
 
 def test_without_a_stated_scale_every_measured_one_is_shown():
     line = _claim_line([_row(), _row(scale=2, psnr=40.0)], set="Set5", scale=None, psnr=36.1)
-    assert "| not stated | 36.10 | x2: 40.00, x4: 30.00 |" in line
+    assert "| x2: 40.00 (1 of 5 images), x4: 30.00 (1 of 5 images) |" in line
 
 
 def test_sets_that_the_paper_joins_are_pooled():
     rows = [_row(), _row("set14", psnr=27.0), _row("set14", psnr=27.0, image="b")]
-    assert "| 28.00 |" in _claim_line(rows, set="Set5+Set14", scale=4, psnr=30.0)
+    assert "| 28.00 (3 of 19 images) |" in _claim_line(rows, set="Set5+Set14", scale=4, psnr=30.0)
     assert "| not measured |" in _claim_line(rows[:1], set="Set5+Set14", scale=4, psnr=30.0)
 
 
 def test_only_what_the_paper_states_is_compared():
-    assert "| 0.156 | 0.100 |" in _claim_line([_row("set14")], set="Set14", scale=4, lpips=0.156)
+    assert "| 0.156 | 0.100 (1 of 14 images) |" in _claim_line(
+        [_row("set14")], set="Set14", scale=4, lpips=0.156
+    )
+
+
+def test_a_claim_is_compared_on_the_range_of_the_literature_too():
+    rows = [_row("set14", image=name) for name in ("bridge", *"abcdefghijklm")]
+    line = _claim_line(rows, set="Set14", scale=4, psnr=28.6, ssim=0.78)
+    assert "| 30.00 / 0.8000 (grey as luma 30.09) |" in line
+    assert "grey" not in _claim_line(rows, set="Set14", scale=4, ssim=0.78)
 
 
 def test_a_claim_without_figures_has_dashes():

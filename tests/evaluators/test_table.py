@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
 
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.evaluators.facts import Facts, write_facts
+from monai_sr.evaluators.facts import Facts, read_facts, write_facts
 from monai_sr.evaluators.rows import Row, write_rows
 from monai_sr.evaluators.summary import summarize
 from monai_sr.evaluators.table import main, render, write_table
@@ -31,9 +32,16 @@ def _line(text, system):
 def results(tmp_path):
     """Return a function that keeps rows and gives the rendered text."""
 
-    def render_rows(*rows):
+    def render_rows(*rows, facts=None):
         for name in {row.set for row in rows}:
             write_rows(tmp_path / f"{name}.csv", [row for row in rows if row.set == name])
+        if not (tmp_path / "systems.csv").exists():
+            known = {(row.system, row.scale, row.weights_sha256) for row in rows}
+            every = [
+                Facts(system=name, domain="", scale=scale, weights_sha256=weights)
+                for name, scale, weights in known
+            ]
+            write_facts(tmp_path / "systems.csv", every if facts is None else facts)
         return render(tmp_path, systems={})
 
     return render_rows
@@ -60,8 +68,30 @@ def test_costs_and_training_stand_beside_the_rows_of_the_same_weights(results, t
     )
     cells = "| 1.55 M | 139 k | 0.05 | 25 | 8 |"
     assert cells in _line(results(_row(), _row("ours", psnr=31.0)), "ours")
-    write_facts(tmp_path / "systems.csv", [Facts(**known, weights_sha256="other")])
-    assert cells not in _line(results(_row()), "ours")
+
+
+def test_rows_of_weights_that_are_not_recorded_are_left_out_by_name(results, tmp_path):
+    gone, free = _row("gone", psnr=50.0, weights_sha256="old"), _row("nearest", weights_sha256="")
+    rows = [_row(), _row("ours"), gone, free]
+    facts = [Facts(system=name, domain="", scale=4, weights_sha256=_row("ours").weights_sha256)
+             for name in ("ours", "gone")]  # fmt: skip
+    text = results(*rows, facts=facts)
+    assert "| gone " not in text
+    assert "50.00" not in text
+    assert _line(text, "nearest")
+    assert "other weights than `systems.csv` records: gone.\n" in text
+
+
+def test_published_rows_are_of_recorded_weights(repo_root):
+    text = (repo_root / "docs" / "results.md").read_text(encoding="utf-8")
+    shown = {line.rpartition("`")[0].rpartition("`")[2] for line in text.splitlines()
+             if line.startswith("|") and line.endswith("` |")}  # fmt: skip
+    recorded = {
+        fact.weights_sha256[:12]
+        for fact in read_facts(repo_root / "benchmarks/results/systems.csv")
+    }
+    assert shown
+    assert shown <= recorded
 
 
 def test_rows_whose_training_saw_little_or_features_of_lpips_are_marked(results, tmp_path):
@@ -119,7 +149,33 @@ def test_difference_counts_only_images_that_both_have(results):
 def test_a_system_run_on_part_of_the_images_is_never_the_best(results):
     text = results(_row(), _row(image="b"), _row("part", psnr=50.0))
     assert "**" not in _line(text, "part")
-    assert "**30.00**" in _line(text, "bicubic")
+    whole, part = text.split("Over part of the set")
+    assert "| part " in part.split("# ")[0]
+    assert "| part " not in whole
+
+
+def test_systems_of_equally_many_other_images_are_not_ranked(results):
+    text = results(
+        _row(), _row(image="b"), _row("one", psnr=40.0), _row("two", image="b", psnr=50.0)
+    )
+    whole, part = text.split("Over part of the set")
+    assert "| bicubic " in whole
+    assert part.index("| one ") < part.index("| two ")
+    assert "**" not in part.split("# ")[0]
+
+
+def test_what_a_grey_image_adds_in_the_literature_is_said(results):
+    rows = [_row(set="set14", image=name) for name in ("bridge", "lenna")]
+    text = results(*rows, _row("ours", set="set14", image="lenna"))
+    gain = 20 * math.log10(255 / 219)
+    assert "Grey: bridge, compared on 0…255" in text
+    assert f"{gain / 2:+.4f} dB in the mean of all (bicubic {30 + gain / 2:.2f} dB)" in text
+
+
+def test_a_set_whose_rows_are_all_recorded_and_of_colors_has_no_notes(results):
+    text = results(_row(), _row("ours"))
+    assert "Left out" not in text
+    assert "Grey:" not in text
 
 
 def test_equal_images_are_left_out_of_the_mean_with_a_note(results):
