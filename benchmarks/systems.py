@@ -4,7 +4,7 @@
 its weights from ``bundles/natural_sr/models/systems``, writes one row an image to
 ``benchmarks/results/<set>.csv`` and one line to ``systems.csv``, and renders docs/results.md.
 
-``--runs DIR`` measures the runs of ``benchmarks/train_systems.py`` instead: the weights of the last
+``--runs DIR`` measures the runs of ``benchmarks/campaign.py`` instead: the weights of the last
 stage of ``DIR/<domain>_sr/<system>_x<scale>``, and what ``done.json`` says of its stages. Weights
 that are shipped later are the same files, so that what was measured stays true of them.
 """

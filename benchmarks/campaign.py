@@ -1,0 +1,352 @@
+"""Train the networks of ``benchmarks/campaign.yaml``, one after another; called again, it goes on.
+
+``python benchmarks/campaign.py --data DATA`` takes the jobs in order on one core; ``--cores 0 1``
+trains two at a time. A job that was killed continues from ``runs/``; where its run is not on this
+machine but its weights were shipped, it starts again from those, for what is left of its hours.
+Each finished job is judged on its validation images, beside what the bundle ships and bicubic, and
+replaces the former only if it is better; ``benchmarks/results/campaign.csv`` keeps what every job
+has cost and brought, ``benchmarks/results/campaign/`` its curve.
+
+``--list`` shows where every job stands; ``--judge`` judges the present weights of jobs that still
+run. ``--profile gpu`` does the whole list on one GPU in 40 minutes, ``--profile rehearsal`` in
+seconds a job on a CPU. On a lent machine ``--output DIR`` collects weights, ledger and curves;
+``--take DIR`` brings them into the bundles at home, judged like all others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from campaign_jobs import JOBS, ROOT, SHIPPED, Campaign, Job, read_campaign
+from campaign_judge import Ledger, judge_and_ship
+
+from monai_sr.core.atomic import atomic_file
+from monai_sr.core.errors import SRError
+from monai_sr.evaluators.facts import hardware
+from monai_sr.transforms.restore import file_sha256
+
+ENOUGH = 0.99
+"""Share of a budget after which a job counts as done: its last epoch may not fill it."""
+LARGEST_RETURN = 16 * 2**20
+"""Bytes of a weights file that ``--output`` collects."""
+_logger = logging.getLogger("monai_sr.campaign")
+
+
+@dataclasses.dataclass
+class Running:
+    """A job under way."""
+
+    job: Job
+    process: subprocess.Popen[bytes]
+    cores: list[int]
+    log: IO[str]
+
+
+class Runner:
+    """Start jobs on free cores, in order, and judge them when they end."""
+
+    def __init__(self, campaign: Campaign, options: argparse.Namespace) -> None:
+        self.campaign = campaign
+        self.options = options
+        self.ledger = Ledger(options.results / "campaign.csv")
+        self.running: list[Running] = []
+        self.failed: set[str] = set()
+        self.is_stopping = False
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of a run."""
+        return Path(self.options.runs) / name
+
+    def spent_minutes(self, job: Job) -> float:
+        """Return what a job has had: in this run, and before it on other machines."""
+        run = self.folder(job.name)
+        here = last_of_curve(run).get("minutes", 0.0)
+        return here + started(run).get("minutes_before", 0.0)
+
+    def is_done(self, job: Job) -> bool:
+        """Tell whether a job has had its budget, here or elsewhere."""
+        if job.is_fitted:
+            return (self.folder(job.name) / "done.json").is_file()
+        budget = self.campaign.minutes(job)
+        if self.folder(job.name).is_dir():
+            return self.spent_minutes(job) >= ENOUGH * budget
+        return 60 * self.ledger.line(job).hours >= ENOUGH * budget
+
+    def start_weights(self, job: Job) -> tuple[Path | None, float]:
+        """Return what a new run starts from, and the minutes that it had before.
+
+        Raises:
+            FileNotFoundError: if the weights are not there (yet).
+        """
+        line = self.ledger.line(job)
+        target = job.shipped(self.options.root)
+        if line.hours and target.is_file() and file_sha256(target) == line.weights_sha256:
+            return target, 60 * line.hours  # a warm restart
+        if job.before is None:
+            return None, 0.0
+        if job.before == SHIPPED:
+            return target, 0.0
+        trained = self.folder(job.before) / "model.pt"
+        if trained.is_file():
+            return trained, 0.0
+        stages = [each for each in self.campaign.jobs if each.name == job.before]
+        source = stages[0] if stages else dataclasses.replace(job, stage=1)
+        target = source.shipped(self.options.root)
+        if not target.is_file():
+            raise FileNotFoundError(
+                f"{job.name}: needs the weights of {job.before}; train it first"
+            )
+        return target, 0.0
+
+    def begin(self, job: Job, cores: list[int]) -> None:
+        """Start or continue a job."""
+        run = self.folder(job.name)
+        run.mkdir(parents=True, exist_ok=True)
+        if not (run / "start.json").is_file() and not (run / "state.pt").is_file():
+            weights, before = self.start_weights(job)
+            if weights is not None:
+                shutil.copyfile(weights, run / "start.pt")
+            facts = {"minutes_before": before, "start": str((weights and weights.name) or "")}
+            with atomic_file(run / "start.json") as partial:
+                partial.write_text(json.dumps(facts))
+        first = run / "start.pt"
+        pretrained = first if first.is_file() else None
+        if pretrained is None and job.stage == 2:  # continued: only its name is asked for
+            pretrained = self.start_weights(job)[0]
+        minutes = self.campaign.minutes(job) - started(run).get("minutes_before", 0.0)
+        command = self.campaign.command(job, self.options.data, run, minutes, pretrained)
+        (run / "done.json").unlink(missing_ok=True)
+        threads = str(len(cores) or os.cpu_count())
+        log = (run / "log.txt").open("a", encoding="utf-8")
+        process = subprocess.Popen(
+            pinned(cores) + command, stdout=log, stderr=log, start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": python_path()},
+        )  # fmt: skip
+        self.running.append(Running(job, process, cores, log))
+        _logger.info("%s: %.1f of %.1f minutes are left", job.name,
+                     minutes - last_of_curve(run).get("minutes", 0.0), minutes)  # fmt: skip
+
+    def end(self, each: Running) -> None:
+        """Write down what a job has had, and judge it if it is done."""
+        each.log.close()
+        self.running.remove(each)
+        job, run = each.job, self.folder(each.job.name)
+        self.record(job)
+        if each.process.returncode:
+            if not self.is_stopping:
+                self.failed.add(job.name)
+                _logger.error("%s: failed with %d, see %s/log.txt", job.name,
+                              each.process.returncode, run)  # fmt: skip
+            return
+        with atomic_file(run / "done.json") as partial:
+            partial.write_text(json.dumps(last_of_curve(run)))
+        self.judge(job)
+
+    def record(self, job: Job) -> None:
+        """Bring the ledger's line of a job up to date, and keep its curve."""
+        run = self.folder(job.name)
+        last, line = last_of_curve(run), self.ledger.line(job)
+        line.profile, line.threads = self.options.profile, job.threads
+        device = self.campaign.options(job, self.options.data).get("device", "cpu")
+        line.device = hardware(torch.device(device))
+        line.budget_hours = self.campaign.minutes(job) / 60
+        line.hours = self.spent_minutes(job) / 60
+        line.steps, line.hr_megapixels = int(last.get("step", 0)), last.get("hr_megapixels", 0.0)
+        line.start = str(started(run).get("start", ""))
+        self.ledger.save()
+        if (run / "curve.csv").is_file():
+            kept = Path(self.options.results) / "campaign" / f"{job.name.replace('/', '-')}.csv"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(run / "curve.csv", kept)
+
+    def judge(self, job: Job) -> None:
+        """Judge the present weights of a job."""
+        weights = self.folder(job.name) / "model.pt"
+        line = judge_and_ship(
+            self.campaign, job, weights, self.options.data, self.ledger, self.options.root
+        )
+        _logger.info("%s: %.2f dB, LPIPS %.4f (shipped before: %.2f, %.4f); shipped: %s", job.name,
+                     line.val_psnr, line.val_lpips, line.shipped_psnr, line.shipped_lpips,
+                     line.shipped)  # fmt: skip
+        self.collect(job)
+
+    def collect(self, job: Job) -> None:
+        """Copy what came of a job to the folder that goes home."""
+        output = self.options.output
+        if output is None:
+            return
+        weights = self.folder(job.name) / "model.pt"
+        if weights.stat().st_size <= LARGEST_RETURN:
+            kept = output / f"{job.name.replace('/', '-')}.pt"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(weights, kept)
+        shutil.copyfile(self.ledger.file, output / "campaign.csv")
+
+    def ready(self) -> list[Job]:
+        """Return the jobs that may start now, in order."""
+        busy = {each.job.name for each in self.running}
+        open_jobs = [
+            job for job in self.campaign.jobs
+            if job.name not in busy | self.failed and self.wanted(job) and not self.is_done(job)
+        ]  # fmt: skip
+        waiting = busy | self.failed | {job.name for job in open_jobs}
+        return [job for job in open_jobs if job.before not in waiting]
+
+    def wanted(self, job: Job) -> bool:
+        """Tell whether a job was asked for."""
+        return not self.options.jobs or any(part in job.name for part in self.options.jobs)
+
+    def run(self) -> int:
+        """Work until nothing is left, or the time is over; return the exit code."""
+        until = time.monotonic() + 60 * (self.options.stop_after or 10**9)
+        lanes = int(self.campaign.profile.get("parallel", 0))
+        free: list[list[int]] = [[]] * lanes if lanes else [[core] for core in self.options.cores]
+        while True:
+            for job in self.ready():
+                taken = 1 if lanes else min(job.threads, len(self.options.cores))
+                if len(free) < taken:
+                    break  # in order: a job that needs both cores is not overtaken
+                cores = [core for lane in free[:taken] for core in lane]
+                del free[:taken]
+                try:
+                    self.begin(job, cores)
+                except FileNotFoundError as error:
+                    _logger.error("%s", error)
+                    self.failed.add(job.name)
+                    free += [[core] for core in cores] if cores else [[]]
+            if not self.running:
+                return int(bool(self.failed))
+            time.sleep(0.2)
+            if time.monotonic() > until:
+                self.stop()
+                return 0
+            for each in [each for each in self.running if each.process.poll() is not None]:
+                self.end(each)
+                free += [[core] for core in each.cores] if each.cores else [[]]
+
+    def stop(self) -> None:
+        """End what runs; each goes on from its last checkpoint when called again."""
+        self.is_stopping = True
+        for each in list(self.running):
+            each.process.terminate()
+        for each in list(self.running):
+            each.process.wait()
+            self.end(each)
+
+    def take(self, folder: Path) -> None:
+        """Bring home what another machine has trained."""
+        away = Ledger(folder / "campaign.csv")
+        for job in self.campaign.jobs:
+            weights = folder / f"{job.name.replace('/', '-')}.pt"
+            if job.name in away.lines and weights.is_file():
+                self.ledger.lines[job.name] = away.lines[job.name]
+                judge_and_ship(
+                    self.campaign, job, weights, self.options.data, self.ledger, self.options.root
+                )
+                _logger.info("%s: shipped: %s", job.name, self.ledger.line(job).shipped)
+
+    def show(self) -> None:
+        """Print where every job stands."""
+        for job in self.campaign.jobs:
+            line = self.ledger.line(job)
+            state = "done" if self.is_done(job) else "open"
+            spent, budget = self.spent_minutes(job), self.campaign.minutes(job)
+            print(f"{job.name:44} {state} {spent:7.1f} of {budget:6.1f} min  {line.shipped}")
+
+
+def last_of_curve(run: Path) -> dict[str, float]:
+    """Return steps, minutes and megapixels of a run so far."""
+    curve = run / "curve.csv"
+    if not curve.is_file():
+        return {}
+    with curve.open(newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if None not in row.values()]
+    if not rows:
+        return {}
+    return {key: float(rows[-1][key]) for key in ("step", "minutes", "hr_megapixels")}
+
+
+def started(run: Path) -> dict[str, Any]:
+    """Return what was written down when a run began."""
+    file = run / "start.json"
+    return dict(json.loads(file.read_text())) if file.is_file() else {}
+
+
+def pinned(cores: list[int]) -> list[str]:
+    """Return the words that keep a process on some cores, where the system has them."""
+    if not cores or shutil.which("taskset") is None:
+        return []
+    return ["taskset", "-c", ",".join(map(str, cores))]
+
+
+def python_path() -> str:
+    """Return a search path on which this checkout's package comes first."""
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder of the images, laid out as in the YAML")
+    add("--campaign", type=Path, default=JOBS, help="YAML file of the jobs")
+    add("--profile", default="cpu", help="cpu, gpu or rehearsal")
+    add("--jobs", nargs="*", default=[], help="parts of names; all jobs by default")
+    add("--minutes", type=float, help="budget of each job, in place of its hours")
+    add("--cores", nargs="+", type=int, default=[0], help="processor cores to use")
+    add("--stop_after", type=float, help="minutes until everything stops, to go on later")
+    add("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    add("--results", type=Path, default=ROOT / "benchmarks" / "results", help="ledger and curves")
+    add("--root", type=Path, default=ROOT, help="checkout whose bundles get the weights")
+    add("--output", type=Path, help="folder that collects weights and ledger")
+    add("--take", type=Path, help="judge and ship what --output of another machine collected")
+    add("--list", action="store_true", help="show where the jobs stand")
+    add("--judge", action="store_true", help="judge the present weights of --jobs, train nothing")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code, 2 after an error of the user."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    options = parse(arguments)
+    try:
+        campaign = read_campaign(options.campaign, options.profile)
+        if options.minutes:
+            campaign.profile["minutes_each"] = options.minutes
+        runner = Runner(campaign, options)
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+        if options.list:
+            runner.show()
+        elif options.take:
+            runner.take(options.take)
+        elif options.judge:
+            for job in filter(runner.wanted, runner.campaign.jobs):
+                if (runner.folder(job.name) / "model.pt").is_file():
+                    runner.record(job)
+                    runner.judge(job)
+        else:
+            return runner.run()
+    except KeyboardInterrupt:
+        runner.stop()
+        return 130
+    except SRError as error:
+        sys.stderr.write(f"campaign: error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

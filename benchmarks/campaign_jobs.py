@@ -1,0 +1,201 @@
+"""What a campaign consists of: jobs out of ``campaign.yaml``, their folders, weights and commands.
+
+A job is one stage of one network in one bundle. Its name is the folder of its run,
+``<bundle>/<system or size>_x<scale>/stage_<n>``, which ``benchmarks/systems.py --runs`` reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from monai_sr.core.errors import OptionError
+from monai_sr.networks import find_system, read_system
+from monai_sr.networks.systems import generator_class
+
+ROOT = Path(__file__).resolve().parents[1]
+JOBS = Path(__file__).with_name("campaign.yaml")
+SHIPPED = "shipped"
+_BATCH_SIZE = 16
+"""That of the bundles' recipes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One stage of one network in one bundle.
+
+    Args:
+        bundle: its name.
+        stage: 1 is the bundle's ``train.yaml``, 2 its ``train_gan.yaml``.
+        hours: budget on one core.
+        system: name of a system; None is the bundle's own model.
+        size: of the bundle's own model.
+        scale: the enlargement that is trained.
+        start: name of the job whose weights are the start; "shipped", the weights that it improves;
+            None: those of stage 1, where this is stage 2.
+        threads: cores that it takes.
+        ships: whether its weights may go into the bundle.
+        judged_by: "psnr" or "lpips": what of the validation must be better than what is shipped.
+        least_gain: dB over bicubic that it must have to be shipped.
+        least_lr_psnr: agreement with the input, in dB, that it must have to be shipped.
+        share: of the time of a profile that has a common budget; its hours where None.
+        options: further overrides of the configuration.
+    """
+
+    bundle: str
+    stage: int
+    hours: float
+    system: str | None = None
+    size: str = "best"
+    scale: int = 4
+    start: str | None = None
+    threads: int = 1
+    ships: bool = True
+    judged_by: str = ""
+    least_gain: float = 0.0
+    least_lr_psnr: float = 0.0
+    share: float | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its folder below that of all runs."""
+        return f"{self.bundle}/{self.system or self.size}_x{self.scale}/stage_{self.stage}"
+
+    @property
+    def measure(self) -> str:
+        """What decides: PSNR for fidelity, LPIPS for an adversarial stage, unless it says so."""
+        return self.judged_by or ("psnr" if self.stage == 1 else "lpips")
+
+    @property
+    def is_perceptual(self) -> bool:
+        """Whether it makes the perceptual weights of a bundle's own model."""
+        return self.system is None and self.stage == 2
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it learns in one go, without steps."""
+        return self._learns == "fit"
+
+    @property
+    def _learns(self) -> str:
+        if self.system is None:
+            return "steps"
+        return str(generator_class(read_system(self.system)["network_def"]).info.learns)
+
+    @property
+    def before(self) -> str | None:
+        """Name of the job whose weights are the start."""
+        if self.start is None and self.stage == 2:
+            return dataclasses.replace(self, stage=1).name
+        return self.start
+
+    def shipped(self, root: Path = ROOT) -> Path:
+        """Return the file in the bundle that its weights replace."""
+        models = root / "bundles" / self.bundle / "models"
+        if self.system is None:
+            faces = {("best", 1): "model.pt", ("fast", 1): "model_fast.pt"}
+            return models / faces.get((self.size, self.stage), "model_perceptual.pt")
+        serves_all = isinstance(read_system(self.system)["network_def"].get("scale"), int)
+        stem = self.system if serves_all else f"{self.system}_x{self.scale}"
+        return models / "systems" / f"{stem}.pt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Campaign:
+    """All jobs in order, where the images are, and what a profile changes."""
+
+    jobs: list[Job]
+    data: dict[str, dict[str, Any]]
+    profile: dict[str, Any]
+
+    def minutes(self, job: Job) -> float:
+        """Return the budget of a job under the profile."""
+        if "minutes_each" in self.profile:
+            return float(self.profile["minutes_each"])
+        if "minutes" not in self.profile:
+            return 60 * job.hours
+        total = sum(_share(each) for each in self.jobs)
+        lanes = float(self.profile.get("parallel", 1))
+        return float(self.profile["minutes"]) * lanes * _share(job) / total
+
+    def options(self, job: Job, data: Path, root: Path = ROOT) -> dict[str, Any]:
+        """Return the overrides of the configuration that the images and the profile ask for."""
+        found: dict[str, Any] = {}
+        for key, value in self.data[job.bundle].items():
+            base = root if key == "split_table" else data
+            if key.endswith(("_dir", "_table")):
+                paths = [
+                    str(base / part) for part in ([value] if isinstance(value, str) else value)
+                ]
+                found[key] = paths[0] if len(paths) == 1 else paths
+            else:
+                found[key] = value
+        found |= {"precision": "bfloat16", "train#state#every": 50}
+        found |= dict(job.options) | dict(self.profile.get("options", {}))
+        factor = self.profile.get("batch_factor")
+        if factor:
+            own = read_system(job.system) if job.system else {}
+            usual = job.options.get("batch_size", own.get("batch_size", _BATCH_SIZE))
+            found["batch_size"] = int(factor) * int(usual)
+        return found
+
+    def command(
+        self, job: Job, data: Path, run: Path, minutes: float, pretrained: Path | None
+    ) -> list[str]:
+        """Return the bundle command that trains a job, or goes on with it."""
+        folder = ROOT / "bundles" / job.bundle
+        files = [str(folder / "configs" / f"{'train' if job.stage == 1 else 'train_gan'}.yaml")]
+        if job.system:
+            files.append(str(find_system(job.system)))
+        told: dict[str, Any] = {"output_dir": str(run), "scale": job.scale, "size": job.size}
+        if job.system:
+            del told["size"]
+        if not job.is_fitted:
+            told |= {"minutes": minutes}
+        told |= self.options(job, data)
+        if pretrained is not None:
+            told["pretrained"] = str(pretrained)
+        words = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(folder)]
+        words += ["--config_file", str(files)]
+        return words + [word for key, value in told.items() for word in (f"--{key}", str(value))]
+
+
+def _share(job: Job) -> float:
+    return job.hours if job.share is None else job.share
+
+
+def read_campaign(file: Path = JOBS, profile: str = "cpu") -> Campaign:
+    """Read the jobs and a profile.
+
+    Raises:
+        OptionError: if the file or one of its jobs is not as it must be.
+    """
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if profile not in content["profiles"]:
+        raise OptionError(
+            f"profile: must be one of {', '.join(content['profiles'])}, got {profile!r}"
+        )
+    jobs: list[Job] = []
+    for entry in content["jobs"]:
+        try:
+            job = Job(**entry)
+        except TypeError as error:
+            raise OptionError(f"{file}: {entry}: {error}; see Job for what a job has") from error
+        names = [each.name for each in jobs]
+        if job.name in names:
+            raise OptionError(f"{file}: {job.name} must be there once, got it twice; drop one")
+        if job.start not in (None, SHIPPED, *names):
+            raise OptionError(
+                f"{file}: {job.name}: start must name an earlier job, got {job.start!r}; "
+                "reorder the jobs"
+            )
+        if job.bundle not in content["data"]:
+            raise OptionError(f"{file}: data must say where {job.bundle}'s images are; add it")
+        jobs.append(job)
+    return Campaign(jobs, content["data"], dict(content["profiles"][profile] or {}))

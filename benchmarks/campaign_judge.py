@@ -1,0 +1,241 @@
+"""Judge what a job of a campaign has learned, ship it where it is better, and keep the ledger."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import shutil
+import statistics
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from campaign_jobs import Campaign, Job
+from torch import Tensor
+
+from monai_sr.apps.workflow import SRWorkflow
+from monai_sr.core.atomic import atomic_file
+from monai_sr.engines.degradations import Degradation
+from monai_sr.functional.resize import upsample
+from monai_sr.inferers import TiledInferer
+from monai_sr.metrics import LPIPSMetric, LRPSNRMetric, PSNRMetric
+from monai_sr.networks import load_weights
+from monai_sr.transforms.restore import file_sha256
+
+LARGEST_SIDE = 384
+"""Larger images are judged by their center."""
+SLICES = 8
+"""Slices of a volume that are judged, evenly spaced over its inner three quarters."""
+TILE = 192
+PERCEPTUAL_SHARE = 0.8
+"""LPIPS that perceptual weights of a bundle may have at most, of that of its faithful ones."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """Means over the validation images."""
+
+    psnr: float = math.nan
+    lpips: float = math.nan
+    lr_psnr: float = math.nan
+
+
+class Judge:
+    """The validation images of a job, made as its recipe makes them, and what is found on them."""
+
+    def __init__(self, campaign: Campaign, job: Job, data: Path) -> None:
+        self.job = job
+        options = campaign.options(job, data) | {"device": "cpu", "compile": False}
+        kept = ("dataset_dir", "validation_dir", "validation_share", "split_table", "device")
+        told = {key: value for key, value in options.items() if key in kept}
+        if job.system is None:
+            told["size"] = job.size
+        workflow = SRWorkflow(
+            job.bundle, "train", system=job.system, scale=job.scale, minutes=1, **told
+        )
+        self.parsed: Callable[[str], Any] = workflow.parser.get_parsed_content
+        protocol = str(workflow.parser["validate#key_metric#val_psnr#protocol"])
+        self.metrics = {
+            "psnr": PSNRMetric(scale=job.scale, protocol=protocol),
+            "lpips": LPIPSMetric(scale=job.scale, protocol=protocol),
+            "lr_psnr": LRPSNRMetric(scale=job.scale, protocol=protocol),
+        }
+        self.pairs = list(self._pairs())
+
+    def bicubic(self) -> Figures:
+        """Judge bicubic enlargement."""
+        return self._means(lambda lr: upsample(lr, self.job.scale))
+
+    def weights(self, file: Path) -> Figures:
+        """Judge weights of the job's network as inference uses them."""
+        network = self.parsed("network_def").eval()
+        load_weights(network, file)
+        # As inference.yaml has it: systems as their papers judge them, perceptual weights thrice.
+        own = 3 if self.job.stage == 2 else 2
+        inferer = TiledInferer(
+            self.job.scale, tile_size=TILE, consistency=0 if self.job.system else own
+        )
+        return self._means(lambda lr: torch.as_tensor(inferer(lr, network)))
+
+    def _means(self, upscale: Callable[[Tensor], Tensor]) -> Figures:
+        found: dict[str, list[float]] = {name: [] for name in self.metrics}
+        with torch.inference_mode():
+            for lr, hr in self.pairs:
+                sr = upscale(lr)
+                for name, metric in self.metrics.items():
+                    metric.reset()
+                    metric(y_pred=sr, y=lr if name == "lr_psnr" else hr)
+                    found[name].append(float(metric.aggregate()))
+        return Figures(**{name: statistics.fmean(values) for name, values in found.items()})
+
+    def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
+        read, scale = self.parsed("read"), self.job.scale
+        degradation = self.parsed("degradation") or Degradation()
+        for source in self.parsed("files")[1]:
+            images = read(source)
+            for image in _spread(images) if isinstance(images, list) else [images]:
+                hr = torch.from_numpy(np.ascontiguousarray(image))
+                for axis, side in enumerate(hr.shape[1:], start=1):
+                    kept = min(side, LARGEST_SIDE) // scale * scale
+                    hr = hr.narrow(axis, (side - kept) // 2, kept)
+                lr = degradation.shrink(hr, scale)
+                if hr.dtype == torch.uint8:
+                    lr, hr = lr.float() / 255, hr.float() / 255
+                yield degradation.corrupt(lr[None], torch.tensor([0])), hr[None]
+
+
+def _spread(images: list[Any]) -> list[Any]:
+    inner = images[len(images) // 8 : len(images) - len(images) // 8] or images
+    places = np.linspace(0, len(inner) - 1, min(SLICES, len(inner))).round().astype(int)
+    return [inner[place] for place in places]
+
+
+def is_better(
+    job: Job,
+    new: Figures,
+    old: Figures | None,
+    bicubic: Figures,
+    faithful: Figures | None = None,
+) -> bool:
+    """Tell whether weights may be shipped.
+
+    Args:
+        job: what they are of.
+        new: their figures.
+        old: those of the shipped ones that they would replace, None where there are none.
+        bicubic: those of bicubic enlargement.
+        faithful: those of the bundle's own model, for its perceptual weights.
+    """
+    if new.psnr < bicubic.psnr + job.least_gain or new.lr_psnr < job.least_lr_psnr:
+        return False
+    if faithful is not None and new.lpips > PERCEPTUAL_SHARE * faithful.lpips:
+        return False
+    before = old or bicubic
+    if job.measure == "psnr":
+        return new.psnr > before.psnr
+    return new.lpips < min(before.lpips, bicubic.lpips)
+
+
+@dataclasses.dataclass
+class Line:
+    """One line of the ledger: what a job has cost and what came of it."""
+
+    job: str
+    profile: str = ""
+    device: str = ""
+    threads: int = 1
+    budget_hours: float = 0.0
+    hours: float = 0.0
+    steps: int = 0
+    hr_megapixels: float = 0.0
+    start: str = ""
+    val_psnr: float = math.nan
+    val_lpips: float = math.nan
+    val_lr_psnr: float = math.nan
+    shipped_psnr: float = math.nan
+    shipped_lpips: float = math.nan
+    bicubic_psnr: float = math.nan
+    bicubic_lpips: float = math.nan
+    shipped: str = "not judged"
+    weights_sha256: str = ""
+
+
+class Ledger:
+    """The table of all jobs, one line each, rewritten as a whole."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.lines: dict[str, Line] = {}
+        if file.is_file():
+            with file.open(newline="", encoding="utf-8") as stream:
+                for row in csv.DictReader(stream):
+                    types = {f.name: type(f.default) for f in dataclasses.fields(Line)}
+                    types["job"] = str
+                    self.lines[row["job"]] = Line(
+                        **{k: types[k](v or "nan") if types[k] is float else types[k](v)
+                           for k, v in row.items()}
+                    )  # fmt: skip
+
+    def line(self, job: Job) -> Line:
+        """Return the line of a job, a new one where it has none."""
+        return self.lines.setdefault(job.name, Line(job.name))
+
+    def stage_of(self, sha256: str, job: Job) -> int:
+        """Return the stage that made shipped weights of a job's network; 0 where none is known."""
+        folder = job.name.rpartition("/")[0]
+        found = [
+            int(line.job[-1])
+            for line in self.lines.values()
+            if sha256 and line.weights_sha256 == sha256 and line.job.startswith(folder)
+        ]
+        return max(found, default=0)
+
+    def save(self) -> None:
+        """Write all lines."""
+        names = [field.name for field in dataclasses.fields(Line)]
+        with atomic_file(self.file) as partial, partial.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, names, lineterminator="\n")
+            writer.writeheader()
+            for line in self.lines.values():
+                if not line.budget_hours:
+                    continue  # asked for, never begun
+                row = {
+                    k: "" if isinstance(v, float) and math.isnan(v)
+                    else f"{v:.4f}".rstrip("0").rstrip(".") if isinstance(v, float) else v
+                    for k, v in vars(line).items()
+                }  # fmt: skip
+                writer.writerow(row)
+
+
+def judge_and_ship(
+    campaign: Campaign, job: Job, weights: Path, data: Path, ledger: Ledger, root: Path
+) -> Line:
+    """Judge weights beside what is shipped, and copy them into the bundle if they are better."""
+    judge, target = Judge(campaign, job, data), job.shipped(root)
+    new, bicubic = judge.weights(weights), judge.bicubic()
+    old = judge.weights(target) if target.is_file() else None
+    faithful = judge.weights(target.with_name("model.pt")) if job.is_perceptual else None
+    better = is_better(job, new, old, bicubic, faithful)
+    line = ledger.line(job)
+    line.weights_sha256 = file_sha256(weights)
+    line.val_psnr, line.val_lpips, line.val_lr_psnr = new.psnr, new.lpips, new.lr_psnr
+    line.bicubic_psnr, line.bicubic_lpips = bicubic.psnr, bicubic.lpips
+    if old is not None:
+        line.shipped_psnr, line.shipped_lpips = old.psnr, old.lpips
+    present = file_sha256(target) if target.is_file() else ""
+    if not job.ships:
+        line.shipped = "too large" if better else "no"
+    elif present == line.weights_sha256:
+        line.shipped = "yes"
+    elif ledger.stage_of(present, job) > job.stage or not better:
+        line.shipped = "no"
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(target) as partial:
+            shutil.copyfile(weights, partial)
+        line.shipped = "yes"
+    ledger.save()
+    return line
