@@ -28,6 +28,7 @@ from pydicom.uid import (
 from monai_sr.core.errors import BadImageError, SRError
 from monai_sr.core.shared import ignored_warnings, silent_pydicom
 from monai_sr.readers.dicom_bounds import check_inflated
+from monai_sr.readers.dicom_unknown import resolve_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,6 +150,7 @@ def open_dicom(path: PathLike, *, stop_before_pixels: bool = False) -> FileDatas
         with refuse_damage(damaged):
             check_inflated(file)
             dataset = pydicom.dcmread(file, force=True, stop_before_pixels=stop_before_pixels)
+            resolve_unknown(dataset)
             _complete_meta(dataset)
     except OSError as error:
         reason = error.strerror or "an input/output error"
