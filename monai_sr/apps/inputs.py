@@ -5,14 +5,15 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from monai_sr.apps.manifest import Manifest
 from monai_sr.apps.products import named_product, product_parts
 from monai_sr.core.errors import BadImageError, OutputError
 from monai_sr.core.types import PathLike
-from monai_sr.readers import find_series, is_dicom, is_product
+from monai_sr.readers import find_volumes, is_dicom, is_product
+from monai_sr.readers.dicom_series import Volume
 from monai_sr.reports import report_path
 from monai_sr.writers.classes import classes_path
 from monai_sr.writers.uncertainty import uncertainty_path
@@ -140,16 +141,36 @@ def _find(
     for product in products:
         found.update(product_parts(product))
     dicom = {f for f in files if is_dicom(f)}
+    copies: set[Path] = set()
     for folder in sorted({f.parent for f in dicom}):
-        series = [s for s in find_series(folder) if set(s) <= dicom]
-        volumes = [s for s in series if len(s) > 1]
-        for volume in volumes:
-            # Several in one folder go by their first files: the names stay when others come.
-            name = folder if len(series) == 1 else folder / f"{volume[0].stem}_series"
-            while name.exists() and name != folder:
-                name = name.with_name(f"{name.name}_series")
-            found[name] = volume
-        found.update({s[0]: s for s in series if len(s) == 1})
-    grouped = {f for group in found.values() for f in group}
+        series = [v for v in find_volumes(folder) if set(v.paths) <= dicom]
+        for volume in series:
+            found[_series_name(folder, volume, series, found)] = list(volume.paths)
+            if volume.copies:
+                name = folder if is_named else "a series"
+                logger.warning(
+                    "%s: %d files are copies of others and were left out (%s)",
+                    name,
+                    len(volume.copies),
+                    ", ".join(f.name for f in volume.copies[:3]) if is_named else "equal objects",
+                )
+                copies.update(volume.copies)
+    grouped = {f for group in found.values() for f in group} | copies
     found.update({f: [f] for f in files if f not in grouped})
     return dict(sorted(found.items()))
+
+
+def _series_name(
+    folder: Path, volume: Volume, beside: Sequence[Volume], taken: Collection[Path]
+) -> Path:
+    """Name what one volume, or one file, of a folder is called."""
+    first = volume.paths[0]
+    if len(volume.paths) == 1:
+        return first
+    if len(beside) == 1:
+        return folder
+    # Several in one folder go by their first files: the names stay when others come.
+    name = folder / f"{first.stem}_{volume.label or 'series'}"
+    while name.exists() or name in taken:
+        name = name.with_name(f"{name.name}_series")
+    return name

@@ -10,7 +10,8 @@ from monai_sr.core.errors import OptionError
 from monai_sr.core.types import PathLike
 from monai_sr.engines.split_table import SplitEntry, read_split_table
 from monai_sr.engines.training_rasters import Area, places
-from monai_sr.readers.dicom_files import find_series, is_dicom
+from monai_sr.readers.dicom_files import is_dicom
+from monai_sr.readers.dicom_series import find_series
 
 Source = Path | tuple[Path, ...] | Area
 """A file, the files of a DICOM series, or an area of a georeferenced file."""

@@ -232,8 +232,12 @@ def position_gaps(planes: Sequence[Plane]) -> FloatArray:
 
 def is_parallel(a: Plane, b: Plane) -> bool:
     """Tell whether two planes have the same orientation within what files round to."""
-    difference = np.abs(np.concatenate([a.across - b.across, a.down - b.down]))
-    return bool(difference.max() < _PARALLEL)
+    return is_same_direction(np.concatenate([a.across, a.down]), np.concatenate([b.across, b.down]))
+
+
+def is_same_direction(a: FloatArray, b: FloatArray) -> bool:
+    """Tell whether the direction cosines of two files are the same within rounding."""
+    return bool(np.abs(a - b).max() < _PARALLEL)
 
 
 def orthonormal(cosines: FloatArray) -> tuple[FloatArray, FloatArray] | None:

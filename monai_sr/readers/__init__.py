@@ -8,7 +8,8 @@ from monai.data import ImageReader
 
 from monai_sr.core.types import PathLike
 from monai_sr.readers.dicom import DicomReader
-from monai_sr.readers.dicom_files import find_series, is_dicom
+from monai_sr.readers.dicom_files import is_dicom
+from monai_sr.readers.dicom_series import find_series, find_volumes
 from monai_sr.readers.nifti import NiftiReader
 from monai_sr.readers.raster import RasterReader
 from monai_sr.readers.sentinel2 import is_product
@@ -33,6 +34,7 @@ __all__ = [
     "RasterReader",
     "find_reader",
     "find_series",
+    "find_volumes",
     "is_dicom",
     "is_product",
 ]

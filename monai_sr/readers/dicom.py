@@ -27,13 +27,13 @@ from monai_sr.geometry.dicom_plane import (
 )
 from monai_sr.readers.common import image_meta
 from monai_sr.readers.dicom_files import (
-    find_series,
     is_dicom,
     open_dicom,
     refuse_damage,
 )
 from monai_sr.readers.dicom_padding import padding_facts
 from monai_sr.readers.dicom_pixels import StoredPixels, decode
+from monai_sr.readers.dicom_series import find_series, find_volumes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,13 +172,15 @@ def _to_monai(frames: NDArray[Any]) -> NDArray[Any]:
 
 
 def _only_series(folder: str) -> list[str]:
-    found = find_series(folder)
+    found = find_volumes(folder)
     if len(found) != 1:
         raise BadImageError(
             f"{folder}: must hold one series of parallel slices, got {len(found)} images; give one "
             "file, or the files of one series."
         )
-    return [os.fspath(path) for path in found[0]]
+    if found[0].copies:
+        logger.warning("%s: %d copies of slices were left out.", folder, len(found[0].copies))
+    return [os.fspath(path) for path in found[0].paths]
 
 
 def _planes(header: FileDataset, name: str) -> list[Plane | None]:

@@ -1,4 +1,4 @@
-"""Opens DICOM files, tells them from others, and groups the files of a folder into images.
+"""Opens DICOM files and tells them from others.
 
 DICOM PS3.10 section 7.1: a file starts with 128 free bytes and "DICM". Older files lack both and
 are recognized by their first element.
@@ -7,10 +7,8 @@ are recognized by their first element.
 from __future__ import annotations
 
 import logging
-import os
 import struct
 import zlib
-from collections import defaultdict
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +20,6 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    MediaStorageDirectoryStorage,
 )
 
 from monai_sr.core.errors import BadImageError, SRError
@@ -58,18 +55,6 @@ DAMAGE_ERRORS = (
 """What pydicom and its decoders raise, by experiment, on damaged or unsupported files."""
 
 _PREAMBLE_BYTES = 128
-_SERIES_TAGS = [
-    "SOPClassUID",
-    "Modality",
-    "SeriesInstanceUID",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-]
-# Each exposure is an image of its own, even where a vendor adds positions.
-_PROJECTIONS = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "RG", "RTIMAGE", "XA"})
 _NO_META_SYNTAX = {
     (True, True): ImplicitVRLittleEndian,
     (False, True): ExplicitVRLittleEndian,
@@ -156,74 +141,6 @@ def open_dicom(path: PathLike, *, stop_before_pixels: bool = False) -> FileDatas
         reason = error.strerror or "an input/output error"
         raise BadImageError(f"{path}: must be readable, got '{reason}'; check it.") from error
     return dataset
-
-
-def find_series(folder: PathLike, recursive: bool = False) -> list[list[Path]]:
-    """Group the DICOM files of a folder into images; other files and DICOMDIR are passed over.
-
-    Files of one series with the same orientation and size, and a position each, form one volume.
-    Every other file (projections, ultrasound, secondary captures, multi-frame objects, damaged
-    files and objects without pixels) stands alone, so that reading it gives an image or a clear
-    error.
-
-    Args:
-        folder: where to look.
-        recursive: look into folders inside it, too.
-
-    Returns:
-        Lists of paths, each one image, ordered by name. Names that start with a dot are skipped.
-
-    Raises:
-        BadImageError: the folder does not exist or cannot be listed.
-    """
-    root = Path(folder)
-    try:
-        found = root.rglob("*") if recursive else root.iterdir()
-        files = sorted(p for p in found if not p.name.startswith(".") and p.is_file())
-    except OSError as error:
-        reason = error.strerror or "an input/output error"
-        raise BadImageError(
-            f"{folder}: must be a folder that can be listed, got '{reason}'; check the path."
-        ) from error
-    groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
-    for file in files:
-        if is_dicom(file):
-            key = _series_key(file)
-            if key is not None:
-                groups[key].append(file)
-    return sorted(groups.values())
-
-
-def _series_key(file: Path) -> tuple[object, ...] | None:
-    """Name the volume a file belongs to; a key of its own path stands alone, None is no image."""
-    alone = ("file", os.fspath(file))
-    try:
-        with quiet_pydicom():
-            check_inflated(file)
-            header = pydicom.dcmread(
-                file, force=True, stop_before_pixels=True, specific_tags=_SERIES_TAGS
-            )
-            media = header.file_meta.get("MediaStorageSOPClassUID")
-            if media == MediaStorageDirectoryStorage:
-                return None
-            orientation = header.get("ImageOrientationPatient")
-            is_slice = (
-                header.get("SeriesInstanceUID")
-                and header.get("ImagePositionPatient")
-                and orientation
-                and "Rows" in header
-                and header.get("Modality") not in _PROJECTIONS
-                and int(header.get("NumberOfFrames") or 1) == 1
-            )
-            if not is_slice:
-                return alone
-            # Localizers hold three orientations in one series: three volumes.
-            cosines = tuple(round(float(v), 2) + 0.0 for v in orientation)
-            size = (int(header.Rows), int(header.Columns))
-            return ("series", str(header.SeriesInstanceUID), cosines, size)
-    except (OSError, *DAMAGE_ERRORS) as error:
-        logger.debug("%s: header not readable (%s)", file, type(error).__name__)
-        return alone
 
 
 def _complete_meta(dataset: FileDataset) -> None:

@@ -23,10 +23,10 @@ def resolve_unknown(dataset: Dataset) -> None:
         dataset: as read; private elements, and those with a choice of representations, stay.
     """
     for tag in list(dataset.keys()):
-        element = dataset.get_item(tag)
+        element: object = dataset.get_item(tag)
         if isinstance(element, RawDataElement) and element.VR == "UN" and dictionary_has_tag(tag):
             known = dictionary_VR(tag)
-            if " or " not in known and element.value is not None:
+            if " or " not in known and element.length:
                 dataset[tag] = element._replace(
                     VR=known, is_implicit_VR=True, is_little_endian=True
                 )

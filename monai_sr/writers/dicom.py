@@ -79,6 +79,7 @@ class DicomWriter(ImageWriter):
         self.deidentify = deidentify
         self._data: NDArray[Any] = np.zeros((0, 0, 0, 0))
         self._meta: dict[str, Any] = {}
+        self._volume = ""
 
     def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
         """Take the image.
@@ -124,6 +125,7 @@ class DicomWriter(ImageWriter):
             )
         sources = json.loads(self._meta["sr_files"])
         frames = self._frames()
+        self._volume = ""
         if len(sources) == 1:
             with atomic_file(filename) as temporary:
                 self._write_one(filename, temporary, sources[0], frames)
@@ -134,6 +136,8 @@ class DicomWriter(ImageWriter):
                 f"{filename}: a series needs one slice per source file, got {len(frames)} slices "
                 f"for {len(sources)} files; keep all slices or write NIfTI."
             )
+        first = open_dicom(sources[0], stop_before_pixels=True).get("SOPInstanceUID")
+        self._volume = str(first or "series")
         folder = Path(filename)
         folder = folder.with_suffix("") if folder.suffix.lower() == ".dcm" else folder
         with atomic_folder(folder) as temporary:
@@ -183,10 +187,9 @@ class DicomWriter(ImageWriter):
         note = rescale_geometry(dataset, scale)
         replace_pixels(dataset, values)
         provenance = json.loads(str(self._meta.get("sr_provenance") or "{}"))
-        is_series = len(json.loads(self._meta["sr_files"])) > 1
         if self.deidentify:
             deidentify(dataset, name)
-        mark_derived(dataset, provenance, scale, shared=is_series, note=note)
+        mark_derived(dataset, provenance, scale, volume=self._volume, note=note)
         compress(dataset, self.compression, name)
 
     def _scale(

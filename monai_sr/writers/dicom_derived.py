@@ -66,7 +66,7 @@ def mark_derived(
     dataset: FileDataset,
     provenance: Mapping[str, Any],
     scale: tuple[float, float],
-    shared: bool,
+    volume: str = "",
     note: str = "",
 ) -> None:
     """Turn the source's dataset, with the new pixels in it, into a derived object in place.
@@ -75,8 +75,8 @@ def mark_derived(
         dataset: opened source whose pixel data were replaced; still has the source's UIDs.
         provenance: software, version, bundle, weights_sha256, scale, consistency, range.
         scale: enlargement of (columns, rows).
-        shared: True when ``provenance`` holds for all files of the series, False when its
-            intensity range belongs to this file alone and must not split the series.
+        volume: what names the series that the result is a slice of, such as its first object; ""
+            for a file of its own, whose intensity range must not split its series.
         note: what a reader of this file would miss, see ``rescale_geometry``.
     """
     source = _source_item(dataset)
@@ -90,7 +90,7 @@ def mark_derived(
     label = f"super-resolution x{max(scale):g}"  # SR is a structured report in DICOM
     before = str(dataset.get("SeriesDescription") or "")[: _MAX_LABEL - len(label) - 2]
     dataset.SeriesDescription = f"{before}, {label}" if before else label
-    _renew_uids(dataset, provenance, shared)
+    _renew_uids(dataset, provenance, volume)
 
 
 def keep_lossy_history(dataset: FileDataset, decoded_bytes: int) -> None:
@@ -241,10 +241,10 @@ def _take_over_presentations(dataset: Dataset, source: str) -> None:
                     reference.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
 
 
-def _renew_uids(dataset: FileDataset, provenance: Mapping[str, Any], shared: bool) -> None:
+def _renew_uids(dataset: FileDataset, provenance: Mapping[str, Any], volume: str) -> None:
     """Derive UIDs from source, parameters and pixels: one UID always means the same image."""
     parameters = json.dumps(dict(provenance), sort_keys=True, default=str)
-    common = {k: v for k, v in provenance.items() if shared or k != "range"}
+    common = {k: v for k, v in provenance.items() if volume or k != "range"}
     keyword = next(
         k for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in dataset
     )
@@ -252,7 +252,7 @@ def _renew_uids(dataset: FileDataset, provenance: Mapping[str, Any], shared: boo
     instance = str(dataset.get("SOPInstanceUID") or "")
     series = str(dataset.get("SeriesInstanceUID") or instance or pixels)
     dataset.SeriesInstanceUID = generate_uid(
-        entropy_srcs=[series, json.dumps(common, sort_keys=True, default=str), "series"]
+        entropy_srcs=[series, volume, json.dumps(common, sort_keys=True, default=str), "series"]
     )
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[instance, parameters, pixels, "instance"])
     _take_over_presentations(dataset, instance)

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import CTImageStorage, generate_uid
@@ -19,8 +20,16 @@ from monai_sr import __version__
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.optional import import_extra
 from monai_sr.core.shared import ignored_warnings
-from monai_sr.geometry.dicom_plane import Plane, frame_planes, pixel_spacing, slice_distance
+from monai_sr.geometry.dicom_plane import (
+    Plane,
+    frame_planes,
+    is_parallel,
+    pixel_spacing,
+    position_gaps,
+    slice_distance,
+)
 from monai_sr.readers.dicom_files import open_dicom, quiet_pydicom
+from monai_sr.writers.dicom_geometry import format_ds
 from monai_sr.writers.dicom_pixel_module import check_size
 
 if TYPE_CHECKING:
@@ -84,14 +93,21 @@ def write_parametric_map(
     planes = [plane for header in headers for plane in frame_planes(header)]
     located = [plane for plane in planes if plane is not None]
     frame_of_reference = headers[0].get("FrameOfReferenceUID")
-    if len(located) < len(planes) or not frame_of_reference:
-        located = _stacked(headers[0], len(planes))
+    is_located = len(located) == len(planes) and bool(frame_of_reference)
+    # Of frames that are no stack (one position at several times, several directions) it is built
+    # as if they were, and their places are put back.
+    is_stack = is_located and _is_stack(located)
+    if not is_located:
         own = [str(headers[0].SOPInstanceUID), "frame of reference"]
         frame_of_reference = generate_uid(entropy_srcs=own)
+    spacing = located[0].spacing_mm if is_located else pixel_spacing(headers[0]) or (1.0, 1.0)
+    drawn = _alike(located) if is_stack else _stacked(spacing, len(planes))
     # Highdicom's remarks on names quote them.
     with quiet_pydicom(), ignored_warnings(module=r"highdicom"):
-        sources = _carriers(headers, located, frame_of_reference)
+        sources = _carriers(headers, drawn, frame_of_reference)
         made = _build(headers, values, sources, meta)
+        if is_located and not is_stack:
+            _put_back(made, located)
         with atomic_file(target) as temporary:
             made.save_as(temporary)
 
@@ -111,8 +127,41 @@ def _slopes(header: FileDataset) -> npt.NDArray[np.float64]:
     return slopes
 
 
-def _stacked(header: FileDataset, count: int) -> list[Plane]:
-    spacing = pixel_spacing(header) or (1.0, 1.0)
+def _is_stack(planes: Sequence[Plane]) -> bool:
+    """Tell whether frames are parallel and have a position each."""
+    is_one_way = all(is_parallel(planes[0], plane) for plane in planes)
+    return is_one_way and position_gaps(planes).size == len(planes) - 1
+
+
+def _alike(planes: Sequence[Plane]) -> list[Plane]:
+    """Give all frames the directions of the first: highdicom knows no rounding."""
+    across, down = planes[0].across, planes[0].down
+    return [Plane(p.position, across, down, planes[0].spacing_mm) for p in planes]
+
+
+def _put_back(made: Dataset, planes: Sequence[Plane]) -> None:
+    """Give frames that form no stack their places, and count them by acquisition number instead."""
+    shared = made.SharedFunctionalGroupsSequence[0]
+    if "PlaneOrientationSequence" in shared:
+        del shared.PlaneOrientationSequence
+    frames = made.PerFrameFunctionalGroupsSequence
+    for i, (frame, plane) in enumerate(zip(frames, planes, strict=True), 1):
+        position, orientation = Dataset(), Dataset()
+        position.ImagePositionPatient = [format_ds(float(v)) for v in plane.position]
+        cosines = (*plane.across, *plane.down)
+        orientation.ImageOrientationPatient = [format_ds(float(v)) for v in cosines]
+        frame.PlanePositionSequence = DicomSequence([position])
+        frame.PlaneOrientationSequence = DicomSequence([orientation])
+        content = frame.FrameContentSequence[0]
+        content.FrameAcquisitionNumber, content.DimensionIndexValues = i, [i]
+    index = made.DimensionIndexSequence[0]
+    index.DimensionIndexPointer = tag_for_keyword("FrameAcquisitionNumber")
+    index.FunctionalGroupPointer = tag_for_keyword("FrameContentSequence")
+    index.DimensionDescriptionLabel = "Frame"
+    made.DimensionIndexSequence = DicomSequence([index])
+
+
+def _stacked(spacing: tuple[float, float], count: int) -> list[Plane]:
     axes = np.eye(3)
     # Downwards: highdicom sorts frames against the normal, and they keep their order so.
     return [Plane(-axes[2] * i, axes[0], axes[1], spacing) for i in range(count)]

@@ -12,6 +12,7 @@ from monai.data import ImageWriter
 from monai.transforms import MapTransform
 
 from monai_sr.core.errors import OutputError
+from monai_sr.core.together import appear_together
 from monai_sr.core.types import PathLike
 from monai_sr.writers.dicom import DicomWriter
 from monai_sr.writers.dicom_compression import check_compression
@@ -82,9 +83,12 @@ class SaveImageSRd(MapTransform):
             writer = WRITERS[kind](**(self.dicom_options if kind == "dicom" else {}))
             writer.set_data_array(d[key], channel_dim=0)  # type: ignore[no-untyped-call]
             writer.set_metadata(d[key].meta)
-            writer.write(path, verbose=False)
-            if "sr_uncertainty" in d[key].meta:
-                write_uncertainty(path, d[key].meta)
+            if "sr_uncertainty" not in d[key].meta:
+                writer.write(path, verbose=False)
+                continue
+            with appear_together(path.parent) as hidden:
+                writer.write(hidden / path.name, verbose=False)
+                write_uncertainty(hidden / path.name, d[key].meta)
         return d
 
     def _path(self, meta: Mapping[str, Any]) -> Path:

@@ -19,7 +19,8 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut
 from pydicom.uid import HTJ2KLossless
 
-from monai_sr.readers.dicom import DicomReader, find_series, is_dicom
+from monai_sr.readers import find_series, is_dicom
+from monai_sr.readers.dicom import DicomReader
 from monai_sr.readers.dicom_files import open_dicom
 from tests import dicom_factory as factory
 
@@ -202,9 +203,9 @@ def test_series_without_positions_is_sorted_by_number(tmp_path, caplog):
 
 def test_gaps_and_repeats_are_counted(tmp_path, caplog):
     places = factory.slice_positions(8)[[0, 1, 1, 2, 3, 6, 7]]
-    factory.write_series(tmp_path / "s", factory.stored((7, 6, 9)), places)
+    folder = factory.write_series(tmp_path / "s", factory.stored((7, 6, 9)), places)
     with caplog.at_level(logging.WARNING):
-        _load(tmp_path / "s")
+        _load(sorted(folder.iterdir()))
     assert "1 slices repeat a position" in caplog.text
     assert "2 slices are missing" in caplog.text
 
@@ -233,8 +234,9 @@ def test_folders_are_grouped_into_images(tmp_path):
 
 def test_localizers_fall_apart_by_orientation(tmp_path):
     factory.write_series(tmp_path / "s", factory.stored((2, 6, 9)))
-    for name in ("b1", "b2"):
-        factory.write(tmp_path / "s" / name, **factory.located(orientation=factory.AXIAL))
+    for i in (1, 2):
+        place = factory.located(orientation=factory.AXIAL)
+        factory.write(tmp_path / "s" / f"b{i}", InstanceNumber=i, **place)
     assert [len(s) for s in find_series(tmp_path / "s")] == [2, 2]
 
 

@@ -14,7 +14,8 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import MPEG2MPML
 
 from monai_sr.core.errors import BadImageError, user_message
-from monai_sr.readers.dicom import DicomReader, find_series
+from monai_sr.readers import find_series
+from monai_sr.readers.dicom import DicomReader
 from tests import dicom_factory as factory
 
 

@@ -13,7 +13,9 @@ import torch
 from monai.data import MetaTensor
 from pydicom.data import get_testdata_file
 
+from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import scaled_affine
+from monai_sr.geometry.dicom_plane import frame_planes
 from monai_sr.readers.dicom import DicomReader
 from monai_sr.transforms import load_image
 from monai_sr.writers import SaveImageSRd
@@ -186,3 +188,53 @@ def test_a_photo_gets_a_float_tiff(tmp_path):
 )
 def test_maps_are_named_after_results(result, expected):
     assert uncertainty_path(result).name == expected
+
+
+def _repeated(tmp_path, places):
+    folder = factory.write_series(tmp_path / "s", factory.stored((len(places), 6, 9)), places)
+    return sorted(str(f) for f in folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["repeated", "one position", "enhanced", "jitter"])
+def test_frames_that_form_no_stack_get_a_map_in_their_places(tmp_path, kind):
+    places = factory.slice_positions(3)[[0, 1, 2] if kind == "jitter" else [0, 1, 0, 1]]
+    if kind == "one position":
+        places = factory.slice_positions(4)[[1, 1, 1, 1]]
+    if kind == "enhanced":
+        pixels = factory.stored((4, 6, 9))
+        source = factory.write_enhanced(tmp_path / "a.dcm", pixels, places)
+        made = pydicom.dcmread(source)
+        made.FrameOfReferenceUID = "1.2.3"
+        made.save_as(source)
+    elif kind == "jitter":
+        source = []
+        for i, place in enumerate(places):
+            turn = 4e-7 * i
+            cosines = [1, turn, 0, -turn, 1, 0]
+            tags = factory.located(place, cosines)
+            source.append(str(factory.write(tmp_path / f"{i}", InstanceNumber=i, **tags)))
+    else:
+        source = _repeated(tmp_path, places)
+    half_width = _save(source, tmp_path / "o" / ("a.dcm" if kind == "enhanced" else "a"))
+    made = pydicom.dcmread(tmp_path / "o" / "a_uncertainty.dcm")
+    turn = -1 if kind == "jitter" else 1  # highdicom sorts a stack downwards
+    frames = half_width[0].transpose(2, 1, 0)
+    np.testing.assert_allclose(made.pixel_array[::turn], frames, rtol=1e-6)
+    folder = tmp_path / "o" / "a"
+    results = sorted(folder.iterdir()) if folder.is_dir() else [tmp_path / "o" / "a.dcm"]
+    expected = [p for f in results for p in frame_planes(pydicom.dcmread(f))]
+    for plane, told in zip(expected, frame_planes(made)[::turn], strict=True):
+        np.testing.assert_allclose(told.position, plane.position, atol=1e-6)
+        assert told.spacing_mm == pytest.approx(plane.spacing_mm)
+    assert made.FrameOfReferenceUID == pydicom.dcmread(results[0]).FrameOfReferenceUID
+
+
+def test_a_map_that_fails_takes_its_result_with_it(tmp_path, monkeypatch):
+    def fail(*args):
+        raise OutputError(f"{args[1]}: cannot be written; free space.")
+
+    monkeypatch.setattr("monai_sr.writers.uncertainty.write_parametric_map", fail)
+    source = factory.write_series(tmp_path / "s")
+    with pytest.raises(OutputError, match=r"o/a_x2_uncertainty\.dcm: cannot be written"):
+        _save(source, tmp_path / "o" / "a_x2")
+    assert not (tmp_path / "o").exists()
