@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from monai_sr.core.errors import OptionError, user_message
+from monai_sr.core.plain_options import check_plain
 from monai_sr.core.printable import print_safely, printable
 from monai_sr.core.registry import unknown_name
 
@@ -46,11 +47,12 @@ def given_options(argv: list[str]) -> dict[str, str]:
 
 
 def check_options(argv: list[str]) -> None:
-    """Refuse options that neither MONAI nor the configuration knows.
+    """Refuse options that neither MONAI nor the configuration knows, and values that it would obey.
 
     Raises:
-        OptionError: naming the option and the nearest known one.
+        OptionError: naming the option, and of an unknown one the nearest known one.
     """
+    from fire.parser import DefaultParseValue
     from monai.bundle import ConfigParser, run
     from monai.bundle.workflows import ConfigWorkflow
 
@@ -73,6 +75,7 @@ def check_options(argv: list[str]) -> None:
         top = name.lstrip("+").replace("::", "#").split("#")[0]
         if top not in known:
             raise unknown_name("option", f"--{top}", (f"--{k}" for k in known if k[0] != "_"))
+        check_plain({f"--{name}": [options[name], DefaultParseValue(options[name])]})
         if "#" in options[name]:
             raise OptionError(
                 f"--{name} {options[name]}: '#' begins a comment for this command, which would cut "

@@ -121,6 +121,12 @@ def test_the_command_does_its_job(bundle, photo, tmp_path, command):
     ("more", "text"),
     [
         (["--scal", "2"], "did you mean '--scale'"),
+        (["--device", "$__import__('os').abort()"], "--device: must not begin with $ or @ or %"),
+        (["--device=$__import__('os').abort()"], "--device: must not begin with $"),
+        (["--compression", "@name"], "write a file of that name as ./@name"),
+        (["--range", "[0,'$__import__(\"os\").abort()']"], "--range: must not begin with $"),
+        (["--window", "{a: ['@device']}"], "--window: must not begin with $"),
+        (["--dataset#data", "$[]"], "--dataset#data: must not begin with $"),
         (["--scale=5"], "trained for 2 and 4, got 5; use --scale 4"),
         (["-scal", "2"], "did you mean '--scale'"),
         (["--network_def#chanels", "8"], "unexpected keyword argument 'chanels'"),

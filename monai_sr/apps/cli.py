@@ -22,6 +22,7 @@ from monai_sr.apps.cli_options import (
 )
 from monai_sr.apps.cli_reports import REPORT_COMMANDS, REPORT_OPTIONS, add_report_commands
 from monai_sr.core.errors import OptionError
+from monai_sr.core.plain_options import check_plain
 from monai_sr.core.printable import print_safely, printable
 from monai_sr.core.registry import unknown_name
 
@@ -207,6 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from monai_sr import hook
 
     try:
+        check_plain(vars(arguments))
         {"bundles": _bundles, "systems": _systems}.get(
             arguments.command,
             lambda: {

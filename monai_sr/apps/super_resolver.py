@@ -20,6 +20,7 @@ from monai_sr.apps.scene_job import SceneResult
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import BadImageError, OptionError, unwrapped
 from monai_sr.core.forks import go_on_without_threads
+from monai_sr.core.plain_options import check_plain
 from monai_sr.core.types import PathLike
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
@@ -99,7 +100,8 @@ class SuperResolver:
             device: where to run; a GPU if there is one, where None.
             weights: weights file instead of the bundle's.
             **overrides: further entries of the configuration, as ``monai.bundle run`` takes them:
-                ``runtime="openvino"``, ``precision="int8"``, ...
+                ``runtime="openvino"``, ``precision="int8"``, ... They are data: what begins with
+                "$", "@" or "%", which a configuration obeys, is refused.
 
         Raises:
             OptionError: if there is no such bundle or option, the scale was not trained, or the
@@ -229,12 +231,13 @@ def inference_config(bundle: PathLike, options: Mapping[str, Any]) -> ConfigPars
         options: entry -> value; one that is None stays as it is.
 
     Raises:
-        OptionError: if there is no such bundle or entry.
+        OptionError: if there is no such bundle or entry, or a value would be executed.
     """
     root = find_bundle(bundle)
     parser = ConfigParser()
     parser.read_config(root / "configs" / "inference.yaml")
     pairs = {key: value for key, value in options.items() if value is not None}
+    check_plain(pairs, may_build=False)
     unknown = [key for key in pairs if key.replace("::", "#").split("#")[0] not in parser]
     if unknown:
         raise OptionError(f"{unknown[0]}: is no entry of {bundle}'s inference.yaml")

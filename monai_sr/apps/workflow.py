@@ -14,6 +14,7 @@ from monai_sr import __version__
 from monai_sr.apps.bundles import find_bundle
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import OptionError
+from monai_sr.core.plain_options import check_plain
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
 from monai_sr.networks.systems import find_system, generator_class
@@ -45,11 +46,12 @@ class SRWorkflow(ConfigWorkflow):
         system: name or file of a system in place of the bundle's own model; for "evaluate" also
             a list, see :func:`monai_sr.apps.candidates.find_candidates`.
         overlays: further YAML files, each overriding what is before it.
-        **override: entries of the configuration to replace.
+        **override: entries of the configuration to replace; strings that begin with "$", "@" or
+            "%", which a configuration obeys, are refused.
 
     Raises:
-        OptionError: if the bundle, the configuration or an entry is unknown, or, in training, the
-            device is absent or the system learns nothing.
+        OptionError: if the bundle, the configuration or an entry is unknown, a value would be
+            executed, or, in training, the device is absent or the system learns nothing.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class SRWorkflow(ConfigWorkflow):
         overlays: Sequence[PathLike] = (),
         **override: Any,
     ) -> None:
+        check_plain({"system": system, **override})
         root = find_bundle(bundle)
         known = {f.stem: f for f in sorted((root / "configs").glob("*.yaml"))}
         if config not in known:

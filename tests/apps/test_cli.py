@@ -55,6 +55,26 @@ def test_the_output_option_has_a_long_name(bundle, photo, tmp_path):
     assert main([*arguments, "--bundle", str(bundle), "--consistency", "0"]) == 0
 
 
+@pytest.mark.parametrize("option", ["--device", "--compression", "--precision", "--runtime"])
+@pytest.mark.parametrize("sign", "$@%")
+def test_a_value_that_a_configuration_would_obey_is_refused(
+    bundle, photo, tmp_path, capsys, option, sign
+):
+    value = f"{sign}open({str(tmp_path / 'mark')!r}, 'w')"
+    assert upscale(photo, tmp_path / "out", option, value, bundle=bundle) == 2
+    assert f"{option[2:]}: must not begin with" in only_line(capsys)
+    assert [file.name for file in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_a_file_whose_name_begins_like_an_expression(bundle, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_raster(tmp_path / "$a.png", pixels((3, 5, 7)))
+    assert upscale("$a.png", "out", bundle=bundle) == 2
+    assert only_line(capsys).endswith("write a file of that name as ./$a.png\n")
+    assert upscale("./$a.png", "out", bundle=bundle) == 0
+    assert (tmp_path / "out" / "$a_x4.png").is_file()
+
+
 def test_the_range_is_taken_as_two_numbers(bundle, photo, tmp_path, capsys):
     assert upscale(photo, tmp_path / "a", "--range", "-10", "300.5", bundle=bundle) == 0
     capsys.readouterr()

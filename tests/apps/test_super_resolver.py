@@ -285,6 +285,28 @@ def test_names_that_mean_something_to_monai_are_names(tmp_path, name):
     assert (folder / "out" / f"{name}_x2.png").is_file()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"device": "$__import__('os').abort()"},
+        {"precision": "@runtime"},
+        {"weights": "%LICENSE"},
+        {"range": [0, "$__import__('os').abort()"]},
+        {"inferer": {"_target_": "os.abort"}},
+        {"inferer#_target_": "os.abort"},
+    ],
+)
+def test_values_that_a_configuration_would_obey_are_refused(bundle, options):
+    with pytest.raises(OptionError, match=r"must not begin with|names what is called"):
+        SuperResolver.from_bundle(bundle, **options)
+
+
+@pytest.mark.parametrize("value", ["$__import__('os').abort()", ["@device"], {"a": "%LICENSE"}])
+def test_workflows_refuse_such_values_too(bundle, value):
+    with pytest.raises(OptionError, match="device: must not begin with"):
+        SRWorkflow(bundle, device=value)
+
+
 def test_a_missing_path_is_named(resolver):
     with pytest.raises(BadImageError, match=r"nowhere\.png"):
         resolver("nowhere.png")

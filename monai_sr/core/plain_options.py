@@ -1,0 +1,69 @@
+"""Options are data: MONAI's configurations execute "$...", and replace "@..." and "%...".
+
+A bundle's own files are code, and so is a file that is named as one (``--config_file``). What comes
+as an option's value, from a command line or a server's request, must never be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from monai_sr.core.errors import OptionError
+from monai_sr.core.printable import printable
+
+SIGNS = ("$", "@", "%")
+"""What begins an expression, a reference and a macro of MONAI's configurations."""
+_TARGET = "_target_"
+
+
+def check_plain(options: Mapping[str, Any], *, may_build: bool = True) -> None:
+    """Refuse values that a configuration would execute or replace, also within lists and mappings.
+
+    Paths are data whatever they are called; only strings are read by MONAI.
+
+    Args:
+        options: name -> value.
+        may_build: whether a mapping may name what is called with it (``_target_``).
+
+    Raises:
+        OptionError: naming the option and the value.
+    """
+    for name, value in options.items():
+        for text in _texts(value):
+            if text.lstrip().startswith(SIGNS):
+                raise OptionError(
+                    f"{printable(name)}: must not begin with {' or '.join(SIGNS)}, which "
+                    f"configurations obey, got {printable(text)!r}; write a file of that name as "
+                    f"./{printable(text.lstrip())}"
+                )
+        if not may_build and _TARGET in [name.split("#")[-1].split("::")[-1], *_keys(value)]:
+            raise OptionError(
+                f"{printable(name)}: must be a value, got one with {_TARGET}, which names what is "
+                "called; write that into the bundle's configuration"
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _texts(key)
+            yield from _texts(part)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for part in value:
+            yield from _texts(part)
+
+
+def _keys(value: Any) -> Iterator[object]:
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield key
+            yield from _keys(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _keys(part)
+
+
+__all__ = ["SIGNS", "check_plain"]

@@ -1,0 +1,51 @@
+"""What a configuration would execute is no option's value, however deep it lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from monai_sr.core.errors import OptionError
+from monai_sr.core.plain_options import check_plain
+
+
+@pytest.mark.parametrize("sign", "$@%")
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda text: text,
+        lambda text: f"  {text}",
+        lambda text: [1, text],
+        lambda text: (1, [text]),
+        lambda text: {"a": {"b": text}},
+        lambda text: {text: 1},
+    ],
+)
+def test_signs_are_refused(sign, wrap):
+    text = f"{sign}__import__('os').abort()"
+    with pytest.raises(OptionError, match=r"device: must not begin with.*abort.*write .* as \./"):
+        check_plain({"device": wrap(text)})
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["cpu", "./$a.png", "a$b", "mail@host", "50 %", "", 4, 2.5, None, True, [1, 2], Path("$a")],
+)
+def test_data_pass(value):
+    check_plain({"input": value}, may_build=False)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"device": {"_target_": "os.abort"}},
+        {"device": [{"_target_": "os.abort"}]},
+        {"device#_target_": "os.abort"},
+        {"inferer::_target_": "os.abort"},
+    ],
+)
+def test_what_is_called_is_no_value(options):
+    check_plain(options)
+    with pytest.raises(OptionError, match="names what is called"):
+        check_plain(options, may_build=False)
