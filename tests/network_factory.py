@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 import yaml
 
+from monai_sr.apps.bundles import write_weights_sums
 from monai_sr.networks import Generator, create_generator
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,4 +42,5 @@ def tiny_bundle(folder: Path, name: str = "natural_sr") -> Path:
     models.mkdir()
     state = {key: value.half() for key, value in tiny(in_channels).state_dict().items()}
     torch.save(state, models / "model.pt")
+    write_weights_sums(folder / name)
     return folder / name

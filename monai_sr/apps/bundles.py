@@ -1,8 +1,9 @@
-"""Find a bundle by path or by name, and write its configurations as JSON too.
+"""Find a bundle by path or by name, and write what in it follows from the rest.
 
 People read and edit the YAML. ``monai.bundle.load`` looks for JSON alone, so that each bundle ships
-both; ``python -m monai_sr.apps.bundles [NAME_OR_FOLDER ...]`` writes the JSON files anew from the
-YAML ones, of those bundles or of all installed ones.
+both; and its metadata holds the checksums of its weights. After a change of a YAML file or of
+weights ``python -m monai_sr.apps.bundles [NAME_OR_FOLDER ...]`` writes both anew, of those bundles
+or of all installed ones.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
+from monai_sr.networks.weights_sums import KEY, weights_sums
 
 _PACKAGE = Path(monai_sr.__file__).resolve().parent
 # A checkout keeps bundles beside the package, a wheel inside it.
@@ -81,7 +83,30 @@ def write_json_twins(bundle: PathLike) -> list[Path]:
     return written
 
 
+def write_weights_sums(bundle: PathLike) -> Path:
+    """Write the checksum of every weights file of a bundle into its metadata, and return that.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+
+    Raises:
+        OptionError: if there is no such bundle, or its metadata cannot be read.
+        OutputError: if the metadata cannot be written.
+    """
+    root = find_bundle(bundle)
+    file = root / "configs" / "metadata.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise OptionError(f"{file}: must be JSON, got '{error}'; mend it") from error
+    content[KEY] = weights_sums(root)
+    with atomic_file(file) as partial:
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        partial.write_text(f"{text}\n", encoding="utf-8")
+    return file
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:] or list_bundles():
-        for file in write_json_twins(name):
+        for file in (*write_json_twins(name), write_weights_sums(name)):
             sys.stdout.write(f"{file}\n")

@@ -18,6 +18,7 @@ from monai_sr.core.configs import find_config, list_configs
 from monai_sr.core.errors import OptionError, WeightsError
 from monai_sr.core.types import PathLike
 from monai_sr.networks.registry import GENERATORS, Generator, create_generator
+from monai_sr.networks.weights import refuse_partial_weights
 
 SIZES = ("best", "fast")
 """How large a bundle's own model is."""
@@ -140,7 +141,9 @@ def create_network(
     if options.get("spatial_dims") == 3:
         options |= volume or {}
     if system is None:
-        return create_generator(name, **options)
+        network = create_generator(name, **options)
+        refuse_partial_weights(network)
+        return network
     content = read_system(system)
     definition = content["network_def"]
     foreign = ("_target_", "name", "size", "fast")  # the latter of a definition out of train.yaml
@@ -149,11 +152,13 @@ def create_network(
     scale = sizes["scale"] if isinstance(sizes.get("scale"), int) else _whole(system_scale)
     cls = generator_class(definition)
     try:
-        return cls(**{**sizes, **kept, "scale": scale})
+        network = cls(**{**sizes, **kept, "scale": scale})
     except TypeError as error:
         raise OptionError(
             f"network_def: {error}; see the docstring of {cls.__name__} for its options"
         ) from error
+    refuse_partial_weights(network)
+    return network
 
 
 def _fast_options(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import nn
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OptionError, OutputError, WeightsError
 from monai_sr.core.types import PathLike
+from monai_sr.networks.weights_sums import check_sum
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 """Keys under which other trainers keep a state dict, averaged weights first."""
@@ -21,22 +24,31 @@ _PARALLEL = "module."  # torch's wrappers for several GPUs put it before every n
 def read_weights(path: PathLike) -> dict[str, torch.Tensor]:
     """Read a state dict (.pt or .pth, never unpickling code; or .safetensors).
 
+    One of a bundle that declares checksums must have its own, see
+    :mod:`monai_sr.networks.weights_sums`.
+
     Besides plain ones, those under a key such as ``params_ema`` (BasicSR and its kin) or
     ``state_dict`` (Lightning) are found; where there are several, averaged weights come first.
 
     Raises:
-        WeightsError: if the file is missing, unreadable or holds something else.
+        WeightsError: if the file is missing, unreadable, not the one of its bundle, or holds
+            something else.
     """
     file = Path(path)
     if not file.is_file():
         raise WeightsError(f"{path}: weights file does not exist; check --ckpt_path")
     try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: weights cannot be read; check the rights there") from error
+    check_sum(file, content)
+    try:
         if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
+            from safetensors.torch import load
 
-            state: Any = load_file(file)
+            state: Any = load(content)
         else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise WeightsError(
             f"{path}: weights cannot be read as a plain state dict; the file is damaged or of "
@@ -186,6 +198,32 @@ def _fit_channels(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     elif wanted == 3 * outputs:
         tensor = tensor.repeat(3, *[1] * (tensor.ndim - 1))
     return tensor
+
+
+def refuse_partial_weights(network: nn.Module) -> None:
+    """Let a network refuse a state dict that is in part its own: other weights were left out.
+
+    MONAI's ``copy_model_state``, and so ``monai.bundle.load``, replaces what does not fit by what
+    the network has, and tells nobody: weights of another size leave it untrained.
+
+    Args:
+        network: from now on ``load_state_dict`` raises :class:`WeightsError` for such a one.
+    """
+    network.register_load_state_dict_pre_hook(_check_foreign)
+
+
+def _check_foreign(
+    network: nn.Module, state: Mapping[str, torch.Tensor], prefix: str, *_: object
+) -> None:
+    own = {n: v for n, v in network.state_dict(prefix=prefix).items() if v.numel()}
+    kept = [n for n, v in own.items() if n in state and state[n].data_ptr() == v.data_ptr()]
+    if kept:
+        raise WeightsError(
+            f"weights: must fit all of {type(network).__name__} as configured, got "
+            f"{len(own) - len(kept)} of {len(own)} entries that do; load those of this network, or "
+            "the network of those: with monai.bundle.load, net_override={'size': 'fast'} is that "
+            "of model_fast.pt"
+        )
 
 
 def _foreign(path: PathLike, network: nn.Module, difference: str) -> WeightsError:

@@ -14,7 +14,7 @@ from monai.utils import ensure_tuple
 
 from monai_sr import SuperResolver
 from monai_sr.apps.manifest import Manifest
-from monai_sr.core.errors import BadImageError, user_message
+from monai_sr.core.errors import BadImageError, WeightsError, user_message
 from monai_sr.transforms import load_image
 
 
@@ -176,3 +176,17 @@ def test_unreadable_image_is_refused_as_everywhere(bundle, elsewhere) -> None:
         assert chain is not None
         chain = chain.__cause__
     assert "no valid pixel" in str(chain)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_monais_load_gives_trained_networks_or_none(bundle) -> None:
+    fast = {"model_file": "models/model_fast.pt"}
+    options = {"name": bundle.name, "bundle_dir": str(bundle.folder.parent), "device": "cpu"}
+    with pytest.raises(WeightsError, match=r"got 0 of 47 entries that do.*net_override"):
+        load(**options, **fast)
+    for more in ({}, {**fast, "net_override": {"size": "fast"}}):
+        network = load(**options, **more)
+        stored = torch.load(bundle.folder / more.get("model_file", "models/model.pt"))
+        found = network.state_dict()
+        assert found.keys() == stored.keys()
+        assert all(torch.equal(found[name], value.float()) for name, value in stored.items())
