@@ -41,6 +41,7 @@ from monai_sr.transforms.agreement import Agreement
 from monai_sr.transforms.intensity import declared_range, to_stored, to_unit
 from monai_sr.transforms.restore import avoid_nodata
 from monai_sr.writers import check_output_size
+from monai_sr.writers.raster_beside import beside_text, side_car
 from monai_sr.writers.raster_blocks import RasterBlocks
 from monai_sr.writers.raster_facts import Grid
 
@@ -139,7 +140,9 @@ class SceneJob:
             if self.source.identity() != self._identity:
                 raise changed(self.source.raster.path)
             check_unchanged(record)
-            replace_file(ready, self.output)
+            with side_car(self.output) as write_beside:
+                write_beside(beside_text(self.source.raster.dataset, ready))
+                replace_file(ready, self.output)
             journal.remove()
             return result
         except BadImageError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,7 @@ from pathlib import Path
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.engines.training_images import list_images
 from monai_sr.evaluators.decoding import Files
-
-_SIDE_CARS = {".hdr", ".img", ".tfw", ".wld", ".prj", ".msk"}
+from monai_sr.readers.identity import dependencies
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class BenchmarkImage:
         """SHA-256 of all that decides on its values: bytes of files and side-cars, the slice."""
         files = [*self.files, *([self.lr_path] if self.lr_path else [])]
         if not self.series:
-            files += [side for file in files for side in _side_cars(file)]
+            files = [part for file in files for part in dependencies(file)]
         parts = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
         return hashlib.sha256(f"{parts} {self.slice_index}".encode()).hexdigest()
 
@@ -76,13 +74,3 @@ def every_image(root: Path) -> list[BenchmarkImage]:
     if len(set(names)) < len(names):  # a.png beside a.tif
         found = [dataclasses.replace(image, name=image.path.name) for image in found]
     return found
-
-
-def _side_cars(file: Path) -> list[Path]:
-    """List what readers look for beside a file: photo.tif.aux.xml, brain.img of brain.hdr."""
-    same = (other for other in file.parent.glob(f"{glob.escape(file.stem)}.*") if other.is_file())
-    return sorted(
-        other
-        for other in same
-        if other.name.startswith(f"{file.name}.") or other.suffix in _SIDE_CARS - {file.suffix}
-    )

@@ -7,8 +7,8 @@
 | TIFF, GeoTIFF | ``.tif`` |
 | PNG, BMP and formats that lose data or cannot be written (JPEG, WebP, GIF, JPEG 2000, VRT, ...) | ``.png`` for 1 to 4 channels of uint8 or uint16 without georeference, else ``.tif`` |
 
-PNG has no place for masks, band names, scales and offsets, units and nodata of several bands either:
-inputs with one of these become ``.tif``, too.
+PNG has no place for masks, names and domains of bands, scales and offsets, units and nodata of
+several bands either: inputs with one of these become ``.tif``, too.
 """  # noqa: E501 - a table row
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from monai_sr.geometry.geotransform import is_georeferenced, unit_name
 from monai_sr.readers.dicom_files import is_dicom
 from monai_sr.readers.nifti_pair import pair_of
 from monai_sr.readers.raster_open import open_raster
+from monai_sr.writers.raster_facts import is_kept_domain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -279,7 +280,9 @@ def _exceeds_png(dataset: DatasetReader) -> bool:
     has_nodata = has_nodata and "NODATA_VALUES" not in dataset.tags()
     has_physics = any(dataset.offsets) or any(scale != 1 for scale in dataset.scales)
     has_names = any(dataset.descriptions) or any(dataset.units)
-    return has_mask or has_nodata or has_physics or has_names
+    domains = {name for band in dataset.indexes for name in dataset.tag_namespaces(band)}
+    has_domains = any(map(is_kept_domain, domains))
+    return has_mask or has_nodata or has_physics or has_names or has_domains
 
 
 def _is_nifti2(source: PathLike) -> bool:

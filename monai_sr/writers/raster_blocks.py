@@ -21,8 +21,9 @@ from rasterio.windows import Window
 from monai_sr.core.gdal_names import gdal_name
 from monai_sr.readers.raster_bands import premultiplied
 from monai_sr.writers.raster import creation_options, stored_bits
+from monai_sr.writers.raster_beside import add_png_xmp
 from monai_sr.writers.raster_check import check_copy, check_windows, checksum, writing
-from monai_sr.writers.raster_facts import Grid, copy_facts
+from monai_sr.writers.raster_facts import Grid, copy_facts, xmp_of
 from monai_sr.writers.raster_overviews import build_overviews, has_overviews
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# No .aux.xml and no .msk beside the result; see monai_sr.writers.raster.
+# GDAL writes no .aux.xml and no .msk; see monai_sr.writers.raster_beside.
 _WRITE = {"GDAL_PAM_ENABLED": "NO", "GDAL_TIFF_INTERNAL_MASK": "YES"}
 _CONVERT = {"GDAL_CACHEMAX": 2**27}  # PNG goes line by line through rows of tiles
 _CHUNK_PX = 1024  # side of what is written at once
@@ -179,6 +180,7 @@ class RasterBlocks:
             if self.becomes == "COG":
                 check_windows(path, self.name, self._sums)
             else:
+                add_png_xmp(path, xmp_of(self.source.dataset))
                 check_copy(path, self.name, self.path)
         return path
 

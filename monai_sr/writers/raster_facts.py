@@ -7,6 +7,7 @@ text chunks, W3C PNG 11.3.3.
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,11 +35,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Domains that GDAL computes itself, or that describe the source's grid.
+# Domains that GDAL computes itself, that describe the source's grid, or that name other files:
+# whoever opens the result must not be led to those.
 _SKIPPED_DOMAINS = {
-    "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "RPC", "GEOLOCATION",
-    "COLOR_PROFILE", "TIFF",
+    "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "RPC", "GEOLOCATION", "COLOR_PROFILE",
+    "TIFF", "OVERVIEWS", "VRT_SOURCES", "NEW_VRT_SOURCES", "LOCATIONINFO", "ESRI", "DEBUG",
 }  # fmt: skip
+_XMP = "xml:XMP"
+# Whatever a domain is called: what GDAL or another program would follow.
+_NAMES_FILES = re.compile(r"(FILE|FILE_?NAME|DATASET|URL|HREF)$", re.IGNORECASE)
+_LEADS_AWAY = re.compile(r"^/vsi|://", re.IGNORECASE)
+_STATISTICS = "STATISTICS_"
+# Of the stored picture: the result is upright, and larger.
+_XMP_OF_GRID = "tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimension"
 # NODATA_VALUES: an invalid color, which the result has as alpha or mask.
 _SKIPPED_TAGS = {
     "EXIF_Orientation", "EXIF_PixelXDimension", "EXIF_PixelYDimension", "NODATA_VALUES",
@@ -102,21 +111,77 @@ def copy_facts(
     if driver == "GTiff":
         _copy_georeference(src, dst, meta, grid)
     dst.colorinterp = colors_of(src, dst.count)
-    for domain in src.tag_namespaces():
-        if domain not in _SKIPPED_DOMAINS and not domain.startswith(("xml:", "json:")):
-            dst.update_tags(ns=domain, **src.tags(ns=domain))
+    for domain in filter(is_kept_domain, src.tag_namespaces()):
+        dst.update_tags(ns=domain, **_kept_tags(src.tags(ns=domain)))
     dst.update_tags(**_tags(src.tags(), meta, grid, driver))
+    if driver == "GTiff":
+        _copy_xmp(src, dst)
+    _warn_of_geolocation(src)
     if not has_same_bands(src, dst.count):
         return
     for band in src.indexes:
         tags = src.tags(band)
-        dst.update_tags(band, **{k: v for k, v in tags.items() if not k.startswith("STATISTICS_")})
+        dst.update_tags(band, **{k: v for k, v in tags.items() if not k.startswith(_STATISTICS)})
+        for domain in filter(is_kept_domain, src.tag_namespaces(band)):
+            dst.update_tags(band, ns=domain, **_kept_tags(src.tags(band, ns=domain)))
         if src.descriptions[band - 1]:
             dst.set_band_description(band, src.descriptions[band - 1])
     if any(scale != 1 for scale in src.scales) or any(src.offsets):
         dst.scales, dst.offsets = src.scales, src.offsets
     if any(src.units):
         dst.units = [unit or "" for unit in src.units]
+
+
+def xmp_of(src: DatasetReader) -> str:
+    """Return the XMP packet of a raster without what it says of the stored grid; empty without one.
+
+    Args:
+        src: source raster.
+    """
+    packet = "".join(src.tags(ns=_XMP).values())
+    packet = re.sub(rf"""\s(?:{_XMP_OF_GRID})\s*=\s*("[^"]*"|'[^']*')""", "", packet)
+    return re.sub(rf"<({_XMP_OF_GRID})(?:\s[^>]*)?>[^<]*</\1\s*>", "", packet)
+
+
+def _copy_xmp(src: DatasetReader, dst: DatasetWriter) -> None:
+    # GDAL takes the packet as one line; rasterio writes lines as name=value.
+    name, is_split, value = xmp_of(src).partition("=")
+    if is_split:
+        dst.update_tags(ns=_XMP, **{name: value})
+
+
+def is_kept_domain(domain: str) -> bool:
+    """Tell whether a domain describes the scene and no file, grid or format of GDAL's.
+
+    Args:
+        domain: of a raster's tags.
+    """
+    is_structured = domain.lower().startswith(("xml:", "json:"))
+    return domain.upper() not in _SKIPPED_DOMAINS and not is_structured
+
+
+def _kept_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of a domain that hold for the result and lead to no other file."""
+    return {
+        key: value
+        for key, value in tags.items()
+        if not key.startswith(_STATISTICS)
+        and not _NAMES_FILES.search(key)
+        and not _LEADS_AWAY.search(value)
+    }
+
+
+def _warn_of_geolocation(src: DatasetReader) -> None:
+    if src.tags(ns="GEOLOCATION"):
+        logger.warning(
+            "%s: its geolocation arrays have the source's grid and are not in the result; bring it "
+            "onto a map first (gdalwarp -geoloc).", src.name,
+        )  # fmt: skip
+    if src.tags(ns="RPC") and source_rpcs(src) is None:
+        logger.warning(
+            "%s: its rational polynomials cannot be read and are not in the result; orthorectify "
+            "it first (gdalwarp -rpc).", src.name,
+        )  # fmt: skip
 
 
 def _copy_georeference(
@@ -150,7 +215,11 @@ def _tags(
     source: Mapping[str, str], meta: Mapping[str, Any], grid: Grid, driver: str
 ) -> dict[str, str]:
     """Return the source's tags with resolution, software and description brought up to date."""
-    tags = {key: value for key, value in source.items() if key not in _SKIPPED_TAGS}
+    tags = {
+        key: value
+        for key, value in source.items()
+        if key not in _SKIPPED_TAGS and not key.startswith(_STATISTICS)
+    }
     for key, scale in zip(("TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION"), grid.scale, strict=True):
         with suppress(KeyError, ValueError):  # absent, or no number
             tags[key] = f"{float(tags[key]) * scale:.9g}"

@@ -77,8 +77,14 @@ def scaled(path):
     return path
 
 
+def with_wavelength(path):
+    with rasterio.open(write_raster(path), "r+") as dst:
+        dst.update_tags(1, ns="IMAGERY", CENTRAL_WAVELENGTH_UM="0.56")
+    return path
+
+
 @pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
-@pytest.mark.parametrize("make", [masked, named, scaled])
+@pytest.mark.parametrize("make", [masked, named, scaled, with_wavelength])
 @pytest.mark.parametrize("name", ["a.png", "a.bmp"])
 def test_what_png_cannot_say_makes_a_geotiff(tmp_path, make, name):
     assert output_suffix(make(tmp_path / name)) == ".tif"
