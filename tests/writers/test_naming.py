@@ -78,8 +78,9 @@ def scaled(path):
 
 
 def with_wavelength(path):
-    with rasterio.open(write_raster(path), "r+") as dst:
-        dst.update_tags(1, ns="IMAGERY", CENTRAL_WAVELENGTH_UM="0.56")
+    imagery = '<Metadata domain="IMAGERY"><MDI key="CENTRAL_WAVELENGTH_UM">0.56</MDI></Metadata>'
+    band = f'<PAMDataset><PAMRasterBand band="1">{imagery}</PAMRasterBand></PAMDataset>'
+    write_raster(path).with_name(f"{path.name}.aux.xml").write_text(band)
     return path
 
 
