@@ -1,7 +1,7 @@
 """Iterative back-projection: make an enlarged image agree with the image it was made from.
 
 ``s <- clip(s + up(lr - down(s)))`` (M. Irani and S. Peleg, 1991, doi:10.1016/1049-9652(91)90045-L),
-with the clip to the storable range as a projection onto a convex set. Both resamplings are local,
+with the clip to the allowed range as a projection onto a convex set. Both resamplings are local,
 so a step needs ``2 * REACH`` coarse pixels of surroundings and tiles stay equal to the whole image.
 """
 
@@ -23,6 +23,7 @@ _SHRUNK, _GROWN = 16, 8
 """Coarse lines that are made or used at a time: few enough to stay in a processor's cache."""
 
 Bound: TypeAlias = tuple[Callable[..., Tensor], Tensor]
+PlaneLimit: TypeAlias = Tensor | float | None
 
 
 def back_project(
@@ -42,9 +43,9 @@ def back_project(
         lr: the image it was made from.
         scale: whole factor between the two.
         steps: number of iterations; 0 only clips.
-        low: smallest value that can be stored, a number or a tensor (N, C, 1, 1[, 1]); None: no
-            limit.
-        high: largest value that can be stored, likewise.
+        low: smallest value that is allowed, a number or a tensor: (N, C, 1, 1[, 1]), or of the
+            shape of ``lr``, of each coarse pixel for all that lie in it; None: no limit.
+        high: largest value that is allowed, of the same kind.
 
     Returns:
         The corrected image, same shape and dtype as ``sr``.
@@ -52,46 +53,75 @@ def back_project(
     has_graph = torch.is_grad_enabled() and (sr.requires_grad or lr.requires_grad)
     if has_graph or sr.device.type != "cpu":
         bounds = [
-            (choose, torch.as_tensor(limit, dtype=sr.dtype, device=sr.device))
+            (choose, _over_cells(torch.as_tensor(limit, dtype=sr.dtype, device=sr.device), scale))
             for choose, limit in ((torch.maximum, low), (torch.minimum, high))
             if limit is not None
         ]
         dims = tuple(range(2, sr.ndim))
-        sr = _clip(sr, bounds)
+        sr = _clip(sr, bounds, scale)
         for _ in range(steps):
-            sr = _clip(sr + upsample(lr - downsample(sr, scale, dims), scale, dims), bounds)
+            sr = _clip(sr + upsample(lr - downsample(sr, scale, dims), scale, dims), bounds, scale)
         return sr
     sr = sr.clone(memory_format=torch.contiguous_format)
-    # Numbers, not tensors: a processor clips by them several values at a time.
-    corner = (*sr.shape[:2], *[1] * (sr.ndim - 2))
-    limits = [
-        [None] * sr.shape[:2].numel()
-        if limit is None
-        else torch.as_tensor(limit, dtype=sr.dtype).expand(corner).flatten().tolist()
-        for limit in (low, high)
-    ]
+    limits = [_of_planes(limit, sr, scale) for limit in (low, high)]
     with torch.autocast("cpu", enabled=False):
         for plane, coarse, *ends in zip(sr.flatten(0, 1), lr.flatten(0, 1), *limits, strict=True):
-            _clip_in_place(plane, *ends)
+            _clip_in_place(plane, slice(0, len(coarse)), scale, *ends)
             for _ in range(steps):
                 _step_in_place(plane, coarse, scale, *ends)
     return sr
 
 
-def _clip(image: Tensor, bounds: list[Bound]) -> Tensor:
-    for choose, limit in bounds:
-        image = choose(image, limit)
+def _cells(image: Tensor, scale: int, first: int) -> Tensor:
+    """Give the axes from ``first`` but the last one more each, along a coarse pixel."""
+    for axis in reversed(range(first, image.ndim - 1)):
+        image = image.unflatten(axis, (-1, scale))
     return image
 
 
-def _clip_in_place(image: Tensor, low: float | None, high: float | None) -> None:
-    if low is not None or high is not None:
-        image.clamp_(low, high)
+def _over_cells(limit: Tensor, scale: int, first: int = 2) -> Tensor:
+    """Let limits of coarse pixels broadcast with :func:`_cells`, all others as they are."""
+    if limit.ndim <= first or limit.shape[first:].numel() == 1:
+        return limit
+    limit = limit.repeat_interleave(scale, -1)  # the last axis stays dense, for speed
+    for axis in reversed(range(first, limit.ndim - 1)):
+        limit = limit.unsqueeze(axis + 1)
+    return limit
 
 
-def _step_in_place(
-    sr: Tensor, lr: Tensor, scale: int, low: float | None, high: float | None
+def _clip(image: Tensor, bounds: list[Bound], scale: int) -> Tensor:
+    for choose, limit in bounds:
+        cells = _cells(image, scale, 2) if limit.ndim > image.ndim else image
+        image = choose(cells, limit).reshape(image.shape)
+    return image
+
+
+def _of_planes(limit: Tensor | float | None, sr: Tensor, scale: int) -> list[PlaneLimit]:
+    """Return the limit of each plane; where it is one number, as such: clipping is fastest so."""
+    if limit is None:
+        return [None] * sr.shape[:2].numel()
+    given = torch.as_tensor(limit, dtype=sr.dtype)
+    if given.ndim < sr.ndim or given.shape[2:].numel() == 1:
+        numbers: list[PlaneLimit] = (
+            given.expand(*sr.shape[:2], *[1] * (sr.ndim - 2)).flatten().tolist()
+        )
+        return numbers
+    given = given.expand(*sr.shape[:2], *given.shape[2:]).flatten(0, 1)
+    return [_over_cells(plane, scale, 0) for plane in given]
+
+
+def _clip_in_place(
+    image: Tensor, rows: slice, scale: int, low: PlaneLimit, high: PlaneLimit
 ) -> None:
+    """Clip the lines of a plane that belong to some coarse rows."""
+    part = image[rows.start * scale : rows.stop * scale]
+    if isinstance(low, Tensor) and isinstance(high, Tensor):
+        _cells(part, scale, 0).clamp_(low[rows], high[rows])
+    elif low is not None or high is not None:
+        part.clamp_(low, high)  # type: ignore[arg-type]
+
+
+def _step_in_place(sr: Tensor, lr: Tensor, scale: int, low: PlaneLimit, high: PlaneLimit) -> None:
     """Take one step on one channel, without memory for a second large image.
 
     Lines are shrunk first and grow last, a slab at a time, so that all else happens on a coarse
@@ -106,4 +136,5 @@ def _step_in_place(
         torch.mm(matrix, lines[source], out=narrow.flatten(1)[out])
     wide = upsample(lr - downsample(narrow, scale, others), scale, others).flatten(1)
     for out, source, matrix in blocks(lr.shape[0], scale, _GROWN * scale, sr):
-        _clip_in_place(lines[out].addmm_(matrix, wide[source]), low, high)
+        lines[out].addmm_(matrix, wide[source])
+        _clip_in_place(sr, slice(out.start // scale, out.stop // scale), scale, low, high)

@@ -30,12 +30,16 @@ def slice_axis(meta: dict[str, Any] | None) -> int:
 def limits(
     meta: dict[str, Any] | None, clip: tuple[float, float] | None, image: Tensor
 ) -> Tensor | None:
-    """Return (N, 2): the smallest and largest value that each image of the batch can store."""
+    """Return (N, C, 2): the smallest and largest value that each band can store.
+
+    The metadata hold one pair, one for each band, or for each image one for each band.
+    """
     found = (meta or {}).get("sr_clip", clip)
     if found is None:
         return None
-    pairs = torch.as_tensor(np.asarray(found, dtype=np.float64)).reshape(-1, 2)
-    return pairs.to(image.device, torch.float32).expand(image.shape[0], 2)
+    pairs = torch.as_tensor(np.asarray(found, dtype=np.float64))
+    pairs = pairs.reshape(-1, *pairs.shape[-2:]) if pairs.ndim > 1 else pairs.reshape(1, 1, 2)
+    return pairs.to(image.device, torch.float32).expand(*image.shape[:2], 2)
 
 
 def enlarged_meta(meta: dict[str, Any], factors: list[float], scale: float) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from monai_sr.core.errors import OptionError
 from monai_sr.core.memory import available_bytes
 from monai_sr.functional.back_projection import HALO_PER_STEP, back_project
-from monai_sr.functional.resize import resize_part
+from monai_sr.functional.local_range import LOCAL_REACH, local_range
+from monai_sr.functional.resize import REACH, resize_part, upsample
+from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.inferers.tile_plan import Slices, Tile, TileGrid, within
 
 logger = logging.getLogger(__name__)
@@ -24,6 +26,8 @@ _BUFFERS = 3
 _FLOAT_BYTES = 4
 _SMALLEST_SIDE = 16  # of a tile, in input samples: below it a halo is nearly all of the work
 _BUSY_SAMPLES = 2**20  # of input that keep any GPU busy; beyond, a batch needs memory only
+# How far outside [0, 1] a network sees values; integers of int8 were fitted to [0, 1] itself.
+_SEEN_OUTSIDE = 0.5
 
 
 @dataclass
@@ -34,9 +38,11 @@ class TileRun:
         network: generator.
         consistency: back-projection steps.
         dtype: of the network's computation.
-        limits: (N, 2), what each image of the batch can store; None: no limit.
+        limits: (N, C, 2), what each band of each image can store; None: no limit.
         has_rgb: whether the first three bands are colors that belong together.
         device: where the network computes.
+        overshoot: by which share of the local contrast results may leave the local range of the
+            input, see :func:`monai_sr.functional.local_range.local_range`; None: no such limit.
         largest_side: of a tile that fits into memory; found by trying.
         largest_batch: number of tiles that fit into memory together; found by trying.
     """
@@ -47,12 +53,15 @@ class TileRun:
     limits: Tensor | None
     has_rgb: bool
     device: torch.device
+    overshoot: float | None = None
     largest_side: float = field(default=math.inf)
     largest_batch: float = field(default=math.inf)
 
     def grid(self, sizes: Sequence[int], targets: Sequence[int], scale: int) -> TileGrid:
         """Plan one application of the network."""
-        halo = int(getattr(self.network, "halo")) + HALO_PER_STEP * self.consistency  # noqa: B009
+        # What lies far outside [0, 1] is enlarged by bicubic interpolation.
+        own = max(int(getattr(self.network, "halo")), REACH, LOCAL_REACH)  # noqa: B009
+        halo = own + HALO_PER_STEP * self.consistency
         step = int(getattr(getattr(self.network, "info", None), "multiple_of", 1))
         return TileGrid(tuple(sizes), tuple(targets), scale, halo, step)
 
@@ -114,7 +123,7 @@ class TileRun:
         """
         if tile.side <= self.largest_side:
             try:
-                return self._resampled(self._enlarge_bands(lr, tile, grid), tile, grid)
+                return self._resampled(self._enlarge_bands(lr, tile, grid), lr, tile, grid)
             except torch.OutOfMemoryError as error:
                 if tile.side <= _SMALLEST_SIDE:
                     raise OptionError(
@@ -150,8 +159,8 @@ class TileRun:
         if len(tiles) <= self.largest_batch and tiles[0].side <= self.largest_side:
             try:
                 large = self._enlarge_bands(torch.cat(list(parts)), tiles[0], grid)
-                pairs = zip(large.chunk(len(tiles)), tiles, strict=True)
-                return [self._resampled(each, tile, grid) for each, tile in pairs]
+                triples = zip(large.chunk(len(tiles)), parts, tiles, strict=True)
+                return [self._resampled(*triple, grid) for triple in triples]
             except torch.OutOfMemoryError:
                 self.largest_batch = len(tiles) // 2
                 logger.warning(
@@ -183,40 +192,73 @@ class TileRun:
         for first, last in _band_groups(given, wanted, self.has_rgb):
             bands = lr[:, first:last]
             fed = bands if bands.shape[1] == wanted else bands.expand(-1, wanted, *bands.shape[2:])
-            large = self._enlarge(fed, grid.scale, within(near, tile.outer))[fine]
+            limits = None if self.limits is None else self.limits[:, first:last]
+            large = self._enlarge(fed, grid.scale, within(near, tile.outer), limits)[fine]
             parts.append(large if fed is bands else large.mean(dim=1, keepdim=True))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     @torch.inference_mode()
-    def _enlarge(self, lr: Tensor, scale: int, near: Slices) -> Tensor:
+    def _enlarge(self, lr: Tensor, scale: int, near: Slices, limits: Tensor | None) -> Tensor:
         """Run the generator on one tile, and the consistency steps on a part of it."""
-        padded = _fit_sizes(lr, self.network)
+        outside = 0.0 if getattr(self.network, "precision", "") == "int8" else _SEEN_OUTSIDE
+        seen = lr.clamp(-outside, 1 + outside)
+        padded = _fit_sizes(seen, self.network)
         if padded.ndim == 4:
             # `contiguous` leaves one channel as it is: other, slower kernels than those of tiles.
             padded = torch.empty_like(padded, memory_format=torch.channels_last).copy_(padded)
         with torch.autocast(lr.device.type, self.dtype, enabled=self.dtype != torch.float32):
             sr = self.network(padded, scale).float()
-        sr = sr[spatial([slice(n.start * scale, n.stop * scale) for n in near])]
-        low, high = self.bounds(lr)
-        return back_project(sr, lr[spatial(near)], scale, self.consistency, low, high)
+        inner = spatial([slice(n.start * scale, n.stop * scale) for n in near])
+        sr = sr[inner]
+        rest = lr - seen
+        if bool(rest.any()):
+            sr = sr + upsample(rest, scale, range(2, lr.ndim))[inner]
+        ends: Sequence[Tensor | None] = _bounds(limits, lr)
+        if self.overshoot is not None:
+            local = [end[spatial(near)] for end in local_range(lr, self.overshoot)]
+            ends = local if ends[0] is None else [end.clamp(*ends) for end in local]
+        return back_project(sr, lr[spatial(near)], scale, self.consistency, *ends)
 
-    def _resampled(self, large: Tensor, tile: Tile, grid: TileGrid) -> Tensor:
+    def _resampled(self, large: Tensor, lr: Tensor, tile: Tile, grid: TileGrid) -> Tensor:
         """Bring a tile to the result's grid; what overshoots is clipped as after the network."""
         lengths = [n * grid.scale for n in grid.sizes]
         if lengths == list(grid.targets):
             return large
         parts = [(p.start, p.stop) for p in tile.place]
         large = resize_part(large, lengths, grid.targets, parts, range(2, large.ndim))
-        low, high = self.bounds(large)
-        return large if low is None else large.clamp(low, high)
+        axes = zip(grid.sizes, grid.targets, parts, tile.outer, strict=True)
+        below = [covering_samples(n, m, *part) - outer.start for n, m, part, outer in axes]
+        return self.clipped(large, lr, below)
 
-    def bounds(self, like: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """Return the limits, as they are compared with a batch, or with some one after another."""
-        if self.limits is None:
-            return None, None
-        limits = self.limits.to(like.device).repeat(len(like) // len(self.limits), 1)
-        low, high = limits.reshape(-1, 2, *[1] * (like.ndim - 1)).unbind(1)
-        return low, high
+    def clipped(self, large: Tensor, lr: Tensor, below: Sequence[Any]) -> Tensor:
+        """Clip a result to what can be stored, and to the local range of the input.
+
+        Args:
+            large: the result.
+            lr: the input.
+            below: along each spatial axis, which sample of the input lies under each of the result.
+        """
+        ends = _bounds(self.limits, large)
+        large = large if ends[0] is None else large.clamp(*ends)
+        if self.overshoot is None:
+            return large
+        low, high = (_gathered(end, below) for end in local_range(lr, self.overshoot))
+        return torch.minimum(torch.maximum(large, low), high)
+
+
+def _gathered(plane: Tensor, below: Sequence[Any]) -> Tensor:
+    for axis, index in enumerate(below, 2):
+        plane = plane.index_select(axis, torch.as_tensor(index, device=plane.device))
+    return plane
+
+
+def _bounds(limits: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """Return limits as they are compared with a batch, or with some one after another."""
+    if limits is None:
+        return None, None
+    limits = limits.to(like.device).repeat(len(like) // len(limits), 1, 1)
+    low, high = limits.reshape(*limits.shape, *[1] * (like.ndim - 2)).unbind(2)
+    return low, high
 
 
 def _free_bytes(device: torch.device) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from monai_sr.core.errors import OptionError
 from monai_sr.core.forks import go_on_without_threads
 from monai_sr.core.printable import printable
 from monai_sr.functional.resize import resize_to
-from monai_sr.geometry.target_grid import LARGEST_SCALE, scaled_sizes
+from monai_sr.geometry.target_grid import LARGEST_SCALE, covering_samples, scaled_sizes
 from monai_sr.inferers.batch_meta import enlarged_meta, has_rgb, limits, slice_axis, with_meta
 from monai_sr.inferers.tile_plan import Tile, TileGrid, batches
 from monai_sr.inferers.tile_run import TileRun, spatial
@@ -60,6 +61,8 @@ class TiledInferer(Inferer):
         progress: whether to show a bar with the time left.
         tile_batch: tiles of one size, also of the slices of a volume, that go through the network
             together; None: on a GPU as many as keep it busy and fit into its memory, else one.
+        overshoot: how far results may leave the range of the 3 x 3 input pixels around them, as a
+            share of that range: 0 keeps them within. None: no such limit.
 
     Raises:
         OptionError: if an option does not fit.
@@ -75,6 +78,7 @@ class TiledInferer(Inferer):
         dtype: str = "float32",
         progress: bool = False,
         tile_batch: int | None = None,
+        overshoot: float | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(consistency, int) or consistency < 0:
@@ -83,6 +87,12 @@ class TiledInferer(Inferer):
             raise OptionError(f"tile_size: must be a whole number >= 1, got {tile_size!r}")
         if tile_batch is not None and (not isinstance(tile_batch, int) or tile_batch < 1):
             raise OptionError(f"tile_batch: must be a whole number >= 1, got {tile_batch!r}")
+        if overshoot is not None and not (
+            isinstance(overshoot, int | float) and 0 <= overshoot < math.inf
+        ):
+            raise OptionError(
+                f"overshoot: must be a number >= 0, or none for no limit, got {overshoot!r}"
+            )
         if dtype not in ("float32", "bfloat16", "float16", "int8"):
             raise OptionError(
                 f"precision: must be float32, bfloat16, float16 or int8, got {dtype!r}"
@@ -96,6 +106,7 @@ class TiledInferer(Inferer):
         self.dtype: torch.dtype = getattr(torch, "float32" if dtype == "int8" else dtype)
         self.progress = progress
         self.tile_batch = tile_batch
+        self.overshoot = overshoot
 
     def check(self, network: Callable[..., Any]) -> float:
         """Return the scale that a generator will be run at.
@@ -191,7 +202,7 @@ class TiledInferer(Inferer):
         stored, device = limits(meta, self.clip, image), _place(network, image.device)
         stored = None if stored is None else stored.to(device)
         rgb = has_rgb(meta, image)
-        return TileRun(network, self.consistency, self.dtype, stored, rgb, device)
+        return TileRun(network, self.consistency, self.dtype, stored, rgb, device, self.overshoot)
 
     def _grow(
         self,
@@ -203,7 +214,7 @@ class TiledInferer(Inferer):
         bar: tqdm[Any],
     ) -> Tensor:
         """Enlarge by trained factors until ``sizes`` are reached."""
-        done = 1
+        done, first = 1, image
         while True:
             before = list(image.shape[2:])
             scale = _next_scale(run.network, before, sizes, axes)
@@ -218,7 +229,8 @@ class TiledInferer(Inferer):
             bar.reset()
             image = self._in_slices(image, run, slices, targets, scale, bar)
             if is_last:
-                return _resampled(image, sizes, run)
+                is_ready = done == scale and targets == list(sizes)
+                return image if is_ready else _finished(image, first, sizes, run)
 
     def _in_slices(
         self,
@@ -290,10 +302,16 @@ def _next_scale(
     return next((s for s in scales if s >= missing), scales[-1])
 
 
-def _resampled(image: Tensor, sizes: Sequence[int], run: TileRun) -> Tensor:
-    """Bring axes that the network does not enlarge to their sizes."""
-    if list(image.shape[2:]) == list(sizes):
-        return image
-    large = resize_to(image, sizes, range(2, image.ndim))
-    low, high = run.bounds(image)
-    return large if low is None else large.clamp(low, high)
+def _finished(image: Tensor, first: Tensor, sizes: Sequence[int], run: TileRun) -> Tensor:
+    """Bring axes that the network does not enlarge to their sizes, and hold to the input's range.
+
+    Args:
+        image: result of the last application.
+        first: input of the first one.
+        sizes: of the result.
+        run: what tiles share.
+    """
+    if list(image.shape[2:]) != list(sizes):
+        image = resize_to(image, sizes, range(2, image.ndim))
+    below = [covering_samples(n, m) for n, m in zip(first.shape[2:], sizes, strict=True)]
+    return run.clipped(image, first, below)

@@ -70,13 +70,13 @@ def test_slices_of_a_volume_go_together():
 
 def test_every_image_of_a_batch_of_tiles_keeps_its_own_limits():
     image = MetaTensor(torch.rand(2, 1, 110, 105) * 4 - 2, meta={})
-    image.meta["sr_clip"] = [[-1.0, 2.0], [0.0, 0.5]]
+    image.meta["sr_clip"] = [[[-1.0, 2.0]], [[0.0, 0.5]]]
     image.is_batch = True
     network = Counting(tiny())
     together = enlarge(image, network, 16, tile_batch=4).as_tensor()
     assert max(network.seen) == 8
     assert_same_stored(together, enlarge(image, network).as_tensor())
-    for part, (low, high) in zip(together, image.meta["sr_clip"], strict=True):
+    for part, (low, high) in zip(together, ((-1.0, 2.0), (0.0, 0.5)), strict=True):
         assert (float(part.min()), float(part.max())) == (low, high)
 
 

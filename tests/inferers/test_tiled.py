@@ -221,8 +221,8 @@ def test_every_image_of_a_batch_keeps_its_own_limits_and_geometry():
     samples = [
         {"image": MetaTensor(torch.rand(1, 6, 5) * 4 - 2, meta={"affine": a, "sr_clip": c})}
         for a, c in (
-            (AFFINE, np.array([-1.0, 2.0])),
-            (np.eye(4), np.array([0.0, 0.5])),
+            (AFFINE, np.array([[-1.0, 2.0]])),
+            (np.eye(4), np.array([[0.0, 0.5]])),
         )
     ]
     result = enlarge(list_data_collate(samples)["image"], tiny())
