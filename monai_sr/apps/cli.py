@@ -18,6 +18,7 @@ from monai_sr.apps.cli_options import (
     add_size,
     add_train,
     add_trust,
+    add_values,
     number,
 )
 from monai_sr.apps.cli_reports import REPORT_COMMANDS, REPORT_OPTIONS, add_report_commands
@@ -33,7 +34,7 @@ _EXIT_CODE = 2
 _INFERENCE = (
     "scale", "spacing", "slice_axis", "spatial_dims", "consistency", "device", "ckpt_path", "range",
     "size", "robust", "perception", "compression", "deidentify", "uncertainty", "window", "bbox",
-    "cog", "scene_limit", "report", "runtime", "precision",
+    "cog", "scene_limit", "report", "runtime", "precision", "nodata", "bounds", "overshoot",
 )  # fmt: skip
 _TRAINING = (
     "dataset_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes", "steps",
@@ -98,13 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     upscale.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     upscale.add_argument("--ckpt_path", help="weights file instead of the bundle's")
     add_runtime(upscale)
-    upscale.add_argument(
-        "--range",
-        nargs=2,
-        type=float,
-        metavar=("LOW", "HIGH"),
-        help="stored values of black and white (default: by the file)",
-    )
+    add_values(upscale)
     add_many(upscale)
     add_trust(upscale)
     add_train(commands)

@@ -30,6 +30,27 @@ def add_grid(upscale: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_values(upscale: argparse.ArgumentParser) -> None:
+    """Add what decides on values, stored ones throughout."""
+    upscale.add_argument(
+        "--range", nargs=2, type=float, metavar=("LOW", "HIGH"),
+        help="stored values of black and white (default: by the file)",
+    )  # fmt: skip
+    upscale.add_argument(
+        "--nodata", type=float, metavar="VALUE",
+        help="stored value that is no measurement, beside what the file declares",
+    )  # fmt: skip
+    upscale.add_argument(
+        "--bounds", nargs=2, type=float, metavar=("LOW", "HIGH"),
+        help="stored values that results are held in (default: where the file declares such)",
+    )  # fmt: skip
+    upscale.add_argument(
+        "--overshoot", type=float, metavar="SHARE",
+        help="how far results may leave the range of the 3 x 3 input pixels around, as a share of "
+        "it; inf: no limit (default: the bundle's)",
+    )  # fmt: skip
+
+
 def add_scenes(upscale: argparse.ArgumentParser) -> None:
     """Add parts and windows of rasters."""
     upscale.add_argument(

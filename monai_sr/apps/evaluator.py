@@ -180,6 +180,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
             "size_out": _size(after),
             "lr_psnr": found.lr_psnr,
             "off_share": found.off_share,
+            "bands": found.bands if len(found.bands) > 1 else (),
             "worst_off": found.worst_off,
             "worst_at": _where(found.worst_at, after[0]),
         }
@@ -202,7 +203,8 @@ def _agreement(meta: Mapping[str, Any]) -> Agreement:
     keys = ("sr_lr_psnr", "sr_off_share", "sr_worst_off")
     lr_psnr, off, worst = (float(np.asarray(meta[key]).ravel()[0]) for key in keys)
     place = tuple(int(i) for i in np.asarray(meta["sr_worst_at"]).ravel())
-    return Agreement(lr_psnr, off, worst, place)
+    bands = np.asarray(meta["sr_bands"], dtype=np.float64).reshape(-1, 2).tolist()
+    return Agreement(lr_psnr, off, worst, place, tuple((psnr, share) for psnr, share in bands))
 
 
 def _where(worst_at: Sequence[int], channels: int) -> str:

@@ -32,8 +32,9 @@ class FileResult:
         size_in: its sizes in pixels, "W x H", with slices and bands where there are several.
         size_out: those of the result.
         seconds: from reading to the written file.
-        lr_psnr: dB by which the stored result, shrunk, agrees with the input.
-        off_share: share of the input's pixels that it misses by more than one stored unit.
+        lr_psnr: dB by which the stored result, shrunk, agrees with the input; of the worst band.
+        off_share: share of the input's pixels that it misses by more than one stored unit; likewise.
+        bands: both of each band, where there are several.
         worst_off: by how many at most.
         worst_at: where, "column, row" from 0, with slice and band where there are several.
         error: one line, where it failed.
@@ -51,6 +52,7 @@ class FileResult:
     seconds: float = 0.0
     lr_psnr: float = float("nan")
     off_share: float = float("nan")
+    bands: tuple[tuple[float, float], ...] = ()
     worst_off: float = float("nan")
     worst_at: str = ""
     error: str | None = None
@@ -59,6 +61,12 @@ class FileResult:
     input_sha256: str = ""
     output_sha256: str = ""
     made_by: str = ""
+
+    @property
+    def worst_band(self) -> int:
+        """Number of the band that agrees least, from 1; 0 where there is one, or all are alike."""
+        found = [lr_psnr for lr_psnr, _ in self.bands]
+        return found.index(self.lr_psnr) + 1 if len(set(found)) > 1 else 0
 
 
 class RunRecord:
@@ -92,7 +100,7 @@ class RunRecord:
             logger.error("monai-sr: error: %s", printable(result.error))
         if not result.error:
             logger.info(
-                "%s%s -> %s  %s -> %s  %.1f s  LR-PSNR %.1f dB%s",
+                "%s%s -> %s  %s -> %s  %.1f s  LR-PSNR %.1f dB%s%s",
                 self._progress(),
                 printable(result.source),
                 printable(result.output),
@@ -100,6 +108,7 @@ class RunRecord:
                 result.size_out,
                 result.seconds,
                 result.lr_psnr,
+                f" in band {worst}" if (worst := result.worst_band) else "",
                 f", {result.off_share:.2%} of the pixels off by more than 1, at most by "
                 f"{result.worst_off:.3g} ({result.worst_at})"
                 if result.off_share
@@ -151,6 +160,8 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
         "seconds": f"{result.seconds:.2f}",
         "lr_psnr": "" if result.error else f"{result.lr_psnr:.2f}",
         "off_by_one_share": "" if result.error else f"{result.off_share:.3g}",
+        "lr_psnr_bands": " ".join(f"{lr_psnr:.2f}" for lr_psnr, _ in result.bands),
+        "off_by_one_bands": " ".join(f"{off:.3g}" for _, off in result.bands),
         "worst_off": "" if result.error else f"{result.worst_off:.3g}",
         "worst_at": result.worst_at,
         "error": result.error,

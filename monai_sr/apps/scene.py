@@ -49,6 +49,7 @@ class Scenes:
         cog: whether to write cloud-optimized GeoTIFFs, with overviews.
         limit: millions of values in a result; above, a raster goes through in windows.
         uncertainty: a map of it is asked for, which is made in memory alone.
+        nodata, bounds: as for :class:`monai_sr.transforms.ScaleToUnit`.
         report: a page beside each result is asked for, which is made in memory alone.
 
     Raises:
@@ -67,6 +68,8 @@ class Scenes:
         limit: float = 64,
         uncertainty: bool = False,
         report: bool = False,
+        nodata: float | None = None,
+        bounds: Sequence[float] | None = None,
     ) -> None:
         if window is not None and bbox is not None:
             raise OptionError("window: says where as bbox does; leave --bbox or --window out")
@@ -75,7 +78,8 @@ class Scenes:
                 f"scene_limit: must be millions of values, got {limit!r}; leave it out, or write "
                 "--scene_limit 64"
             )
-        self.grid, self.scale_to_unit, self.provenance = grid, ScaleToUnit(value_range), provenance
+        self.grid, self.provenance = grid, provenance
+        self.scale_to_unit = ScaleToUnit(value_range, nodata, bounds)
         self.window, self.bbox, self.cog, self.limit = window, bbox, cog, limit
         if uncertainty and self._asked:
             raise OptionError(
@@ -152,8 +156,8 @@ class Scenes:
         with (
             steady_heap(),
             rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES[1]),
-            SceneSource(source, self.grid) as read,
-            SceneSource(source, self.grid) as compared,
+            SceneSource(source, self.grid, self.scale_to_unit.nodata) as read,
+            SceneSource(source, self.grid, self.scale_to_unit.nodata) as compared,
             rasterio.Env(GDAL_CACHEMAX=_cache_bytes(read.raster.dataset)),
         ):
             part = self._part(read)

@@ -20,7 +20,7 @@ from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.inferers.tile_plan import Tile, TileGrid, within
 from monai_sr.inferers.tile_run import spatial
 from monai_sr.transforms.agreement import AgreementSums
-from monai_sr.transforms.intensity import to_unit
+from monai_sr.transforms.intensity import range_of, to_unit
 from monai_sr.transforms.restore import nodata_of_result, stored_unit
 from monai_sr.writers.raster_blocks import RasterBlocks
 
@@ -195,9 +195,9 @@ class Comparison:
     ) -> None:
         self.source, self.grid, self.blocks = source, grid, blocks
         self._done = 0
-        self._low, self._high = (float(v) for v in source.meta["sr_range"])
-        width = self._high - self._low
-        self.sums = AgreementSums(stored_unit(blocks.dtype, self._low, self._high) / width)
+        ranges = np.broadcast_to(range_of(source.meta), (source.shape[0], 2))
+        self._low, self._width = ranges[:, 0], ranges[:, 1] - ranges[:, 0]
+        self.sums = AgreementSums(stored_unit(blocks.dtype, ranges) / self._width)
         columns, rows = (
             list(self._chunks(axis, within, of))
             for axis, (within, of) in enumerate(zip(known, part, strict=True))
@@ -243,12 +243,13 @@ class Comparison:
         if stored is None:
             return
         # What is no measurement may be infinite in these units, and must not count even so.
-        measured = torch.where(valid, piece.stored, self._low)
-        lr = to_unit(measured, dict(self.source.meta), self._low, self._high).as_tensor()
+        low = torch.tensor(self._low, dtype=piece.stored.dtype)[:, None, None]
+        measured = torch.where(valid, piece.stored, low)
+        lr = to_unit(measured, dict(self.source.meta)).as_tensor()
         parts = [(part.start, part.stop) for part in (x, y)]
         for channel, (plane, given, counted) in enumerate(zip(stored, lr, valid, strict=True)):
             values = torch.from_numpy(plane.astype(np.float64))
-            unit = (values - self._low) / (self._high - self._low)
+            unit = (values - self._low[channel]) / self._width[channel]
             small = resize_part(unit, self.grid.targets, self.grid.sizes, parts)
             self.sums.add(channel, small, given.double(), counted, (x.start, y.start))
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from monai_sr.apps.scene_alike import AlikeTiles
 from monai_sr.apps.scene_blocks import Assembly, Comparison, Rows, TileBlocks
-from monai_sr.apps.scene_source import SceneSource, Survey, no_valid_pixel
+from monai_sr.apps.scene_source import SceneSource, no_valid_pixel
 from monai_sr.core.atomic import replace_file
 from monai_sr.core.errors import BadImageError, OptionError, OutputError
 from monai_sr.core.journal import Journal
@@ -169,17 +169,14 @@ class SceneJob:
         tiles = self._tiles(journal)
         chosen = [t for t in tiles if overlap(t.place, self.place)]
         warn_if_cut(self.network, tiles)
-        survey = self._survey(journal, scale_to_unit, tiles, chosen)
+        occupied = self._survey(journal, scale_to_unit, tiles, chosen)
         meta = self.source.meta
-        low, high = scale_to_unit.range_of(meta, lambda: (survey.low, survey.high))
-        for each in (meta, self.again.meta):
-            to_unit(torch.zeros(0), each, low, high)
         # Only now is it known what the file can store.
         _, self.run_tile = self.inferer.plan(self.network, meta, self.source.shape)
         dtype = np.dtype(str(meta["sr_dtype"]))
         blocks = TileBlocks(journal, chosen, self.shape[0], dtype)
         finished = blocks.finished(chosen)
-        self._check_disk(journal, survey, dtype)
+        self._check_disk(journal, occupied, dtype)
         factors = [m / n for n, m in zip(self.grid.sizes, self.grid.targets, strict=True)]
         result_meta = enlarged_meta(meta, factors, self.scale)
         result_meta["sr_provenance"] = provenance.record(meta["sr_range"], self.runtime)
@@ -197,7 +194,7 @@ class SceneJob:
         comparison = Comparison(self.again, self.grid, blocks, bounds(chosen), self.part)
         with closing(target):
             rows = Rows([t for t in chosen if t.name not in finished], [assembly, comparison])
-            self._enlarge(chosen, finished, blocks, rows, (low, high))
+            self._enlarge(chosen, finished, blocks, rows)
             rows.finish()
         ready = target.convert(journal.folder / f"ready{self.output.suffix}")
         shape_in = (self.shape[0], *(p.stop - p.start for p in self.part))
@@ -210,12 +207,11 @@ class SceneJob:
         finished: set[str],
         blocks: TileBlocks,
         rows: Rows,
-        value_range: tuple[float, float],
     ) -> None:
         def read() -> Iterator[tuple[Tile, Tensor | None]]:
             for tile in chosen:
                 if tile.name not in finished:
-                    yield tile, self.source.unit(tile, *value_range)
+                    yield tile, self.source.unit(tile)
 
         transfer = Transfer(self.run_tile.device, torch.device("cpu"))
 
@@ -253,9 +249,7 @@ class SceneJob:
                 bar.update()
 
     def _stored(self, large: Tensor, key: Any) -> np.ndarray:
-        stored = np.empty(large.shape, np.dtype(str(self.source.meta["sr_dtype"])))
-        for band, place in zip(large, stored, strict=True):  # floats of one band at a time
-            place[...] = to_stored(band, self.source.meta)
+        stored = to_stored(large, self.source.meta)
         avoid_nodata(stored, self.source.meta)
         self._alike.keep(key, stored)
         return stored
@@ -271,23 +265,35 @@ class SceneJob:
 
     def _survey(
         self, journal: Journal, scale_to_unit: ScaleToUnit, tiles: list[Tile], chosen: list[Tile]
-    ) -> Survey:
-        """Decode what is needed, once: all where nothing declares the range of values."""
-        facts = journal.facts()
-        if "survey" in facts:
-            return Survey(*facts["survey"])
-        is_declared = scale_to_unit.value_range or declared_range(self.source.meta)
-        read = chosen if is_declared else tiles
-        survey = self.source.survey(read)
-        if len(read) == len(tiles) and survey.low > survey.high:
-            raise no_valid_pixel(self.source.raster.path)
-        journal.keep_facts({**facts, "survey": [survey.low, survey.high, survey.occupied]})
-        return survey
+    ) -> float:
+        """Decode what is needed, once: all where nothing declares the range of values.
 
-    def _check_disk(self, journal: Journal, survey: Survey, dtype: np.dtype[Any]) -> None:
+        The ranges go into the metadata of both sources.
+
+        Returns:
+            The share of the tiles that hold a valid pixel.
+        """
+        facts, meta = journal.facts(), self.source.meta
+        if "survey" not in facts:
+            is_declared = scale_to_unit.value_range or declared_range(meta)
+            read = chosen if is_declared else tiles
+            found = self.source.survey(read, with_levels=scale_to_unit.needs_levels(meta))
+            if len(read) == len(tiles) and not found.has_valid:
+                raise no_valid_pixel(self.source.raster.path)
+            scale_to_unit.decide(meta, self.shape[0], lambda: found.levels)
+            ranges, bounds = meta["sr_range"].tolist(), meta["sr_bounds"].tolist()
+            facts = {**facts, "survey": [ranges, bounds, found.occupied]}
+            journal.keep_facts(facts)
+        *decided, occupied = facts["survey"]
+        for each in (meta, self.again.meta):
+            each["sr_range"], each["sr_bounds"] = map(np.array, decided)
+            to_unit(torch.zeros(self.shape[0], 0), each)
+        return float(occupied)
+
+    def _check_disk(self, journal: Journal, occupied: float, dtype: np.dtype[Any]) -> None:
         """Refuse before any work what the disk cannot hold: blocks, result, and its conversion."""
         copies = 2 if self.becomes == "GTiff" else 3
-        needed = math.prod(self.shape) * dtype.itemsize * survey.occupied * copies
+        needed = math.prod(self.shape) * dtype.itemsize * occupied * copies
         kept = sum(file.stat().st_size for file in journal.folder.glob("*.block"))
         free = shutil.disk_usage(journal.folder).free + kept
         if needed > free:
@@ -308,7 +314,10 @@ class SceneJob:
             "tile_size": self.inferer.tile_size,
             "place": str(self.place),
             "range": scale_to_unit.value_range,
+            "nodata": scale_to_unit.nodata,
+            "bounds": scale_to_unit.bounds,
             "clip": self.inferer.clip,
+            "overshoot": self.inferer.overshoot,
             "precision": str(self.inferer.dtype),
             "device": self.device.type,
             "weights": state_digest(self.network),

@@ -28,11 +28,15 @@ from monai_sr.readers.raster_source import RasterSource
 from monai_sr.transforms import PlanGrid
 from monai_sr.transforms.intensity import (
     FILL_REACH,
+    band_levels,
+    declare_nodata,
     fill_invalid,
     other_nan,
+    range_of,
     to_unit,
     valid_mask,
 )
+from monai_sr.transforms.ranges import Levels
 from monai_sr.transforms.restore import lost_pixels
 
 logger = logging.getLogger(__name__)
@@ -62,14 +66,14 @@ class Survey:
     """What one pass over a scene finds.
 
     Attributes:
-        low: smallest valid value.
-        high: largest valid value.
+        levels: valid values of each band; empty where they were not asked for.
         occupied: share of the tiles that hold a valid pixel.
+        has_valid: whether any does.
     """
 
-    low: float
-    high: float
+    levels: list[Levels]
     occupied: float
+    has_valid: bool
 
 
 class SceneSource:
@@ -78,6 +82,7 @@ class SceneSource:
     Args:
         path: the file.
         grid: decides on the sizes of the result.
+        nodata: stored value that is no measurement, beside what the file declares; None: none.
 
     Attributes:
         meta: as of the whole in memory, ``sr_sizes`` planned.
@@ -87,10 +92,13 @@ class SceneSource:
         BadImageError: it cannot be read.
     """
 
-    def __init__(self, path: PathLike, grid: PlanGrid) -> None:
+    def __init__(self, path: PathLike, grid: PlanGrid, nodata: float | None = None) -> None:
         self.raster = RasterSource(single_path(path))
         channels, height, width = self.raster.shape
+        self._named = nodata
         _, meta = RasterReader().get_data(self.raster.read(Window(0, 0, 1, 1)))
+        if nodata is not None:
+            declare_nodata(torch.zeros(channels, 0), meta, nodata)
         meta.update(
             affine=self.raster.affine.copy(),
             original_affine=self.raster.affine.copy(),
@@ -102,7 +110,9 @@ class SceneSource:
         planned = grid(MetaTensor(torch.zeros(1).expand(self.shape), meta=meta))
         self.meta: dict[str, Any] = dict(planned.meta) if isinstance(planned, MetaTensor) else meta
         raster = self.raster
-        is_hiding = raster.fill is not None or raster.alpha >= 0 or raster.has_mask
+        is_hiding = (
+            nodata is not None or raster.fill is not None or raster.alpha >= 0 or raster.has_mask
+        )
         self._margin = FILL_REACH if is_hiding or raster.dtype.kind == "f" else 0
 
     def __enter__(self) -> SceneSource:
@@ -119,13 +129,17 @@ class SceneSource:
         image = self.raster.read(window)
         pixels, meta = RasterReader().get_data(image)
         stored = torch.from_numpy(pixels)
+        if self._named is not None:
+            declare_nodata(stored, meta, self._named)
         valid = valid_mask(stored, float(meta["sr_nodata"]), meta["sr_valid"])
         return Piece(
             image, stored, valid, lost_pixels(valid.numpy(), meta), other_nan(stored, meta)
         )
 
-    def unit(self, tile: Tile, low: float, high: float) -> Tensor | None:
+    def unit(self, tile: Tile) -> Tensor | None:
         """Return what the network must see of a tile; None where all is nodata in the result.
+
+        The ranges of ``meta`` must be known.
 
         Shape: -> (1, C, x, y) float32 in [0, 1].
         """
@@ -137,25 +151,27 @@ class SceneSource:
             return None
         stored = piece.stored
         if not bool(piece.valid.all()):
-            stored = fill_invalid(stored, piece.valid, low)
+            stored = fill_invalid(stored, piece.valid, range_of(self.meta)[:, 0])
         inner = stored[spatial(within(tile.outer, reach))]
-        return to_unit(inner, dict(self.meta), low, high).as_tensor()[None]
+        return to_unit(inner, dict(self.meta)).as_tensor()[None]
 
-    def survey(self, tiles: Iterable[Tile]) -> Survey:
+    def survey(self, tiles: Iterable[Tile], *, with_levels: bool = True) -> Survey:
         """Decode tiles, so that damage shows here and not later, and measure them.
 
         Raises:
             BadImageError: it is damaged.
         """
-        low, high, occupied, count = np.inf, -np.inf, 0, 0
+        levels = [Levels.sum([]) for _ in range(self.shape[0])] if with_levels else []
+        occupied, count, has_valid = 0, 0, False
         for tile in tiles:
             piece = self.read(*tile.core)
             count += 1
             occupied += not piece.lost.all()
-            if bool(piece.valid.any()):
-                measured = piece.stored[piece.valid]
-                low, high = min(low, float(measured.min())), max(high, float(measured.max()))
-        return Survey(low, high, occupied / max(count, 1))
+            has_valid |= bool(piece.valid.any())
+            if with_levels:
+                found = band_levels(piece.stored, piece.valid)
+                levels = [Levels.sum(pair) for pair in zip(levels, found, strict=True)]
+        return Survey(levels, occupied / max(count, 1), has_valid)
 
     def identity(self) -> list[list[Any]]:
         """Return what tells this file, with all that belongs to it, from others and from edits."""

@@ -135,7 +135,7 @@ def dicom_patient(files: Files) -> str:
 
 def _scaled(files: Files) -> tuple[Array, dict[str, Any]]:
     image = load_image(files if len(files) > 1 else files[0])
-    scaled, valid = ScaleToUnit()(image)
+    scaled, valid = ScaleToUnit(is_exact=True)(image)
     if valid.numel() and not bool(valid.all()):
         raise BadImageError(
             f"{files[0]}: must have data everywhere, got pixels without (nodata, padding or NaN); "

@@ -197,11 +197,17 @@ class TileRun:
             parts.append(large if fed is bands else large.mean(dim=1, keepdim=True))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
+    @property
+    def _seen_outside(self) -> float:
+        """How far outside [0, 1] the network sees values; interpolation takes them all."""
+        if getattr(getattr(self.network, "info", None), "learns", "") == "nothing":
+            return math.inf
+        return 0.0 if getattr(self.network, "precision", "") == "int8" else _SEEN_OUTSIDE
+
     @torch.inference_mode()
     def _enlarge(self, lr: Tensor, scale: int, near: Slices, limits: Tensor | None) -> Tensor:
         """Run the generator on one tile, and the consistency steps on a part of it."""
-        outside = 0.0 if getattr(self.network, "precision", "") == "int8" else _SEEN_OUTSIDE
-        seen = lr.clamp(-outside, 1 + outside)
+        seen = lr.clamp(-self._seen_outside, 1 + self._seen_outside)
         padded = _fit_sizes(seen, self.network)
         if padded.ndim == 4:
             # `contiguous` leaves one channel as it is: other, slower kernels than those of tiles.

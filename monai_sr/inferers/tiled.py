@@ -62,7 +62,7 @@ class TiledInferer(Inferer):
         tile_batch: tiles of one size, also of the slices of a volume, that go through the network
             together; None: on a GPU as many as keep it busy and fit into its memory, else one.
         overshoot: how far results may leave the range of the 3 x 3 input pixels around them, as a
-            share of that range: 0 keeps them within. None: no such limit.
+            share of that range: 0 keeps them within. None, or infinite: no such limit.
 
     Raises:
         OptionError: if an option does not fit.
@@ -106,7 +106,7 @@ class TiledInferer(Inferer):
         self.dtype: torch.dtype = getattr(torch, "float32" if dtype == "int8" else dtype)
         self.progress = progress
         self.tile_batch = tile_batch
-        self.overshoot = overshoot
+        self.overshoot = None if overshoot == math.inf else overshoot
 
     def check(self, network: Callable[..., Any]) -> float:
         """Return the scale that a generator will be run at.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from monai_sr.core.types import PathLike
+
+logger = logging.getLogger(__name__)
 
 # Integers above 2^53 have no exact float64.
 _EXACT_INTEGER = 2.0**53
@@ -72,6 +75,27 @@ def storable_range(stored: npt.DTypeLike) -> tuple[float, float]:
         return -np.inf, np.inf
     limits = np.iinfo(dtype)
     return float(limits.min), float(limits.max)
+
+
+def holes_of_infinity(
+    path: PathLike, pixels: npt.NDArray[Any], nodata: float | None = None, *, is_said: bool = False
+) -> npt.NDArray[Any]:
+    """Make infinite pixels, such as 10 log10(0), holes like NaN, unless that is the nodata value.
+
+    Args:
+        path: file named in the warning.
+        pixels: stored values; integers stay as they are.
+        nodata: declared invalid value, None when there is none.
+        is_said: leave the warning out.
+    """
+    if pixels.dtype.kind != "f":
+        return pixels
+    infinite = np.isinf(pixels) & (True if nodata is None else pixels != nodata)
+    if not infinite.any():
+        return pixels
+    if not is_said:
+        logger.warning("%s: infinite pixels are taken as holes, like NaN", path)
+    return np.where(infinite, pixels.dtype.type(np.nan), pixels)
 
 
 def check_pixels(
@@ -136,6 +160,8 @@ def image_meta(
     is_rgb: bool = False,
     unit_mm: float = float("nan"),
     unit: str = "",
+    groups: Sequence[int] | None = None,
+    natural: npt.NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
     """Build the meta dictionary of a sample: the same collatable keys for every format.
 
@@ -157,6 +183,10 @@ def image_meta(
         unit_mm: millimeters of one unit of the affine; NaN where the file declares no lengths, or
             none that can be trusted.
         unit: of rasters, unit of the affine; "" where they have no geotransform.
+        groups: for each channel a number that those share which are declared to be of one unit, -1
+            where nothing is declared; None: all are.
+        natural: (C, 2), smallest and largest stored value that each channel can have by its nature;
+            None where nothing says so.
 
     Returns:
         Only strings, numbers and numpy arrays.
@@ -184,4 +214,6 @@ def image_meta(
         "sr_rgb": int(is_rgb),
         "sr_unit_mm": float(unit_mm),
         "sr_unit": unit,
+        **({} if groups is None else {"sr_groups": np.asarray(groups, dtype=np.int64)}),
+        **({} if natural is None else {"sr_natural": natural}),
     }

@@ -102,10 +102,8 @@ def decode(dataset: FileDataset, name: PathLike) -> StoredPixels:
                 f"{photometric}; convert it to uncompressed RGB DICOM."
             )
         frames = array.reshape(-1, int(dataset.Rows), int(dataset.Columns), samples)
-        if frames.dtype.kind == "f" and not np.isfinite(frames).all():
-            raise BadImageError(
-                f"{name}: pixels must be finite numbers, got NaN or infinity; replace them first."
-            )
+        if frames.dtype.kind == "f":
+            frames = holes_of_infinity(name, frames)
         return _state_facts(dataset, frames, photometric)
 
 

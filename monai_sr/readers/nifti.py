@@ -19,7 +19,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
-from monai_sr.readers.common import check_pixels, image_meta, single_path
+from monai_sr.readers.common import check_pixels, holes_of_infinity, image_meta, single_path
 from monai_sr.readers.nifti_bounds import GZIP_SLACK, check_length, check_offset
 from monai_sr.readers.nifti_header import source_affine, unit_mm
 from monai_sr.readers.nifti_pair import is_analyze, pair_of
@@ -124,6 +124,7 @@ class NiftiReader(ImageReader):
                 f"{path}: must be a complete NIfTI file, got damaged or truncated data; "
                 "copy or download it again."
             ) from error
+        pixels = holes_of_infinity(path, pixels)
         _check(path, pixels)
         return NiftiImage(path, pixels, source_affine(image), unit_mm(path, image))
 
@@ -243,7 +244,9 @@ def _check(path: Path, pixels: npt.NDArray[Any]) -> None:
             f"{path}: voxels must be real numbers of at most 64 bits, got {values.dtype}; "
             "convert to float32."
         )
-    check_pixels(path, values, None, "replace them, for example by 0 (numpy.nan_to_num)")
+    # NaN needs no declaration: no scanner measures it.
+    nodata = np.nan if pixels.dtype.kind == "f" else None
+    check_pixels(path, values, nodata, "replace them, for example by 0 (numpy.nan_to_num)")
 
 
 def _check_gzip(path: Path, size: int) -> None:

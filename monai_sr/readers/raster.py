@@ -101,5 +101,7 @@ class RasterReader(ImageReader):
             valid=None if valid is None else valid.transpose(0, 2, 1),
             is_rgb=image.is_rgb,
             unit=image.unit,
+            groups=image.groups,
+            natural=image.natural,
         )
         return pixels, meta

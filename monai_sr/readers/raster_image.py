@@ -29,6 +29,7 @@ class RasterImage:
         mask: of all bands.
         own: what each band declares for itself, by another nodata value or a mask of its own.
         unit: of the affine, see :func:`monai_sr.geometry.geotransform.unit_name`.
+        groups, natural: see :mod:`monai_sr.readers.raster_fields`.
     """
 
     path: Path
@@ -43,6 +44,8 @@ class RasterImage:
     alpha_hides: bool = True
     own: npt.NDArray[np.bool_] | None = None
     unit: str = ""
+    groups: tuple[int, ...] = ()
+    natural: npt.NDArray[np.float64] | None = None
 
     def valid(self) -> npt.NDArray[np.bool_] | None:
         """Tell which pixels alpha and masks declare valid: color does not count under alpha 0.

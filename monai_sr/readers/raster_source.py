@@ -21,7 +21,7 @@ from monai_sr.core.errors import BadImageError
 from monai_sr.core.memory import check_memory
 from monai_sr.core.shared import ignored_warnings
 from monai_sr.geometry.geotransform import has_transform, pixel_affine, source_transform, unit_name
-from monai_sr.readers.common import check_pixels
+from monai_sr.readers.common import check_pixels, holes_of_infinity
 from monai_sr.readers.raster_bands import (
     Nodata,
     color_table,
@@ -30,6 +30,7 @@ from monai_sr.readers.raster_bands import (
     stored_bits,
     straight,
 )
+from monai_sr.readers.raster_fields import alpha_is_data, band_groups, natural_bounds
 from monai_sr.readers.raster_image import RasterImage
 from monai_sr.readers.raster_open import gdal_options, open_raster
 from monai_sr.readers.raster_photos import check_single, orientation_of, upright
@@ -73,6 +74,7 @@ class RasterSource:
 
     def __init__(self, path: Path, **kwargs: Any) -> None:
         self.path = path
+        self._has_said_infinite = False
         with self._guarded():
             try:
                 self.dataset = open_raster(path, **kwargs)
@@ -182,6 +184,16 @@ class RasterSource:
         self.is_rgb = colors[:3] == list(RGBA[:3])
         self.alpha = colors.index(ColorInterp.alpha) if ColorInterp.alpha in colors else -1
         self.is_premultiplied = premultiplied_alpha(dataset) >= 0
+        may_be_data = self.alpha >= 0 and not self.is_premultiplied and count == dataset.count
+        if may_be_data and alpha_is_data(dataset, self.alpha):
+            logger.warning(
+                "%s: band %d is tagged as alpha but has many levels: taken as data, such as near "
+                "infrared, that hides nothing", self.path, self.alpha + 1,
+            )  # fmt: skip
+            self.alpha = -1
+        self._fields = (
+            band_groups(dataset, count, self.alpha), natural_bounds(dataset, count)
+        )  # fmt: skip
         self.unit = unit_name(dataset)
         transform = source_transform(dataset)
         is_lost = has_transform(dataset.transform) and not has_transform(transform)
@@ -202,6 +214,9 @@ class RasterSource:
             own = np.ones(stored.shape, dtype=bool) if own is None else own
             own[band] &= self.dataset.read_masks(band + 1, window=window) != 0
         pixels, mask = self._converted(stored, mask)
+        finite = holes_of_infinity(self.path, pixels, self.nodata, is_said=self._has_said_infinite)
+        self._has_said_infinite |= finite is not pixels
+        pixels = finite
         if own is not None and pixels.dtype.kind == "f":
             pixels, own = np.where(own, pixels, pixels.dtype.type(np.nan)), None
         self._check(pixels, mask, own, window is None)
@@ -226,6 +241,8 @@ class RasterSource:
             alpha_hides=hides,
             own=own,
             unit=self.unit,
+            groups=self._fields[0],
+            natural=self._fields[1],
         )
 
     def _stored(self, window: Window | None) -> npt.NDArray[Any]:

@@ -121,6 +121,7 @@ class CaseReportd(MapTransform):
             size_in=_size(lr.shape),
             size_out=_size(sr.shape),
             lr_psnr=float(np.asarray(meta["sr_lr_psnr"]).ravel()[0]),
+            bands=np.asarray(meta["sr_bands"], dtype=np.float64).reshape(-1, 2).tolist(),
             is_perceptual=bool(facts.get("perception")),
             training=training,
             display=display.caption,
@@ -195,6 +196,8 @@ def _shown_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return "; ".join(f"band {number}: {_text(pair)}" for number, pair in enumerate(value, 1))
     if isinstance(value, list):
         return " … ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
     return str(value)

@@ -76,7 +76,7 @@ def _of_file(file: Path) -> Viewer | None:
         return None
     series = next((s for s in find_series(file.parent) if file in s), [file])
     image = load_image(series if len(series) > 1 else file)
-    meta: dict[str, Any] = dict(ScaleToUnit()(image)[0].meta)
+    meta: dict[str, Any] = dict(ScaleToUnit(is_exact=True)(image)[0].meta)
     display = display_of(image.numpy(), meta)
     if len(display.bands) > 1:
         return None

@@ -21,7 +21,7 @@ _ROUNDING = 1e-6  # of a unit: a difference of just one is none of more than one
 
 @dataclass(frozen=True)
 class Agreement:
-    """What is left of the input in a result.
+    """What is left of the input in a result: of the worst band, if there are several.
 
     Attributes:
         lr_psnr: in dB, of the range that [0, 1] stands for; higher is better, infinite where all
@@ -29,24 +29,26 @@ class Agreement:
         off_share: share of the valid input pixels that differ by more than one unit.
         worst_off: largest difference in units.
         worst_at: its place, (channel, x, y[, z]) from 0 in the input.
+        bands: ``lr_psnr`` and ``off_share`` of each band, NaN where nothing was compared.
     """
 
     lr_psnr: float
     off_share: float
     worst_off: float
     worst_at: tuple[int, ...]
+    bands: tuple[tuple[float, float], ...] = ()
 
 
 class AgreementSums:
     """Adds up the differences of an image part by part.
 
     Args:
-        unit: one stored unit, in the units of the values that are compared.
+        units: one stored unit of each band, in the units of the values that are compared.
     """
 
-    def __init__(self, unit: float = 1.0) -> None:
-        self.unit = unit
-        self._total, self._count, self._off = 0.0, 0, 0
+    def __init__(self, units: Sequence[float]) -> None:
+        self.units = [float(unit) for unit in units]
+        self._sums = np.zeros((len(self.units), 3))  # of squares, of pixels, of those off
         self._worst: tuple[float, tuple[int, ...]] = (-1.0, ())
 
     def add(
@@ -69,13 +71,13 @@ class AgreementSums:
             counted: False for pixels that are left out.
             origin: where the part begins.
         """
-        difference = (small - lr).abs() * counted
-        self._total += float((difference**2).sum())
-        self._count += int(counted.sum())
-        self._off += int((difference > self.unit * (1 + _ROUNDING)).sum())
-        at = int(difference.argmax())
-        worst = float(difference.flatten()[at])
-        found = zip(np.unravel_index(at, difference.shape), origin, strict=False)
+        units = (small - lr).abs() * counted / self.units[channel]
+        total = float((units**2).sum()) * self.units[channel] ** 2
+        off = int((units > 1 + _ROUNDING).sum())
+        self._sums[channel] += (total, int(counted.sum()), off)
+        at = int(units.argmax())
+        worst = float(units.flatten()[at])
+        found = zip(np.unravel_index(at, units.shape), origin, strict=False)
         place = (channel, *(int(i) + first for i, first in found))
         # Of several alike the first, whatever the order of the parts.
         if worst > self._worst[0] or (worst == self._worst[0] and place < self._worst[1]):
@@ -83,20 +85,24 @@ class AgreementSums:
 
     def agreement(self) -> Agreement:
         """Return what has been found; NaN where nothing was compared."""
-        if not self._count:
-            return Agreement(math.nan, math.nan, math.nan, ())
-        error = self._total / self._count
-        lr_psnr = math.inf if error == 0 else -10 * math.log10(error)
-        worst, place = self._worst
-        return Agreement(lr_psnr, self._off / self._count, worst / self.unit, place)
+        bands = []
+        for total, count, off in self._sums.tolist():
+            error = total / count if count else math.nan
+            lr_psnr = math.inf if error == 0 else -10 * math.log10(error) if count else math.nan
+            bands.append((lr_psnr, off / count if count else math.nan))
+        if not self._sums[:, 1].any():
+            return Agreement(math.nan, math.nan, math.nan, (), tuple(bands))
+        values = np.array(bands)
+        lr_psnr, off_share = float(np.nanmin(values[:, 0])), float(np.nanmax(values[:, 1]))
+        return Agreement(lr_psnr, off_share, *self._worst, tuple(bands))
 
 
 def stored_agreement(
     stored: Tensor,
     lr: Tensor,
     valid: Tensor | None = None,
-    unit: float = 1.0,
-    mapping: tuple[float, float] = (1.0, 0.0),
+    units: Sequence[float] | None = None,
+    mappings: Sequence[tuple[float, float]] | None = None,
 ) -> Agreement:
     """Compare a stored result with its input.
 
@@ -109,18 +115,19 @@ def stored_agreement(
         stored: the result.
         lr: the input.
         valid: a mask of lr's shape, empty where all are valid; other pixels are left out.
-        unit: one stored unit, in the units of ``lr``.
-        mapping: factor and offset that bring ``stored`` to [0, 1]. They are applied to the shrunk
-            result: the weights of resizing add up to one.
+        units: one stored unit of each band, in the units of ``lr``; 1 where None.
+        mappings: for each band the factor and offset that bring ``stored`` to [0, 1]. They are
+            applied to the shrunk result: the weights of resizing add up to one.
     """
-    sums = AgreementSums(unit)
+    sums = AgreementSums([1.0] * len(lr) if units is None else units)
     if valid is None or not valid.numel():
         valid = torch.ones(1, dtype=torch.bool).expand(lr.shape)
     dims = range(lr.ndim - 1)
-    factor, offset = mapping
+    mappings = [(1.0, 0.0)] * len(lr) if mappings is None else mappings
     common = [min(*pair) for pair in zip(stored.shape[1:], lr.shape[1:], strict=True)]
     for channel, (channel_sr, channel_lr, seen) in enumerate(zip(stored, lr, valid, strict=True)):
         small, small_lr = (_resized(image, common, dims) for image in (channel_sr, channel_lr))
+        factor, offset = mappings[channel]
         sums.add(channel, small * factor + offset, small_lr, covering(seen, common))
     found = sums.agreement()
     channel, *place = found.worst_at

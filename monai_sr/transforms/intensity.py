@@ -1,8 +1,9 @@
-"""Map stored values to [0, 1] and back, by one mapping for each file or series.
+"""Map stored values to [0, 1] and back, by one mapping for each band of a file or series.
 
 The mapping follows declared facts (``sr_declared_range``: 8-bit types, DICOM up to 12 bits stored)
-or the caller's range; where nothing declares one, the exact smallest and largest valid value of the
-whole file. It is kept in the metadata, so that every slice and window shares it.
+or the caller's range; where nothing declares one, the valid values of the whole file, see
+:mod:`monai_sr.transforms.ranges`. It is kept in the metadata, so that every slice and window shares
+it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from monai_sr.core.dtypes import PART, exact_float, is_wide, to_integers
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.transforms.ranges import Levels, band_ranges, warn_of_fill
 
 _SMALLEST_STEP = 1e-30  # differences divided by less would be lost to underflow
 _WIDEST_RANGE = 1e30  # a fill value that nobody declared, such as -3.4e38, hides all others
@@ -55,14 +57,18 @@ def valid_mask(stored: Tensor, nodata: float, declared: Any = ()) -> Tensor:
     return valid & (mask != 0)
 
 
-def fill_invalid(stored: Tensor, valid: Tensor, otherwise: float) -> Tensor:
+def fill_invalid(stored: Tensor, valid: Tensor, others: Sequence[float] | np.ndarray) -> Tensor:
     """Give every invalid pixel the value of the nearest valid one of its channel.
 
     Shape: both (C, X, Y[, Z]) -> the same. What lies farther than ``FILL_REACH`` from any valid
-    pixel becomes ``otherwise``: a window with that margin is filled as within the whole.
+    pixel becomes that of ``others`` (C or 1): a window with that margin is filled as within the
+    whole.
     """
     filled = stored.clone()
-    for channel, mask in zip(filled, valid, strict=True):
+    for channel, mask, other in zip(
+        filled, valid, np.broadcast_to(others, len(filled)), strict=True
+    ):
+        otherwise = float(other)
         if mask.all():
             continue
         if not mask.any():
@@ -77,6 +83,23 @@ def fill_invalid(stored: Tensor, valid: Tensor, otherwise: float) -> Tensor:
             line[torch.from_numpy(squared > FILL_REACH**2)] = otherwise
             channel[row] = line
     return filled
+
+
+def declare_nodata(stored: Tensor, meta: dict[str, Any], value: float) -> None:
+    """Make a value invalid, beside what the file declares itself; ``meta`` tells of it.
+
+    Shape: stored (C, ...). A value that the data type cannot hold changes nothing.
+    """
+    dtype = np.dtype(str(meta["sr_dtype"]))
+    if dtype.kind in "iu" and not (np.iinfo(dtype).min <= value <= np.iinfo(dtype).max):
+        return
+    value = float(dtype.type(value)) if dtype.kind == "f" else float(value)
+    if np.isnan(meta["sr_nodata"]):
+        meta["sr_nodata"] = value
+        meta["sr_fill"] = value if np.isnan(meta["sr_fill"]) else meta["sr_fill"]
+    elif meta["sr_nodata"] != value:
+        own = valid_mask(stored, value, meta.get("sr_valid", ()))
+        meta["sr_valid"] = own.numpy().astype(np.uint8)
 
 
 def other_nan(stored: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
@@ -95,22 +118,39 @@ class ScaleToUnit(Transform):
     the same shape, float32 (values outside the range map outside [0, 1] and stay), and its mask of
     valid pixels, bool, which is empty where all are valid.
 
-    The result's metadata gains ``sr_range`` (stored values of 0 and 1), and ``sr_clip`` (what can
-    be stored, in the new units), and ``sr_nan`` where pixels are NaN that is not the nodata value.
+    The result's metadata gains ``sr_range`` (C, 2), the stored values of 0 and 1 of each band,
+    ``sr_clip`` (C, 2), what can be stored, in the new units, and ``sr_nan`` where pixels are NaN
+    that is not the nodata value.
 
     Args:
         value_range: (low, high) stored values of 0 and 1; None: by the rule of this module.
+        nodata: stored value that is no measurement, beside what the file declares; None: none.
+        bounds: (low, high) stored values that results are held in; None: natural ones of fields
+            that are declared to be such (``sr_natural``), where no value of the input leaves them.
+        is_exact: use the smallest and largest valid value of all bands in place of robust ranges.
 
     Raises:
-        OptionError: if ``value_range`` is not two rising numbers.
+        OptionError: if ``value_range`` or ``bounds`` are not two rising numbers.
     """
 
-    def __init__(self, value_range: Sequence[float] | None = None) -> None:
-        if value_range is not None and not _is_rising_pair(value_range):
-            raise OptionError(
-                f"range: must be two rising numbers, got {value_range}; write --range '[0,4095]'"
-            )
-        self.value_range = value_range
+    def __init__(
+        self,
+        value_range: Sequence[float] | None = None,
+        nodata: float | None = None,
+        bounds: Sequence[float] | None = None,
+        *,
+        is_exact: bool = False,
+    ) -> None:
+        for name, pair in (("range", value_range), ("bounds", bounds)):
+            if pair is not None and not _is_rising_pair(pair):
+                raise OptionError(
+                    f"{name}: must be two rising numbers, got {pair}; write --{name} "
+                    f"'{'[0,4095]' if name == 'range' else '[-1,1]'}'"
+                )
+        if nodata is not None and not isinstance(nodata, int | float):
+            raise OptionError(f"nodata: must be a number, got {nodata!r}; write --nodata -9999")
+        self.value_range, self.nodata, self.bounds = value_range, nodata, bounds
+        self.is_exact = is_exact
 
     def __call__(self, image: Tensor) -> tuple[MetaTensor, Tensor]:
         """Return the mapped image and its mask of valid pixels (empty where all are valid).
@@ -122,6 +162,8 @@ class ScaleToUnit(Transform):
         meta = _in_memory_meta(stored)
         meta.update(image.meta if isinstance(image, MetaTensor) else {})
         stored = stored.to(_exact_dtype(stored))
+        if self.nodata is not None:
+            declare_nodata(stored, meta, self.nodata)
         valid = valid_mask(stored, float(meta["sr_nodata"]), meta.get("sr_valid", ()))
         nan = other_nan(stored, meta)
         if nan.any():
@@ -129,34 +171,72 @@ class ScaleToUnit(Transform):
         if not bool(valid.any()):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
-        low, high = self.range_of(meta, lambda: _extremes(stored, valid))
+        self.decide(meta, len(stored), lambda: band_levels(stored, valid))
         if bool(valid.all()):
             valid = torch.empty(0, dtype=torch.bool)
         else:
-            stored = fill_invalid(stored, valid, low)
-        return to_unit(stored, meta, low, high), valid
+            stored = fill_invalid(stored, valid, range_of(meta)[:, 0])
+        return to_unit(stored, meta), valid
 
-    def range_of(
-        self, meta: Mapping[str, Any], measure: Callable[[], tuple[float, float]]
-    ) -> tuple[float, float]:
-        """Return the stored values of 0 and 1.
+    def needs_levels(self, meta: Mapping[str, Any]) -> bool:
+        """Tell whether :meth:`decide` looks at the values: it may be spared where it does not."""
+        return self._given(meta) is None or bool(meta.get("sr_unit", ""))
+
+    def decide(
+        self, meta: dict[str, Any], channels: int, measure: Callable[[], Sequence[Levels]]
+    ) -> None:
+        """Choose ranges and bounds, which ``meta`` gains, and say which values look like nodata.
 
         Args:
             meta: of the image.
-            measure: finds the smallest and largest valid value, where nothing declares the range.
+            channels: number of its bands.
+            measure: counts the valid values of each band.
 
         Raises:
             BadImageError: the values reach too far for one mapping.
         """
-        given = self.value_range if self.value_range is not None else declared_range(meta)
-        low, high = map(float, measure() if given is None else given)
-        if given is None and high - low > _WIDEST_RANGE:
-            name = meta.get("filename_or_obj", "image")
-            raise BadImageError(
-                f"{name}: values must lie in one range, got {low:g} to {high:g}; declare the "
-                "nodata value (gdal_edit -a_nodata) or give the range (--range)"
-            )
-        return low, high if high > low else low + _one_step(low, np.dtype(str(meta["sr_dtype"])))
+        given, name = self._given(meta), str(meta.get("filename_or_obj", "image"))
+        levels = measure() if self.needs_levels(meta) else []
+        ranges = np.tile(np.asarray((0.0, 1.0) if given is None else given, float), (channels, 1))
+        if levels:
+            groups = meta.get("sr_groups", np.full(channels, 0))
+            found, fill = band_ranges(levels, groups, bool(meta.get("sr_rgb", 0)))
+            warn_of_fill(name, fill, channels)
+            if given is None:
+                ends = [each.extremes for each in levels if each.counts.size]
+                low, high = min(ends)[0], max(end[1] for end in ends)
+                if high - low > _WIDEST_RANGE:
+                    raise BadImageError(
+                        f"{name}: values must lie in one range, got {low:g} to {high:g}; name the "
+                        "value of missing pixels (--nodata) or give the range (--range)"
+                    )
+                is_known = np.isfinite(found)
+                ranges = np.where(is_known, (low, high) if self.is_exact else found, ranges)
+        dtype = np.dtype(str(meta["sr_dtype"]))
+        for pair in ranges:
+            if pair[1] <= pair[0]:
+                pair[1] = pair[0] + _one_step(pair[0], dtype)
+        meta["sr_range"], meta["sr_bounds"] = ranges, self._bounds(meta, channels, levels)
+
+    def _given(self, meta: Mapping[str, Any]) -> Sequence[float] | None:
+        return self.value_range if self.value_range is not None else declared_range(meta)
+
+    def _bounds(
+        self, meta: Mapping[str, Any], channels: int, levels: Sequence[Levels]
+    ) -> np.ndarray:
+        """Return the stored values that the results of each band are held in: (C, 2)."""
+        storable = np.asarray(meta["sr_storable"], dtype=np.float64)
+        bounds = np.tile(storable, (channels, 1))
+        if self.bounds is not None:
+            bounds[:] = self.bounds
+        elif "sr_natural" in meta:
+            for band, (each, (low, high)) in enumerate(
+                zip(levels, meta["sr_natural"], strict=False)
+            ):
+                ends = each.extremes if each.counts.size else (np.nan, np.nan)
+                if low <= ends[0] <= ends[1] <= high:
+                    bounds[band] = low, high
+        return bounds.clip(*storable)
 
 
 def declared_range(meta: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -165,25 +245,37 @@ def declared_range(meta: Mapping[str, Any]) -> tuple[float, float] | None:
     return (low, high) if np.isfinite([low, high]).all() else None
 
 
-def to_unit(stored: Tensor, meta: dict[str, Any], low: float, high: float) -> MetaTensor:
-    """Map stored values by a known range; ``meta`` gains ``sr_range`` and ``sr_clip``.
+def range_of(meta: Mapping[str, Any]) -> np.ndarray:
+    """Return the stored values of 0 and 1 of each band: (C, 2), or (1, 2) for all."""
+    return np.asarray(meta["sr_range"], dtype=np.float64).reshape(-1, 2)
+
+
+def band_levels(stored: Tensor, valid: Tensor) -> list[Levels]:
+    """Count the valid values of each band.
+
+    Shape: both (C, ...).
+    """
+    pairs = zip(stored.numpy(), valid.numpy(), strict=True)
+    return [Levels.of(band if mask.all() else band[mask]) for band, mask in pairs]
+
+
+def to_unit(stored: Tensor, meta: dict[str, Any]) -> MetaTensor:
+    """Map stored values by the known range of each band; ``meta`` gains ``sr_clip``.
 
     Shape: stored (C, ...), floating point -> the same, float32.
     """
-    storable = np.asarray(meta["sr_storable"], dtype=np.float64)
+    ranges = range_of(meta)
+    low, width = ranges[:, :1], ranges[:, 1:] - ranges[:, :1]
+    corner = (-1, *[1] * (stored.ndim - 1))
+    offset, factor = (torch.tensor(v, dtype=stored.dtype).reshape(corner) for v in (low, width))
     # The offset is taken in the reader's precision (float64 for wide types), then narrowed.
-    unit = ((stored - low) / (high - low)).to(torch.float32)
-    clip = (storable - low) / (high - low)
+    unit = ((stored - offset) / factor).to(torch.float32)
+    bounds = meta.get("sr_bounds", meta["sr_storable"])
+    clip = (np.asarray(bounds, dtype=np.float64).reshape(-1, 2) - low) / width
     if meta.get("sr_inverted", 0):
-        unit, clip = 1 - unit, 1 - clip[::-1]
-    meta["sr_range"] = np.array([low, high])
+        unit, clip = 1 - unit, 1 - clip[:, ::-1]
     meta["sr_clip"] = clip.copy()
     return MetaTensor(unit, meta=meta)
-
-
-def _extremes(stored: Tensor, valid: Tensor) -> tuple[float, float]:
-    measured = stored if bool(valid.all()) else stored[valid]
-    return float(measured.min()), float(measured.max())
 
 
 def _one_step(value: float, dtype: np.dtype[Any]) -> float:
@@ -215,9 +307,11 @@ class ScaleToUnitd(MapTransform):
         keys: KeysCollection,
         value_range: Sequence[float] | None = None,
         allow_missing_keys: bool = False,
+        nodata: float | None = None,
+        bounds: Sequence[float] | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.scale = ScaleToUnit(value_range)
+        self.scale = ScaleToUnit(value_range, nodata, bounds)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Map every key."""
@@ -238,6 +332,7 @@ def _in_memory_meta(stored: Tensor) -> dict[str, Any]:
         "sr_storable": limits,
         "sr_declared_range": limits if stored.dtype == torch.uint8 else np.full(2, np.nan),
         "sr_nodata": float("nan"),
+        "sr_fill": float("nan"),
     }
 
 
@@ -249,20 +344,23 @@ def to_stored(unit: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
     Raises:
         OutputError: if a result to be stored as integers holds NaN or infinity.
     """
-    low, high = (float(v) for v in np.asarray(meta["sr_range"]).ravel())
-    storable = np.asarray(meta["sr_storable"], dtype=np.float64).ravel()
     dtype = np.dtype(str(meta["sr_dtype"]))
     exact: np.dtype[Any] = np.dtype(exact_float(dtype))
-    name, limits = str(meta.get("filename_or_obj", "image")), storable.tolist()
-    source = unit.detach().cpu().numpy().reshape(-1)
-    result = np.empty(source.shape, dtype)
-    for begin in range(0, source.size, PART):
-        part = slice(begin, begin + PART)
-        values = source[part].astype(exact)
-        if meta.get("sr_inverted", 0):
-            np.subtract(1, values, out=values)
-        values *= high - low
-        values += low
-        is_float = dtype.kind == "f"
-        result[part] = values if is_float else to_integers(values, dtype, limits, name)
-    return result.reshape(unit.shape)
+    name = str(meta.get("filename_or_obj", "image"))
+    bounds = np.asarray(meta.get("sr_bounds", meta["sr_storable"]), dtype=np.float64).reshape(-1, 2)
+    pairs = (np.broadcast_to(each, (len(unit), 2)) for each in (range_of(meta), bounds))
+    result = np.empty(unit.shape, dtype)
+    for band, target, (low, high), limits in zip(unit, result, *pairs, strict=True):
+        source, flat = band.detach().cpu().numpy().reshape(-1), target.reshape(-1)
+        for begin in range(0, source.size, PART):
+            part = slice(begin, begin + PART)
+            values = source[part].astype(exact)
+            if meta.get("sr_inverted", 0):
+                np.subtract(1, values, out=values)
+            values *= float(high - low)
+            values += float(low)
+            if dtype.kind == "f":
+                flat[part] = np.clip(values, *limits.tolist())
+            else:
+                flat[part] = to_integers(values, dtype, limits.tolist(), name)
+    return result

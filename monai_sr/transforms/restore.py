@@ -20,7 +20,7 @@ from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import WeightsError
 from monai_sr.core.types import PathLike
 from monai_sr.transforms.agreement import covering, stored_agreement
-from monai_sr.transforms.intensity import VALID_SUFFIX, to_stored
+from monai_sr.transforms.intensity import VALID_SUFFIX, range_of, to_stored
 
 _FLOAT_STEPS = 255  # floats have no unit: the range is divided as that of 8-bit images
 
@@ -41,15 +41,15 @@ def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
     stored[stored == nodata] = nodata + 1 if nodata <= low else nodata - 1
 
 
-def stored_unit(dtype: np.dtype[Any], low: float, high: float) -> float:
+def stored_unit(dtype: np.dtype[Any], ranges: np.ndarray) -> np.ndarray:
     """Return what counts as one stored unit: 1 of integers, 1/255 of the range of floats.
 
     Args:
         dtype: data type of the file.
-        low: stored value of 0.
-        high: stored value of 1.
+        ranges: (C, 2), stored values of 0 and 1 of each band.
     """
-    return 1.0 if dtype.kind in "iu" else (high - low) / _FLOAT_STEPS
+    widths: np.ndarray = ranges[:, 1] - ranges[:, 0]
+    return np.ones(len(ranges)) if dtype.kind in "iu" else widths / _FLOAT_STEPS
 
 
 def put_nodata_back(stored: np.ndarray, valid: np.ndarray, meta: Mapping[str, Any]) -> None:
@@ -143,7 +143,9 @@ class Provenance:
                 # A host such as MONAI Deploy loads the weights itself, from where it keeps them.
                 known = file is not None and Path(file).is_file()
                 self.facts[key] = file_sha256(str(file)) if known else "unknown"
-        limits = np.asarray(value_range).ravel().tolist()
+        pairs = np.asarray(value_range, dtype=np.float64).reshape(-1, 2).tolist()
+        is_one = all(pair == pairs[0] for pair in pairs)
+        limits = (pairs[0] if pairs else []) if is_one else pairs
         return json.dumps({**self.facts, "runtime": runtime, "range": limits})
 
 
@@ -170,7 +172,7 @@ class RestoreStoredd(MapTransform):
     Shape: pred MetaTensor (C, X * s, Y * s[, Z]) whose metadata the inferer has enlarged; the key
     ``ref`` holds the input in [0, 1]. The result has the values, the data type and the nodata mask
     of the source file, and gains ``sr_provenance`` and how it agrees with the input:
-    ``sr_lr_psnr``, ``sr_off_share``, ``sr_worst_off`` and ``sr_worst_at``, see
+    ``sr_lr_psnr``, ``sr_off_share``, ``sr_worst_off``, ``sr_worst_at`` and ``sr_bands``, see
     :class:`monai_sr.transforms.agreement.Agreement`. The spread that a
     self-ensemble gave (``sr_spread``) becomes ``sr_uncertainty``, float32 in stored units.
 
@@ -205,22 +207,27 @@ class RestoreStoredd(MapTransform):
         meta: dict[str, Any] = dict(pred.meta)
         stored = to_stored(pred.as_tensor(), meta)
         avoid_nodata(stored, meta)
-        low, high = (float(v) for v in np.asarray(meta["sr_range"]).ravel())
-        factor, offset = 1 / (high - low), -low / (high - low)
+        ranges = np.broadcast_to(range_of(meta), (len(stored), 2))
+        widths = ranges[:, 1] - ranges[:, 0]
+        mappings = [
+            (1 / width, -low / width) for width, (low, _) in zip(widths, ranges, strict=True)
+        ]
         if meta.get("sr_inverted", 0):
-            factor, offset = -factor, 1 - offset
+            mappings = [(-factor, 1 - offset) for factor, offset in mappings]
         lr_plain = lr.as_tensor() if isinstance(lr, MetaTensor) else lr
         mask = None if valid is None else torch.as_tensor(valid).cpu().bool()
-        one = stored_unit(stored.dtype, low, high) / (high - low)
+        units = stored_unit(stored.dtype, ranges) / widths
         agreement = stored_agreement(
-            torch.from_numpy(stored), lr_plain.cpu(), mask, one, (factor, offset)
+            torch.from_numpy(stored), lr_plain.cpu(), mask, units.tolist(), mappings
         )
         meta["sr_lr_psnr"], meta["sr_off_share"] = agreement.lr_psnr, agreement.off_share
         meta["sr_worst_off"] = agreement.worst_off
         meta["sr_worst_at"] = np.array(agreement.worst_at)
+        meta["sr_bands"] = np.array(agreement.bands)
         if "sr_spread" in meta:
             spread = torch.as_tensor(meta.pop("sr_spread")).cpu().double().numpy()
-            half_width = spread.reshape(stored.shape) * ((high - low) * self.interval_factor)
+            half_width = spread.reshape(stored.shape) * self.interval_factor
+            half_width *= widths.reshape(-1, *[1] * (stored.ndim - 1))
             if mask is not None and mask.numel():
                 half_width[~covering(mask.numpy(), stored.shape[1:])] = np.nan
             meta["sr_uncertainty"] = half_width.astype(np.float32)

@@ -245,6 +245,8 @@ def _fitting_nodata(
 ) -> float | None:
     is_common = len(set(map(str, src.nodatavals))) == 1 and all(src.mask_flag_enums)
     value = src.nodata if is_common else float(meta["sr_fill"])
+    if value is None and np.isfinite(float(meta["sr_nodata"])):  # named by the user
+        value = float(meta["sr_nodata"])
     if value is None or dtype.kind == "f":
         return None if value is None else float(value)
     limits = np.iinfo(dtype)

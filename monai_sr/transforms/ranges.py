@@ -1,0 +1,201 @@
+"""Find the range of each band from its values: robust to outliers, to heavy tails and to fill.
+
+Values are counted in bins of some 0.5 % of their size, of which the exact ends are kept. Counts of
+the parts of an image add up to those of the whole, in any order: scenes read by windows get the
+ranges that they would have in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+logger = logging.getLogger(__name__)
+
+Floats: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
+Range: TypeAlias = tuple[float, float]
+
+_PART = 2**20  # values that are sorted at a time
+_BIN_BITS = 16  # of float32 that a bin leaves out: 7 bits of the fraction remain
+# A share of the pixels at either end is left outside if the end lies farther from the others than
+# so many times their range: single hot pixels, dead ones; then the tails of, say, radar power.
+_TAILS = ((1e-3, 1.0), (1e-2, 10.0))
+# Bands are on one range where what both span is at most so many times what each spans, if nothing
+# or if one unit, scale and offset is declared for them.
+_ALIKE, _ALIKE_DECLARED = 4.0, 32.0
+# A value of many pixels at an end of the range that others keep away from, by a share of their
+# range: less where it is one that programs like to fill with.
+_FILL_SHARE, _FILL_COUNT, _FILL_BINS = 1e-4, 3, 3
+_FILL_GAP, _ZERO_GAP, _USUAL_GAP = 0.5, 0.25, 0.05
+_USUAL_FILL = (-9999.0, -32768.0, -32767.0, 32767.0, 65535.0, -2000.0, -999.0, 9999.0, -99999.0)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """How often which values occur, in rising bins.
+
+    Attributes:
+        counts: values in each bin.
+        lows: smallest value in each.
+        highs: largest value in each.
+    """
+
+    counts: np.ndarray[Any, np.dtype[np.int64]]
+    lows: Floats
+    highs: Floats
+
+    @classmethod
+    def of(cls, values: Floats) -> Levels:
+        """Count finite values of any shape."""
+        flat = values.reshape(-1)
+        parts = []
+        for begin in range(0, flat.size, _PART):
+            found = np.sort(flat[begin : begin + _PART]) + 0.0  # -0.0 is 0.0
+            first, sizes = _runs(found)
+            parts.append(cls(sizes, found[first], found[first + sizes - 1]))
+        return cls.sum(parts)
+
+    @classmethod
+    def sum(cls, parts: Iterable[Levels]) -> Levels:
+        """Add counts up."""
+        given = list(parts)
+        if not given:
+            return cls(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+        counts, lows, highs = (
+            np.concatenate([getattr(part, name) for part in given])
+            for name in ("counts", "lows", "highs")
+        )
+        if not counts.size:
+            return given[0]
+        order = np.argsort(lows, kind="stable")
+        first, _ = _runs(lows[order])
+        return cls(
+            np.add.reduceat(counts[order], first),
+            np.minimum.reduceat(lows[order], first),
+            np.maximum.reduceat(highs[order], first),
+        )
+
+    @property
+    def extremes(self) -> Range:
+        """Smallest and largest value of all."""
+        return float(self.lows[0]), float(self.highs[-1])
+
+    def within(self, tail: int) -> Range:
+        """Return the ends of what is left without at most ``tail`` values at either end."""
+        below, above = np.cumsum(self.counts), np.cumsum(self.counts[::-1])[::-1]
+        first = int(np.argmax(below > tail))
+        last = len(above) - 1 - int(np.argmax(above[::-1] > tail))
+        return float(self.lows[first]), float(self.highs[last])
+
+    def without(self, *bins: int) -> Levels:
+        """Return all but some bins."""
+        return Levels(*(np.delete(v, bins) for v in (self.counts, self.lows, self.highs)))
+
+
+def _runs(rising: Floats) -> tuple[Any, Any]:
+    """Return where the bins of sorted values begin, and how many values each has."""
+    with np.errstate(over="ignore"):
+        keys = rising.astype(np.float32).view(np.int32) >> _BIN_BITS
+    first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+    return first, np.diff(np.r_[first, keys.size])
+
+
+def robust_range(levels: Levels) -> Range:
+    """Return the range of values without what lies far outside of most.
+
+    Args:
+        levels: of at least one value.
+    """
+    low, high = levels.extremes
+    total = int(levels.counts.sum())
+    for share, far in _TAILS:
+        inner_low, inner_high = levels.within(max(1, int(total * share)))
+        reach = far * (inner_high - inner_low)
+        if reach <= 0:  # all but single pixels are alike: these are the image
+            break
+        low = inner_low if inner_low - low > reach else low
+        high = inner_high if high - inner_high > reach else high
+    return low, high
+
+
+def fill_bins(levels: Levels) -> list[int]:
+    """Return the bins, the first or the last, that look like fill that nobody declared."""
+    if len(levels.counts) <= _FILL_BINS:
+        return []
+    few = max(_FILL_COUNT, int(_FILL_SHARE * levels.counts.sum()))
+    found = []
+    for end, beside in ((0, 1), (len(levels.counts) - 1, -2)):
+        value = float(levels.lows[end])
+        if levels.highs[end] != value or levels.counts[end] < few:
+            continue
+        low, high = robust_range(levels.without(end))
+        is_usual = value in _USUAL_FILL
+        share = _USUAL_GAP if is_usual else _ZERO_GAP if value == 0 else _FILL_GAP
+        nearest = float(levels.lows[beside] if end == 0 else levels.highs[beside])
+        if high > low and abs(nearest - value) >= share * (high - low):
+            found.append(end)
+    return found
+
+
+def band_ranges(
+    bands: Sequence[Levels], groups: Sequence[int], is_rgb: bool
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[tuple[int, float, float]]]:
+    """Return the range of each band, and what looks like fill.
+
+    Bands share a range where they are colors, or have alike ranges and the same group.
+
+    Shape: -> (C, 2); NaN for bands without values.
+
+    Args:
+        bands: their values.
+        groups: a number for each: of bands whose unit, scale and offset are declared to be one;
+            -1 where nothing is declared.
+        is_rgb: whether the first three are colors.
+
+    Returns:
+        The ranges; band, value and share of the pixels of each supposed fill.
+    """
+    own = np.full((len(bands), 2), np.nan)
+    fill = []
+    for band, levels in enumerate(bands):
+        if not levels.counts.size:
+            continue
+        bins = fill_bins(levels)
+        total = levels.counts.sum()
+        fill += [(band, float(levels.lows[b]), float(levels.counts[b] / total)) for b in bins]
+        own[band] = robust_range(levels.without(*bins) if bins else levels)
+    count, labels = connected_components(_alike(own, np.asarray(groups), is_rgb))
+    ranges = own.copy()
+    for members in (labels == label for label in range(count)):
+        if np.isfinite(own[members]).any():
+            ranges[members] = np.nanmin(own[members, 0]), np.nanmax(own[members, 1])
+    return ranges, fill
+
+
+def _alike(own: Floats, groups: np.ndarray[Any, Any], is_rgb: bool) -> np.ndarray[Any, Any]:
+    """Tell which bands belong together: (C, C)."""
+    low, high = own.T
+    both = np.maximum.outer(high, high) - np.minimum.outer(low, low)
+    smaller = np.minimum.outer(high - low, high - low)
+    factor = np.where(groups < 0, _ALIKE, _ALIKE_DECLARED)
+    result = (both <= factor * smaller) & np.equal.outer(groups, groups)
+    result[:3, :3] |= is_rgb
+    return np.asarray(result)
+
+
+def warn_of_fill(name: str, fill: Sequence[tuple[int, float, float]], channels: int) -> None:
+    """Say which values look like fill, one line for each value."""
+    for value in dict.fromkeys(value for _, value, _ in fill):
+        bands = [(band, share) for band, each, share in fill if each == value]
+        share = max(share for _, share in bands)
+        where = "" if channels == 1 else f" of band {', '.join(str(b + 1) for b, _ in bands)}"
+        logger.warning(
+            "%s: %g, %.2g %% of the pixels%s, looks like nodata that is not declared; if it is, "
+            "name it by --nodata %g",
+            name, value, 100 * share, where, value,
+        )  # fmt: skip
