@@ -33,7 +33,7 @@ class FileResult:
         size_out: those of the result.
         seconds: from reading to the written file.
         lr_psnr: dB by which the stored result, shrunk, agrees with the input; of the worst band.
-        off_share: share of the input's pixels that it misses by more than one stored unit; likewise.
+        off_share: share of the input's pixels that it misses by more than one stored unit.
         bands: both of each band, where there are several.
         worst_off: by how many at most.
         worst_at: where, "column, row" from 0, with slice and band where there are several.

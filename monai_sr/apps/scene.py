@@ -160,6 +160,7 @@ class Scenes:
             SceneSource(source, self.grid, self.scale_to_unit.nodata) as compared,
             rasterio.Env(GDAL_CACHEMAX=_cache_bytes(read.raster.dataset)),
         ):
+            read.raster.warn()
             part = self._part(read)
             job = SceneJob(
                 read,

@@ -16,6 +16,7 @@ from pydicom.uid import UID
 from monai_sr.core.dtypes import is_wide
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.memory import check_memory
+from monai_sr.readers.common import holes_of_infinity
 from monai_sr.readers.dicom_bounds import check_frames
 from monai_sr.readers.dicom_decoders import run_decoder
 from monai_sr.readers.dicom_files import refuse_damage

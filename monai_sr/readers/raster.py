@@ -69,6 +69,7 @@ class RasterReader(ImageReader):
             BadImageError: missing, empty, damaged, not an image, or pixels that cannot be used.
         """
         with RasterSource(single_path(data), **kwargs) as source:
+            source.warn()
             return source.read()
 
     def get_data(

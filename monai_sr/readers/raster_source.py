@@ -128,6 +128,14 @@ class RasterSource:
             image = self._read(window)
         return image
 
+    def warn(self) -> None:
+        """Say what was guessed on opening."""
+        if self._false_alpha != self.alpha:
+            logger.warning(
+                "%s: band %d is tagged as alpha but has many levels: taken as data, such as near "
+                "infrared, that hides nothing", self.path, self._false_alpha + 1,
+            )  # fmt: skip
+
     @cached_property
     def alpha_hides(self) -> bool:
         """Whether some pixel of the whole raster is not transparent; reads as far as to one."""
@@ -185,11 +193,8 @@ class RasterSource:
         self.alpha = colors.index(ColorInterp.alpha) if ColorInterp.alpha in colors else -1
         self.is_premultiplied = premultiplied_alpha(dataset) >= 0
         may_be_data = self.alpha >= 0 and not self.is_premultiplied and count == dataset.count
+        self._false_alpha = self.alpha
         if may_be_data and alpha_is_data(dataset, self.alpha):
-            logger.warning(
-                "%s: band %d is tagged as alpha but has many levels: taken as data, such as near "
-                "infrared, that hides nothing", self.path, self.alpha + 1,
-            )  # fmt: skip
             self.alpha = -1
         self._fields = (
             band_groups(dataset, count, self.alpha), natural_bounds(dataset, count)

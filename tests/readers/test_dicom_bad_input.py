@@ -84,14 +84,18 @@ def test_header_without_pixels_is_refused(tmp_path):
         _load(tmp_path / "a.dcm")
 
 
-def test_pixels_that_are_no_numbers_are_refused(tmp_path):
+def test_pixels_that_are_no_numbers_are_holes(tmp_path, caplog):
     made = factory.dataset(modality="SC")
     del made.PixelData
     made.BitsAllocated = 32
-    made.FloatPixelData = np.full((6, 9), np.nan, "f4").tobytes()
+    values = np.arange(54, dtype="f4").reshape(6, 9)
+    values[0, :2] = np.nan, -np.inf
+    made.FloatPixelData = values.tobytes()
     made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
-    with pytest.raises(BadImageError, match="replace them first"):
-        _load(tmp_path / "a.dcm")
+    pixels, _ = _load(tmp_path / "a.dcm")
+    assert np.isnan(pixels[0, :2, 0]).all()
+    assert np.array_equal(pixels[0].T[1:], values[1:])
+    assert "infinite pixels are taken as holes" in caplog.text
 
 
 def test_compressions_without_decoder_are_named(tmp_path):

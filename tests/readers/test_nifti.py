@@ -166,7 +166,7 @@ def broken(folder: Path) -> dict[str, tuple[Path, str]]:
     none[42:44] = struct.pack("<h", 0)
     (folder / "none.nii").write_bytes(none)
     nan = pixels((7, 5, 3), "float32")
-    nan[1, 1, 1] = np.nan
+    nan[:] = np.nan
     nib.AnalyzeImage(pixels((7, 5, 3), "int16"), np.eye(4)).to_filename(folder / "old.hdr")
     again = "copy or download it again"
     return {
@@ -182,7 +182,7 @@ def broken(folder: Path) -> dict[str, tuple[Path, str]]:
         "absurd": (folder / "absurd.nii", "again|check its header"),
         "negative": (folder / "negative.nii", "again|check its header"),
         "no voxels": (folder / "none.nii", "export it again|copy or"),
-        "nan": (write_nifti(folder / "nan.nii", nan), "nan_to_num"),
+        "nan": (write_nifti(folder / "nan.nii", nan), "leave it out"),
         "complex": (
             write_nifti(folder / "c.nii", np.ones((3, 4, 5), np.complex64)),
             "convert to float32",
@@ -204,3 +204,15 @@ def test_bad_input_is_one_line_with_a_remedy(tmp_path, case):
         NiftiReader().read(path)
     assert "\n" not in str(caught.value)
     assert path.name in str(caught.value)
+
+
+def test_voxels_that_are_no_numbers_are_holes(tmp_path, caplog):
+    values = pixels((7, 5, 3), "float32")
+    values[:2] = np.nan
+    values[3, 1, 1] = np.inf
+    read = NiftiReader()
+    found, meta = read.get_data(read.read(write_nifti(tmp_path / "a.nii", values)))
+    assert np.array_equal(np.isnan(found[0]), ~np.isfinite(values))
+    assert np.array_equal(found[0][4:], values[4:])
+    assert np.isnan(meta["sr_nodata"])
+    assert "infinite pixels are taken as holes" in caplog.text

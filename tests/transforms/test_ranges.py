@@ -1,0 +1,187 @@
+"""Ranges of bands: whole or in parts alike, robust to outliers, and fill is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monai_sr.transforms import ScaleToUnit
+from monai_sr.transforms.intensity import to_stored
+from monai_sr.transforms.ranges import Levels, band_ranges, robust_range
+from tests.transforms.test_intensity import sample
+
+RNG = np.random.default_rng(5)
+
+
+def ranges(*bands, groups=None, is_rgb=False):
+    groups = [-1] * len(bands) if groups is None else groups
+    return band_ranges([Levels.of(np.asarray(b)) for b in bands], groups, is_rgb)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    values=st.lists(
+        st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=60
+    ),
+    cuts=st.lists(st.integers(0, 60), max_size=4),
+)
+def test_parts_count_as_the_whole_does(values, cuts):
+    array = np.array(values, np.float32)
+    parts = [Levels.of(part) for part in np.split(array, sorted(cuts))]
+    whole, added = Levels.of(array), Levels.sum(parts[::-1])
+    for name in ("counts", "lows", "highs"):
+        assert np.array_equal(getattr(whole, name), getattr(added, name))
+    assert whole.counts.sum() == array.size
+    assert whole.extremes == (array.min(), array.max())
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "float32", "float64"])
+def test_ordinary_images_keep_their_exact_extremes(dtype):
+    values = RNG.normal(20000, 2000, (60, 50)).astype(dtype)
+    assert robust_range(Levels.of(values)) == (values.min(), values.max())
+
+
+@pytest.mark.parametrize("hot", [1, 3])
+def test_hot_and_dead_pixels_of_16_bits_do_not_crush_the_image(hot):
+    values = RNG.integers(30000, 40000, (80, 60)).astype(np.uint16)
+    clean = (int(values.min()), int(values.max()))
+    values[3, 4 : 4 + hot] = 65535
+    assert robust_range(Levels.of(values)) == pytest.approx(clean, rel=0.005)
+    values[7, 8] = 0
+    assert robust_range(Levels.of(values)) == pytest.approx(clean, rel=0.01)
+
+
+def test_the_tail_of_radar_power_is_left_outside():
+    power = RNG.exponential(0.05, (200, 200)).astype(np.float32)
+    power.flat[RNG.choice(power.size, 200, replace=False)] = 10 ** RNG.uniform(1, 5, 200)
+    low, high = robust_range(Levels.of(power))
+    assert low == power.min()
+    assert 0.2 < high < 0.6
+
+
+def test_a_few_bright_pixels_on_one_value_are_the_image_itself():
+    values = np.zeros((20, 20), np.float32)
+    values[3, 3] = 7
+    assert robust_range(Levels.of(values)) == (0, 7)
+
+
+def test_values_with_a_large_offset_keep_their_digits():
+    values = RNG.uniform(5e6, 5e6 + 20, (50, 40))
+    values[1, 1] = 1e9
+    low, high = robust_range(Levels.of(values))
+    assert low == values.min()
+    assert high <= 5e6 + 20
+
+
+def test_reflectance_beside_elevation_has_a_range_of_its_own():
+    reflectance, height = RNG.uniform(0.02, 0.4, (50, 40)), RNG.uniform(80, 2100, (50, 40))
+    found, _ = ranges(reflectance, height)
+    assert found[0] == pytest.approx([0.02, 0.4], abs=0.01)
+    assert found[1] == pytest.approx([80, 2100], rel=0.02)
+
+
+def test_kelvin_beside_an_index_and_bands_of_one_unit_far_apart():
+    kelvin, index = RNG.uniform(280, 310, (50, 40)), RNG.uniform(-0.2, 0.9, (50, 40))
+    found, _ = ranges(kelvin, index, index * 0.5)
+    assert found[0].tolist() == [kelvin.min(), kelvin.max()]
+    assert found[1].tolist() == found[2].tolist() == [index.min(), index.max()]
+    weak = ranges(kelvin, (kelvin - 280) / 8, groups=[0, 0])[0]
+    assert weak[0].tolist() != weak[1].tolist()
+    # What lies within one magnitude is one field where one unit is declared for both.
+    bands = RNG.uniform(100, 900, (50, 40)), RNG.uniform(100, 200, (50, 40))
+    assert ranges(*bands)[0][0].tolist() != ranges(*bands)[0][1].tolist()
+    alike = ranges(*bands, groups=[2, 2])[0]
+    assert alike[0].tolist() == alike[1].tolist()
+    apart = ranges(bands[0], bands[0], groups=[1, 2])[0]
+    assert apart[0].tolist() == apart[1].tolist()  # alike by themselves
+
+
+def test_colors_stay_together():
+    dark, bright = RNG.uniform(0, 10, (30, 30)), RNG.uniform(0, 4000, (30, 30))
+    found, _ = ranges(bright, dark, dark, dark - 50, is_rgb=True)
+    assert found[0].tolist() == found[1].tolist() == found[2].tolist() == [
+        min(bright.min(), dark.min()), bright.max()
+    ]  # fmt: skip
+    assert found[3].tolist() == [dark.min() - 50, dark.max() - 50]
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(0, "uint16"), (-32768, "int16"), (-9999, "float32"), (65535, "uint16")]
+)
+def test_fill_that_nobody_declared_is_found_and_left_outside(value, dtype):
+    values = RNG.integers(500, 1900, (60, 50)).astype(dtype)
+    clean = (values[10:].min(), values[10:].max())
+    values[:10] = value
+    found, fill = ranges(values)
+    assert [(band, v) for band, v, _ in fill] == [(0, value)]
+    assert fill[0][2] == pytest.approx(1 / 6)
+    assert tuple(found[0]) == clean
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RNG.integers(0, 1900, (60, 50)),  # zero is one value among others
+        np.where(RNG.random((60, 50)) < 0.3, 65535, RNG.integers(0, 65536, (60, 50))),  # saturated
+        np.where(RNG.random((60, 50)) < 0.5, 0, 1),  # a mask
+        np.full((60, 50), -9999),
+    ],
+)
+def test_what_touches_other_values_is_no_fill(values):
+    assert ranges(values.astype(np.float32))[1] == []
+
+
+def test_supposed_fill_is_said_with_the_option_that_names_it(caplog):
+    values = RNG.integers(500, 1900, (1, 60, 50)).astype(np.int16)
+    values[0, :10] = -32768
+    ScaleToUnit()(sample(values))
+    (said,) = [r.getMessage() for r in caplog.records if "nodata" in r.getMessage()]
+    assert "-32768, 17 % of the pixels, looks like nodata" in said
+    assert said.endswith("--nodata -32768")
+    caplog.clear()
+    unit, valid = ScaleToUnit(nodata=-32768)(sample(values))
+    assert not caplog.records
+    assert int((~valid).sum()) == 500
+    assert unit.meta["sr_fill"] == -32768
+    assert 0 <= float(unit.min()) <= float(unit.max()) <= 1
+
+
+def test_a_named_value_is_invalid_beside_the_declared_one():
+    values = np.array([[[0, 5, 9, 255]]], np.uint8)
+    image = sample(values, nodata=255)
+    _, valid = ScaleToUnit(nodata=0)(image)
+    assert valid.flatten().tolist() == [False, True, True, False]
+    assert image.meta["sr_nodata"] == 255
+    _, none = ScaleToUnit(nodata=-9999)(sample(values))
+    assert none.numel() == 0
+
+
+def test_every_band_comes_back_exactly_by_its_own_range():
+    bands = np.stack([RNG.integers(0, 300, (40, 30)), RNG.integers(9000, 60000, (40, 30))])
+    bands[0, 3, 3] = 65535
+    image = sample(bands.astype(np.uint16), groups=[-1, -1])
+    unit, _ = ScaleToUnit()(image)
+    assert unit.meta["sr_range"].shape == (2, 2)
+    assert float(unit[0].max()) > 100
+    assert np.array_equal(to_stored(unit.as_tensor(), unit.meta), bands)
+
+
+def test_results_are_held_in_the_bounds_that_are_asked_for():
+    values = RNG.uniform(0, 0.4, (1, 9, 8)).astype(np.float32)
+    unit, _ = ScaleToUnit(bounds=(0, 1))(sample(values))
+    beyond = torch.full((1, 2, 2), -0.3)
+    assert to_stored(beyond, unit.meta).tolist() == np.zeros((1, 2, 2)).tolist()
+    low, high = unit.meta["sr_clip"][0]
+    width = values.max() - values.min()
+    assert (low, high) == pytest.approx((-values.min() / width, (1 - values.min()) / width))
+
+
+def test_natural_bounds_hold_where_no_value_leaves_them():
+    inside = RNG.uniform(-0.9, 0.9, (1, 9, 8)).astype(np.float32)
+    natural = np.array([[-1.0, 1.0]])
+    assert ScaleToUnit()(sample(inside, natural=natural))[0].meta["sr_bounds"].tolist() == [[-1, 1]]
+    outside = ScaleToUnit()(sample(inside * 2, natural=natural))[0]
+    assert np.isinf(outside.meta["sr_bounds"]).all()
