@@ -75,7 +75,7 @@ def back_project(
 def _cells(image: Tensor, scale: int, first: int) -> Tensor:
     """Give the axes from ``first`` but the last one more each, along a coarse pixel."""
     for axis in reversed(range(first, image.ndim - 1)):
-        image = image.unflatten(axis, (-1, scale))
+        image = image.reshape(*image.shape[:axis], -1, scale, *image.shape[axis + 1 :])
     return image
 
 
