@@ -89,10 +89,17 @@ def upscale_on_cluster(
     workflow.initialize()
     workflow.sign()
     dataset = workflow.parser.get_parsed_content("dataset")
+    if cluster != LOCAL and dataset.has_archives:
+        raise OptionError(
+            "input: must not be a zip where workers are on other machines, got one; unpack it on a "
+            "disk that all share"
+        )
     given = tuple((k, _plain(k, v)) for k, v in sorted(options.items()) if k != "input")
     model = _place_or_name(bundle), None if system is None else _place_or_name(system)
     setup = Setup(*model, given, dataset.made_by)
-    record = RunRecord(Path(os.path.abspath(dataset.output_dir)), len(dataset.data))
+    record = RunRecord(
+        Path(os.path.abspath(dataset.output_dir)), len(dataset.data), dataset.no_images
+    )
     number = workers or _fitting_workers(str(options.get("device", "")))
     with _connected(cluster, number, is_given=workers is not None) as (client, threads):
         try:

@@ -110,7 +110,9 @@ class UpscaleEvaluator(SupervisedEvaluator):
         """
         self.prepare()
         # Whether results can be written shows before hours of work.
-        self._record = RunRecord(self.output_dir, self.state.epoch_length)
+        loader: Any = self.data_loader
+        no_images = getattr(loader.dataset, "no_images", 0)
+        self._record = RunRecord(self.output_dir, self.state.epoch_length, no_images)
         self.results = self._record.results
         self._started = time.perf_counter()
         try:
@@ -149,7 +151,10 @@ class UpscaleEvaluator(SupervisedEvaluator):
                 write_classes(facts["output"], str(batchdata["classes"][0]))
             facts["output_sha256"] = digest([facts["output"]]) if facts["output"] else ""
         except Exception as error:  # one failed file must not end the run
-            message, is_unexpected = failure(error, known["source"]), user_message(error) is None
+            loader: Any = self.data_loader
+            shown = getattr(loader.dataset, "shown", str)
+            message = shown(failure(error, known["source"]))
+            is_unexpected = user_message(error) is None
             self._report(FileResult(**known, error=message, is_unexpected=is_unexpected))
             return {}
         finally:

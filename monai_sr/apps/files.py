@@ -12,6 +12,7 @@ from typing import Any
 from monai.data import Dataset, MetaTensor
 
 from monai_sr.apps.aliases import Aliases
+from monai_sr.apps.archives import Archives
 from monai_sr.apps.checksums import is_done
 from monai_sr.apps.inputs import find_inputs
 from monai_sr.apps.manifest import Manifest
@@ -49,8 +50,8 @@ class FileDataset(Dataset):
     be used becomes {"error": message} with the last two, so that one bad file never ends a run.
 
     Args:
-        data: what :func:`monai_sr.apps.inputs.find_inputs` takes: a file, a folder, a Sentinel-2
-            product, a pattern or a list.
+        data: what :func:`monai_sr.apps.inputs.find_inputs` takes: a file, a folder, a zip, a
+            DICOMDIR, a Sentinel-2 product, a pattern or a list.
         transform: loads and prepares a sample.
         output_dir: where results go; subfolders of the input are repeated there.
         scale: factor, part of the results' names.
@@ -64,6 +65,9 @@ class FileDataset(Dataset):
         skip_done: leave out what the manifest records as made of the same input by the same means,
             if it is still there.
         items: inputs that were planned elsewhere, in place of ``data``.
+
+    Attributes:
+        no_images: how many files among the inputs do not claim to be images.
 
     Raises:
         BadImageError: if the input is missing or holds no file.
@@ -90,7 +94,9 @@ class FileDataset(Dataset):
         self.mark = result_mark(scale, spacing, "")
         self.made_by = made_by
         self.skip_done = skip_done
+        self.no_images = 0
         self._aliases: Aliases | None = None
+        self._archives: Archives | None = None
         planned = self._plan(data, spacing, deidentify) if items is None else list(items)
         super().__init__(planned, transform)
         # Before a data loader copies this object: the folder is to outlive its workers.
@@ -104,25 +110,32 @@ class FileDataset(Dataset):
         deidentify: bool,
     ) -> list[dict[str, Any]]:
         self._recorded = Manifest(self.output_dir).results()
-        found, root = find_inputs(data, self.output_dir, self._recorded, not deidentify)
+        inputs = find_inputs(data, self.output_dir, self._recorded, not deidentify)
+        found, root = inputs.files, inputs.root
+        self.no_images, self._archives = inputs.no_images, inputs.archives
         self._aliases = Aliases(found) if deidentify else None
         if self._aliases is not None:
             found, root = self._aliases.found, self._aliases.folder
         suffix_of = self._suffix_of(found)
         planned = plan_outputs(
-            list(found), root, self.output_dir, self.scale, suffix_of, spacing, spacing_unit
-        )
-        items: list[dict[str, Any]] = []
+            list(found), root, self.output_dir, self.scale, suffix_of, spacing,
+            lambda name: spacing_unit(name if name.is_dir() else found[name][0]),
+        )  # fmt: skip
+        items: list[dict[str, Any]] = [
+            {"image": "", "output": "", "refused": message, "source": str(path),
+             "origin": os.path.abspath(path)}
+            for path, message in inputs.refused.items()
+        ]  # fmt: skip
         for (name, files), output in zip(found.items(), planned, strict=True):
             part = len(files) == 1 and split_part(files[0])
             shown = files[0] if part else name
-            origin = self._shown(shown) if self._aliases else os.path.abspath(shown)
+            origin = self.shown(shown if self._aliases else os.path.abspath(shown))
             output = self._free(output, origin)
             items.append(
                 {
                     "image": [str(f) for f in files] if len(files) > 1 else str(files[0]),
                     "output": str(output),
-                    "source": self._shown(shown),
+                    "source": self.shown(shown),
                     "origin": origin,
                 }
             )
@@ -145,8 +158,15 @@ class FileDataset(Dataset):
 
         return suffix
 
-    def _shown(self, text: object) -> str:
-        return str(text) if self._aliases is None else self._aliases.shown(text)
+    @property
+    def has_archives(self) -> bool:
+        """Tell whether inputs lie in temporary folders of this machine."""
+        return bool(self._archives)
+
+    def shown(self, text: object) -> str:
+        """Return a name or message without the temporary folders that inputs may lie in."""
+        text = text if self._aliases is None else self._aliases.shown(text)
+        return str(text) if self._archives is None else self._archives.shown(text)
 
     def _free(self, output: Path, origin: str) -> Path:
         """Keep a result that an earlier run made from another input."""
@@ -162,6 +182,8 @@ class FileDataset(Dataset):
         source, image = item["source"], item["image"]
         named = {**{key: item[key] for key in ("source", "origin")}, "input_sha256": ""}
         named["made_by"] = self.made_by
+        if "refused" in item:
+            return {"error": item["refused"], "is_unexpected": False, **named}
         try:
             named["input_sha256"] = _digest_or_nothing(image)
             if self._is_done(item, named["input_sha256"]):
@@ -181,7 +203,7 @@ class FileDataset(Dataset):
             _check_size(sample["image"], self.scale, source, self.uncertainty)
             return {**sample, **named}
         except Exception as error:  # a failed file is reported, and the run goes on
-            message = self._shown(failure(error, source).replace(str(image), source))
+            message = self.shown(failure(error, source).replace(str(image), source))
             return {"error": message, "is_unexpected": user_message(error) is None, **named}
 
     def _is_done(self, item: dict[str, Any], input_sha256: str) -> bool:

@@ -1,77 +1,100 @@
-"""Finds the inputs of a run: files, DICOM series and Sentinel-2 products that the user named."""
+"""Finds the inputs of a run: what a name, a pattern or a list of the user stands for."""
 
 from __future__ import annotations
 
 import glob
 import logging
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from monai_sr.apps.archives import Archives
 from monai_sr.apps.manifest import Manifest
-from monai_sr.apps.products import named_product, product_parts
+from monai_sr.apps.products import named_product
+from monai_sr.apps.search import Search, is_beside
 from monai_sr.core.errors import BadImageError, OutputError
 from monai_sr.core.types import PathLike
-from monai_sr.readers import find_volumes, is_dicom, is_product
-from monai_sr.readers.dicom_series import Volume
 from monai_sr.reports import report_path
 from monai_sr.writers.classes import classes_path
 from monai_sr.writers.uncertainty import uncertainty_path
 
 logger = logging.getLogger(__name__)
 
-# Files that belong to an image beside them; they are no inputs of their own.
-_SIDECARS = (".aux.xml", ".ovr", ".msk", ".tfw", ".pgw", ".jgw", ".wld", ".prj")
 _LIST_SUFFIX = ".txt"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an input names.
+
+    Attributes:
+        files: name -> files of each image.
+        root: folder whose subfolders results repeat.
+        archives: zips among them, unpacked for as long as this lives.
+        refused: name -> message of zips that cannot be unpacked.
+        no_images: how many files were passed over, which do not claim to be images.
+    """
+
+    files: dict[Path, list[Path]]
+    root: Path
+    archives: Archives
+    refused: dict[Path, str]
+    no_images: int
 
 
 def find_inputs(
     data: PathLike | None, output_dir: Path, made_from: Iterable[Path], is_named: bool
-) -> tuple[dict[Path, list[Path]], Path]:
-    """Return name -> files of every input, and the folder whose subfolders results repeat.
+) -> Inputs:
+    """Return every input that a name stands for.
 
     Args:
         data: a file; a folder of one DICOM series; a folder of mixed files (searched with its
-            subfolders; hidden files and what lies in ``output_dir`` are left out); a Sentinel-2
-            product (``.SAFE`` folder, its zip, or its ``MTD_*.xml``); a pattern such as
-            ``scenes/*.tif``; or a ``.txt`` with one of these but lists on each line.
+            subfolders; hidden files and what lies in ``output_dir`` are left out); a zip of such a
+            folder; a DICOMDIR; a Sentinel-2 product (``.SAFE`` folder, its zip, or its
+            ``MTD_*.xml``); a pattern such as ``scenes/*.tif``; or a ``.txt`` with one of these but
+            lists on each line.
         output_dir: where results go.
         made_from: results on record there.
         is_named: whether messages may show names, and other formats than DICOM are meant.
 
     Raises:
-        BadImageError: if the input is missing or holds no file.
+        BadImageError: if the input is missing or holds no image.
     """
     results = _with_maps(made_from)
     given = _given(data, results)
-    found: dict[Path, list[Path]] = {}
-    for path in given:
-        found.update(_find(path, output_dir, results | _recorded(path, is_named), is_named))
-    if not found:
-        raise BadImageError(f"{data}: holds no file to enlarge; name a file or another folder")
+    search = Search(output_dir, is_named)
+    for path, is_asked in given.items():
+        search.find(path, results | _recorded(path, is_named), is_asked)
+    if not search.found and not search.refused:
+        got = f", got {search.no_images} other files" if search.no_images else ""
+        raise BadImageError(f"{data}: holds no file to enlarge{got}; name a file or another folder")
+    root = search.root(next(iter(given)))
     if len(given) > 1:
-        return found, Path(os.path.commonpath([path.parent for path in given]))
-    root = given[0]
-    is_folder = root.is_dir() and list(found) != [root] and not (is_named and is_product(root))
-    return found, root if is_folder else root.parent
+        root = Path(os.path.commonpath([path.parent for path in given]))
+    return Inputs(search.found, root, search.archives, search.refused, search.no_images)
 
 
-def _given(data: PathLike | None, results: set[Path]) -> list[Path]:
-    """Return the paths that an input stands for: one, or those of a pattern or list."""
+def _given(data: PathLike | None, results: set[Path]) -> dict[Path, bool]:
+    """Return the paths that an input stands for, and whether it names each of them itself."""
     if data is None or str(data) == "":
         raise BadImageError("input: no file or folder given; add --input PATH")
     path = Path(str(data))  # a name such as 2021 arrives from MONAI's command as a number
     if path.is_file() and path.suffix.lower() == _LIST_SUFFIX:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         named = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        given = [p for line in named for p in _matches(Path(line), results) or [Path(line)]]
     else:
-        given = _matches(path, results)
-        if not given:
-            raise BadImageError(f"{data}: no such file or folder; check --input")
+        named = [str(path)]
+    given: dict[Path, bool] = {}
+    for name in named:
+        for match in _matches(Path(name), results) or [Path(name)]:
+            is_asked = Path(name).exists() or match == Path(name)
+            given[match] = is_asked or given.get(match, False)
+    if named == [str(path)] and not any(p.exists() for p in given):
+        raise BadImageError(f"{data}: no such file or folder; check --input")
     if len({p.is_absolute() for p in given}) > 1:
-        given = [p.absolute() for p in given]
-    return list(dict.fromkeys(named_product(p) or p for p in given))
+        given = {p.absolute(): is_asked for p, is_asked in given.items()}
+    return {named_product(p) or p: is_asked for p, is_asked in given.items()}
 
 
 def _matches(path: Path, results: set[Path]) -> list[Path]:
@@ -81,12 +104,7 @@ def _matches(path: Path, results: set[Path]) -> list[Path]:
         return [path.resolve() if path.name in ("", "..") else path]
     made = {result.resolve() for result in results}
     found = (Path(name) for name in sorted(glob.glob(str(path), recursive=True)))
-    return [p for p in found if not _is_beside(p) and p.resolve() not in made]
-
-
-def _is_beside(path: Path) -> bool:
-    """Tell whether a file is no image of its own."""
-    return path.name.lower().endswith(_SIDECARS) or path.name in ("DICOMDIR", Manifest.name)
+    return [p for p in found if not is_beside(p) and p.resolve() not in made]
 
 
 def _with_maps(results: Iterable[Path]) -> set[Path]:
@@ -107,70 +125,3 @@ def _recorded(root: Path, is_named: bool) -> set[Path]:
         except OutputError as error:
             logger.warning("%s", error if is_named else "the record of an earlier run is damaged")
     return results
-
-
-def _find(
-    root: Path, output_dir: Path, results: set[Path], is_named: bool
-) -> dict[Path, list[Path]]:
-    """Return name -> files: one entry for each plain file, DICOM series and part of a product.
-
-    ``results`` of earlier runs are left out, and all of ``output_dir`` where it is not ``root``.
-    Warnings show names only where ``is_named``; so are products, which are no DICOM.
-    """
-    if is_named and is_product(root):
-        return product_parts(root)
-    if not root.is_dir():
-        return {root: [root]}
-    outputs = {path.resolve() for path in results}
-    if output_dir.resolve() != root.resolve():
-        outputs.add(output_dir.resolve())
-    for link in root.rglob("*"):
-        if link.is_symlink() and not link.is_file():
-            name = link if is_named else "a link"
-            logger.warning("%s: links to folders and broken links are not followed", name)
-    entries = [
-        f
-        for f in sorted(root.rglob("*"))
-        if not any(part.startswith(".") for part in f.relative_to(root).parts)
-        and not _is_beside(f)
-        and outputs.isdisjoint((f.resolve(), *f.resolve().parents))
-    ]
-    products = {f for f in entries if not f.is_symlink() and is_product(f)} if is_named else set()
-    files = [f for f in entries if f.is_file() and products.isdisjoint((f, *f.parents))]
-    found: dict[Path, list[Path]] = {}
-    for product in products:
-        found.update(product_parts(product))
-    dicom = {f for f in files if is_dicom(f)}
-    copies: set[Path] = set()
-    for folder in sorted({f.parent for f in dicom}):
-        series = [v for v in find_volumes(folder) if set(v.paths) <= dicom]
-        for volume in series:
-            found[_series_name(folder, volume, series, found)] = list(volume.paths)
-            if volume.copies:
-                name = folder if is_named else "a series"
-                logger.warning(
-                    "%s: %d files are copies of others and were left out (%s)",
-                    name,
-                    len(volume.copies),
-                    ", ".join(f.name for f in volume.copies[:3]) if is_named else "equal objects",
-                )
-                copies.update(volume.copies)
-    grouped = {f for group in found.values() for f in group} | copies
-    found.update({f: [f] for f in files if f not in grouped})
-    return dict(sorted(found.items()))
-
-
-def _series_name(
-    folder: Path, volume: Volume, beside: Sequence[Volume], taken: Collection[Path]
-) -> Path:
-    """Name what one volume, or one file, of a folder is called."""
-    first = volume.paths[0]
-    if len(volume.paths) == 1:
-        return first
-    if len(beside) == 1:
-        return folder
-    # Several in one folder go by their first files: the names stay when others come.
-    name = folder / f"{first.stem}_{volume.label or 'series'}"
-    while name.exists() or name in taken:
-        name = name.with_name(f"{name.name}_series")
-    return name

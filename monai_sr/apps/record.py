@@ -75,14 +75,15 @@ class RunRecord:
     Args:
         output_dir: folder of the results; whether it can be written shows here.
         total: number of inputs.
+        no_images: how many files were passed over, which do not claim to be images.
 
     Raises:
         OutputError: if the output folder cannot be written.
     """
 
-    def __init__(self, output_dir: Path, total: int) -> None:
+    def __init__(self, output_dir: Path, total: int, no_images: int = 0) -> None:
         self.output_dir = output_dir
-        self.total = total
+        self.total, self.no_images = total, no_images
         self.results: list[FileResult] = []
         self._manifest = Manifest(output_dir)
         self._manifest.save()
@@ -131,6 +132,10 @@ class RunRecord:
         done = len(self.results) - len(failed) - skipped
         if skipped:
             logger.info("%d of %d results were there already: skipped", skipped, self.total)
+        if self.no_images:
+            count = self.no_images
+            files = "1 file is no image" if count == 1 else f"{count} files are no images"
+            logger.info("%s: skipped", files)
         if len(self.results) == 1 and failed:
             raise RunFailedError(str(failed[0].error))
         if failed:

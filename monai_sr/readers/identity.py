@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.shared import ignored_warnings
 from monai_sr.readers.dicom_files import is_dicom
 from monai_sr.readers.nifti_pair import pair_of
 from monai_sr.readers.raster_open import open_raster
@@ -74,8 +74,7 @@ def _direct(path: Path) -> list[Path]:
     except OSError:
         beside = []
     found = [file for file in beside if _is_sidecar(file.name.lower(), name)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with ignored_warnings(NotGeoreferencedWarning):
         try:
             with path.open("rb") as stream:
                 if is_vrt(stream.read(_HEADER_BYTES)):

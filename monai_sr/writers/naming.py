@@ -48,6 +48,7 @@ _TIFF_SUFFIXES = (".tif", ".tiff")
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 # A name such as 1.2.840.113 has no extension; one begins with a letter: .tif, .j2k.
 _EXTENSION = re.compile(r"\.(nii|hdr|img)\.gz$|\.[a-z][a-z0-9]{0,7}$", re.IGNORECASE)
+_ZIP = re.compile(r"\.zip$", re.IGNORECASE)  # of a series; folders have no extension
 # libpng's user limit (PNG_USER_WIDTH_MAX); GDAL's raster sizes are 32-bit; NIfTI-1 dim is int16;
 # (0028,0010) Rows and (0028,0011) Columns are US.
 _SIDE_LIMITS = {
@@ -223,7 +224,7 @@ def spacing_unit(source: Path) -> str:
 
 def _name(source: Path, root: Path, mark: str, suffix: str, level: int) -> Path:
     inside = source.relative_to(root) if source.is_relative_to(root) else Path(source.name)
-    found = None if suffix == "" else _EXTENSION.search(source.name)
+    found = (_ZIP if suffix == "" else _EXTENSION).search(source.name)
     stem = source.name[: found.start()] if found else source.name
     if level >= 1 and found:
         stem += "_" + found.group()[1:].replace(".", "_").lower()

@@ -225,18 +225,18 @@ BAD = {
     "text.tif": b"no image",
     "cut.nii.gz": b"\x1f\x8b\x08",
     "broken.dcm": b"\0" * 128 + b"DICM",
-    "notes": b"hello",
-    "table.csv": b"a,b\n",
 }
+NO_IMAGES = {"notes": b"hello", "table.csv": b"a,b\n", "empty": b"", "a.pdf": b"%PDF-1.7\n"}
 
 
 def test_bad_files_are_reported_one_by_one_and_the_good_ones_loaded(tmp_path):
     root = tmp_path / "in"
     root.mkdir()
-    for name, content in BAD.items():
+    for name, content in {**BAD, **NO_IMAGES}.items():
         (root / name).write_bytes(content)
     write_raster(root / "good.png")
     found = dataset(root, tmp_path / "out")
+    assert found.no_images == len(NO_IMAGES)
     samples = {Path(s["source"]).name: s for s in (found[i] for i in range(len(found)))}
     assert set(samples) == {*BAD, "good.png"}
     assert "error" not in samples["good.png"]

@@ -24,8 +24,8 @@ def scenes(tmp_path, monkeypatch):
 
 def found(data, out="out", made=()):
     """Return the inputs as text, and the folder that results repeat."""
-    inputs, root = find_inputs(data, Path(out), made, True)
-    return [str(name) for name in inputs], str(root)
+    inputs = find_inputs(data, Path(out), made, True)
+    return [str(name) for name in inputs.files], str(inputs.root)
 
 
 @pytest.mark.parametrize(
