@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monai_sr.apps.choice import choose_bundle
     from monai_sr.apps.evaluation import BenchmarkEvaluator
     from monai_sr.apps.evaluator import UpscaleEvaluator
     from monai_sr.apps.files import FileDataset
@@ -24,6 +25,7 @@ __all__ = [
     "Scenes",
     "SuperResolver",
     "UpscaleEvaluator",
+    "choose_bundle",
     "first_stage",
 ]
 
@@ -36,6 +38,7 @@ _HOMES = {
     "Scenes": "scene",
     "SuperResolver": "super_resolver",
     "UpscaleEvaluator": "evaluator",
+    "choose_bundle": "choice",
     "first_stage": "stages",
 }
 

@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "input", help="file, folder, .SAFE product, 'pattern*.tif', or .txt that lists them"
     )
     upscale.add_argument("-o", "--output_dir", required=True, help="folder of the results")
-    upscale.add_argument("--bundle", default="natural_sr", help="name or folder (%(default)s)")
+    upscale.add_argument("--bundle", help="name or folder (default: by each input)")
     upscale.add_argument("--system", help="a system in place of the bundle's own model")
     add_size(upscale)
     upscale.add_argument("--robust", action="store_true", default=None, help="for degraded input")
@@ -115,7 +115,7 @@ def _upscale(arguments: argparse.Namespace) -> None:
     from monai_sr.core.light_monai import import_monai_light
 
     # A bundle of somebody else may need any part of MONAI.
-    if arguments.bundle in list_bundles():
+    if arguments.bundle is None or arguments.bundle in list_bundles():
         import_monai_light()
     from monai_sr.apps.workflow import SRWorkflow
 
@@ -129,14 +129,21 @@ def _upscale(arguments: argparse.Namespace) -> None:
         raise OptionError("workers: belong to a cluster; add --cluster local")
     if arguments.skip_done:
         options["dataset#skip_done"] = True
-    _run(SRWorkflow(arguments.bundle, system=arguments.system, **options))
+    if arguments.bundle is None:
+        from monai_sr.apps.choice import upscale_each
+
+        upscale_each(system=arguments.system, **options)
+    else:
+        _run(SRWorkflow(arguments.bundle, system=arguments.system, **options))
 
 
 def _upscale_on_cluster(arguments: argparse.Namespace, options: dict[str, Any]) -> None:
+    from monai_sr.apps.choice import only_bundle
     from monai_sr.apps.cluster import upscale_on_cluster
 
+    bundle = arguments.bundle or only_bundle(system=arguments.system, **options)
     upscale_on_cluster(
-        arguments.bundle, arguments.cluster, arguments.workers, system=arguments.system, **options
+        bundle, arguments.cluster, arguments.workers, system=arguments.system, **options
     )
 
 

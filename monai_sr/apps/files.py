@@ -99,9 +99,18 @@ class FileDataset(Dataset):
         self._archives: Archives | None = None
         planned = self._plan(data, spacing, deidentify) if items is None else list(items)
         super().__init__(planned, transform)
-        # Before a data loader copies this object: the folder is to outlive its workers.
-        has_parts = any(isinstance(i.get("image"), str) and split_part(i["image"]) for i in planned)
-        self._products = Products() if has_parts else None
+        self._products = _products_of(planned)
+
+    def adopt(self, plan: FileDataset, items: Sequence[dict[str, Any]]) -> None:
+        """Take over some of the inputs that another dataset has found and named.
+
+        Args:
+            plan: the other, whose aliases of a run that de-identifies are shared.
+            items: of ``plan.data``.
+        """
+        self.data = list(items)
+        self._aliases = plan._aliases
+        self._products = _products_of(items)
 
     def _plan(
         self,
@@ -211,6 +220,15 @@ class FileDataset(Dataset):
             return False
         output = Path(item["output"])
         return is_done(item["record"], output, input_sha256, self.made_by, self.uncertainty)
+
+
+def _products_of(items: Sequence[dict[str, Any]]) -> Products | None:
+    """Return a place for parts of Sentinel-2 products, where there are any.
+
+    Before a data loader copies the dataset: the folder is to outlive its workers.
+    """
+    has_parts = any(isinstance(i.get("image"), str) and split_part(i["image"]) for i in items)
+    return Products() if has_parts else None
 
 
 def _digest_or_nothing(image: str | list[str]) -> str:

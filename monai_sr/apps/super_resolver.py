@@ -22,6 +22,7 @@ from monai_sr.core.errors import BadImageError, OptionError, unwrapped
 from monai_sr.core.forks import go_on_without_threads
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.types import PathLike
+from monai_sr.geometry.target_grid import check_scale
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
 from monai_sr.transforms import PlanGrid
@@ -233,6 +234,7 @@ def inference_config(bundle: PathLike, options: Mapping[str, Any]) -> ConfigPars
     Raises:
         OptionError: if there is no such bundle or entry, or a value would be executed.
     """
+    check_scale(options)
     root = find_bundle(bundle)
     parser = ConfigParser()
     parser.read_config(root / "configs" / "inference.yaml")

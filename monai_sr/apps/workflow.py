@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from monai_sr.core.errors import OptionError
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
+from monai_sr.geometry.target_grid import check_scale
 from monai_sr.networks.systems import find_system, generator_class
 from monai_sr.readers.identity import digest
 
@@ -65,6 +66,8 @@ class SRWorkflow(ConfigWorkflow):
         **override: Any,
     ) -> None:
         check_plain({"system": system, **override})
+        if config == "inference":
+            check_scale(override)
         root = find_bundle(bundle)
         known = {f.stem: f for f in sorted((root / "configs").glob("*.yaml"))}
         if config not in known:
@@ -85,9 +88,7 @@ class SRWorkflow(ConfigWorkflow):
             # A Path, not a string: MONAI rewrites "#" and "::" inside strings.
             bundle_root=root,
         )
-        for key in override:
-            if key.replace("::", "#").split("#")[0] not in self.parser:
-                raise unknown_name("option", key, self.parser.get())
+        self._check_names(override)
         # Of some, a list may be given.
         paths = {k: Path(v) for k, v in override.items() if k in PATH_OPTIONS and _is_path(v)}
         self.parser.update({**override, **paths})
@@ -96,6 +97,11 @@ class SRWorkflow(ConfigWorkflow):
                 usable_device(override["device"])
             if system is not None:
                 self._check_system(system)
+
+    def _check_names(self, override: Iterable[str]) -> None:
+        for key in override:
+            if key.replace("::", "#").split("#")[0] not in self.parser:
+                raise unknown_name("option", key, self.parser.get())
 
     def run(self) -> Any:
         """Run; results are recorded with the fingerprint of what made them."""

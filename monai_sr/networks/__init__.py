@@ -19,6 +19,7 @@ from monai_sr.networks.registry import (
 )
 from monai_sr.networks.systems import (
     check_size,
+    consistency_steps,
     create_network,
     find_system,
     list_systems,
@@ -40,6 +41,7 @@ __all__ = [
     "Generator",
     "GeneratorInfo",
     "check_size",
+    "consistency_steps",
     "create_discriminator",
     "create_generator",
     "create_network",

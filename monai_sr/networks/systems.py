@@ -228,6 +228,25 @@ def weights_file(
     return str(file)
 
 
+def consistency_steps(
+    *, system: PathLike | None = None, robust: bool = False, perception: float = 0.0
+) -> int:
+    """Return how many steps of back-projection a result gets by default.
+
+    A bundle's own model gets two, one more with invented detail, and none on degraded input, whose
+    noise would come back by them. A system gets none: its paper judges the network's own result,
+    and so does the results table.
+
+    Args:
+        system: name or file of a system in place of the bundle's own model.
+        robust: whether the model is taken as trained for degraded input.
+        perception: share of the perceptual weights.
+    """
+    if system is not None or robust:
+        return 0
+    return 3 if perception else 2
+
+
 def _whole(scale: float) -> int:
     """Return the trained factor that reaches a scale; what is no number is refused later."""
     return math.ceil(scale) if isinstance(scale, float) else scale
