@@ -22,6 +22,7 @@ from monai_sr.apps.cli_options import (
     number,
 )
 from monai_sr.apps.cli_reports import REPORT_COMMANDS, REPORT_OPTIONS, add_report_commands
+from monai_sr.core.command_log import log_to_stdout
 from monai_sr.core.errors import OptionError
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.printable import print_safely, printable
@@ -211,15 +212,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         check_plain(vars(arguments))
-        {"bundles": _bundles, "systems": _systems}.get(
-            arguments.command,
-            lambda: {
-                "upscale": _upscale,
-                "train": _train,
-                "evaluate": _evaluate,
-                **REPORT_COMMANDS,
-            }[arguments.command](arguments),
-        )()
+        with log_to_stdout():
+            {"bundles": _bundles, "systems": _systems}.get(
+                arguments.command,
+                lambda: {
+                    "upscale": _upscale,
+                    "train": _train,
+                    "evaluate": _evaluate,
+                    **REPORT_COMMANDS,
+                }[arguments.command](arguments),
+            )()
     except KeyboardInterrupt:
         sys.stderr.write("monai-sr: stopped; finished results are kept\n")
         return hook.INTERRUPTED

@@ -283,8 +283,7 @@ def _evaluator(setup: Setup) -> UpscaleEvaluator:
     options = dict(setup.options)
     if "device" not in options and torch.cuda.is_available():
         options["device"] = f"cuda:{_place() % torch.cuda.device_count()}"
-    with _quiet("monai.bundle", logging.WARNING):
-        workflow = SRWorkflow(setup.bundle, system=setup.system, **options)
+    workflow = SRWorkflow(setup.bundle, system=setup.system, **options)
     workflow.parser.update({"dataset#items": [{}], "dataset#skip_done": True})
     workflow.initialize()
     workflow.sign()

@@ -16,6 +16,7 @@ from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import OptionError
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.registry import unknown_name
+from monai_sr.core.shared import silent_monai_bundle
 from monai_sr.core.types import PathLike
 from monai_sr.geometry.target_grid import check_scale
 from monai_sr.networks.systems import find_system, generator_class
@@ -38,7 +39,7 @@ _DATASET = "monai_sr.apps.FileDataset"
 
 
 class SRWorkflow(ConfigWorkflow):
-    """Run one of a bundle's configurations from anywhere.
+    """Run one of a bundle's configurations from anywhere; a program's logging stays as it is.
 
     Args:
         bundle: folder of a bundle, or the name of an installed one.
@@ -82,12 +83,14 @@ class SRWorkflow(ConfigWorkflow):
                 # A system's file overrides the recipe; inference builds its network alone.
                 files.append(override["system"])
         files += [str(file) for file in overlays]
-        super().__init__(
-            config_file=files,
-            workflow_type=workflow_type or ("train" if "train" in config else "infer"),
-            # A Path, not a string: MONAI rewrites "#" and "::" inside strings.
-            bundle_root=root,
-        )
+        with silent_monai_bundle():
+            super().__init__(
+                config_file=files,
+                workflow_type=workflow_type or ("train" if "train" in config else "infer"),
+                logging_file=False,
+                # A Path, not a string: MONAI rewrites "#" and "::" inside strings.
+                bundle_root=root,
+            )
         self._check_names(override)
         # Of some, a list may be given.
         paths = {k: Path(v) for k, v in override.items() if k in PATH_OPTIONS and _is_path(v)}

@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 
 
 class ForkSafeLock:
@@ -89,20 +90,25 @@ def _filters_kept() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _pydicom_silent() -> Iterator[None]:
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _silent(name: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def change() -> Iterator[None]:
+        logger = logging.getLogger(name)
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+    return change()
 
 
 _FILTERS = SharedChange(_filters_kept)
-silent_pydicom = SharedChange(_pydicom_silent)
+silent_pydicom = SharedChange(partial(_silent, "pydicom"))
 """Context without pydicom's log."""
+silent_monai_bundle = SharedChange(partial(_silent, "monai.bundle.workflows"))
+"""Context without what MONAI says of each bundle's logging."""
 
 
 def ignored_warnings(

@@ -209,7 +209,7 @@ def refuse_partial_weights(network: nn.Module) -> None:
     Args:
         network: from now on ``load_state_dict`` raises :class:`WeightsError` for such a one.
     """
-    network.register_load_state_dict_pre_hook(_check_foreign)
+    network.register_load_state_dict_pre_hook(_check_foreign)  # type: ignore[no-untyped-call]
 
 
 def _check_foreign(

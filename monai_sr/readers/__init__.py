@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from monai.data import ImageReader
 
+from monai_sr.core import gdcm_import  # noqa: F401 - before pydicom
 from monai_sr.core.types import PathLike
 from monai_sr.readers.dicom import DicomReader
 from monai_sr.readers.dicom_files import is_dicom

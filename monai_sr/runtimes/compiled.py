@@ -120,7 +120,7 @@ class CompiledGenerator(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Begin without engines."""
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._engines = _Engines()
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+
 import pytest
 
+from monai_sr.apps.cli import main
 from monai_sr.apps.workflow import SRWorkflow
 from monai_sr.core.errors import OptionError, SRError, user_message
 from tests.image_factory import pixels, write_raster
@@ -80,3 +84,30 @@ def test_every_wrong_value_has_one_line_for_the_user(bundle, tmp_path, options, 
     assert line is not None, caught.value
     assert words in line
     assert not (tmp_path / "out").exists()
+
+
+def test_the_logging_of_a_program_stays_as_it_is(bundle, capsys):
+    root, ours = logging.getLogger(), logging.getLogger("monai_sr")
+    handler = logging.StreamHandler(sys.stderr)
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        before = root.level, root.handlers[:], ours.level, ours.handlers[:], ours.propagate
+        capsys.readouterr()
+        SRWorkflow(bundle, device="cpu")
+        assert capsys.readouterr() == ("", "")
+        after = root.level, root.handlers[:], ours.level, ours.handlers[:], ours.propagate
+        assert after == before
+        logging.getLogger("host").info("is heard")
+        assert capsys.readouterr().err == "is heard\n"
+    finally:
+        root.removeHandler(handler)
+
+
+def test_a_command_says_nothing_of_logging(bundle, tmp_path, capsys):
+    source = write_raster(tmp_path / "photo.png", pixels((3, 5, 7)))
+    assert main(["upscale", str(source), "-o", str(tmp_path / "out"), "--bundle", str(bundle)]) == 0
+    out, err = capsys.readouterr()
+    assert "photo_x4.png" in out
+    assert "logging" not in out + err
+    assert not logging.getLogger("monai_sr").handlers
