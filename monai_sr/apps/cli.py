@@ -38,8 +38,8 @@ _INFERENCE = (
     "cog", "scene_limit", "report", "runtime", "precision", "nodata", "bounds", "overshoot",
 )  # fmt: skip
 _TRAINING = (
-    "dataset_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes", "steps",
-    "stage_1_steps", "device", "precision", "seed", "pretrained", "dry_run",
+    "dataset_dir", "lr_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes",
+    "steps", "stage_1_steps", "device", "precision", "seed", "pretrained", "dry_run",
     "perceptual_backbone", "perceptual_weights", "size", "teacher",
 )  # fmt: skip
 _EVALUATION = (

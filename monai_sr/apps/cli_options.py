@@ -137,6 +137,7 @@ def add_train(commands: Any) -> None:
     train.add_argument("--bundle", default="natural_sr", help="name or folder (%(default)s)")
     train.add_argument("--system", help="name or YAML file (default: the bundle's own model)")
     train.add_argument("--dataset_dir", required=True, help="folder of training images")
+    train.add_argument("--lr_dir", help="folder of measured small images; they are made otherwise")
     train.add_argument("--validation_dir", help="folder of images to validate on")
     train.add_argument(
         "--split_table", help="CSV: file, patient or place, perhaps split, of each image"

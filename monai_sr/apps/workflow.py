@@ -24,7 +24,7 @@ from monai_sr.readers.identity import digest
 
 PATH_OPTIONS = (
     "input", "output_dir", "ckpt_path", "pretrained", "teacher", "dataset_dir", "validation_dir",
-    "system", "perceptual_weights", "root", "lr_root", "cache_dir",
+    "system", "perceptual_weights", "root", "lr_root", "lr_dir", "cache_dir",
 )  # fmt: skip
 """Options that name one file or folder."""
 

@@ -23,13 +23,14 @@ from monai_sr.core.distributed import rank, world_size
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
 from monai_sr.engines.degradations import BicubicDegradation, Degradation
-from monai_sr.engines.training_arrays import of_one_depth
+from monai_sr.engines.measured_pairs import TrainingPair
+from monai_sr.engines.training_arrays import Loaded, of_one_depth
 from monai_sr.engines.training_images import Source, first_file
 from monai_sr.engines.training_rasters import Area
 
 logger = logging.getLogger(__name__)
 
-Load = Callable[[Source], np.ndarray | list[np.ndarray]]
+Load = Callable[[Source], Loaded | list[Loaded]]
 
 
 @dataclass
@@ -57,7 +58,7 @@ class PatchLoader:
     Args:
         files: image files, or tuples of the files of a series.
         load: reads one as (C, H, W), uint8 or floating point in [0, 1], or as a list of such
-            slices.
+            slices; or as pairs of it with its measured small image.
         scales: factors to train.
         scale_weights: how often each is drawn; equal where None.
         patch_size: P, side of an LR patch in pixels.
@@ -212,10 +213,10 @@ class PatchLoader:
                 f"{first_file(self.files[0]).parent}: none of its first {len(self.files[:8])} "
                 "images can be read; each is named above"
             )
-        self.channels = int(first[0][0].shape[0])
-        per_file = sum(image.nbytes for images in first for image in images) / len(first)
+        self.channels = int(first[0][0].hr.shape[0])
+        per_file = sum(image.hr.nbytes for images in first for image in images) / len(first)
         # The low-resolution versions come on top; two groups live at once while one is loading.
-        per_file *= 1 + sum(1 / s ** (first[0][0].ndim - 1) for s in self.scales)
+        per_file *= 1 + sum(1 / s ** (first[0][0].hr.ndim - 1) for s in self.scales)
         if per_file * len(self.files) <= self.cache_bytes:
             return [self.files]
         count = max(1, int(self.cache_bytes / 2 / per_file))
@@ -239,16 +240,19 @@ class PatchLoader:
                 self._next = (following, self._executor.submit(self._load_pool, files))
         return self._pool[1]
 
-    def _read(self, file: Source) -> list[np.ndarray]:
+    def _read(self, file: Source) -> list[TrainingPair]:
         loaded = self.load(file)
         step = int(np.lcm.reduce(self.scales))
         images = []
         for image in loaded if isinstance(loaded, list) else [loaded]:
+            if isinstance(image, TrainingPair):
+                images.append(image)
+                continue
             kept = (slice(None), *(slice(size // step * step) for size in image.shape[1:]))
-            images.append(image[kept])
+            images.append(TrainingPair(image[kept]))
         return images
 
-    def _try_read(self, file: Source) -> list[np.ndarray]:
+    def _try_read(self, file: Source) -> list[TrainingPair]:
         """Read the images of a file; one that cannot be read is named and left out."""
         try:
             return self._read(file)
@@ -256,8 +260,8 @@ class PatchLoader:
             logger.warning("unused: %s", error)
             return []
 
-    def _is_large_enough(self, image: np.ndarray) -> bool:
-        return bool(min(image.shape[1:]) >= self.patch_size * max(self.scales))
+    def _is_large_enough(self, image: TrainingPair) -> bool:
+        return bool(min(image.hr.shape[1:]) >= self.patch_size * max(self.scales))
 
     def _load_pool(self, files: Sequence[Source]) -> _Pool:
         parts: dict[int, list[Tensor]] = {1: [], **{s: [] for s in self.scales}}
@@ -266,7 +270,7 @@ class PatchLoader:
             images = [image for image in self._try_read(file) if self._is_large_enough(image)]
             used += bool(images)
             for image in images:
-                hr = torch.from_numpy(np.ascontiguousarray(image))
+                hr = torch.from_numpy(np.ascontiguousarray(image.hr))
                 hr = hr if hr.dtype == torch.uint8 else hr.float()
                 if hr.shape[0] != self.channels:
                     raise BadImageError(
@@ -275,6 +279,10 @@ class PatchLoader:
                     )
                 sizes.append(hr.shape[1:])
                 parts[1].append(hr.flatten())
+                if image.lr is not None:
+                    (scale,) = self.scales
+                    parts[scale].append(torch.from_numpy(image.lr.copy()).flatten())
+                    continue
                 for scale in self.scales:
                     parts[scale].append(self.degradation.shrink(hr, scale).flatten())
         if not sizes:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from torch import Tensor
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.types import PathLike
+from monai_sr.engines.measured_pairs import (
+    MeasuredImages,
+    TrainingPair,
+    check_likeness,
+    check_sizes,
+    register,
+)
 from monai_sr.engines.patch_loader import PatchLoader, _Pool
+from monai_sr.engines.training_images import first_file
 from monai_sr.transforms import ScaleToUnit, load_image
+from monai_sr.transforms.intensity import declared_range
 
 _TURNS = [
     (order, flips)
@@ -26,30 +37,49 @@ class ReadTrainingVolume:
     Args:
         smallest_side: axes with fewer slices, as those of thick-slice scans, are continued by
             mirroring, so that cubes of this side can be cut.
+        lr_dir: folder of measured small volumes, as of
+            :class:`monai_sr.engines.ReadTrainingImage`; these are not continued.
+        scales: with ``lr_dir``, the one factor between both, along every axis.
     """
 
-    def __init__(self, smallest_side: int = 1) -> None:
+    def __init__(
+        self, smallest_side: int = 1, lr_dir: PathLike | None = None, scales: Sequence[int] = ()
+    ) -> None:
         self.smallest_side = smallest_side
-        self.scale = ScaleToUnit()
+        self.measured = None if lr_dir is None else MeasuredImages(lr_dir, scales)
 
-    def __call__(self, file: PathLike) -> np.ndarray:
+    def __call__(self, file: PathLike) -> np.ndarray | TrainingPair:
         """Return (1, X, Y, Z) float32.
 
         Raises:
-            BadImageError: if the file is no volume, or has several values a voxel.
+            BadImageError: if the file is no volume, has several values a voxel, or is not in line
+                with its small volume.
         """
+        image = self._load(file)
+        if self.measured is not None:
+            low, _ = ScaleToUnit()(self._load(first_file(self.measured.partner(file))))
+            shared = None if declared_range(image.meta) else low.meta["sr_range"]
+            hr, lr = ScaleToUnit(shared)(image)[0].numpy(), low.numpy()
+            check_sizes(hr.shape[1:], lr.shape[1:], self.measured.scale, str(file))
+            hr, lr = register(hr, lr, self.measured.scale, str(file))
+            check_likeness(hr, lr, self.measured.scale, str(file))
+            return TrainingPair(hr, lr)
+        values = ScaleToUnit()(image)[0].numpy()
+        missing = [max(0, self.smallest_side - side) for side in values.shape[1:]]
+        pad = [(0, 0), *((each // 2, each - each // 2) for each in missing)]
+        return np.pad(values, pad, mode="symmetric").astype(np.float32)
+
+    shown = __call__
+
+    @staticmethod
+    def _load(file: PathLike) -> MetaTensor:
         image = load_image(file)
         if image.ndim != 4 or image.shape[0] != 1:
             raise BadImageError(
                 f"{file}: must be a volume of one value a voxel to train on, "
                 f"got shape {tuple(image.shape)}; remove it from the folder"
             )
-        values = self.scale(image)[0].numpy()
-        missing = [max(0, self.smallest_side - side) for side in values.shape[1:]]
-        pad = [(0, 0), *((each // 2, each - each // 2) for each in missing)]
-        return np.pad(values, pad, mode="symmetric").astype(np.float32)
-
-    shown = __call__
+        return image
 
 
 class VolumePatchLoader(PatchLoader):

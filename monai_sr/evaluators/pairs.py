@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.engines.name_pairs import match_names
 
 _SHOWN = 5
 
@@ -14,8 +14,8 @@ _SHOWN = 5
 def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Path]:
     """Return the low-resolution file of every reference.
 
-    Names are equal but for the suffix of the file and a mark of the scale: 0801.png goes with
-    0801.png, 0801x4.png, 0801_x4.png, and 0801x4m.png, x4d, x4w1 of DIV2K's other tracks.
+    Names are equal but for the suffix of the file and a mark of the scale, see
+    :func:`monai_sr.engines.name_pairs.match_names`.
 
     Args:
         references: files of high resolution.
@@ -28,16 +28,11 @@ def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Pa
     if not folder.is_dir():
         raise BadImageError(f"{folder}: must be the folder of the x{scale} images; check lr_root")
     files = sorted(f for f in folder.iterdir() if f.is_file() and f.name[0] != ".")
-    mark = re.compile(rf"[_-]?x{scale}(?:[md]|w\d)?$", re.IGNORECASE)
-    named: dict[str, list[Path]] = {}
-    for file in files:
-        for name in {_stem(file), mark.sub("", _stem(file))}:
-            named.setdefault(name, []).append(file)
-    missing = [r.name for r in references if not named.get(_stem(r))]
+    places = match_names([_stem(r) for r in references], [_stem(f) for f in files], scale)
+    missing = [r.name for r, found in zip(references, places, strict=True) if not found]
     if missing:
         raise _mismatch(folder, f"a partner at x{scale} of every reference, none found of", missing)
-    # A name with the mark is surer: ax4.png may belong to a.png.
-    found = [max(named[_stem(r)], key=lambda file: len(_stem(file))) for r in references]
+    found = [files[several[0]] for several in places]
     left = [file.name for file in files if file not in found]
     if left:
         raise _mismatch(folder, "a reference for every file, none found for", left)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import torch
@@ -56,6 +57,11 @@ VGG losses that published weights go with.
 """
 
 
+_STAND_INS = {"2": ("conv1", "relu1"), "3": ("fire3_expand", "fire3"),
+              "4": ("fire5_expand", "fire5"), "5": ("fire9_expand", "fire9")}  # fmt: skip
+"""Block of VGG -> SqueezeNet's last layer on the same grid, before and after its activation."""
+
+
 class PerceptualLoss(nn.Module):
     """Compare features: the sum over layers of weight * mean |error|, or mean error^2.
 
@@ -68,7 +74,8 @@ class PerceptualLoss(nn.Module):
     Args:
         backbone: see :func:`monai_sr.networks.backbones.create_backbone`.
         layers: layer -> weight; None compares the backbone's last convolution before its
-            activation (ESRGAN's loss with vgg19), or three depths of squeezenet1_1.
+            activation (ESRGAN's loss with vgg19), or three depths of squeezenet1_1. A layer of VGG
+            ("relu3_4") is, in squeezenet1_1, the last one on the same grid (fire3).
         before_activation: turn the layers into those before (conv5_4, fire9_expand) or after
             (relu5_4, fire9) the activation; None takes them as they are named.
         criterion: "l1" or "mse".
@@ -100,6 +107,8 @@ class PerceptualLoss(nn.Module):
         self.backbone = create_backbone(backbone, weights)
         self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         chosen = dict(_LAYERS[backbone] if layers is None else layers)
+        if backbone == "squeezenet1_1":
+            chosen = {_stand_in(name): weight for name, weight in chosen.items()}
         if before_activation is not None:
             chosen = {_moved(name, before_activation): weight for name, weight in chosen.items()}
         self.backbone.check_layers(list(chosen))
@@ -148,6 +157,12 @@ class LPIPSLoss(nn.Module):
 
 def _moved(layer: str, is_before: bool) -> str:
     return before_activation(layer) if is_before else after_activation(layer)
+
+
+def _stand_in(layer: str) -> str:
+    """Return SqueezeNet's layer for one of VGG's; its own ones stay as they are."""
+    found = re.fullmatch(r"(conv|relu)([2-5])_[1-4]", layer)
+    return _STAND_INS[found[2]][found[1] == "relu"] if found else layer
 
 
 def _as_pictures(image: Tensor) -> Tensor:
