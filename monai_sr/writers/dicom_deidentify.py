@@ -1,24 +1,36 @@
 """Removes what tells who the patient is: the Basic Application Level Confidentiality Profile.
 
 DICOM PS3.15 Annex E; its table E.1-1 comes with the package dicom-anonymizer, in the edition of
-2026c. UIDs and dummy values are functions of what they replace, so that the files of a study still
-belong together, and equal inputs give equal files.
+2026c. Text and dates that it does not name stay by ``dicom_keep_list`` alone. UIDs and dummy values
+are functions of what they replace, so that the files of a study still belong together, and equal
+inputs give equal files; with a key nobody else can compute them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import logging
+import re
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pydicom.datadict import dictionary_has_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_keyword, repeater_has_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import generate_uid
+from pydicom.uid import UID_dictionary, generate_uid
 
 from monai_sr import __version__
 from monai_sr.core.errors import BadImageError
+from monai_sr.writers.dicom_keep_list import (
+    BINARY,
+    EMPTIED,
+    FREE_TEXT,
+    NEEDED,
+    clean_code,
+    is_kept,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +45,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _EDITION = "dicomfields_2026c"
-_STANDARD_ROOT = "1.2.840.10008."  # UIDs of the standard itself name no patient
+_STANDARD_ROOT = "1.2.840.10008."
+_CLASS = re.compile("Class|TransferSyntax")  # newer ones than the dictionary's are no identity, too
+_SCHEMES = "CodingSchemeIdentificationSequence"  # who answers for local codes, which are replaced
 # What an attribute needs that the table leaves open is decided for its strictest use (type 1, then
 # 2), so that no object becomes invalid: "X/D" is D, "X/Z" is Z.
 _ACTIONS = {
@@ -62,7 +76,7 @@ _TEXT = "ANONYMIZED"
 _OFTEN_LABELED = frozenset({"CR", "DX", "ES", "IO", "MG", "OT", "PX", "RF", "RG", "SC", "US", "XA"})
 
 
-def deidentify(dataset: FileDataset, name: PathLike) -> None:
+def deidentify(dataset: FileDataset, name: PathLike, key: bytes = b"") -> None:
     """Apply the basic profile in place, and say so in the tags (PS3.15 E.1.1, PS3.3 C.7.1.1).
 
     Private elements, free text, dates and people go; name and ID become a hash of the study's UID.
@@ -71,12 +85,15 @@ def deidentify(dataset: FileDataset, name: PathLike) -> None:
     Args:
         dataset: a dataset with all sequences; pixels may be replaced already.
         name: what the warning calls it.
+        key: secret of the hashes of UIDs; without one, who has the old UIDs can compute the new.
     """
     _warn_of_text(dataset, name)
     study = str(dataset.get("StudyInstanceUID") or dataset.get("SOPInstanceUID") or "")
-    _clean(dataset)
+    own_class = str(dataset.get("SOPClassUID") or "")
+    work = _Cleaning(own_class, key)
+    work.clean(dataset)
     dataset.preamble = b"\0" * 128
-    alias = hashlib.sha256(_new_uid(study).encode()).hexdigest()[:16].upper()
+    alias = hashlib.sha256(work.new_uid(study).encode()).hexdigest()[:16].upper()
     dataset.PatientName, dataset.PatientID = f"{alias}^", alias
     dataset.PatientIdentityRemoved = "YES"
     dataset.LongitudinalTemporalInformationModified = "REMOVED"
@@ -122,12 +139,22 @@ def _table() -> tuple[dict[tuple[int, int], str], tuple[tuple[int, int, int, int
 def _action(element: DataElement) -> str:
     """Return D (dummy), Z (empty), X (remove), U (new UID) or K (keep, its items cleaned)."""
     tag = element.tag
-    if tag.is_private or (element.VR == "UN" and not dictionary_has_tag(tag)):
+    if tag.is_private or not (dictionary_has_tag(tag) or repeater_has_tag(tag)):
         return "X"
     single, repeating = _table()
     if any(_is_in(tag, masked) for masked in repeating):
         return "X"
-    return single.get((tag.group, tag.element), "K")
+    named = single.get((tag.group, tag.element))
+    if named is not None:
+        return named
+    if element.VR == "UI":
+        return "U"
+    if not dictionary_has_tag(tag):
+        return "X" if element.VR in FREE_TEXT | BINARY else "K"
+    if is_kept(element):
+        return "X" if dictionary_keyword(tag) == _SCHEMES else "K"
+    word = dictionary_keyword(tag)
+    return "D" if word in NEEDED else "Z" if word in EMPTIED else "X"
 
 
 def _is_in(tag: BaseTag, masked: tuple[int, int, int, int]) -> bool:
@@ -135,49 +162,69 @@ def _is_in(tag: BaseTag, masked: tuple[int, int, int, int]) -> bool:
     return tag.group & group_mask == group and tag.element & element_mask == element
 
 
-def _clean(dataset: Dataset) -> None:
-    for element in list(dataset):
-        action = _action(element)
-        if action == "X":
-            del dataset[element.tag]
-        elif element.VR == "SQ":
-            _clean_items(element, action)
-        elif action == "Z":
-            element.value = None
-        elif action == "U":
-            element.value = _new_uids(element.value)
-        elif action == "D":
-            element.value = _dummy(element)
+@dataclass(frozen=True)
+class _Cleaning:
+    """One object's cleaning.
 
+    Args:
+        own_class: its SOP class, which may be private and stays.
+        key: secret of the hashes, or none.
+    """
 
-def _clean_items(element: DataElement, action: str) -> None:
-    if action == "Z":
-        element.value = DicomSequence([])
-        return
-    for item in element.value:
-        _clean(item)
-        if action == "D":
-            for inner in item.iterall():
-                if inner.VR != "SQ":
-                    inner.value = _dummy(inner)
+    own_class: str
+    key: bytes
 
+    def clean(self, dataset: Dataset) -> None:
+        """Clean a dataset or an item in place."""
+        clean_code(dataset)
+        for element in list(dataset):
+            action = _action(element)
+            if action == "X":
+                del dataset[element.tag]
+            elif element.VR == "SQ":
+                self._clean_items(element, action)
+            elif action == "Z":
+                element.value = None
+            elif action == "U":
+                element.value = self._new_uids(element)
+            elif action == "D":
+                element.value = self._dummy(element)
 
-def _dummy(element: DataElement) -> Any:
-    if element.VR == "UI":
-        return _new_uids(element.value)
-    return _DUMMIES.get(element.VR, _TEXT)
+    def _clean_items(self, element: DataElement, action: str) -> None:
+        if action == "Z":
+            element.value = DicomSequence([])
+            return
+        for item in element.value:
+            self.clean(item)
+            if action == "D":
+                for inner in item.iterall():
+                    if inner.VR != "SQ":
+                        inner.value = self._dummy(inner)
 
+    def _dummy(self, element: DataElement) -> Any:
+        if element.VR == "UI":
+            return self._new_uids(element)
+        return _DUMMIES.get(element.VR, _TEXT)
 
-def _new_uids(value: Any) -> Any:
-    if not value:
-        return value
-    return _new_uid(str(value)) if isinstance(value, str) else [_new_uid(str(v)) for v in value]
+    def _new_uids(self, element: DataElement) -> Any:
+        value = element.value
+        if not value:
+            return value
+        is_class = bool(_CLASS.search(dictionary_keyword(element.tag)))
+        values = [value] if isinstance(value, str) else list(value)
+        new = [
+            str(v) if is_class and str(v).startswith(_STANDARD_ROOT) else self.new_uid(str(v))
+            for v in values
+        ]
+        return new[0] if isinstance(value, str) else new
 
-
-def _new_uid(uid: str) -> str:
-    if uid.startswith(_STANDARD_ROOT) or not uid:
-        return uid
-    return str(generate_uid(entropy_srcs=[uid, "PS3.15 basic profile"]))
+    def new_uid(self, uid: str) -> str:
+        """Return the hash of a UID; registered ones, and the object's class, name no patient."""
+        if uid in UID_dictionary or uid in ("", self.own_class):
+            return uid
+        if self.key:
+            uid = hmac.new(self.key, uid.encode(), hashlib.sha256).hexdigest()
+        return str(generate_uid(entropy_srcs=[uid, "PS3.15 basic profile"]))
 
 
 def _warn_of_text(dataset: Dataset, name: PathLike) -> None:
