@@ -67,12 +67,13 @@ _EQUIPMENT = frozenset({
 })  # fmt: skip
 # Types 1 and 2 of image modules, outside the table.
 NEEDED = frozenset({
-    "Manufacturer", "LUTLabel", "ManufacturerModelName", "SoftwareVersions", "RTImageLabel", "StackID", "ReceiveCoilName",
+    "Manufacturer", "LUTLabel", "ManufacturerModelName", "SoftwareVersions", "RTImageLabel",
+    "StackID", "ReceiveCoilName", "LUTExplanation",
     "TransmitCoilName", "ReceiveCoilManufacturerName", "TransmitCoilManufacturerName",
     "MultiCoilElementName", "PulseSequenceName", "RescaleType", "ModalityLUTType", "TextValue",
     "ConvolutionKernel", "ImagedNucleus", "AcquisitionProtocolName", "ReferenceLocationLabel",
 })  # fmt: skip
-EMPTIED = frozenset({"PositionReferenceIndicator", "RadiationMachineName"})
+EMPTIED = frozenset({"ContentDescription", "PositionReferenceIndicator", "RadiationMachineName"})
 _TERMS_OF_PEOPLE = frozenset({
     "AnatomicalOrientationType", "PatientIdentityRemoved", "BurnedInAnnotation",
     "LongitudinalTemporalInformationModified", "PatientSexNeutered", "PatientSex",
