@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.exposure import match_histograms
 
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.resize import downsample, upsample
@@ -46,6 +47,38 @@ def test_shares_sum_to_one(scene):
     hr, lr, sr = scene
     found = opensr(sr, hr, lr)
     assert found.hallucination + found.omission + found.improvement == pytest.approx(1)
+
+
+def _shares_of_numpy(large, sr, hr):
+    """Compute hallucination, omission, improvement by the formulas of the paper's package."""
+    reference, improving, omitting = (
+        (abs(a - b) / (a + b + 1e-8)).mean(0) for a, b in ((large, hr), (sr, hr), (sr, large))
+    )
+    third_quartile = np.sort(reference.ravel())[int(0.75 * reference.size) - 1]
+    judged = np.maximum.reduce([reference, improving, omitting]) > third_quartile
+    d_im = improving[judged] / np.maximum(reference[judged], 1e-8)
+    d_om = omitting[judged] / np.maximum(reference[judged], 1e-8)
+    excess = 1 - np.exp(-0.05 * (d_im + d_om - 1))
+    distances = [np.exp(-0.05 * d_im * d_om), d_om + d_im * excess, d_im + d_om * excess]
+    exponent = -np.array(distances) / 0.25
+    weights = np.exp(exponent - exponent.max(0))
+    return (weights / weights.sum(0)).mean(1)
+
+
+def test_shares_equal_numpy(scene):
+    hr, lr, sr = scene
+    sharper = (sr + 0.6 * (hr - sr) + 0.004 * torch.randn_like(sr)).clamp(0, 1)
+    found = opensr(sharper, hr, lr)
+    inner = [image[:, 16:-16, 16:-16].numpy() for image in (sharper, hr)]
+    matched = match_histograms(*inner, channel_axis=0)
+    large = torch.nn.functional.interpolate(
+        lr[None, :, 4:-4, 4:-4], scale_factor=4, mode="bilinear", align_corners=False
+    )[0].numpy()
+    expected = _shares_of_numpy(large, matched, inner[1])
+    shares = (found.hallucination, found.omission, found.improvement)
+    assert shares == pytest.approx(expected, rel=1e-6)
+    assert min(shares) > 0.02  # each of the three terms counts
+    assert found.synthesis == pytest.approx(abs(large - matched).mean(), rel=1e-6)
 
 
 def test_the_reference_itself_improves_and_the_enlarged_input_omits(scene):

@@ -67,6 +67,14 @@ def test_flat_patches_are_not_judged():
     assert torch.isnan(sfrc(noisy, flat, cutoff=0.25)).item()
 
 
+@pytest.mark.parametrize(("deviation", "is_judged"), [(0.0099, False), (0.0101, True)])
+def test_structure_begins_at_a_hundredth_of_the_range(deviation, is_judged):
+    pattern = torch.randn(1, 1, 64, 64, dtype=torch.float64)
+    reference = 0.5 + deviation * pattern / pattern.std()
+    share = sfrc(reference, reference, cutoff=0.25).item()
+    assert share == 0 if is_judged else np.isnan(share)
+
+
 def test_images_smaller_than_a_patch_are_refused():
     with pytest.raises(OptionError, match="at least 64 pixels"):
         sfrc(torch.zeros(1, 1, 63, 90), torch.zeros(1, 1, 63, 90), cutoff=0.25)

@@ -201,6 +201,18 @@ def test_nodata_pixels_take_the_value_of_the_nearest_valid_one():
                 assert float(filled[channel, x, y]) in near.tolist()
 
 
+@pytest.mark.parametrize("place", [(0, 0), (149, 3), (75, 2)])
+def test_what_is_farther_than_the_reach_from_any_valid_pixel_gets_the_other_value(place):
+    values, valid = torch.full((1, 150, 5), 7.0), torch.zeros((1, 150, 5), dtype=torch.bool)
+    valid[0, place[0], place[1]] = True
+    rows, columns = np.indices((150, 5))
+    is_near = (rows - place[0]) ** 2 + (columns - place[1]) ** 2 <= 64**2
+    for axes in ((0, 1, 2), (0, 2, 1)):  # along rows, and across them
+        filled = fill_invalid(values.permute(axes).clone(), valid.permute(axes), -1.0)
+        expected = np.where(is_near, 7.0, -1.0).transpose([axis - 1 for axis in axes[1:]])
+        assert np.array_equal(filled[0].numpy(), expected)
+
+
 def test_a_channel_without_any_valid_pixel_does_not_widen_the_range():
     values = np.full((2, 4, 3), -9999, dtype=np.int16)
     values[0] = np.arange(1000, 1012).reshape(4, 3)

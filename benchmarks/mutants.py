@@ -1,0 +1,408 @@
+"""Change the code in small ways, one at a time, and see whether the tests notice.
+
+``python benchmarks/mutants.py --sample 300`` draws mutants of ``geometry``, ``functional``,
+``transforms``, ``metrics``, ``readers`` and ``writers`` by a seed and writes what became of each to
+``benchmarks/results/mutants.csv``. A mutant has one operator, comparison, condition or number
+changed; messages, logs, decorators and annotations are left alone. It lives in memory: a process
+that has imported torch, MONAI and pytest forks for each, the fork imports this package with the
+changed file in place, and runs the tests of the six rooms that reach the changed line, quickest
+first, until one fails. Which do, a first run without changes finds out and keeps (``--reach``).
+
+Mutants of which a person found that they change nothing are listed in
+``benchmarks/equivalent_mutants.csv`` with the reason, and are not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import csv
+import json
+import os
+import random
+import re
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("geometry", "functional", "transforms", "metrics", "readers", "writers")
+RESULTS = ROOT / "benchmarks" / "results" / "mutants.csv"
+EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutants.csv"
+HEADER = ("file", "line", "before", "after", "outcome", "tests", "cpu_s", "source")
+_OFTEN = 10  # seconds of CPU for imports; tests may take thrice what they took unchanged
+_PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT))
+
+_COMPARED: dict[type, type] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+}  # fmt: skip
+_COMPUTED: dict[type, type] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
+}  # fmt: skip
+_SAID = ("raise", "logger.", "warnings.")
+
+
+@dataclass(frozen=True)
+class Site:
+    """One change that can be made: the n-th node of a file, in the n-th way.
+
+    ``lines`` are those of its statement; ``names`` what that statement defines for the module,
+    empty inside of functions.
+    """
+
+    file: str
+    node: int
+    way: int
+    line: int
+    before: str
+    after: str
+    lines: tuple[int, int]
+    names: tuple[str, ...]
+
+
+Way = tuple[str, str, Callable[[], None]]
+
+
+def ways(node: ast.AST) -> list[Way]:
+    """Return how a node can change: text before and after, and what does it."""
+    if isinstance(node, ast.Compare):
+        kinds = [(index, _COMPARED.get(type(each))) for index, each in enumerate(node.ops)]
+        return [_way(node, "ops", kind(), index) for index, kind in kinds if kind]
+    if isinstance(node, ast.BinOp | ast.AugAssign):
+        parts = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.value,)
+        kind = _COMPUTED.get(type(node.op))
+        return [_way(node, "op", kind())] if kind and not any(map(_is_text, parts)) else []
+    if isinstance(node, ast.BoolOp):
+        return [_way(node, "op", ast.Or() if isinstance(node.op, ast.And) else ast.And())]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return [_way(node, "operand", _negated(node.operand))]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return [_way(node, "op", ast.UAdd())]
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        return [_way(node, "value", _other(node.value))]
+    is_branch = isinstance(node, ast.If | ast.IfExp | ast.While)
+    if is_branch and not isinstance(node.test, ast.UnaryOp):
+        text = ast.unparse(node.test)
+        _, _, apply = _way(node, "test", _negated(node.test))
+        return [(text, f"not ({text})", apply)]
+    return []
+
+
+def _way(node: ast.AST, field: str, value: object, index: int | None = None) -> Way:
+    old = getattr(node, field)
+    new = value if index is None else [*old[:index], value, *old[index + 1 :]]
+
+    def apply() -> None:
+        setattr(node, field, new)
+
+    before = ast.unparse(node)
+    apply()
+    after = ast.unparse(node)
+    setattr(node, field, old)
+    return before, after, apply
+
+
+def _negated(node: ast.expr) -> ast.expr:
+    return ast.UnaryOp(op=ast.Not(), operand=node)
+
+
+def _other(value: float) -> float:
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, int) else value * 1.5 or 1.0
+
+
+def _is_text(node: ast.AST) -> bool:
+    is_plain = isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
+    return is_plain or isinstance(node, ast.JoinedStr)
+
+
+def nodes(tree: ast.AST) -> list[tuple[ast.AST, ast.stmt, bool]]:
+    """Return every node that may change, its statement, and whether that belongs to the module."""
+    found: list[tuple[ast.AST, ast.stmt, bool]] = []
+
+    def visit(node: ast.AST, statement: ast.stmt | None, inside: bool) -> None:
+        if isinstance(node, ast.stmt):
+            statement = node
+            text = ast.unparse(node) if isinstance(node, ast.Raise | ast.Expr) else ""
+            if text.startswith(_SAID) or (isinstance(node, ast.If) and "TYPE_CHECKING" in
+                                          ast.unparse(node.test)):  # fmt: skip
+                return
+        if statement is not None:
+            found.append((node, statement, not inside))
+        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for field, value in ast.iter_fields(node):
+            if field in ("annotation", "returns", "decorator_list"):
+                continue
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    visit(child, statement, inside or (is_function and field == "body"))
+
+    visit(tree, None, False)
+    return found
+
+
+def sites(path: Path) -> Iterator[Site]:
+    """List what can change in a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for number, (node, statement, is_module) in enumerate(nodes(tree)):
+        for way, (before, after, _) in enumerate(ways(node)):
+            names: list[str] = []
+            if is_module:
+                targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+                names = [n.id for t in targets if t for n in ast.walk(t) if isinstance(n, ast.Name)]
+            line = getattr(node, "lineno", statement.lineno)
+            yield Site(
+                path.relative_to(ROOT).as_posix(), number, way, line, before, after,
+                _lines(node, statement), tuple(names),
+            )  # fmt: skip
+
+
+def _lines(node: ast.AST, statement: ast.stmt) -> tuple[int, int]:
+    """Return the first and last line of a statement; of one with a body, those of its head."""
+    last = statement.end_lineno or statement.lineno
+    body = getattr(statement, "body", None)
+    if body:
+        last = max(statement.lineno, body[0].lineno - 1, getattr(node, "end_lineno", 0) or 0)
+    return statement.lineno, last
+
+
+def mutated(site: Site) -> CodeType:
+    """Compile a file with its change."""
+    path = ROOT / site.file
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    _, _, apply = ways(nodes(tree)[site.node][0])[site.way]
+    apply()
+    return compile(ast.fix_missing_locations(tree), str(path), "exec")
+
+
+class Reach:
+    """Plugin of pytest: notes which lines of the rooms a test reaches, and its time."""
+
+    def __init__(self) -> None:
+        self.files = {str(p): p.relative_to(ROOT).as_posix() for p in _files()}
+        self.tests: dict[str, dict[str, Any]] = {}
+        self._lines: set[tuple[str, int]] = set()
+
+    def trace(self, frame: FrameType, _event: str, _arg: object) -> Any:
+        """Note a line."""
+        file = self.files.get(frame.f_code.co_filename)
+        if file is None:
+            return None
+        self._lines.add((file, frame.f_lineno))
+        return self.trace
+
+    def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> None:
+        """Begin a test."""
+        self._lines.clear()
+        self._started, self._name = time.process_time(), item.nodeid
+        sys.settrace(self.trace)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """End it; one that fails or is skipped notices nothing."""
+        if report.when == "call" and not report.passed:
+            self._name = ""
+        if report.when != "teardown":
+            return
+        sys.settrace(None)
+        if self._name:
+            lines: dict[str, list[int]] = {}
+            for file, line in sorted(self._lines):
+                lines.setdefault(file, []).append(line)
+            seconds = time.process_time() - self._started
+            self.tests[self._name] = {"cpu_s": round(seconds, 3), "lines": lines}
+
+
+def _files() -> list[Path]:
+    return sorted(p for room in ROOMS for p in (ROOT / "monai_sr" / room).rglob("*.py"))
+
+
+def find_reach(path: Path, rooms: Sequence[str]) -> dict[str, Any]:
+    """Return what every test reaches, from a file or by a run of the rooms' tests."""
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    for room in rooms:
+        if room not in known:
+            made = path.with_suffix(f".{room}.json")
+            _wait(_forked(lambda room=room, made=made: _reach_of(room, made)), 3600)
+            known[room] = json.loads(made.read_text())
+            path.write_text(json.dumps(known))
+            print(f"{room}: {len(known[room])} tests", flush=True)
+    return {name: facts for room in rooms for name, facts in known[room].items()}
+
+
+def _reach_of(room: str, made: Path) -> int:
+    import pytest
+
+    plugin = Reach()
+    pytest.main([*(option for option in _PYTEST if option != "-x"), f"tests/{room}"], [plugin])
+    made.write_text(json.dumps(plugin.tests))
+    return 0
+
+
+def chosen_tests(site: Site, reach: dict[str, Any], budget_s: float) -> list[str]:
+    """Return the tests that reach a change, those of its own file and quick ones first."""
+    wanted = {(site.file, line) for line in range(site.lines[0], site.lines[1] + 1)}
+    if site.names:
+        word = re.compile(rf"\b({'|'.join(map(re.escape, site.names))})\b")
+        for file in _files():
+            for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+                if word.search(text):
+                    wanted.add((file.relative_to(ROOT).as_posix(), number))
+    by_file: dict[str, set[int]] = {}
+    for name, line in wanted:
+        by_file.setdefault(name, set()).add(line)
+    found = [
+        name
+        for name, facts in reach.items()
+        if any(lines & set(facts["lines"].get(file, ())) for file, lines in by_file.items())
+    ]
+    mirror = f"test_{Path(site.file).stem}"
+    found.sort(key=lambda name: (not Path(name.split("::")[0]).stem.startswith(mirror),
+                                 reach[name]["cpu_s"]))  # fmt: skip
+    total, chosen = 0.0, []
+    for name in found:
+        total += reach[name]["cpu_s"]
+        if chosen and total > budget_s:
+            break
+        chosen.append(name)
+    return chosen
+
+
+def judge(site: Site, tests: Sequence[str], expected_s: float) -> tuple[str, float]:
+    """Return what becomes of a mutant, and the seconds of CPU it took."""
+    if not tests:
+        return "not reached", 0.0
+    limit = int(_OFTEN + 3 * expected_s) + 1
+
+    def run() -> int:
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+        code, target = mutated(site), str(ROOT / site.file)
+        original = SourceFileLoader.get_code
+
+        def get_code(self: SourceFileLoader, fullname: str) -> CodeType | None:
+            is_target = self.get_filename(fullname) == target
+            return code if is_target else original(self, fullname)
+
+        SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+        import pytest
+
+        return int(pytest.main([*_PYTEST, *tests]))
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    status = _wait(_forked(run), 40 * limit)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    outcome = "survived" if status == 0 else "killed" if status > 0 else "killed by its time"
+    return outcome, spent
+
+
+def _forked(run: Callable[[], int]) -> int:
+    sys.stdout.flush()
+    process = os.fork()
+    if process:
+        return process
+    os.setsid()
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    status = 1
+    try:
+        status = run()
+    finally:
+        os._exit(status)
+
+
+def _wait(process: int, seconds: float) -> int:
+    """Return the exit status of a fork; negative where a signal ended it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(process, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.killpg(process, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def equivalents() -> set[tuple[str, ...]]:
+    """Return the changes that change nothing: file, source line, before, after."""
+    if not EQUIVALENT.is_file():
+        return set()
+    with EQUIVALENT.open(encoding="utf-8", newline="") as stream:
+        return {(r["file"], r["source"], r["before"], r["after"]) for r in csv.DictReader(stream)}
+
+
+def source_line(site: Site) -> str:
+    """Return the line of a change as it stands."""
+    return (ROOT / site.file).read_text(encoding="utf-8").splitlines()[site.line - 1].strip()
+
+
+def main() -> int:
+    """Judge a sample, and say what share was noticed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sample", type=int, default=300, help="how many mutants")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rooms", nargs="+", default=list(ROOMS), choices=ROOMS)
+    parser.add_argument("--budget", type=float, default=20, help="seconds of tests for a mutant")
+    parser.add_argument("--reach", type=Path, default=ROOT / "out" / "reach.json",
+                        help="what tests reach; made where it is not there")  # fmt: skip
+    parser.add_argument("--only", nargs="*", default=[], help="FILE:LINE of mutants to try again")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    options.reach.parent.mkdir(parents=True, exist_ok=True)
+    import hypothesis  # noqa: F401 - what forks need is imported once
+    import ignite.engine  # noqa: F401
+    import monai.transforms  # noqa: F401
+    import pytest  # noqa: F401
+    import rasterio  # noqa: F401
+    import scipy.ndimage  # noqa: F401
+    import skimage.metrics  # noqa: F401
+    import torch
+
+    torch.set_num_threads(1)
+    files = [p for p in _files() if p.parts[len(ROOT.parts) + 1] in options.rooms]
+    every = [site for path in files for site in sites(path)]
+    drawn = random.Random(options.seed).sample(every, min(options.sample, len(every)))
+    if options.only:
+        drawn = [s for s in every if f"{s.file}:{s.line}" in options.only]
+    reach = find_reach(options.reach, options.rooms)
+    same, rows = equivalents(), []
+    with options.output.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(HEADER)
+        for site in drawn:
+            text = source_line(site)
+            tests = chosen_tests(site, reach, options.budget)
+            expected = sum(reach[name]["cpu_s"] for name in tests)
+            if (site.file, text, site.before, site.after) in same:
+                outcome, spent = "equivalent", 0.0
+            else:
+                outcome, spent = judge(site, tests, expected)
+            row = (site.file, site.line, site.before, site.after, outcome, len(tests),
+                   f"{spent:.1f}", text)  # fmt: skip
+            rows.append(row)
+            writer.writerow(row)
+            stream.flush()
+            if outcome in ("survived", "not reached"):
+                print(*row[:5], sep=" | ", flush=True)
+    counted = [row[4] for row in rows if row[4] != "equivalent"]
+    killed = sum(outcome.startswith("killed") for outcome in counted)
+    print(f"{killed} of {len(counted)} noticed, {len(rows) - len(counted)} equivalent "
+          f"(of {len(every)} that can be made)")  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
