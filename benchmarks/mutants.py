@@ -362,8 +362,7 @@ def main() -> int:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     options.reach.parent.mkdir(parents=True, exist_ok=True)
-    import hypothesis  # noqa: F401 - what forks need is imported once
-    import ignite.engine  # noqa: F401
+    import ignite.engine  # noqa: F401 - what forks need is imported once
     import monai.transforms  # noqa: F401
     import pytest  # noqa: F401
     import rasterio  # noqa: F401
