@@ -56,8 +56,7 @@ _SAID = ("raise", "logger.", "warnings.")
 class Site:
     """One change that can be made: the n-th node of a file, in the n-th way.
 
-    ``lines`` are those of its statement; ``names`` what that statement defines for the module,
-    empty inside of functions.
+    ``lines``: of its statement; ``names``: what that defines for the module, if it does.
     """
 
     file: str
@@ -117,14 +116,12 @@ def _negated(node: ast.expr) -> ast.expr:
 
 
 def _other(value: float) -> float:
-    if isinstance(value, bool):
-        return not value
-    return value + 1 if isinstance(value, int) else value * 1.5 or 1.0
+    other = value + 1 if isinstance(value, int) else value * 1.5 or 1.0
+    return not value if isinstance(value, bool) else other
 
 
 def _is_text(node: ast.AST) -> bool:
-    is_plain = isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
-    return is_plain or isinstance(node, ast.JoinedStr)
+    return isinstance(getattr(node, "value", node), str | bytes | ast.JoinedStr)
 
 
 def nodes(tree: ast.AST) -> list[tuple[ast.AST, ast.stmt, bool]]:
@@ -302,8 +299,7 @@ def judge(site: Site, tests: Sequence[str], expected_s: float) -> tuple[str, flo
     status = _wait(_forked(run), 40 * limit)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    outcome = "survived" if status == 0 else "killed" if status > 0 else "killed by its time"
-    return outcome, spent
+    return "survived" if status == 0 else "killed" if status > 0 else "killed by its time", spent
 
 
 def _forked(run: Callable[[], int]) -> int:
@@ -336,8 +332,6 @@ def _wait(process: int, seconds: float) -> int:
 
 def equivalents() -> set[tuple[str, ...]]:
     """Return the changes that change nothing: file, source line, before, after."""
-    if not EQUIVALENT.is_file():
-        return set()
     with EQUIVALENT.open(encoding="utf-8", newline="") as stream:
         return {(r["file"], r["source"], r["before"], r["after"]) for r in csv.DictReader(stream)}
 
@@ -374,8 +368,7 @@ def main() -> int:
     files = [p for p in _files() if p.parts[len(ROOT.parts) + 1] in options.rooms]
     every = [site for path in files for site in sites(path)]
     drawn = random.Random(options.seed).sample(every, min(options.sample, len(every)))
-    if options.only:
-        drawn = [s for s in every if f"{s.file}:{s.line}" in options.only]
+    drawn = [s for s in every if f"{s.file}:{s.line}" in options.only] or drawn
     reach = find_reach(options.reach, options.rooms)
     same, rows = equivalents(), []
     with options.output.open("w", encoding="utf-8", newline="") as stream:
@@ -389,12 +382,12 @@ def main() -> int:
                 outcome, spent = "equivalent", 0.0
             else:
                 outcome, spent = judge(site, tests, expected)
-            row = (site.file, site.line, site.before, site.after, outcome, len(tests),
-                   f"{spent:.1f}", text)  # fmt: skip
+            place = (site.file, site.line, site.before, site.after)
+            row = (*place, outcome, len(tests), f"{spent:.1f}", text)
             rows.append(row)
             writer.writerow(row)
             stream.flush()
-            if outcome in ("survived", "not reached"):
+            if not outcome.startswith(("killed", "equivalent")):
                 print(*row[:5], sep=" | ", flush=True)
     counted = [row[4] for row in rows if row[4] != "equivalent"]
     killed = sum(outcome.startswith("killed") for outcome in counted)

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.functional.resize import downsample, downsample_uint8
 from monai_sr.metrics.protocol import (
     NATURAL,
     get_protocol,
@@ -18,6 +19,7 @@ from monai_sr.metrics.protocol import (
     prepare_pair,
     to_stored,
 )
+from tests.image_factory import pixels
 
 
 def _color(height=20, width=26):
@@ -86,6 +88,27 @@ def test_low_resolution_of_unrounded_images_is_not_rounded():
 def test_low_resolution_of_twelve_bits_keeps_whole_values():
     lr = make_lr(_color(), 2, native(4095)) * 4095
     torch.testing.assert_close(lr, lr.round())
+
+
+def test_low_resolution_of_twelve_bits_equals_its_definition():
+    stored = torch.from_numpy(pixels((1, 20, 26), "uint16") % 4096)[None].double()
+    lr = make_lr(stored / 4095, 2, native(4095)) * 4095
+    expected = (downsample(stored, 2) + 0.5).floor().clamp(0, 4095)
+    torch.testing.assert_close(lr, expected, rtol=0, atol=1e-9)
+    assert lr.unique().numel() > 50
+
+
+def test_low_resolution_of_eight_bits_is_rounded_as_matlab_rounds_uint8():
+    stored = torch.from_numpy(pixels((3, 20, 26)))[None]
+    lr = make_lr(stored.double() / 255, 2, "natural") * 255
+    torch.testing.assert_close(lr, downsample_uint8(stored, 2).double(), rtol=0, atol=1e-9)
+    assert not torch.equal(lr.round(), (downsample(stored.double(), 2) + 0.5).floor())
+
+
+def test_descriptions_say_which_plane_is_compared():
+    assert "luma (Y of BT.601) of color images" in NATURAL.description
+    assert "values rounded to 0…4095, every channel" in native(4095).description
+    assert "values as are, every channel" in native().description
 
 
 def test_modcrop_cuts_bottom_and_right():
