@@ -59,23 +59,26 @@ class Pipeline:
         made_by = Provenance("xray_sr", None, SCALE, 0)
         self.scenes = Scenes(PlanGrid(SCALE), provenance=made_by, limit=0)
 
-    def enlarge(self, source: Path, output_dir: Path, in_windows: bool) -> tuple[str, str]:
-        """Run one input; return what became of it, and what was said."""
+    def evaluator(self, source: Path, output_dir: Path, in_windows: bool) -> Any:
+        """Return what runs an input, ready to go."""
         from monai.data import DataLoader
 
         from monai_sr.apps.evaluator import UpscaleEvaluator
         from monai_sr.apps.files import FileDataset
-        from monai_sr.core.errors import SRError
 
         scenes = self.scenes if in_windows else None
-        results: list[Any] = []
+        dataset = FileDataset(source, self.before, output_dir, SCALE, scenes=scenes)
+        return UpscaleEvaluator(
+            "cpu", DataLoader(dataset, batch_size=1), self.network, inferer=self.inferer,
+            output_dir=output_dir, postprocessing=self.after, scenes=scenes,
+        )  # fmt: skip
+
+    def enlarge(self, source: Path, output_dir: Path, in_windows: bool) -> tuple[str, str]:
+        """Run one input; return what became of it, and what was said."""
+        from monai_sr.core.errors import SRError
+
         try:
-            dataset = FileDataset(source, self.before, output_dir, SCALE, scenes=scenes)
-            evaluator = UpscaleEvaluator(
-                "cpu", DataLoader(dataset, batch_size=1), self.network, inferer=self.inferer,
-                output_dir=output_dir, postprocessing=self.after, scenes=scenes,
-            )  # fmt: skip
-            results = evaluator.results
+            evaluator = self.evaluator(source, output_dir, in_windows)
             with suppress(SRError):
                 evaluator.run()
             results = evaluator.results

@@ -118,7 +118,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
         try:
             super().run(global_epoch)
         finally:
-            self._record.save()
+            self._record.end()
         self._record.finish()
 
     def enlarge(self, item: Mapping[str, Any]) -> FileResult:
@@ -146,9 +146,11 @@ class UpscaleEvaluator(SupervisedEvaluator):
             self._report(FileResult(**known, output=batchdata["skipped"][0], is_skipped=True))
             return {}
         try:
+            if self._record is not None:
+                self._record.begin(known["origin"], str(batchdata["output"][0]))
             facts = self._enlarge(engine, batchdata)
             if "classes" in batchdata:
-                write_classes(facts["output"], str(batchdata["classes"][0]))
+                self._add_classes(Path(facts["output"]), str(batchdata["classes"][0]))
             facts["output_sha256"] = digest([facts["output"]]) if facts["output"] else ""
         except Exception as error:  # one failed file must not end the run
             loader: Any = self.data_loader
@@ -163,6 +165,15 @@ class UpscaleEvaluator(SupervisedEvaluator):
             engine.state.batch = engine.state.output = None
         self._report(FileResult(**known, seconds=time.perf_counter() - started, **facts))
         return {}
+
+    @staticmethod
+    def _add_classes(result: Path, classes: str) -> None:
+        """Write the classes of a result; it goes where they cannot be had, for both are one."""
+        try:
+            write_classes(result, classes)
+        except BaseException:
+            result.unlink(missing_ok=True)
+            raise
 
     def _enlarge(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         """Enlarge one input and return what is to be reported."""

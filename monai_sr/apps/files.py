@@ -118,8 +118,10 @@ class FileDataset(Dataset):
         spacing: float | Sequence[float | None] | None,
         deidentify: bool,
     ) -> list[dict[str, Any]]:
-        self._recorded = Manifest(self.output_dir).results()
-        inputs = find_inputs(data, self.output_dir, self._recorded, not deidentify)
+        manifest = Manifest(self.output_dir)
+        self._recorded, self._begun = manifest.results(), manifest.begun()
+        made = [*self._recorded, *self._begun]
+        inputs = find_inputs(data, self.output_dir, made, not deidentify)
         found, root = inputs.files, inputs.root
         self.no_images, self._archives = inputs.no_images, inputs.archives
         self._aliases = Aliases(found) if deidentify else None
@@ -180,7 +182,8 @@ class FileDataset(Dataset):
     def _free(self, output: Path, origin: str) -> Path:
         """Keep a result that an earlier run made from another input."""
         record = self._recorded.get(output)
-        if not output.exists() or (record is not None and record["source"] == origin):
+        source = record["source"] if record else self._begun.get(output.absolute())
+        if not output.exists() or source == origin:
             return output
         digest = hashlib.sha256(os.fsencode(origin)).hexdigest()[:8]
         stem, _, rest = output.name.rpartition(self.mark)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ class Manifest:
     def __init__(self, output_dir: PathLike) -> None:
         self.folder = Path(output_dir)
         self.path = self.folder / self.name
+        self._begun = self.folder / f".{self.name}.begun"
         self.rows: dict[tuple[str, str], dict[str, str]] = {}
         if self.path.is_file():
             for row in self._read():
@@ -61,6 +65,37 @@ class Manifest:
     def sources(self) -> dict[Path, str]:
         """Return the absolute path of the input of every recorded result."""
         return {path: row["source"] for path, row in self.results().items()}
+
+    def begin(self, source: str, output: PathLike) -> None:
+        """Note that a result is about to be made: a killed run leaves it without a row.
+
+        Raises:
+            OutputError: if the folder cannot be written.
+        """
+        line = json.dumps([source, os.path.abspath(output)])
+        try:
+            with self._begun.open("a", encoding="utf-8") as stream:
+                stream.write(f"{line}\n")
+        except OSError as error:
+            raise _unwritable(self.path) from error
+
+    def begun(self) -> dict[Path, str]:
+        """Return result -> input of those that a killed run began; they may not be there."""
+        try:
+            lines = self._begun.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return {}
+        found = {}
+        for line in lines:
+            with suppress(ValueError, TypeError):  # a kill may have cut the last one
+                source, output = json.loads(line)
+                found[Path(output)] = str(source)
+        return found
+
+    def end(self) -> None:
+        """Write the file, which now has a row of all that was begun."""
+        self.save()
+        self._begun.unlink(missing_ok=True)
 
     def add(self, **row: object) -> None:
         """Record one input.
@@ -95,6 +130,8 @@ class Manifest:
         except OSError as error:
             if isinstance(error, OutputError):
                 raise
-            raise OutputError(
-                f"{self.path}: cannot be written; free space or its rights"
-            ) from error
+            raise _unwritable(self.path) from error
+
+
+def _unwritable(path: Path) -> OutputError:
+    return OutputError(f"{path}: cannot be written; free space or its rights")

@@ -11,6 +11,7 @@ from pathlib import Path
 from monai_sr.apps.manifest import Manifest
 from monai_sr.core.errors import SRError
 from monai_sr.core.printable import printable
+from monai_sr.core.types import PathLike
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,14 @@ class RunRecord:
         """Write the manifest."""
         self._manifest.save()
         self._saved = time.perf_counter()
+
+    def begin(self, source: str, output: PathLike) -> None:
+        """Note that a result is about to be made."""
+        self._manifest.begin(source, output)
+
+    def end(self) -> None:
+        """Write the manifest; nothing is under way any more."""
+        self._manifest.end()
 
     def finish(self) -> None:
         """Say what was skipped, and raise where inputs failed.

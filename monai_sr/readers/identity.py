@@ -76,16 +76,13 @@ def _direct(path: Path) -> list[Path]:
     found = [file for file in beside if _is_sidecar(file.name.lower(), name)]
     with ignored_warnings(NotGeoreferencedWarning):
         try:
+            with open_raster(path) as dataset:  # refuses what names files elsewhere
+                found += [_on_disk(name) for name in dataset.files]
             with path.open("rb") as stream:
                 if is_vrt(stream.read(_HEADER_BYTES)):
                     found += [source for _, source in vrt_sources(path)]
-        except (BadImageError, OSError):
+        except (BadImageError, OSError, RasterioError, CPLE_BaseError):
             pass  # its reader will say what is wrong
-        try:
-            with open_raster(path) as dataset:
-                found += [_on_disk(name) for name in dataset.files]
-        except (BadImageError, RasterioError, CPLE_BaseError):
-            pass  # likewise
     return found
 
 

@@ -6,6 +6,7 @@ GDAL raster data model: https://gdal.org/user/raster_data_model.html; TIFF 6.0, 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     from rasterio.io import DatasetReader
+
+logger = logging.getLogger(__name__)
 
 _OPAQUE = 255
 _EXTRA_SAMPLES = 338
@@ -218,3 +221,12 @@ def _colors_times(
                 product = np.minimum(np.rint(product), 2.0**bits - 1)
             result[band] = product
     return result
+
+
+def domains_of(dataset: DatasetReader, band: int = 0) -> list[str]:
+    """Return the domains of metadata; none, with a warning, where a name is not UTF-8."""
+    try:
+        return list(dataset.tag_namespaces(band))
+    except UnicodeDecodeError:
+        logger.warning("%s: metadata that are not UTF-8 are left out", dataset.name)
+        return []

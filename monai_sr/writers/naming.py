@@ -32,6 +32,7 @@ from monai_sr.core.shared import ignored_warnings
 from monai_sr.geometry.geotransform import is_georeferenced, unit_name
 from monai_sr.readers.dicom_files import is_dicom
 from monai_sr.readers.nifti_pair import pair_of
+from monai_sr.readers.raster_bands import domains_of
 from monai_sr.readers.raster_open import open_raster
 from monai_sr.writers.raster_facts import is_kept_domain
 
@@ -281,7 +282,7 @@ def _exceeds_png(dataset: DatasetReader) -> bool:
     has_nodata = has_nodata and "NODATA_VALUES" not in dataset.tags()
     has_physics = any(dataset.offsets) or any(scale != 1 for scale in dataset.scales)
     has_names = any(dataset.descriptions) or any(dataset.units)
-    domains = {name for band in dataset.indexes for name in dataset.tag_namespaces(band)}
+    domains = {name for band in dataset.indexes for name in domains_of(dataset, band)}
     has_domains = any(map(is_kept_domain, domains))
     return has_mask or has_nodata or has_physics or has_names or has_domains
 

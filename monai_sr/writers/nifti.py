@@ -125,10 +125,11 @@ def _header(
     sform, sform_code = image.header.get_sform(coded=True)
     qform, qform_code = image.header.get_qform(coded=True)
     # One that is no matrix stays as broken as it is.
-    if qform_code and np.isfinite(qform).all():
-        header.set_qform(qform @ matrix, int(qform_code))
-    if sform_code and np.isfinite(sform).all():
-        header.set_sform(sform @ matrix, int(sform_code))
+    with np.errstate(invalid="ignore", over="ignore"):
+        if qform_code and np.isfinite(qform @ matrix).all():
+            header.set_qform(qform @ matrix, int(qform_code))
+        if sform_code and np.isfinite(sform @ matrix).all():
+            header.set_sform(sform @ matrix, int(sform_code))
     _drop_slice_timing(header, scale)
     header["descrip"] = f"{DISCLAIMER}; {software(meta)}"[:79].encode("ascii", "replace")
     if meta.get("sr_provenance"):

@@ -25,6 +25,7 @@ from monai_sr.geometry.geotransform import (
     source_rpcs,
     source_transform,
 )
+from monai_sr.readers.raster_bands import domains_of
 from monai_sr.readers.raster_source import RGBA
 from monai_sr.writers.stored import DISCLAIMER, software
 
@@ -111,7 +112,7 @@ def copy_facts(
     if driver == "GTiff":
         _copy_georeference(src, dst, meta, grid)
     dst.colorinterp = colors_of(src, dst.count)
-    for domain in filter(is_kept_domain, src.tag_namespaces()):
+    for domain in filter(is_kept_domain, domains_of(src)):
         dst.update_tags(ns=domain, **_kept_tags(src.tags(ns=domain)))
     dst.update_tags(**_tags(src.tags(), meta, grid, driver))
     if driver == "GTiff":
@@ -122,7 +123,7 @@ def copy_facts(
     for band in src.indexes:
         tags = src.tags(band)
         dst.update_tags(band, **{k: v for k, v in tags.items() if not k.startswith(_STATISTICS)})
-        for domain in filter(is_kept_domain, src.tag_namespaces(band)):
+        for domain in filter(is_kept_domain, domains_of(src, band)):
             dst.update_tags(band, ns=domain, **_kept_tags(src.tags(band, ns=domain)))
         if src.descriptions[band - 1]:
             dst.set_band_description(band, src.descriptions[band - 1])

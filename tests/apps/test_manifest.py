@@ -77,3 +77,16 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         saved(tmp_path / "file" / "out", {"source": "/a.png"})
+
+
+def test_what_a_killed_run_began_is_known_until_it_is_recorded(tmp_path):
+    killed = Manifest(tmp_path)
+    killed.begin("/in/a\udcff.png", tmp_path / "a_x2.png")
+    assert Manifest(tmp_path).begun() == {tmp_path / "a_x2.png": "/in/a\udcff.png"}
+    with (tmp_path / f".{Manifest.name}.begun").open("a") as stream:
+        stream.write('["/in/b')
+    again = Manifest(tmp_path)
+    assert len(again.begun()) == 1
+    again.end()
+    assert Manifest(tmp_path).begun() == {}
+    assert [path.name for path in tmp_path.iterdir()] == [Manifest.name]

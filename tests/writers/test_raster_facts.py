@@ -18,7 +18,9 @@ from rasterio.transform import Affine
 
 from monai_sr.readers.raster import RasterReader
 from monai_sr.writers.raster import RasterWriter
+from monai_sr.writers.stored import DISCLAIMER
 from tests.image_factory import NORTH_UP, ROTATED, enlarged, pixels, write_raster
+from tests.scene_factory import in_memory, network
 
 UTM = "EPSG:32633"
 
@@ -240,3 +242,15 @@ def test_a_tiff_without_compression_stays_so(tmp_path, given, kept):
     upscale(source, tmp_path / "b.tif")
     with opened(tmp_path / "b.tif") as dst:
         assert dst.profile.get("compress") == kept
+
+
+def test_metadata_that_are_not_utf_8_are_left_out_with_a_warning(tmp_path, caplog):
+    source = write_raster(tmp_path / "a.tif", crs="EPSG:32633", transform=NORTH_UP)
+    with rasterio.open(source, "r+") as dst:
+        dst.update_tags(ns="cafX", A="a")
+    source.write_bytes(source.read_bytes().replace(b"cafX", b"caf\xe9"))
+    result = in_memory(source, tmp_path / "b.tif", network())
+    assert result.shape == (1, 28, 20)
+    assert "a.tif: metadata that are not UTF-8 are left out" in caplog.text
+    with rasterio.open(tmp_path / "b.tif") as dst:
+        assert dst.tags()["TIFFTAG_IMAGEDESCRIPTION"].startswith(DISCLAIMER)
