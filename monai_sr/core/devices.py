@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.half_speed import is_half_faster
 
 
 def usable_device(device: torch.device | str) -> torch.device:
@@ -30,10 +31,10 @@ def usable_device(device: torch.device | str) -> torch.device:
 
 
 def training_precision(device: torch.device | str) -> str:
-    """Return "bfloat16" on GPUs of CUDA and processors that multiply in it, else "float32".
+    """Return "bfloat16" on GPUs of CUDA and processors that are faster in it, else "float32".
 
-    Such processors (x86 with AVX512_BF16 or AMX, where this version of torch can tell) are about
-    twice as fast so.
+    Of processors that multiply in it (x86 with AVX512_BF16 or AMX, where this version of torch can
+    tell) some are twice as fast so, others half as fast: one convolution is timed, once.
 
     Args:
         device: "cpu", "cuda", ... or a torch device.
@@ -43,4 +44,18 @@ def training_precision(device: torch.device | str) -> str:
     if torch.device(device).type != "cpu":
         return "float32"
     known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bfloat16" if known.get("avx512_bf16") or known.get("amx_bf16") else "float32"
+    is_able = known.get("avx512_bf16") or known.get("amx_bf16")
+    return "bfloat16" if is_able and is_half_faster() else "float32"
+
+
+def check_precision(device: torch.device | str, precision: str) -> None:
+    """Refuse float16 on processors, where it takes hours for what float32 does in seconds.
+
+    Raises:
+        OptionError: it is asked for.
+    """
+    if precision == "float16" and torch.device(device).type == "cpu":
+        raise OptionError(
+            "precision: must be float32 or bfloat16 on a CPU, got float16, which never ends there; "
+            "use --precision float32"
+        )

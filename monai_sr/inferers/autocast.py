@@ -9,6 +9,7 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor
 
+from monai_sr.core.devices import check_precision
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.back_projection import back_project
 
@@ -41,6 +42,7 @@ class AutocastInferer(Inferer):
         self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         """Return ``network(inputs, *args, **kwargs)``, a tensor or a list of them, as float32."""
+        check_precision(inputs.device, str(self.dtype).removeprefix("torch."))
         enabled = self.dtype != torch.float32
         with torch.autocast(inputs.device.type, self.dtype, enabled=enabled):
             result = network(inputs, *args, **kwargs)

@@ -19,6 +19,7 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from monai_sr.core.devices import check_precision
 from monai_sr.core.errors import OptionError
 from monai_sr.core.forks import go_on_without_threads
 from monai_sr.core.printable import printable
@@ -200,6 +201,7 @@ class TiledInferer(Inferer):
                 "precision: int8 needs a network of monai_sr.runtimes, got one of torch; leave it"
             )
         stored, device = limits(meta, self.clip, image), _place(network, image.device)
+        check_precision(device, self.precision)
         stored = None if stored is None else stored.to(device)
         rgb = has_rgb(meta, image)
         return TileRun(network, self.consistency, self.dtype, stored, rgb, device, self.overshoot)

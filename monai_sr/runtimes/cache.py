@@ -6,8 +6,6 @@ import hashlib
 import io
 import json
 import logging
-import os
-import sys
 import zipfile
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,28 +17,14 @@ from torch import nn
 
 import monai_sr
 from monai_sr.core.atomic import atomic_file
+from monai_sr.core.cache_folder import cache_folder
 from monai_sr.core.errors import OutputError
 from monai_sr.networks.weights import state_digest
 from monai_sr.runtimes.registry import Artifact
 
 logger = logging.getLogger(__name__)
 
-FOLDER_VARIABLE = "MONAI_SR_CACHE"
-"""Environment variable that names another folder."""
 _EXPORTING = ("core", "functional", "networks", "runtimes")  # layers whose code makes an artifact
-
-
-def cache_folder() -> Path:
-    """Return the folder of exported networks: ``~/.cache/monai-sr``, or the system's own place.
-
-    It may be deleted at any time. ``MONAI_SR_CACHE`` names another one.
-    """
-    given = os.environ.get(FOLDER_VARIABLE)
-    if given:
-        return Path(given)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "monai-sr"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "monai-sr"
 
 
 def kept(key: str, build: Callable[[], Artifact]) -> Artifact:

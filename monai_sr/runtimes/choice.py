@@ -8,6 +8,7 @@ from functools import cache
 import torch
 from torch import nn
 
+from monai_sr.core.devices import check_precision
 from monai_sr.core.errors import MissingDependencyError
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
@@ -62,10 +63,12 @@ class RuntimeChoice:
             scale: of the results; that of the generator where None.
 
         Raises:
+            OptionError: if the precision never ends on the device.
             MissingDependencyError: if a runtime that was named, or any for int8, is not installed.
             RuntimeUnfitError: if a runtime that was named, or any for int8, cannot run it.
         """
         place = torch.device(device)
+        check_precision(place, self.precision)
         if self.runtime != AUTO:
             return self._made(self.runtime, network, place, scale)
         names = FASTEST.get(place.type, ("torch",))

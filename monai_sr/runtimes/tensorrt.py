@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from monai_sr.core.cache_folder import cache_folder
 from monai_sr.core.optional import import_extra
-from monai_sr.runtimes.cache import cache_folder
 from monai_sr.runtimes.onnx_export import onnx_bytes
 from monai_sr.runtimes.onnxruntime import Provider, session
 from monai_sr.runtimes.registry import Artifact, Engine, ExportingRuntime, register_runtime

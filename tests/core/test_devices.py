@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from monai_sr.core.devices import training_precision, usable_device
+from monai_sr.core.devices import check_precision, training_precision, usable_device
 from monai_sr.core.errors import OptionError
+from monai_sr.inferers import AutocastInferer, TiledInferer
+from monai_sr.runtimes import RuntimeChoice
+from tests.network_factory import tiny
 
 
 @pytest.mark.parametrize("device", ["cpu", torch.device("cpu")])
@@ -32,6 +35,7 @@ def test_a_device_that_is_not_there_is_refused(device):
     ],
 )
 def test_training_is_in_half_precision_where_it_is_fast(monkeypatch, device, known, precision):
+    monkeypatch.setattr("monai_sr.core.devices.is_half_faster", lambda: True)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
     assert training_precision(device) == precision
 
@@ -39,3 +43,33 @@ def test_training_is_in_half_precision_where_it_is_fast(monkeypatch, device, kno
 def test_a_torch_that_does_not_tell_trains_a_processor_in_full_precision(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert training_precision("cpu") == "float32"
+
+
+def test_a_processor_that_is_slower_in_half_precision_trains_in_full(monkeypatch):
+    known = {"avx512_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    monkeypatch.setattr("monai_sr.core.devices.is_half_faster", lambda: False)
+    assert training_precision("cpu") == "float32"
+
+
+def test_float16_is_refused_where_it_never_ends():
+    for device in ("cpu", torch.device("cpu")):
+        with pytest.raises(OptionError, match=r"got float16.*use --precision float32"):
+            check_precision(device, "float16")
+    check_precision("cuda", "float16")
+    check_precision("cpu", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda image, network: AutocastInferer("float16")(image, network),
+        lambda image, network: TiledInferer(2, dtype="float16")(image, network),
+        lambda image, network: RuntimeChoice("auto", precision="float16")(network, "cpu"),
+        lambda image, network: RuntimeChoice("torch", precision="float16")(network, "cpu"),
+        lambda image, network: RuntimeChoice("inductor", precision="float16")(network, "cpu"),
+    ],
+)
+def test_nothing_computes_in_float16_on_a_processor(run):
+    with pytest.raises(OptionError, match="got float16"):
+        run(torch.rand(1, 1, 8, 8), tiny())

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from monai_sr import SuperResolver
+from monai_sr.core.cache_folder import FOLDER_VARIABLE
 from monai_sr.core.errors import MissingDependencyError
 from monai_sr.inferers import TiledInferer
 from monai_sr.runtimes import RuntimeChoice, RuntimeUnfitError, find_runtime, measured_peak
-from monai_sr.runtimes.cache import FOLDER_VARIABLE
 from tests.network_factory import ROOT, tiny
 
 # Some steps of a precision between 1 and 2: kernels may round their sums at other places.
@@ -41,7 +41,7 @@ def compilations():
     torch._dynamo.reset()
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_it_gives_what_torch_gives(quick, precision):
     network, image = tiny(3), torch.rand(2, 3, 24, 17)
     made = RuntimeChoice("inductor", precision=precision)(network, "cpu", 4)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from monai_sr import SuperResolver
+from monai_sr.core.cache_folder import FOLDER_VARIABLE
 from monai_sr.core.errors import MissingDependencyError, OptionError
 from monai_sr.networks import create_generator
 from monai_sr.runtimes import (
@@ -20,7 +21,6 @@ from monai_sr.runtimes import (
 )
 from monai_sr.runtimes import cache as cache_module
 from monai_sr.runtimes import choice as choice_module
-from monai_sr.runtimes.cache import FOLDER_VARIABLE
 from tests.network_factory import tiny
 
 COMPILED = ("openvino", "onnxruntime")
