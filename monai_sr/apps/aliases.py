@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 import weakref
 from collections import Counter
 from pathlib import Path
 
+from monai_sr.core.private_folder import make_private_folder
 from monai_sr.readers import is_dicom
 
 _DIGITS = 12
@@ -33,7 +33,7 @@ class Aliases:
     """
 
     def __init__(self, found: dict[Path, list[Path]]) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="monai_sr_"))
+        self.folder = make_private_folder()
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.found: dict[Path, list[Path]] = {}
         met: Counter[str] = Counter()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monai_sr.core.errors import OutputError
+from monai_sr.core.private_folder import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,19 +107,25 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = final.with_name(_temporary_name(final))
     made = _make_folder(final.parent, path)
     complete = False
+    handle = None
     try:
-        temporary.mkdir()
-        yield temporary
-        for file in temporary.rglob("*"):
+        temporary.mkdir(mode=0o700)
+        handle = hold(temporary)
+        whole = temporary / "whole"
+        whole.mkdir()
+        yield whole
+        for file in whole.rglob("*"):
             if file.is_file():
                 _flush(file)
-        _exchange(temporary, final)
+        _exchange(whole, final, temporary / "old")
         _flush_folder(final.parent)
         complete = True
     except OSError as error:
         raise _output_error(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
         if not complete:
             _remove_empty(made)
 
@@ -162,19 +169,17 @@ def _check_writable(temporary: Path, path: str | os.PathLike[str]) -> None:
         raise _output_error(path, error) from error
 
 
-def _exchange(temporary: Path, final: Path) -> None:
+def _exchange(whole: Path, final: Path, aside: Path) -> None:
     """Put the new folder in the place of the old one; the old one survives a failure."""
     if not final.exists():
-        os.replace(temporary, final)
+        os.replace(whole, final)
         return
-    aside = final.with_name(f"{temporary.name}.old")
     os.replace(final, aside)
     try:
-        os.replace(temporary, final)
+        os.replace(whole, final)
     except OSError:
         os.replace(aside, final)
         raise
-    shutil.rmtree(aside)
 
 
 def _flush(file: Path) -> None:

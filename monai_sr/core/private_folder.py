@@ -1,19 +1,39 @@
-"""Temporary folders that nobody else can write to, and how to know one again."""
+"""Temporary folders that nobody else can read, how to know one again, and their end.
+
+All of one process lie in one folder that is locked while it lives: they go when it ends, also by
+SIGTERM, and what a killed process left is swept away by the next one.
+"""
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import signal
 import stat
 import tempfile
+import threading
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: nothing is swept there
+    fcntl = None  # type: ignore[assignment]
 
 PREFIX = "monai_sr_"
 """What the names of temporary folders begin with."""
 
+_TERMINATED = 128 + signal.SIGTERM
+
 
 def make_private_folder() -> Path:
     """Make a temporary folder of the mode 0700."""
-    return Path(tempfile.mkdtemp(prefix=PREFIX))
+    return Path(tempfile.mkdtemp(dir=_folder_of_process(os.getpid(), tempfile.gettempdir())))
 
 
 def is_private(folder: Path) -> bool:
@@ -26,8 +46,71 @@ def is_private(folder: Path) -> bool:
     if not inside[0].startswith(PREFIX):
         return False
     try:
-        status = os.stat(os.path.join(top, inside[0]))
+        # The folder of the process, and the one that was made in it.
+        levels = [os.stat(os.path.join(top, *inside[:n])) for n in range(1, len(inside[:2]) + 1)]
     except OSError:
         return False
-    is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
-    return is_own and not stat.S_IMODE(status.st_mode) & 0o077
+    return all(_is_own(s) and not stat.S_IMODE(s.st_mode) & 0o077 for s in levels)
+
+
+def hold(folder: Path) -> int | None:
+    """Lock a folder as one in use.
+
+    Returns:
+        What to close when it is done; None where there are no locks, or another holds it.
+    """
+    if fcntl is None:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def sweep(where: Path, pattern: str) -> None:
+    """Remove folders of this user that killed processes left.
+
+    Args:
+        where: the folder that they lie in.
+        pattern: their names.
+    """
+    for folder in where.glob(pattern):
+        try:
+            status = folder.lstat()
+            is_ours = stat.S_ISDIR(status.st_mode) and _is_own(status)
+            handle = hold(folder) if is_ours and not stat.S_IMODE(status.st_mode) & 0o077 else None
+        except OSError:
+            continue
+        if handle is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(handle)
+
+
+@cache
+def _folder_of_process(process: int, top: str) -> Path:
+    sweep(Path(top), f"{PREFIX}*")
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=top))
+    hold(folder)  # until the process ends
+    atexit.register(_remove, folder, process)
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _end)
+    return folder
+
+
+def _remove(folder: Path, process: int) -> None:
+    # A forked process has what its parent registered.
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """End in order, where the system would end the process without removing anything."""
+    raise SystemExit(_TERMINATED)
+
+
+def _is_own(status: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or status.st_uid == os.getuid()

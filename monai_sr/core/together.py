@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monai_sr.core.errors import OutputError, SRError
+from monai_sr.core.private_folder import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +44,10 @@ def appear_together(folder: str | os.PathLike[str]) -> Iterator[Path]:
     final = Path(folder)
     missing = [p for p in (final, *final.parents) if not p.exists()]
     hidden = final / f".{secrets.token_hex(6)}.part"
+    handle = None
     try:
-        hidden.mkdir(parents=True)
+        hidden.mkdir(mode=0o700, parents=True)
+        handle = hold(hidden)
         yield hidden
         _publish(hidden, final)
         missing = []
@@ -60,6 +63,8 @@ def appear_together(folder: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
         for parent in missing:
             # Another process may have begun to use the folder: it stays then.
             with suppress(OSError):
