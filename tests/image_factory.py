@@ -17,6 +17,17 @@ from monai_sr.geometry.affine import scaled_affine
 
 NORTH_UP = Affine(30.0, 0.0, 500_000.0, 0.0, -30.0, 4_600_000.0)
 ROTATED = Affine(24.0, 11.0, 500_000.0, 9.0, -26.0, 4_600_000.0)
+ROTATED_POLE = (
+    'GEOGCRS["Rotated_pole",BASEGEOGCRS["WGS 84",DATUM["World Geodetic System 1984",'
+    'ELLIPSOID["WGS 84",6378137,298.257223563]]],'
+    'DERIVINGCONVERSION["Pole rotation (netCDF CF convention)",'
+    'METHOD["Pole rotation (netCDF CF convention)"],'
+    'PARAMETER["Grid north pole latitude (netCDF CF convention)",39.25],'
+    'PARAMETER["Grid north pole longitude (netCDF CF convention)",-162],'
+    'PARAMETER["North pole grid longitude (netCDF CF convention)",0]],'
+    'CS[ellipsoidal,2],AXIS["latitude",north],AXIS["longitude",east],'
+    'ANGLEUNIT["degree",0.0174532925199433]]'
+)
 
 
 def pixels(

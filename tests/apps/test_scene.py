@@ -7,6 +7,7 @@ import pytest
 import rasterio
 import torch.nn.functional as F
 from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 
@@ -17,7 +18,7 @@ from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.networks.registry import Generator, GeneratorInfo
 from monai_sr.transforms import PlanGrid
 from monai_sr.transforms.intensity import FILL_REACH
-from tests.image_factory import NORTH_UP, ROTATED
+from tests.image_factory import NORTH_UP, ROTATED, ROTATED_POLE
 from tests.scene_factory import (
     assert_alike,
     contents,
@@ -97,6 +98,24 @@ def test_a_scene_in_windows_is_the_whole_in_memory(kind, scale, tmp_path):
     assert result.agreement.off_share == pytest.approx(float(whole.meta["sr_off_share"]), abs=1e-9)
     assert result.agreement.worst_at == tuple(whole.meta["sr_worst_at"])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["scene.tif", "whole.tif", "windows.tif"]
+
+
+def test_what_geotiff_cannot_hold_lies_beside_either_way(tmp_path):
+    source = write_scene(tmp_path / "scene.tif", (2, 41, 57), crs=CRS.from_wkt(ROTATED_POLE))
+    with rasterio.open(source, "r+") as dst:
+        dst.update_tags(2, ns="IMAGERY", CENTRAL_WAVELENGTH_UM="0.56")
+        dst.update_tags(2, STATISTICS_MEAN="9")
+    model = network(1)
+    in_memory(source, tmp_path / "whole.tif", model)
+    in_windows(source, tmp_path / "windows.tif", model)
+    texts = [(tmp_path / f"{name}.tif.aux.xml").read_text() for name in ("whole", "windows")]
+    assert texts[0] == texts[1]
+    for name in ("whole", "windows"):
+        with rasterio.open(source) as src, rasterio.open(tmp_path / f"{name}.tif") as dst:
+            assert dst.crs == src.crs
+            assert dst.bounds == pytest.approx(src.bounds)
+            assert dst.tags(2, ns="IMAGERY") == {"CENTRAL_WAVELENGTH_UM": "0.56"}
+            assert "STATISTICS_MEAN" not in dst.tags(2)
 
 
 def test_real_geotiffs_in_windows_are_the_whole_in_memory(shared_data, tmp_path):

@@ -15,21 +15,10 @@ from rasterio.transform import Affine
 
 from monai_sr.writers import raster as raster_writer
 from monai_sr.writers.raster_facts import xmp_of
-from tests.image_factory import NORTH_UP, pixels, write_raster
+from tests.image_factory import NORTH_UP, ROTATED_POLE, pixels, write_raster
 from tests.writers.test_raster_facts import opened, upscale
 
 UTM = "EPSG:32633"
-ROTATED_POLE = (
-    'GEOGCRS["Rotated_pole",BASEGEOGCRS["WGS 84",DATUM["World Geodetic System 1984",'
-    'ELLIPSOID["WGS 84",6378137,298.257223563]]],'
-    'DERIVINGCONVERSION["Pole rotation (netCDF CF convention)",'
-    'METHOD["Pole rotation (netCDF CF convention)"],'
-    'PARAMETER["Grid north pole latitude (netCDF CF convention)",39.25],'
-    'PARAMETER["Grid north pole longitude (netCDF CF convention)",-162],'
-    'PARAMETER["North pole grid longitude (netCDF CF convention)",0]],'
-    'CS[ellipsoidal,2],AXIS["latitude",north],AXIS["longitude",east],'
-    'ANGLEUNIT["degree",0.0174532925199433]]'
-)
 XMP = (
     '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
