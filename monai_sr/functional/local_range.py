@@ -6,6 +6,7 @@ the neighborhood spans, so that flat regions stay flat and details keep their co
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,12 +21,13 @@ def local_range(lr: Tensor, margin: float) -> tuple[Tensor, Tensor]:
 
     Args:
         lr: the image; outside of it there is nothing.
-        margin: by which share of their difference both are widened. Of what lies outside [0, 1],
-            such as a single hot pixel, no more than 1 of the difference counts.
+        margin: by which share of their difference both are widened; by no more than that share of
+            [0, 1] where they lie in it: a hot pixel does not let its neighbors ring.
     """
     pool = F.max_pool2d if lr.ndim == 4 else F.max_pool3d
     size = 2 * LOCAL_REACH + 1
     high = pool(lr, size, stride=1, padding=LOCAL_REACH)
     low = -pool(-lr, size, stride=1, padding=LOCAL_REACH)
-    wider = (high - low).clamp_(max=1).mul_(margin)
-    return low - wider, high + wider
+    wider = (high - low).mul_(margin)
+    usual = wider.clamp(max=margin)
+    return low - torch.where(low < 0, wider, usual), high + torch.where(high > 1, wider, usual)

@@ -16,6 +16,7 @@ from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import covering_samples
 
 _LINES = 8  # of the shrunk image, made at a time
+_FARTHEST = (-1.0, 2.0)  # what lies farther outside [0, 1], as hot pixels do, counts as lying here
 _ROUNDING = 1e-6  # of a unit: a difference of just one is none of more than one
 
 
@@ -25,7 +26,7 @@ class Agreement:
 
     Attributes:
         lr_psnr: in dB, of the range that [0, 1] stands for; higher is better, infinite where all
-            is equal.
+            is equal. Values more than one range outside count as one range outside.
         off_share: share of the valid input pixels that differ by more than one unit.
         worst_off: largest difference in units.
         worst_at: its place, (channel, x, y[, z]) from 0 in the input.
@@ -72,7 +73,8 @@ class AgreementSums:
             origin: where the part begins.
         """
         units = (small - lr).abs() * counted / self.units[channel]
-        total = float((units**2).sum()) * self.units[channel] ** 2
+        within = (small.clamp(*_FARTHEST) - lr.clamp(*_FARTHEST)) * counted
+        total = float((within**2).sum())
         off = int((units > 1 + _ROUNDING).sum())
         self._sums[channel] += (total, int(counted.sum()), off)
         at = int(units.argmax())

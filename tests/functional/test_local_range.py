@@ -22,12 +22,12 @@ def test_the_range_is_that_of_the_neighbors_widened(sides):
         torch.testing.assert_close(highest, torch.from_numpy(most + 0.25 * (most - least)))
 
 
-def test_a_hot_pixel_widens_by_no_more_than_the_range_of_the_others():
+def test_a_hot_pixel_may_grow_but_its_neighbors_do_not_ring():
     lr = torch.rand(1, 1, 5, 5)
     lr[0, 0, 2, 2] = 1000
     low, high = local_range(lr, 0.5)
     assert float(low.min()) >= -0.5
-    assert float(high.max()) == 1000.5
+    assert float(high.max()) == pytest.approx(1500, abs=1)
 
 
 @pytest.mark.parametrize("scale", [2, 3])
