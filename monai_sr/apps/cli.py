@@ -36,6 +36,7 @@ _INFERENCE = (
     "scale", "spacing", "slice_axis", "spatial_dims", "consistency", "device", "ckpt_path", "range",
     "size", "robust", "perception", "compression", "deidentify", "uncertainty", "window", "bbox",
     "cog", "scene_limit", "report", "runtime", "precision", "nodata", "bounds", "overshoot",
+    "kind",
 )  # fmt: skip
 _TRAINING = (
     "dataset_dir", "lr_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes",

@@ -37,6 +37,10 @@ def add_values(upscale: argparse.ArgumentParser) -> None:
         help="stored values of black and white (default: by the file)",
     )  # fmt: skip
     upscale.add_argument(
+        "--kind", choices=("auto", "intensity", "label", "bits", "phase"),
+        help="what values mean; labels and bit masks keep their codes (default: as each file says)",
+    )  # fmt: skip
+    upscale.add_argument(
         "--nodata", type=float, metavar="VALUE",
         help="stored value that is no measurement, beside what the file declares",
     )  # fmt: skip

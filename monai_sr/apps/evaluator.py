@@ -22,6 +22,7 @@ from monai_sr.core.errors import user_message
 from monai_sr.core.types import PathLike
 from monai_sr.networks import load_faces
 from monai_sr.readers.identity import digest
+from monai_sr.readers.meaning import kind_of
 from monai_sr.runtimes import CompiledGenerator, RuntimeChoice
 from monai_sr.transforms.agreement import Agreement
 from monai_sr.writers.classes import write_classes
@@ -184,14 +185,16 @@ class UpscaleEvaluator(SupervisedEvaluator):
                 path, output, self.network, self.inferer, self._place, record
             )
             found, name = scene.agreement, str(scene.output)
-            before, after = scene.shape_in, scene.shape_out
+            before, after, kind = scene.shape_in, scene.shape_out, scene.kind
         else:
             super()._iteration(engine, batchdata)
             pred = engine.state.output[0][CommonKeys.PRED]
             found, name = _agreement(pred.meta), str(pred.meta.get("sr_output", ""))
             before, after = batchdata[CommonKeys.IMAGE][0].shape, pred.shape
+            kind = kind_of(pred.meta)
         return {
             "output": name,
+            "kind": kind,
             "size_in": _size(before),
             "size_out": _size(after),
             "lr_psnr": found.lr_psnr,

@@ -24,6 +24,7 @@ from monai_sr.core.private_folder import sweep
 from monai_sr.core.types import PathLike
 from monai_sr.geometry.target_grid import scaled_sizes
 from monai_sr.readers.identity import input_digest, input_record
+from monai_sr.readers.meaning import announce
 from monai_sr.readers.sentinel2 import split_part
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
@@ -211,6 +212,7 @@ class FileDataset(Dataset):
             if self.scenes and not self._aliases and self.scenes.takes(image):
                 return {"scene": str(image), "output": item["output"], "input": record, **named}
             sample = dict(self.transform({"image": image, "output": item["output"]}))
+            announce(source, sample["image"].meta)
             if self._aliases is not None:
                 require_dicom(sample["image"].meta, source)
             sample["image"].meta["sr_input"] = record

@@ -30,6 +30,7 @@ class FileResult:
         source: the input as named.
         origin: the input on record, its absolute path.
         output: the result, or None.
+        kind: what its values are, see :mod:`monai_sr.readers.meaning`.
         size_in: its sizes in pixels, "W x H", with slices and bands where there are several.
         size_out: those of the result.
         seconds: from reading to the written file.
@@ -48,6 +49,7 @@ class FileResult:
     source: str
     origin: str
     output: str | None = None
+    kind: str = ""
     size_in: str = ""
     size_out: str = ""
     seconds: float = 0.0
@@ -102,10 +104,11 @@ class RunRecord:
             logger.error("monai-sr: error: %s", printable(result.error))
         if not result.error:
             logger.info(
-                "%s%s -> %s  %s -> %s  %.1f s  LR-PSNR %.1f dB%s%s",
+                "%s%s -> %s  %s  %s -> %s  %.1f s  LR-PSNR %.1f dB%s%s",
                 self._progress(),
                 printable(result.source),
                 printable(result.output),
+                result.kind,
                 result.size_in,
                 result.size_out,
                 result.seconds,
@@ -169,6 +172,7 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
     return {
         "source": result.origin,
         "output": output.relative_to(output_dir) if output and inside else output,
+        "kind": result.kind,
         "size_in": result.size_in,
         "size_out": result.size_out,
         "seconds": f"{result.seconds:.2f}",

@@ -13,6 +13,7 @@ from monai.inferers import Inferer
 from rasterio.io import DatasetReader
 from torch import nn
 
+from monai_sr.apps.scene_codes import upscale_codes
 from monai_sr.apps.scene_job import SceneJob, SceneResult
 from monai_sr.apps.scene_source import SceneSource
 from monai_sr.core.errors import OptionError
@@ -23,6 +24,16 @@ from monai_sr.geometry.windows import bbox_slices, window_slices
 from monai_sr.inferers import TiledInferer
 from monai_sr.readers import RasterReader, find_reader
 from monai_sr.readers.common import single_path
+from monai_sr.readers.meaning import (
+    ASKED,
+    AUTO,
+    CODES,
+    INTENSITY,
+    PHASE,
+    announce,
+    check_asked,
+    kind_of,
+)
 from monai_sr.readers.raster_source import RasterSource
 from monai_sr.transforms import PlanGrid, Provenance, ScaleToUnit
 
@@ -41,6 +52,8 @@ class Scenes:
 
     Args:
         grid: decides on the sizes of results.
+        kind: what values mean, see :mod:`monai_sr.readers.meaning`; codes are enlarged by nearest
+            neighbor.
         value_range: stored values of 0 and 1, as for
             :class:`monai_sr.transforms.ScaleToUnit`.
         provenance: facts to record.
@@ -60,6 +73,7 @@ class Scenes:
         self,
         grid: PlanGrid,
         *,
+        kind: str = AUTO,
         value_range: Sequence[float] | None = None,
         provenance: Provenance,
         window: Sequence[int] | None = None,
@@ -78,6 +92,8 @@ class Scenes:
                 f"scene_limit: must be millions of values, got {limit!r}; leave it out, or write "
                 "--scene_limit 64"
             )
+        check_asked(kind)
+        self.kind = kind
         self.grid, self.provenance = grid, provenance
         self.scale_to_unit = ScaleToUnit(value_range, nodata, bounds)
         self.window, self.bbox, self.cog, self.limit = window, bbox, cog, limit
@@ -153,24 +169,38 @@ class Scenes:
             kind = type(inferer).__name__
             raise OptionError(f"inferer: must be a TiledInferer for windows, got {kind}")
         network.eval()  # and left so: another thread may be at work with it
+        nodata = self.scale_to_unit.nodata
         with (
             steady_heap(),
             rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES[1]),
-            SceneSource(source, self.grid, self.scale_to_unit.nodata) as read,
-            SceneSource(source, self.grid, self.scale_to_unit.nodata) as compared,
+            SceneSource(source, self.grid, nodata, self.kind) as read,
+            SceneSource(source, self.grid, nodata, _answer(read)) as compared,
             rasterio.Env(GDAL_CACHEMAX=_cache_bytes(read.raster.dataset)),
         ):
             read.raster.warn()
-            part = self._part(read)
+            part, becomes = self._part(read), "COG" if self.cog else None
+            named, kind = self._named(Path(output), read, part), kind_of(read.meta)
+            announce(source, read.meta)
+            if kind in CODES:
+                scale = inferer.check(network)
+                return upscale_codes(
+                    read, part, named, scale=scale, provenance=self.provenance, becomes=becomes,
+                    record=record,
+                )  # fmt: skip
+            if kind == PHASE:
+                raise OptionError(
+                    f"{source}: phases need the whole image in memory, but this raster goes "
+                    "through in windows; leave window, bbox and cog out, or raise --scene_limit"
+                )
             job = SceneJob(
                 read,
                 compared,
                 part,
-                self._named(Path(output), read, part),
+                named,
                 network=network,
                 inferer=inferer,
                 device=torch.device(device),
-                becomes="COG" if self.cog else None,
+                becomes=becomes,
             )
             return job.run(self.scale_to_unit, self.provenance, record)
 
@@ -191,6 +221,13 @@ class Scenes:
         if (x.stop - x.start, y.stop - y.start) != source.shape[1:]:
             mark = f"_at_{x.start}_{y.start}_{x.stop - x.start}_{y.stop - y.start}"
         return output.with_name(f"{output.stem}{mark}{suffix}")
+
+
+def _answer(source: SceneSource) -> str:
+    """Return what to ask for to get the same answer again, without a look at the values."""
+    kind = kind_of(source.meta)
+    is_mixed = bool(np.asarray(source.meta["sr_code_bands"]).size)
+    return AUTO if is_mixed else kind if kind in ASKED else INTENSITY
 
 
 def _cache_bytes(dataset: DatasetReader) -> int:

@@ -20,6 +20,7 @@ from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.inferers.tile_plan import Tile, TileGrid, within
 from monai_sr.inferers.tile_run import spatial
 from monai_sr.transforms.agreement import AgreementSums
+from monai_sr.transforms.codes import code_bands
 from monai_sr.transforms.intensity import range_of, to_unit
 from monai_sr.transforms.restore import nodata_of_result, stored_unit
 from monai_sr.writers.raster_blocks import RasterBlocks
@@ -164,6 +165,8 @@ class Assembly:
         )
         covering = (below_y - top, below_x - left)
         if pixels is not None:
+            for band in code_bands(self.source.meta):
+                pixels[band] = piece.stored[band].numpy()[np.ix_(*covering[::-1])]
             for where, value in ((piece.lost, self._nodata), (piece.nan, np.nan)):
                 covered = where[:, below_x - left][:, :, below_y - top]
                 if covered.any():
@@ -247,7 +250,10 @@ class Comparison:
         measured = torch.where(valid, piece.stored, low)
         lr = to_unit(measured, dict(self.source.meta)).as_tensor()
         parts = [(part.start, part.stop) for part in (x, y)]
+        codes = code_bands(self.source.meta)
         for channel, (plane, given, counted) in enumerate(zip(stored, lr, valid, strict=True)):
+            if channel in codes:
+                continue
             values = torch.from_numpy(plane.astype(np.float64))
             unit = (values - self._low[channel]) / self._width[channel]
             small = resize_part(unit, self.grid.targets, self.grid.sizes, parts)

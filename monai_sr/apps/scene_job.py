@@ -36,6 +36,7 @@ from monai_sr.inferers.tiled import warn_if_cut
 from monai_sr.inferers.transfer import Transfer
 from monai_sr.networks.weights import state_digest
 from monai_sr.readers.identity import changed, check_unchanged
+from monai_sr.readers.meaning import kind_of
 from monai_sr.transforms import Provenance, ScaleToUnit
 from monai_sr.transforms.agreement import Agreement
 from monai_sr.transforms.intensity import declared_range, to_stored, to_unit
@@ -49,7 +50,9 @@ logger = logging.getLogger(__name__)
 
 _GB = 10**9
 _WAITING = 1  # results that the writing thread is behind
-_DRIVERS = {".png": "PNG"}
+DRIVERS = {".png": "PNG"}
+"""Suffixes of results that are not GeoTIFF -> GDAL's driver."""
+
 Item = tuple[Tile, Tensor | np.ndarray | None, Any, list[Tensor]]
 
 
@@ -62,12 +65,14 @@ class SceneResult:
         shape_in: (C, X, Y) of the part of the input.
         shape_out: (C, X, Y) of the result.
         agreement: of the stored result, shrunk, with the input.
+        kind: what the values are.
     """
 
     output: Path
     shape_in: tuple[int, ...]
     shape_out: tuple[int, ...]
     agreement: Agreement
+    kind: str
 
 
 class SceneJob:
@@ -106,7 +111,7 @@ class SceneJob:
             )
         self.source, self.again, self.part, self.output = source, again, part, output
         self.network, self.inferer, self.device = network, inferer, device
-        self.becomes = becomes or _DRIVERS.get(output.suffix.lower(), "GTiff")
+        self.becomes = becomes or DRIVERS.get(output.suffix.lower(), "GTiff")
         self.runtime = str(getattr(network, "runtime", "torch"))
         self.scale = inferer.check(network)
         self.grid, self.run_tile = inferer.plan(network, source.meta, source.shape)
@@ -199,7 +204,8 @@ class SceneJob:
         ready = target.convert(journal.folder / f"ready{self.output.suffix}")
         shape_in = (self.shape[0], *(p.stop - p.start for p in self.part))
         agreement = comparison.sums.agreement()
-        return ready, SceneResult(self.output, shape_in, self.shape, agreement)
+        kind = kind_of(self.source.meta)
+        return ready, SceneResult(self.output, shape_in, self.shape, agreement, kind)
 
     def _enlarge(
         self,

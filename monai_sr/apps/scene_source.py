@@ -23,6 +23,7 @@ from monai_sr.inferers.tile_run import spatial
 from monai_sr.readers import RasterReader
 from monai_sr.readers.common import single_path
 from monai_sr.readers.identity import dependencies
+from monai_sr.readers.meaning import INTENSITY
 from monai_sr.readers.raster_image import RasterImage
 from monai_sr.readers.raster_source import RasterSource
 from monai_sr.transforms import PlanGrid
@@ -83,6 +84,7 @@ class SceneSource:
         path: the file.
         grid: decides on the sizes of the result.
         nodata: stored value that is no measurement, beside what the file declares; None: none.
+        kind: what the values mean, see :mod:`monai_sr.readers.meaning`.
 
     Attributes:
         meta: as of the whole in memory, ``sr_sizes`` planned.
@@ -92,8 +94,14 @@ class SceneSource:
         BadImageError: it cannot be read.
     """
 
-    def __init__(self, path: PathLike, grid: PlanGrid, nodata: float | None = None) -> None:
-        self.raster = RasterSource(single_path(path))
+    def __init__(
+        self,
+        path: PathLike,
+        grid: PlanGrid,
+        nodata: float | None = None,
+        kind: str = INTENSITY,
+    ) -> None:
+        self.raster = RasterSource(single_path(path), kind)
         channels, height, width = self.raster.shape
         self._named = nodata
         _, meta = RasterReader().get_data(self.raster.read(Window(0, 0, 1, 1)))

@@ -25,7 +25,9 @@ from monai_sr.core.types import PathLike
 from monai_sr.geometry.target_grid import check_scale
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
+from monai_sr.readers.meaning import announce
 from monai_sr.transforms import PlanGrid
+from monai_sr.transforms.codes import are_codes
 from monai_sr.transforms.restore import file_sha256
 
 Sample = dict[str, Any]
@@ -196,14 +198,16 @@ class SuperResolver:
             raise BadImageError(
                 f"image: must be (C, H, W), (N, C, H, W) or (C, X, Y, Z), got {tuple(image.shape)}"
             )
-        if not bool(torch.isfinite(image).all()):
+        is_code = isinstance(image, MetaTensor) and are_codes(image.meta)
+        if not is_code and not bool(torch.isfinite(image).all()):
             raise BadImageError("image: holds NaN or infinite values; fill them first")
         _check_range(image)
         is_batch = image.ndim >= 4 and not is_single
         # From a processor's memory tiles go to the device by themselves, while it computes. The
         # views of an estimate are turned and summed up in whole images: better there.
         stays = image.device.type == "cpu" and not getattr(self.inferer, "spread", False)
-        batch = image.to(image.device if stays else self.device, torch.float32)
+        place = image.device if stays else self.device
+        batch = image.to(place, image.dtype if is_code else torch.float32)
         result: Tensor = self.inferer(batch if is_batch else batch[None], self.network)
         return result if is_batch else result[0]
 
@@ -219,6 +223,7 @@ class SuperResolver:
             raise OptionError("image: paths need a resolver made by SuperResolver.from_bundle")
         with unwrapped():
             sample = self.read({CommonKeys.IMAGE: os.fspath(path)})
+            announce(path, sample[CommonKeys.IMAGE].meta)
             sample[CommonKeys.PRED] = self._enlarge(sample[CommonKeys.IMAGE]).cpu()
             result: MetaTensor = self.restore(sample)[CommonKeys.PRED]
         return result

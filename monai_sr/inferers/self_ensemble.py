@@ -17,8 +17,10 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
+from monai_sr.core.errors import OptionError
 from monai_sr.inferers.batch_meta import with_meta
 from monai_sr.inferers.tiled import TiledInferer
+from monai_sr.readers.meaning import CODES, PHASE, kind_of
 
 SPREAD_KEY = "sr_spread"
 """Metadata of a result: the standard deviation of its eight predictions, of its own shape."""
@@ -48,6 +50,12 @@ class SelfEnsembleInferer(TiledInferer):
         """Enlarge a batch; see the class."""
         if not self.spread:
             return super().__call__(inputs, network)
+        kind = kind_of(inputs.meta if isinstance(inputs, MetaTensor) else None)
+        if kind in (*CODES, PHASE):
+            raise OptionError(
+                f"uncertainty: is a length in measured values, got {kind} values, which have none; "
+                "leave --uncertainty out for them"
+            )
         mean, spread = self.mean_and_spread(inputs, network)
         if isinstance(mean, MetaTensor):
             mean.meta[SPREAD_KEY] = spread

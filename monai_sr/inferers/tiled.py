@@ -26,6 +26,7 @@ from monai_sr.core.printable import printable
 from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import LARGEST_SCALE, covering_samples, scaled_sizes
 from monai_sr.inferers.batch_meta import enlarged_meta, has_rgb, limits, slice_axis, with_meta
+from monai_sr.inferers.by_kind import enlarged_by_kind
 from monai_sr.inferers.tile_plan import Tile, TileGrid, batches
 from monai_sr.inferers.tile_run import TileRun, spatial
 from monai_sr.inferers.transfer import Transfer
@@ -150,9 +151,13 @@ class TiledInferer(Inferer):
             )
         axes = enlarged_axes(meta or {}, rank, dims)
         sizes = planned_sizes(meta, rank) or scaled_sizes(image.shape[2:], scale, axes)
+
+        def grow(part: Tensor, own: dict[str, Any] | None, targets: list[int]) -> Tensor:
+            run = self._run(network, own, part)
+            return self._grow(part, run, targets, axes, slice_axis(own), bar)
+
         with bar:
-            run = self._run(network, meta, image)
-            result = self._grow(image, run, sizes, axes, slice_axis(meta), bar)
+            result = enlarged_by_kind(image, meta, sizes, grow)
         if not isinstance(inputs, MetaTensor):
             return result
         factors = [b / a for a, b in zip(image.shape[2:], result.shape[2:], strict=True)]

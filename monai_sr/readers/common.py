@@ -12,6 +12,7 @@ import numpy as np
 from monai.utils import SpaceKeys
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.readers.meaning import GRAY, Meaning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+AS_IT_IS = Meaning(GRAY, "by default")
 # Integers above 2^53 have no exact float64.
 _EXACT_INTEGER = 2.0**53
 
@@ -162,6 +164,8 @@ def image_meta(
     unit: str = "",
     groups: Sequence[int] | None = None,
     natural: npt.NDArray[np.float64] | None = None,
+    meaning: Meaning = AS_IT_IS,
+    mosaic: int = 1,
 ) -> dict[str, Any]:
     """Build the meta dictionary of a sample: the same collatable keys for every format.
 
@@ -187,6 +191,8 @@ def image_meta(
             where nothing is declared; None: all are.
         natural: (C, 2), smallest and largest stored value that each channel can have by its nature;
             None where nothing says so.
+        meaning: what the values are; of phases ``declared`` is one turn.
+        mosaic: images beside each other along both axes of a mosaic, 1 for a single image.
 
     Returns:
         Only strings, numbers and numpy arrays.
@@ -216,4 +222,8 @@ def image_meta(
         "sr_unit": unit,
         **({} if groups is None else {"sr_groups": np.asarray(groups, dtype=np.int64)}),
         **({} if natural is None else {"sr_natural": natural}),
+        "sr_kind": meaning.kind,
+        "sr_kind_reason": meaning.reason,
+        "sr_code_bands": np.asarray(meaning.bands, dtype=np.int64),
+        "sr_mosaic": int(mosaic),
     }

@@ -31,9 +31,26 @@ from monai_sr.readers.dicom_files import (
     open_dicom,
     refuse_damage,
 )
+from monai_sr.readers.dicom_meaning import (
+    dicom_meaning,
+    may_be_classes,
+    mosaic_side,
+    rescaling,
+)
 from monai_sr.readers.dicom_padding import padding_facts
 from monai_sr.readers.dicom_pixels import StoredPixels, decode
 from monai_sr.readers.dicom_series import find_series, find_volumes
+from monai_sr.readers.meaning import (
+    CODES,
+    INTENSITY,
+    PHASE,
+    Meaning,
+    Tally,
+    check_asked,
+    decided,
+    few_values,
+    phase_turn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +92,10 @@ class DicomReader(ImageReader):
     ``sr_inverted``; YBR and palettes become RGB. Integers of 32 bits or more come as float64, all
     others as float32, so ask ``LoadImage`` for ``dtype=None`` to keep them.
 
+    Args:
+        kind: what the values mean, see :mod:`monai_sr.readers.meaning`; "auto" asks the header,
+            and palettes of classes then stay indices.
+
     Example:
         >>> from monai.transforms import LoadImage
         >>> from pydicom.data import get_testdata_file
@@ -82,6 +103,11 @@ class DicomReader(ImageReader):
         >>> tuple(image.shape), image.meta["sr_dtype"]
         ((1, 128, 128), 'int16')
     """
+
+    def __init__(self, kind: str = INTENSITY) -> None:
+        super().__init__()
+        check_asked(kind)
+        self.kind = kind
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Tell whether every name is a DICOM file by content, or a folder that holds some."""
@@ -135,16 +161,21 @@ class DicomReader(ImageReader):
         Raises:
             BadImageError: pixels are missing, damaged or cannot be decoded.
         """
+        keeps = {"keeps_palette": self._are_codes(img)}
         if len(img.paths) == 1:
-            slices = [decode(img.headers[0], img.paths[0])]
+            slices = [decode(img.headers[0], img.paths[0], **keeps)]
         else:
-            slices = [decode(open_dicom(path), path) for path in img.paths]
+            slices = [decode(open_dicom(path), path, **keeps) for path in img.paths]
         _check_alike(img, slices)
         frames = np.concatenate([s.frames for s in slices])
         array = _to_monai(frames)
         nodata, valid = padding_facts(slices)
         with refuse_damage(f"{img.name}: spacing tags must be valid; repair the header."):
             affine = _affine(img)
+        meaning = self._meaning(img, array, nodata)
+        declared = _common_range(slices)
+        if meaning.kind == PHASE:
+            declared = _turn(img.headers[0], array, slices)
         meta = image_meta(
             files=[Path(path) for path in img.paths],
             sr_format="dicom",
@@ -152,7 +183,7 @@ class DicomReader(ImageReader):
             spatial_shape=array.shape[1:],
             dtype=frames.dtype,
             storable=(min(s.storable[0] for s in slices), max(s.storable[1] for s in slices)),
-            declared=_common_range(slices),
+            declared=declared,
             inverted=slices[0].is_inverted,
             nodata=nodata,
             valid=None if valid is None else _to_monai(valid),
@@ -160,9 +191,36 @@ class DicomReader(ImageReader):
             slice_axis=2 if array.ndim == 4 else -1,
             is_rgb=array.shape[0] == 3,
             unit_mm=1.0 if img.planes or pixel_spacing(img.headers[0]) else float("nan"),
+            meaning=meaning,
+            mosaic=max(mosaic_side(header, img.name) for header in img.headers),
         )
         meta["filename_or_obj"] = img.name
         return np.ascontiguousarray(array, dtype=exact_float(frames.dtype)), meta
+
+    def _are_codes(self, img: DicomImage) -> bool:
+        with refuse_damage(f"{img.name}: tags must be valid; repair the header."):
+            declared = dicom_meaning(img.headers[0])
+        return decided(self.kind, declared, img.name).kind in CODES
+
+    def _meaning(self, img: DicomImage, array: NDArray[Any], nodata: float) -> Meaning:
+        found = dicom_meaning(img.headers[0])
+        if found is None and may_be_classes(img.headers[0]) and array.dtype.kind in "iu":
+            tally = Tally(nodata)
+            is_few = len(array) == 1 and tally.add(array[0], is_named=False)
+            found = few_values(tally) if is_few else None
+        return decided(self.kind, found, img.name, is_rgb=array.shape[0] == 3)
+
+
+def _turn(
+    header: FileDataset, array: NDArray[Any], slices: list[StoredPixels]
+) -> tuple[float, float]:
+    """Return the stored values of one turn of phase, NaN where they stay open."""
+    slope, intercept = rescaling(header)
+    low, high = float(array.min()), float(array.max())
+    turn = phase_turn(
+        low, high, slope=slope, intercept=intercept, storable=slices[0].storable
+    )  # fmt: skip
+    return turn or (np.nan, np.nan)
 
 
 def _to_monai(frames: NDArray[Any]) -> NDArray[Any]:

@@ -68,7 +68,7 @@ class StoredPixels:
     padding: tuple[float, float] | None
 
 
-def decode(dataset: FileDataset, name: PathLike) -> StoredPixels:
+def decode(dataset: FileDataset, name: PathLike, *, keeps_palette: bool = False) -> StoredPixels:
     """Decode all frames of an object; YBR and palettes become RGB, the rest stays as stored.
 
     Palettes expand to 8 bits per channel, the only depth of the color objects that may carry
@@ -77,6 +77,7 @@ def decode(dataset: FileDataset, name: PathLike) -> StoredPixels:
     Args:
         dataset: an opened file with pixel data.
         name: what messages call it.
+        keeps_palette: the indices of a palette are wanted, not its colors.
 
     Returns:
         The frames and their facts.
@@ -95,7 +96,7 @@ def decode(dataset: FileDataset, name: PathLike) -> StoredPixels:
         array, facts = run_decoder(dataset, name)
         photometric = str(facts["photometric_interpretation"])
         samples = int(facts["samples_per_pixel"])
-        if photometric == "PALETTE COLOR":
+        if photometric == "PALETTE COLOR" and not keeps_palette:
             array, samples = _expand_palette(array, dataset, name), 3
         elif samples == 3 and photometric != "RGB":
             raise BadImageError(
@@ -105,21 +106,22 @@ def decode(dataset: FileDataset, name: PathLike) -> StoredPixels:
         frames = array.reshape(-1, int(dataset.Rows), int(dataset.Columns), samples)
         if frames.dtype.kind == "f":
             frames = holes_of_infinity(name, frames)
-        return _state_facts(dataset, frames, photometric)
+        return _state_facts(dataset, frames, photometric, keeps_palette)
 
 
-def stored_range(dataset: Dataset) -> tuple[float, float]:
+def stored_range(dataset: Dataset, *, keeps_palette: bool = False) -> tuple[float, float]:
     """Return the least and greatest value that an object's pixels can store.
 
     Args:
         dataset: an object with an image pixel module.
+        keeps_palette: as for :func:`decode`.
 
     Returns:
         The range of BitsStored and PixelRepresentation; infinite for float pixel data.
     """
     if "PixelData" not in dataset:
         return -np.inf, np.inf
-    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+    if dataset.PhotometricInterpretation == "PALETTE COLOR" and not keeps_palette:
         return 0.0, 255.0
     bits = int(dataset.BitsStored)
     if int(dataset.get("PixelRepresentation") or 0):
@@ -127,8 +129,10 @@ def stored_range(dataset: Dataset) -> tuple[float, float]:
     return 0.0, 2.0**bits - 1
 
 
-def _state_facts(dataset: Dataset, frames: NDArray[Any], photometric: str) -> StoredPixels:
-    low, high = stored_range(dataset)
+def _state_facts(
+    dataset: Dataset, frames: NDArray[Any], photometric: str, keeps_palette: bool
+) -> StoredPixels:
+    low, high = stored_range(dataset, keeps_palette=keeps_palette)
     declared = (np.nan, np.nan)
     if np.isfinite(high):
         outside = frames.min() < low or frames.max() > high

@@ -20,8 +20,10 @@ from nibabel.spatialimages import HeaderDataError
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.readers.common import check_pixels, holes_of_infinity, image_meta, single_path
+from monai_sr.readers.meaning import INTENSITY, PHASE, check_asked, decided
 from monai_sr.readers.nifti_bounds import GZIP_SLACK, check_length, check_offset
 from monai_sr.readers.nifti_header import source_affine, unit_mm
+from monai_sr.readers.nifti_meaning import nifti_meaning, nifti_turn
 from monai_sr.readers.nifti_pair import is_analyze, pair_of
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class NiftiImage:
     pixels: npt.NDArray[Any]
     affine: npt.NDArray[np.float64]
     unit_mm: float = 1.0
+    intent: int = 0
+    rescaling: tuple[float, float] = (1.0, 0.0)
 
 
 class NiftiReader(ImageReader):
@@ -57,6 +61,10 @@ class NiftiReader(ImageReader):
     Time points and vector components become channels, and so do the colors of RGB images. A
     volume with a single last slice is a 2D image. World coordinates are RAS+ in the file's unit,
     which ``sr_unit_mm`` states.
+
+    Args:
+        kind: what the values mean, see :mod:`monai_sr.readers.meaning`; "auto" asks header, name
+            and values.
 
     Shape: (X, Y, Z) -> (1, X, Y, Z); (X, Y, Z, T) -> (T, X, Y, Z); (X, Y[, 1]) -> (1, X, Y);
     float32, or float64 for wide types.
@@ -69,6 +77,11 @@ class NiftiReader(ImageReader):
         >>> pixels.shape, meta["sr_dtype"], meta["sr_slice_axis"]
         ((2, 128, 96, 24), 'int16', 2)
     """
+
+    def __init__(self, kind: str = INTENSITY) -> None:
+        super().__init__()
+        check_asked(kind)
+        self.kind = kind
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Tell whether the name ends in .nii or .nii.gz, or is that of a pair (.hdr, .img).
@@ -126,7 +139,11 @@ class NiftiReader(ImageReader):
             ) from error
         pixels = holes_of_infinity(path, pixels)
         _check(path, pixels)
-        return NiftiImage(path, pixels, source_affine(image), unit_mm(path, image))
+        intent = int(image.header["intent_code"])
+        rescaling = (float(image.dataobj.slope), float(image.dataobj.inter))
+        return NiftiImage(
+            path, pixels, source_affine(image), unit_mm(path, image), intent, rescaling
+        )
 
     def get_data(
         self, img: NiftiImage | Sequence[NiftiImage]
@@ -142,6 +159,14 @@ class NiftiReader(ImageReader):
         image = img if isinstance(img, NiftiImage) else img[0]
         channels = channels_first(image.pixels)
         spatial = channels.shape[1:]
+        is_rgb = image.pixels.dtype.names is not None
+        found = None
+        if not is_rgb:
+            found = nifti_meaning(image.path, image.intent, channels, image.rescaling)
+        meaning = decided(self.kind, found, image.path, is_rgb)
+        turn = None
+        if meaning.kind == PHASE:
+            turn = nifti_turn(channels, *image.rescaling) or (np.nan, np.nan)
         meta = image_meta(
             files=[image.path],
             sr_format="nifti",
@@ -149,8 +174,10 @@ class NiftiReader(ImageReader):
             spatial_shape=spatial,
             dtype=channels.dtype,
             slice_axis=_slice_axis(image.affine, spatial),
-            is_rgb=image.pixels.dtype.names is not None,
+            declared=turn,
+            is_rgb=is_rgb,
             unit_mm=image.unit_mm,
+            meaning=meaning,
         )
         return channels.astype(exact_float(channels.dtype), order="C"), meta
 

@@ -5,6 +5,7 @@ GDAL, Persistent Auxiliary Metadata: https://gdal.org/user/raster_data_model.htm
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,3 +25,18 @@ def is_dispensable(pam: Path) -> bool:
     except OSError:
         return False
     return not any(word in text for word in _WEIGHTY)
+
+
+def has_category_names(image: Path) -> bool:
+    """Tell whether the values of an image have names, in its ``.aux.xml`` or, of a VRT, inside.
+
+    Args:
+        image: path of the image.
+    """
+    for file in (image.with_name(f"{image.name}.aux.xml"), image):
+        if file is image and image.suffix.lower() != ".vrt":
+            return False
+        with suppress(OSError):
+            if "<category>" in file.read_text(encoding="utf-8", errors="replace").lower():
+                return True
+    return False

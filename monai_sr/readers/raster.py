@@ -9,6 +9,7 @@ from monai.data.image_reader import ImageReader
 
 from monai_sr.core.dtypes import exact_float
 from monai_sr.readers.common import image_meta, single_path
+from monai_sr.readers.meaning import INTENSITY, PHASE, check_asked
 from monai_sr.readers.raster_image import RasterImage
 from monai_sr.readers.raster_source import RasterSource
 
@@ -33,6 +34,10 @@ class RasterReader(ImageReader):
     becomes one. A photo is turned upright by its EXIF orientation unless it has a geotransform,
     which refers to the stored grid. Files of several frames or pages are refused.
 
+    Args:
+        kind: what the values mean, see :mod:`monai_sr.readers.meaning`; "auto" asks the file, and
+            palettes of classes then stay indices.
+
     Shape: file (H, W) with C bands -> (C, W, H) float32, or float64 for wide types.
 
     Example:
@@ -42,6 +47,11 @@ class RasterReader(ImageReader):
         >>> pixels.shape, pixels.dtype.name, meta["sr_dtype"]
         ((1, 512, 512), 'float32', 'uint8')
     """
+
+    def __init__(self, kind: str = INTENSITY) -> None:
+        super().__init__()
+        check_asked(kind)
+        self.kind = kind
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Tell whether the name looks like a raster.
@@ -68,7 +78,7 @@ class RasterReader(ImageReader):
         Raises:
             BadImageError: missing, empty, damaged, not an image, or pixels that cannot be used.
         """
-        with RasterSource(single_path(data), **kwargs) as source:
+        with RasterSource(single_path(data), self.kind, **kwargs) as source:
             source.warn()
             return source.read()
 
@@ -88,7 +98,9 @@ class RasterReader(ImageReader):
         pixels = image.pixels.transpose(0, 2, 1).astype(exact_float(dtype), order="C")
         partial = dtype.kind == "u" and image.bits < 8 * dtype.itemsize
         limits = (0.0, 2.0**image.bits - 1) if partial else None
-        valid = image.valid()
+        valid, declared = image.valid(), limits
+        if image.meaning.kind == PHASE:
+            declared = image.turn or (np.nan, np.nan)
         meta = image_meta(
             files=[image.path],
             sr_format="raster",
@@ -96,7 +108,7 @@ class RasterReader(ImageReader):
             spatial_shape=pixels.shape[1:],
             dtype=dtype,
             storable=limits,
-            declared=limits,
+            declared=declared,
             nodata=np.nan if image.nodata is None else image.nodata,
             fill=np.nan if image.fill is None else image.fill,
             valid=None if valid is None else valid.transpose(0, 2, 1),
@@ -104,5 +116,6 @@ class RasterReader(ImageReader):
             unit=image.unit,
             groups=image.groups,
             natural=image.natural,
+            meaning=image.meaning,
         )
         return pixels, meta

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monai_sr.readers.common import AS_IT_IS
+from monai_sr.readers.meaning import Meaning
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -30,6 +33,8 @@ class RasterImage:
         own: what each band declares for itself, by another nodata value or a mask of its own.
         unit: of the affine, see :func:`monai_sr.geometry.geotransform.unit_name`.
         groups, natural: see :mod:`monai_sr.readers.raster_fields`.
+        meaning: what the values of the whole raster are.
+        turn: stored values where a turn of phase begins and ends, None where nobody knows.
     """
 
     path: Path
@@ -46,6 +51,8 @@ class RasterImage:
     unit: str = ""
     groups: tuple[int, ...] = ()
     natural: npt.NDArray[np.float64] | None = None
+    meaning: Meaning = AS_IT_IS
+    turn: tuple[float, float] | None = None
 
     def valid(self) -> npt.NDArray[np.bool_] | None:
         """Tell which pixels alpha and masks declare valid: color does not count under alpha 0.

@@ -22,6 +22,7 @@ from monai_sr.core.memory import check_memory
 from monai_sr.core.shared import ignored_warnings
 from monai_sr.geometry.geotransform import has_transform, pixel_affine, source_transform, unit_name
 from monai_sr.readers.common import check_pixels, holes_of_infinity
+from monai_sr.readers.meaning import AUTO, CODES, INTENSITY, PHASE, check_asked, decided
 from monai_sr.readers.raster_bands import (
     Nodata,
     color_table,
@@ -32,6 +33,7 @@ from monai_sr.readers.raster_bands import (
 )
 from monai_sr.readers.raster_fields import alpha_is_data, band_groups, natural_bounds
 from monai_sr.readers.raster_image import RasterImage
+from monai_sr.readers.raster_meaning import raster_meaning, raster_turn
 from monai_sr.readers.raster_open import gdal_options, open_raster
 from monai_sr.readers.raster_photos import check_single, orientation_of, upright
 
@@ -56,6 +58,8 @@ class RasterSource:
 
     Args:
         path: the file.
+        kind: what the values mean, see :mod:`monai_sr.readers.meaning`; "auto" asks the file. A
+            palette of classes stays indices.
         **kwargs: passed to :func:`monai_sr.readers.raster_open.open_raster`.
 
     Attributes:
@@ -65,6 +69,7 @@ class RasterSource:
         nodata, fill, bits, is_rgb, alpha, unit: as in :class:`RasterImage`.
         is_premultiplied: whether the file's colors are; those that are read are not.
         has_mask: whether a mask for all bands comes with the pixels.
+        meaning, turn: as in :class:`RasterImage`.
         orientation: EXIF orientation, 1 for none; only upright rasters can be read by windows.
         affine: (4, 4) of pixel centers, see :func:`monai_sr.geometry.geotransform.pixel_affine`.
 
@@ -72,9 +77,10 @@ class RasterSource:
         BadImageError: no image, several, or one that cannot be used.
     """
 
-    def __init__(self, path: Path, **kwargs: Any) -> None:
+    def __init__(self, path: Path, kind: str = INTENSITY, **kwargs: Any) -> None:
         self.path = path
         self._has_said_infinite = False
+        check_asked(kind)
         with self._guarded():
             try:
                 self.dataset = open_raster(path, **kwargs)
@@ -84,7 +90,7 @@ class RasterSource:
                     "convert it to GeoTIFF or PNG."
                 ) from error
             try:
-                self._inspect()
+                self._inspect(kind)
             except BaseException:
                 self.dataset.close()
                 raise
@@ -160,7 +166,7 @@ class RasterSource:
                 mask = self.dataset.read_masks(1, window=block) if self._adds_alpha else None
             yield self._converted(stored, None if mask is None else mask != 0)[0][self.alpha]
 
-    def _inspect(self) -> None:
+    def _inspect(self, kind: str) -> None:
         dataset = self.dataset
         check_single(self.path, dataset)
         for dtype in dataset.dtypes:
@@ -180,6 +186,12 @@ class RasterSource:
         colors, count = list(dataset.colorinterp), dataset.count
         self._table: npt.NDArray[np.uint8] | None = None
         self._adds_alpha = False
+        found = raster_meaning(self.path, dataset) if kind == AUTO else None
+        is_rgb = colors[:3] == list(RGBA[:3]) or colors[0] == ColorInterp.palette
+        self.meaning = decided(kind, found, self.path, is_rgb)
+        self.turn = raster_turn(dataset) if self.meaning.kind == PHASE else None
+        if colors[0] == ColorInterp.palette and self.meaning.kind in CODES:
+            colors[0] = ColorInterp.gray
         if colors[0] == ColorInterp.palette:
             self._table = color_table(self.path, dataset, self._nodata.common)
             self._nodata = Nodata()
@@ -248,6 +260,8 @@ class RasterSource:
             unit=self.unit,
             groups=self._fields[0],
             natural=self._fields[1],
+            meaning=self.meaning,
+            turn=self.turn,
         )
 
     def _stored(self, window: Window | None) -> npt.NDArray[Any]:

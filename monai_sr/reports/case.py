@@ -19,6 +19,7 @@ from monai.transforms import MapTransform
 from PIL import Image
 
 from monai_sr.core.types import PathLike
+from monai_sr.readers.meaning import kind_of
 from monai_sr.reports.display import Display, dicom_header, display_of, uncertainty_levels
 from monai_sr.reports.naming import report_path
 from monai_sr.reports.pages import data_uri, write_page
@@ -41,6 +42,7 @@ _FACTS = {
     "version": "Version",
     "bundle": "Bundle",
     "system": "System",
+    "kind": "Values",
     "scale": "Scale",
     "spacing": "Spacing (mm)",
     "consistency": "Back-projection steps",
@@ -116,7 +118,7 @@ class CaseReportd(MapTransform):
             report_path(result),
             "case.html",
             name=result.name,
-            facts=_shown_facts(facts),
+            facts=_shown_facts({**facts, "kind": _kind(meta)}),
             modality=modality,
             size_in=_size(lr.shape),
             size_out=_size(sr.shape),
@@ -189,6 +191,10 @@ def _bounded(levels: np.ndarray) -> np.ndarray:
 def _size(shape: tuple[int, ...]) -> str:
     channels, *sizes = shape
     return " × ".join(map(str, sizes)) + (f", {channels} bands" if channels > 1 else "")
+
+
+def _kind(meta: Mapping[str, Any]) -> str:
+    return f"{kind_of(meta)} ({meta.get('sr_kind_reason', 'by default')})"
 
 
 def _shown_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

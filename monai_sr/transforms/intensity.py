@@ -21,6 +21,8 @@ from torch import Tensor
 
 from monai_sr.core.dtypes import PART, exact_float, is_wide, to_integers
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.readers.meaning import PHASE, kind_of
+from monai_sr.transforms.codes import are_codes, as_unit
 from monai_sr.transforms.ranges import Levels, band_ranges, warn_of_fill
 
 _SMALLEST_STEP = 1e-30  # differences divided by less would be lost to underflow
@@ -162,6 +164,8 @@ class ScaleToUnit(Transform):
         meta = _in_memory_meta(stored)
         meta.update(image.meta if isinstance(image, MetaTensor) else {})
         stored = stored.to(_exact_dtype(stored))
+        if are_codes(meta):
+            return as_unit(stored, meta), torch.empty(0, dtype=torch.bool)
         if self.nodata is not None:
             declare_nodata(stored, meta, self.nodata)
         valid = valid_mask(stored, float(meta["sr_nodata"]), meta.get("sr_valid", ()))
@@ -196,6 +200,11 @@ class ScaleToUnit(Transform):
             BadImageError: the values reach too far for one mapping.
         """
         given, name = self._given(meta), str(meta.get("filename_or_obj", "image"))
+        if given is None and kind_of(meta) == PHASE:
+            raise BadImageError(
+                f"{name}: holds phases, one turn of them must be known, got values that span none; "
+                "give its stored values (--range LOW HIGH), or unwrap it and add --kind intensity"
+            )
         levels = measure() if self.needs_levels(meta) else []
         ranges = np.tile(np.asarray((0.0, 1.0) if given is None else given, float), (channels, 1))
         if levels:

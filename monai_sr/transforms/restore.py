@@ -19,9 +19,19 @@ from monai_sr import __version__
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import WeightsError
 from monai_sr.core.types import PathLike
-from monai_sr.transforms.agreement import covering, stored_agreement
+from monai_sr.readers.meaning import kind_of
+from monai_sr.transforms.agreement import Agreement, covering
+from monai_sr.transforms.codes import (
+    are_codes,
+    code_agreement,
+    code_bands,
+    keep_code_bands,
+    stored_codes,
+)
 from monai_sr.transforms.intensity import VALID_SUFFIX, range_of, to_stored
+from monai_sr.transforms.phase import agreement_by_kind
 
+_WITHOUT_NETWORK = ("software", "version", "bundle", "scale", "spacing")  # what counts for codes
 _FLOAT_STEPS = 255  # floats have no unit: the range is divided as that of 8-bit images
 
 
@@ -135,8 +145,16 @@ class Provenance:
             self.facts["perception"] = perception
             self.files["perceptual_sha256"] = perceptual_weights
 
-    def record(self, value_range: np.ndarray, runtime: str = "torch") -> str:
-        """Return the facts as JSON, the intensity mapping and what ran the network included."""
+    def record(
+        self, value_range: np.ndarray, runtime: str = "torch", kind: str | None = None
+    ) -> str:
+        """Return the facts as JSON, the intensity mapping and what ran the network included.
+
+        Args:
+            value_range: stored values of 0 and 1.
+            runtime: what ran the network.
+            kind: what the values are, where no network made them: codes.
+        """
         if "version" not in self.facts:
             self.facts["version"] = __version__
             for key, file in self.files.items():
@@ -146,7 +164,11 @@ class Provenance:
         pairs = np.asarray(value_range, dtype=np.float64).reshape(-1, 2).tolist()
         is_one = all(pair == pairs[0] for pair in pairs)
         limits = (pairs[0] if pairs else []) if is_one else pairs
-        return json.dumps({**self.facts, "runtime": runtime, "range": limits})
+        facts = {**self.facts, "runtime": runtime, "range": limits}
+        if kind is not None:
+            facts = {k: v for k, v in facts.items() if k in _WITHOUT_NETWORK}
+            facts |= {"kind": kind, "resampling": "nearest neighbor"}
+        return json.dumps(facts)
 
 
 def file_sha256(path: PathLike) -> str:
@@ -205,6 +227,8 @@ class RestoreStoredd(MapTransform):
 
     def _restore(self, pred: MetaTensor, lr: Tensor, valid: Tensor | None) -> MetaTensor:
         meta: dict[str, Any] = dict(pred.meta)
+        if are_codes(meta):
+            return self._restore_codes(pred, lr, meta)
         stored = to_stored(pred.as_tensor(), meta)
         avoid_nodata(stored, meta)
         ranges = np.broadcast_to(range_of(meta), (len(stored), 2))
@@ -217,13 +241,12 @@ class RestoreStoredd(MapTransform):
         lr_plain = lr.as_tensor() if isinstance(lr, MetaTensor) else lr
         mask = None if valid is None else torch.as_tensor(valid).cpu().bool()
         units = stored_unit(stored.dtype, ranges) / widths
-        agreement = stored_agreement(
-            torch.from_numpy(stored), lr_plain.cpu(), mask, units.tolist(), mappings
+        if code_bands(meta):
+            keep_code_bands(stored, to_stored(lr_plain, meta), meta)
+        agreement = agreement_by_kind(
+            torch.from_numpy(stored), lr_plain.cpu(), mask, units.tolist(), mappings, meta
         )
-        meta["sr_lr_psnr"], meta["sr_off_share"] = agreement.lr_psnr, agreement.off_share
-        meta["sr_worst_off"] = agreement.worst_off
-        meta["sr_worst_at"] = np.array(agreement.worst_at)
-        meta["sr_bands"] = np.array(agreement.bands)
+        _note(meta, agreement)
         if "sr_spread" in meta:
             spread = torch.as_tensor(meta.pop("sr_spread")).cpu().double().numpy()
             half_width = spread.reshape(stored.shape) * self.interval_factor
@@ -236,3 +259,16 @@ class RestoreStoredd(MapTransform):
         meta["sr_provenance"] = self.provenance.record(meta["sr_range"], _runtime(meta))
         exact = torch.float64 if exact_float(stored.dtype) is np.float64 else torch.float32
         return MetaTensor(torch.from_numpy(stored).to(exact), meta=meta)
+
+    def _restore_codes(self, pred: MetaTensor, lr: Tensor, meta: dict[str, Any]) -> MetaTensor:
+        stored = stored_codes(pred.as_tensor(), meta)
+        _note(meta, code_agreement(stored, lr.as_tensor() if isinstance(lr, MetaTensor) else lr))
+        meta["sr_provenance"] = self.provenance.record(meta["sr_range"], kind=kind_of(meta))
+        return MetaTensor(torch.from_numpy(stored).to(pred.dtype), meta=meta)
+
+
+def _note(meta: dict[str, Any], agreement: Agreement) -> None:
+    meta["sr_lr_psnr"], meta["sr_off_share"] = agreement.lr_psnr, agreement.off_share
+    meta["sr_worst_off"] = agreement.worst_off
+    meta["sr_worst_at"] = np.array(agreement.worst_at)
+    meta["sr_bands"] = np.array(agreement.bands)

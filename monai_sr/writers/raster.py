@@ -18,6 +18,7 @@ from monai_sr.core.errors import OutputError
 from monai_sr.geometry.affine import grid_change
 from monai_sr.geometry.geotransform import pixel_affine, source_transform
 from monai_sr.readers.identity import check_unchanged
+from monai_sr.readers.meaning import kind_of
 from monai_sr.readers.raster_bands import associated_alpha, premultiplied, premultiplied_alpha
 from monai_sr.readers.raster_open import open_raster
 from monai_sr.readers.raster_source import RGBA
@@ -121,7 +122,7 @@ class RasterWriter(ImageWriter):
         check_output_size(Path(filename).suffix, self._array.shape)
         # The source first: its own .aux.xml counts.
         with writing(filename), open_raster(source) as src:
-            image = hidden_in(source, src)
+            image = hidden_in(source, src, kind_of(self._meta))
             grid = _grid(src, self._meta, pixels.shape, filename)
             shape, dtype = pixels.shape, pixels.dtype
             options = creation_options(src, self._meta, shape, dtype, driver)
@@ -142,7 +143,7 @@ class RasterWriter(ImageWriter):
                     dst.write(pixels)
                     mask = None if image is None else copy_mask(image, dst, grid)
                 if driver == "GTiff" and has_overviews(src):
-                    build_overviews(temporary)
+                    build_overviews(temporary, kind_of(self._meta))
                 # Options of the caller may lose data.
                 if driver == "PNG":
                     add_png_xmp(temporary, xmp_of(src))
@@ -203,10 +204,11 @@ def creation_options(
         driver: "GTiff" or "PNG".
     """
     count, height, width = shape
+    kind = kind_of(meta)
     options: dict[str, Any] = {
         "driver": driver, "count": count, "height": height, "width": width, "dtype": dtype.name,
     }  # fmt: skip
-    if has_same_bands(src, count):
+    if has_same_bands(src, count, kind):
         options["nodata"] = _fitting_nodata(src, meta, dtype)
     bits = stored_bits(meta, dtype)
     is_partial = 0 < bits < 8 * dtype.itemsize
@@ -225,12 +227,12 @@ def creation_options(
     if min(height, width) >= _TILE_PX:
         options.update(tiled=True, blockxsize=_TILE_PX, blockysize=_TILE_PX)
     by_band = src.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE", "PIXEL") != "PIXEL" and count > 1
-    colors = colors_of(src, count)
+    colors = colors_of(src, count, kind)
     is_rgb = colors[:3] == RGBA[:3] and dtype.name in PNG_DTYPES
     options.update(
         interleave="band" if by_band else "pixel", photometric="RGB" if is_rgb else "MINISBLACK"
     )
-    if ColorInterp.alpha in colors and has_same_bands(src, count):
+    if ColorInterp.alpha in colors and has_same_bands(src, count, kind):
         options["alpha"] = "PREMULTIPLIED" if associated_alpha(src) >= 0 else "YES"
     return options
 

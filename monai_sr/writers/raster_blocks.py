@@ -19,6 +19,7 @@ import rasterio.shutil
 from rasterio.windows import Window
 
 from monai_sr.core.gdal_names import gdal_name
+from monai_sr.readers.meaning import CODES, kind_of
 from monai_sr.readers.raster_bands import premultiplied
 from monai_sr.writers.raster import creation_options, stored_bits
 from monai_sr.writers.raster_beside import add_png_xmp
@@ -79,6 +80,7 @@ class RasterBlocks:
         name: PathLike = "result",
     ) -> None:
         self.path, self.source, self.becomes, self.name = path, source, becomes, name
+        self.kind = kind_of(meta)
         self.dtype = np.dtype(str(meta["sr_dtype"]))
         self._bits = stored_bits(meta, self.dtype)
         options = creation_options(source.dataset, meta, shape, self.dtype, "GTiff")
@@ -169,13 +171,16 @@ class RasterBlocks:
         """
         with self._guarded(**_CONVERT):
             if self.becomes == "GTiff" and has_overviews(self.source.dataset):
-                build_overviews(self.path)
+                build_overviews(self.path, self.kind)
             if self.becomes != "COG":
                 check_windows(self.path, self.name, self._sums)
             if self.becomes == "GTiff":
                 return self.path
+            options = dict(_COPY[self.becomes])
+            if self.becomes == "COG" and self.kind in CODES:
+                options["overview_resampling"] = "nearest"
             rasterio.shutil.copy(
-                gdal_name(self.path), gdal_name(path), driver=self.becomes, **_COPY[self.becomes]
+                gdal_name(self.path), gdal_name(path), driver=self.becomes, **options
             )
             if self.becomes == "COG":
                 check_windows(path, self.name, self._sums)

@@ -25,6 +25,7 @@ from monai_sr.geometry.geotransform import (
     source_rpcs,
     source_transform,
 )
+from monai_sr.readers.meaning import CODES, GRAY, kind_of
 from monai_sr.readers.raster_bands import domains_of
 from monai_sr.readers.raster_source import RGBA
 from monai_sr.writers.stored import DISCLAIMER, software
@@ -64,30 +65,33 @@ class Grid:
     is_aligned: bool
 
 
-def has_same_bands(src: DatasetReader, count: int) -> bool:
+def has_same_bands(src: DatasetReader, count: int, kind: str = GRAY) -> bool:
     """Tell whether bands were neither expanded from a palette nor added by the user.
 
     Args:
         src: source raster.
         count: number of bands of the result.
+        kind: what its values are: codes keep their palette.
 
     Returns:
         True when what the source says of each band holds for the result.
     """
-    return bool(src.count == count and src.colorinterp[0] != ColorInterp.palette)
+    is_expanded = src.colorinterp[0] == ColorInterp.palette and kind not in CODES
+    return bool(src.count == count and not is_expanded)
 
 
-def colors_of(src: DatasetReader, count: int) -> tuple[ColorInterp, ...]:
+def colors_of(src: DatasetReader, count: int, kind: str = GRAY) -> tuple[ColorInterp, ...]:
     """Return the color interpretation of the result's bands.
 
     Args:
         src: source raster.
         count: number of bands of the result.
+        kind: what its values are.
 
     Returns:
         One entry per band.
     """
-    if has_same_bands(src, count):
+    if has_same_bands(src, count, kind):
         return tuple(src.colorinterp)
     return RGBA[:count] if count in (3, 4) else (ColorInterp.gray,) * count
 
@@ -111,14 +115,15 @@ def copy_facts(
     driver = driver or dst.driver
     if driver == "GTiff":
         _copy_georeference(src, dst, meta, grid)
-    dst.colorinterp = colors_of(src, dst.count)
+    kind = kind_of(meta)
+    _copy_colors(src, dst, kind)
     for domain in filter(is_kept_domain, domains_of(src)):
         dst.update_tags(ns=domain, **_kept_tags(src.tags(ns=domain)))
     dst.update_tags(**_tags(src.tags(), meta, grid, driver))
     if driver == "GTiff":
         _copy_xmp(src, dst)
     _warn_of_geolocation(src)
-    if not has_same_bands(src, dst.count):
+    if not has_same_bands(src, dst.count, kind):
         return
     for band in src.indexes:
         tags = src.tags(band)
@@ -131,6 +136,14 @@ def copy_facts(
         dst.scales, dst.offsets = src.scales, src.offsets
     if any(src.units):
         dst.units = [unit or "" for unit in src.units]
+
+
+def _copy_colors(src: DatasetReader, dst: DatasetWriter, kind: str) -> None:
+    colors = colors_of(src, dst.count, kind)
+    if colors[0] == ColorInterp.palette:
+        dst.write_colormap(1, src.colormap(1))
+    else:
+        dst.colorinterp = colors
 
 
 def xmp_of(src: DatasetReader) -> str:

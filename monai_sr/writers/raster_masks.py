@@ -12,6 +12,7 @@ import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
 
 from monai_sr.geometry.target_grid import covering_samples
+from monai_sr.readers.meaning import CODES, INTENSITY
 from monai_sr.readers.raster import RasterReader
 
 if TYPE_CHECKING:
@@ -26,21 +27,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def hidden_in(source: Path, src: DatasetReader) -> RasterImage | None:
+def hidden_in(source: Path, src: DatasetReader, kind: str = INTENSITY) -> RasterImage | None:
     """Read a source again where it may hide pixels: the result's values cannot tell.
 
     Args:
         source: path of the source.
         src: the same file, open.
+        kind: what its values are: the palette of classes hides nothing.
 
     Returns:
         The source with its alpha and mask, None where it has neither.
     """
-    colors = (ColorInterp.alpha, ColorInterp.palette)
+    is_code = kind in CODES
+    colors = (ColorInterp.alpha, *(() if is_code else (ColorInterp.palette,)))
     may_hide = any(color in colors for color in src.colorinterp)
     if not may_hide and MaskFlags.per_dataset not in src.mask_flag_enums[0]:
         return None
-    image = RasterReader().read(source)
+    image = RasterReader(kind if is_code else INTENSITY).read(source)
     return image if image.alpha >= 0 or image.mask is not None else None
 
 

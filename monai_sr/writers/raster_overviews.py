@@ -11,6 +11,7 @@ import rasterio
 from rasterio.enums import Resampling
 
 from monai_sr.core.gdal_names import gdal_name
+from monai_sr.readers.meaning import CODES, GRAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,14 +48,16 @@ def overview_factors(shape: Sequence[int]) -> list[int]:
     return factors
 
 
-def build_overviews(path: Path) -> None:
-    """Add overviews to a finished GeoTIFF, inside it, averaged over valid pixels.
+def build_overviews(path: Path, kind: str = GRAY) -> None:
+    """Add overviews to a finished GeoTIFF, inside it, averaged over valid pixels; codes are chosen.
 
     Args:
         path: a file without overviews, not open anywhere.
+        kind: what its values are.
 
     Raises:
         RasterioError: it cannot be written.
     """
+    how = Resampling.nearest if kind in CODES else Resampling.average
     with rasterio.open(gdal_name(path), "r+") as dst:
-        dst.build_overviews(overview_factors(dst.shape), Resampling.average)
+        dst.build_overviews(overview_factors(dst.shape), how)

@@ -58,6 +58,7 @@ def test_meta_keeps_the_contract(tmp_path):
         "filename_or_obj", "sr_format", "sr_files", "sr_dtype", "sr_storable",
         "sr_declared_range", "sr_inverted", "sr_nodata", "sr_slice_axis",
         "sr_rgb", "sr_unit_mm", "sr_valid", "sr_fill", "sr_unit",
+        "sr_kind", "sr_kind_reason", "sr_code_bands", "sr_mosaic",
     }  # fmt: skip
     assert all(isinstance(v, str | int | float | np.ndarray) for v in meta.values())
     assert json.loads(meta["sr_files"]) == [str(path)]

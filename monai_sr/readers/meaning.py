@@ -1,0 +1,285 @@
+"""Says what the values of an image mean: the one question before anything is enlarged.
+
+Gray values and colors may be interpolated. Between the codes of two classes or two bit masks lies
+nothing, a phase jumps where it wraps, and doses, complex parts and shares of a voxel obey laws that
+a network trained on pictures does not know. Names: BIDS 1.10 (dseg, probseg, part-phase), Sen2Cor
+(SCL), Landsat Collection 2 (QA_PIXEL); NIfTI intent codes; DICOM PS3.3 C.7.6.16.2 and C.8.20.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_sr.core.errors import BadImageError, OptionError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+logger = logging.getLogger(__name__)
+
+GRAY, COLOR, LABEL, BITS, PHASE = "gray", "color", "label", "bits", "phase"
+DOSE, COMPLEX, FRACTION = "dose", "complex", "fraction"
+CODES = (LABEL, BITS)
+"""Kinds whose values are names, not amounts."""
+
+AUTO, INTENSITY = "auto", "intensity"
+ASKED = (AUTO, INTENSITY, LABEL, BITS, PHASE)
+"""What a user may say: by the file, gray or color, or one of the others."""
+
+_REFUSED = {
+    DOSE: "a radiation dose, whose sums a network does not keep",
+    COMPLEX: "a part of a complex image; take its magnitude",
+    FRACTION: "shares of a class in each pixel, which a network does not keep within 0 to 1",
+}
+_HOW = {
+    LABEL: "nearest neighbor",
+    BITS: "nearest neighbor",
+    PHASE: "the network, as cosine and sine",
+}
+_MOST_CODES = 32  # without a name that says so; CORINE has 44, land cover of the world 11
+_MOST_NAMED = 64
+_LEAST_PIXELS = 64
+_FLAT = 0.8  # share of neighbors that are equal: classes lie in patches, pictures vary
+_FLAT_NAMED = 0.6
+_FEW = 5  # more values than this are levels of gray where neighbors differ by one step
+_STEPWISE = 0.75
+
+_WORD = r"(?<![a-z0-9])(?:{})(?![a-z0-9])"
+_BIT_NAMES = re.compile(
+    _WORD.format(
+        r"qa_?pixel|pixel_?qa|qa_?radsat|radsat_?qa|sr_?qa_?aerosol|sr_?aerosol|sr_?cloud_?qa|"
+        r"cloud_?qa|qa[126]0|bqa|fmask|state_?(?:1km|500m)|qc_?(?:day|night|\d+m|b\d+)|qc|"
+        r"detailed_?qa|summary_?qa|quality_?flags?|bit_?mask|flags"
+    )
+)
+_LABEL_NAMES = re.compile(
+    _WORD.format(
+        r"scl|dseg|(?:\w*-)?a?seg|segm?|aparc|labels?|labelmap|[a-z]*masks?|segmentations?|"
+        r"class(?:es|ification|ified)?|[a-z]*land_?cover|land_?use|lulc|lccs|worldcover|"
+        r"world_?cover|corine|u?\d*clc\d*|nlcd|cdl|cfmask|msk_?(?:classi|detfoo)\w*|"
+        r"lc_?type\d?|dynamic_?world|ground_?truth"
+    )
+)
+_FRACTION_NAMES = re.compile(_WORD.format("probseg"))
+_PHASE_NAMES = re.compile(_WORD.format(r"part-phase|phasediff|phase[12]|ph"))
+_PHASE_WORD = re.compile(_WORD.format("phase"))
+_UNWRAPPED = re.compile(_WORD.format(r"unw|unwrapped|unwrap"))
+# In real units: radians, thousandths of them (GE), degrees.
+_TURNS = (2 * math.pi, 2000 * math.pi, 360.0)
+# Siemens: 12 bits, with a slope of 2 or without.
+_CODED_TURNS = (4096.0, 8192.0)
+_TURN_SEEN = (0.9, 1.005)  # share of a turn that a phase image spans
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What values are, and why that is thought.
+
+    Attributes:
+        kind: one of the kinds of this module.
+        reason: a few words for the log.
+        bands: numbers from 0 of the bands that are codes, where others are not.
+    """
+
+    kind: str
+    reason: str
+    bands: tuple[int, ...] = ()
+
+
+def decided(asked: str, found: Meaning | None, name: object, is_rgb: bool = False) -> Meaning:
+    """Answer the question: what a user says, else what a file declares, else gray or color.
+
+    Args:
+        asked: one of ``ASKED``.
+        found: what the reader found out; None where nothing speaks against gray or color.
+        name: the file for messages.
+        is_rgb: whether the bands are colors.
+
+    Raises:
+        BadImageError: the values are none that can be enlarged, and nobody said otherwise.
+    """
+    plain = Meaning(COLOR if is_rgb else GRAY, "as asked" if asked == INTENSITY else "by default")
+    if asked == INTENSITY:
+        return plain
+    if asked != AUTO:
+        return Meaning(asked, "as asked")
+    if found is not None and found.kind in _REFUSED:
+        raise BadImageError(
+            f"{name}: must hold values that can be enlarged, got {_REFUSED[found.kind]} "
+            f"({found.reason}); leave it out, or add --kind intensity to enlarge it as gray values"
+        )
+    if found is not None and found.kind == GRAY:
+        return Meaning(plain.kind, found.reason, found.bands)
+    return found or plain
+
+
+def check_asked(kind: str) -> None:
+    """Check what a user says.
+
+    Raises:
+        OptionError: it is none of ``ASKED``.
+    """
+    if kind not in ASKED:
+        raise OptionError(f"kind: must be {', '.join(ASKED)}, got {kind!r}; leave --kind out")
+
+
+def kind_of(meta: Mapping[str, Any] | None) -> str:
+    """Return what the metadata of an image, or of a batch of them, say; gray where nothing.
+
+    Raises:
+        OptionError: if the images of a batch differ.
+    """
+    found = np.unique(np.asarray((meta or {}).get("sr_kind", GRAY)).astype(str))
+    if len(found) > 1:
+        raise OptionError(f"batch: its images must share sr_kind, got {found}; use batch_size 1")
+    return str(found[0]) if found.size else GRAY
+
+
+def announce(name: object, meta: Mapping[str, Any]) -> None:
+    """Say in the log what is no gray value or color, how it is enlarged, and how to object.
+
+    Args:
+        name: what the log calls the image.
+        meta: of the image.
+    """
+    kind, bands = kind_of(meta), np.asarray(meta.get("sr_code_bands", ()))
+    if kind not in _HOW and not bands.size:
+        return
+    logger.info(
+        "%s: %s%s (%s): enlarged by %s; --kind intensity enlarges it as a picture",
+        name, kind, " with codes" if bands.size else "",
+        meta.get("sr_kind_reason", ""), _HOW.get(kind, "the network, codes by nearest neighbor"),
+    )  # fmt: skip
+
+
+class Tally:
+    """Counts the values of an image part by part, as far as they may be codes.
+
+    Args:
+        nodata: a value that does not count; NaN does not, either.
+    """
+
+    def __init__(self, nodata: float | None = None) -> None:
+        self.values: set[float] = set()
+        self.are_whole = True
+        self._nodata = nodata
+        self._pixels, self._equal = 0, 0
+        self._steps: Counter[tuple[float, float]] = Counter()
+
+    def add(self, part: npt.NDArray[Any], *, is_named: bool) -> bool:
+        """Count a part (X, Y[, Z]); tell whether it is worth while to count on."""
+        valid = np.ones(part.shape, dtype=bool) if part.dtype.kind != "f" else np.isfinite(part)
+        if self._nodata is not None:
+            valid &= part != self._nodata
+        known = np.unique(part[valid])
+        self.values.update(known.tolist())
+        self.are_whole &= not bool((known != np.rint(known)).any())
+        if not self.are_whole or (len(self.values) > _MOST_CODES and not is_named):
+            return False
+        self._pixels += int(valid.sum())
+        for axis in range(part.ndim):
+            values, counted = np.moveaxis(part, axis, 0), np.moveaxis(valid, axis, 0)
+            both = counted[1:] & counted[:-1]
+            differ = both & (values[1:] != values[:-1])
+            self._equal += int(both.sum()) - int(differ.sum())
+            pairs = np.sort(np.stack([values[1:][differ], values[:-1][differ]]), axis=0)
+            steps, counts = np.unique(pairs, axis=1, return_counts=True)
+            self._steps.update(
+                {(a, b): int(n) for (a, b), n in zip(steps.T.tolist(), counts, strict=True)}
+            )
+        return True
+
+    @property
+    def flat(self) -> float:
+        """Share of neighbors that are equal."""
+        pairs = self._equal + self._steps.total()
+        return self._equal / pairs if pairs else 0.0
+
+    @property
+    def stepwise(self) -> float:
+        """Share of unequal neighbors that are one step apart, as levels of gray and height are."""
+        rank = {value: i for i, value in enumerate(sorted(self.values))}
+        near = sum(n for (a, b), n in self._steps.items() if rank[b] - rank[a] == 1)
+        return near / max(self._steps.total(), 1)
+
+    def are_codes(self, *, is_named: bool) -> bool:
+        """Tell whether these are few values in patches; a name that says so is half the proof."""
+        if not self.are_whole:
+            return False
+        if is_named:
+            return len(self.values) <= _MOST_NAMED or self.flat >= _FLAT_NAMED
+        count = len(self.values)
+        is_few = 2 <= count <= _MOST_CODES and self._pixels >= _LEAST_PIXELS
+        has_levels = count > _FEW and self.stepwise > _STEPWISE
+        return is_few and self.flat >= _FLAT and not has_levels
+
+
+def by_name(name: str) -> Meaning | None:
+    """Return what the name of a file or band says; whether it is true, its values must tell."""
+    text = name.lower()
+    for kind, pattern in (
+        (FRACTION, _FRACTION_NAMES),
+        (BITS, _BIT_NAMES),
+        (PHASE, _PHASE_NAMES),
+        (LABEL, _LABEL_NAMES),
+        (PHASE, _PHASE_WORD),
+    ):
+        match = pattern.search(text)
+        if match and not (kind == PHASE and _UNWRAPPED.search(text)):
+            return Meaning(kind, f"named {match.group()!r}")
+    return None
+
+
+def is_sure_phase(name: str) -> bool:
+    """Tell whether a name says phase in the words of BIDS; a contrast phase is another thing."""
+    return bool(_PHASE_NAMES.search(name.lower()))
+
+
+def few_values(tally: Tally) -> Meaning | None:
+    """Return what the values alone say."""
+    if not tally.are_codes(is_named=False):
+        return None
+    return Meaning(LABEL, f"{len(tally.values)} whole values in patches")
+
+
+def phase_turn(
+    low: float,
+    high: float,
+    *,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    storable: tuple[float, float] = (-math.inf, math.inf),
+    is_sure: bool = True,
+) -> tuple[float, float] | None:
+    """Return the stored values of the begin and the end of one turn; None where they stay open.
+
+    Args:
+        low: smallest stored value.
+        high: largest one.
+        slope: of real values.
+        intercept: of real values.
+        storable: smallest and largest value that the file can hold.
+        is_sure: whether the values are known to be phases.
+
+    Example:
+        >>> phase_turn(2, 4095, slope=2, intercept=-4096, storable=(0, 4095))
+        (0.0, 4096.0)
+    """
+    first, last = sorted((low * slope + intercept, high * slope + intercept))
+    for turn in (*_TURNS, *(_CODED_TURNS if is_sure else ())):
+        begin = -turn / 2 if first < 0 else 0.0
+        if _TURN_SEEN[0] * turn <= last - first <= _TURN_SEEN[1] * turn:
+            ends = sorted(((begin - intercept) / slope, (begin + turn - intercept) / slope))
+            return ends[0], ends[1]
+    width = storable[1] - storable[0] + 1
+    if is_sure and math.isfinite(width) and high - low >= _TURN_SEEN[0] * width:
+        return storable[0], storable[0] + width
+    return None

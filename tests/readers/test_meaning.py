@@ -1,0 +1,218 @@
+"""What values mean is asked once: header, name and values answer, a user may overrule them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.readers.meaning import by_name, kind_of, phase_turn
+from monai_sr.transforms import LoadImageSRd, load_image
+from tests.dicom_factory import dataset, located, write
+from tests.image_factory import NORTH_UP, write_nifti, write_raster
+
+PALETTE = {i: (20 * i, 255 - 20 * i, 7, 255) for i in range(12)}
+
+
+def patches(*codes: int, side: int = 48, dtype: str = "uint8") -> np.ndarray:
+    """Draw classes in patches of 8 pixels, none beside its next in rank alone."""
+    rng = np.random.default_rng(3)
+    coarse = rng.choice(codes, (side // 8, side // 8))
+    coarse.flat[: len(codes)] = codes
+    return np.kron(coarse, np.ones((8, 8), int)).astype(dtype)
+
+
+def kind(path, asked="auto"):
+    return kind_of(load_image(path, asked).meta)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("T14TNS_20200101_SCL_20m", "label"),
+        ("LC08_L2SP_034032_20200101_20200101_02_T1_QA_PIXEL", "bits"),
+        ("S2_MSIL1C_QA60", "bits"),
+        ("sub-01_space-MNI_dseg", "label"),
+        ("sub-01_desc-brain_mask", "label"),
+        ("aparc+aseg", "label"),
+        ("ESA_WorldCover_10m_2021_Map", "label"),
+        ("nlcd_2019_land_cover_l48", "label"),
+        ("sub-01_label-GM_probseg", "fraction"),
+        ("sub-01_part-phase_bold", "phase"),
+        ("LC08_ST_QA", None),
+        ("unwrapped_phase", None),
+        ("landscape", None),
+    ],
+)
+def test_names_of_the_field_are_known(name, expected):
+    found = by_name(name)
+    assert (found and found.kind) == expected
+
+
+def test_a_color_table_on_a_map_is_one_of_classes(tmp_path):
+    path = write_raster(
+        tmp_path / "a.tif", patches(1, 5, 9)[None], colormap=PALETTE, transform=NORTH_UP
+    )
+    image = load_image(path, "auto")
+    assert kind_of(image.meta) == "label"
+    np.testing.assert_array_equal(image[0].numpy().T, patches(1, 5, 9))
+
+
+def test_a_palette_of_a_picture_stays_colors(tmp_path):
+    rng = np.random.default_rng(0)
+    colors = {i: tuple(rng.integers(0, 255, 3)) for i in range(256)}
+    pixels = rng.integers(0, 256, (1, 48, 48), dtype=np.uint8)
+    image = load_image(write_raster(tmp_path / "a.png", pixels, colormap=colors), "auto")
+    assert (kind_of(image.meta), len(image)) == ("color", 3)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (patches(0, 1), "label"),
+        (patches(0, 255), "label"),
+        (patches(11, 41, 42, 71, 82, 95), "label"),
+        (np.full((48, 48), 7, np.uint8), "gray"),
+        (np.random.default_rng(0).integers(0, 4, (48, 48), dtype=np.uint8), "gray"),
+        # levels of a photo or of heights: neighbors are one step apart
+        (np.repeat(np.arange(16, dtype=np.uint8), 8)[None].repeat(48, 0), "gray"),
+        (np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8), "gray"),
+    ],
+)
+def test_few_values_in_patches_are_classes(tmp_path, pixels, expected):
+    assert kind(write_raster(tmp_path / "a.png", pixels[None])) == expected
+
+
+def test_a_name_alone_makes_no_classes(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (1, 48, 48), dtype=np.uint8)
+    assert kind(write_raster(tmp_path / "face_mask.png", noise)) == "gray"
+    assert kind(write_raster(tmp_path / "face_mask.jpg", patches(0, 255)[None])) == "gray"
+
+
+def test_bands_that_are_codes_are_told_from_those_beside_them(tmp_path):
+    stack = np.stack([np.random.default_rng(0).integers(0, 9999, (48, 48)), patches(3, 4, 5, 9)])
+    path = write_raster(
+        tmp_path / "a.tif", stack.astype("uint16"), transform=NORTH_UP, descriptions=("B02", "SCL")
+    )
+    meta = load_image(path, "auto").meta
+    assert kind_of(meta) == "gray"
+    assert meta["sr_code_bands"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "intent", "expected"),
+    [
+        ("a.nii.gz", np.random.default_rng(0).integers(0, 999, (8, 9, 5), "int16"), 1002, "label"),
+        ("sub_dseg.nii.gz", patches(0, 2, 9)[..., None].astype("float32"), 0, "label"),
+        ("a.nii", patches(0, 2, 9).astype("int16"), 0, "label"),
+        ("arterial_phase.nii", np.linspace(-1024, 3071, 960).reshape(8, 12, 10), 0, "gray"),
+        ("sub_part-phase_bold.nii", np.linspace(-4096, 4094, 960).reshape(8, 12, 10), 0, "phase"),
+        ("wrapped_phase.nii", np.linspace(-3.14, 3.14, 960).reshape(8, 12, 10), 0, "phase"),
+    ],
+)
+def test_nifti_by_intent_name_and_values(tmp_path, name, array, intent, expected):
+    import nibabel as nib
+
+    path = write_nifti(
+        tmp_path / name, array.astype(array.dtype if array.dtype.kind != "f" else "f4")
+    )
+    if intent:
+        image = nib.load(path)
+        image.header["intent_code"] = intent
+        nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header).to_filename(path)
+    assert kind(path) == expected
+
+
+def test_soft_segmentations_are_refused(tmp_path):
+    soft = np.random.default_rng(0).random((8, 9, 5)).astype("float32")
+    for name in ("sub_probseg.nii", "sub_mask.nii"):
+        path = write_nifti(tmp_path / name, soft)
+        with pytest.raises(BadImageError, match="add --kind intensity"):
+            load_image(path, "auto")
+        assert kind(path, "intensity") == "gray"
+
+
+def frames(component: str) -> Dataset:
+    item, group = Dataset(), Dataset()
+    item.ComplexImageComponent = component
+    group.MRImageFrameTypeSequence = [item]
+    return group
+
+
+@pytest.mark.parametrize(
+    ("modality", "tags", "expected"),
+    [
+        ("MR", {"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}, "phase"),
+        ("MR", {"ImageType": ["ORIGINAL", "PRIMARY", "PHASE MAP", "P", "FFE"]}, "phase"),
+        ("MR", {"ComplexImageComponent": "PHASE"}, "phase"),
+        ("MR", {"SharedFunctionalGroupsSequence": [frames("PHASE")]}, "phase"),
+        ("MR", {"ComplexImageComponent": "MAGNITUDE"}, "gray"),
+        ("MR", {"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND"]}, "gray"),
+        ("CT", {"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, "gray"),
+        ("CT", {"SegmentationType": "LABELMAP", "Modality": "SEG"}, "label"),
+        ("CT", {"ImageType": ["DERIVED", "SECONDARY", "LABEL"]}, "label"),
+    ],
+)
+def test_dicom_by_its_header(tmp_path, modality, tags, expected):
+    path = write(tmp_path / "a.dcm", modality=modality, **located(), **tags)
+    assert kind(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"Modality": "RTDOSE"}, "radiation dose"),
+        ({"SegmentationType": "FRACTIONAL", "Modality": "SEG"}, "shares of a class"),
+        ({"ComplexImageComponent": "REAL", "Modality": "MR"}, "complex image"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "I", "FFE"], "Modality": "MR"}, "complex image"),
+    ],
+)
+def test_what_a_network_would_falsify_is_refused_unless_asked_for(tmp_path, tags, words):
+    path = write(tmp_path / "a.dcm", **located(), **tags)
+    with pytest.raises(BadImageError, match=f"{words}.*add --kind intensity"):
+        LoadImageSRd("image")({"image": path})
+    assert kind_of(LoadImageSRd("image", kind="intensity")({"image": path})["image"].meta) == "gray"
+
+
+def test_thresholded_radiographs_stay_radiographs(tmp_path):
+    pixels = patches(0, 4095, dtype="uint16")
+    assert kind(write(tmp_path / "a.dcm", pixels, modality="CT", Modality="CR")) == "gray"
+    assert kind(write(tmp_path / "b.dcm", pixels, modality="SC")) == "label"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"low": 2, "high": 4095, "slope": 2, "intercept": -4096}, (0, 4096)),
+        ({"low": 0, "high": 4095, "storable": (0, 4095)}, (0, 4096)),
+        ({"low": -math.pi, "high": 3.1}, (-math.pi, math.pi)),
+        ({"low": 0, "high": 6.2}, (0, 2 * math.pi)),
+        ({"low": -3141, "high": 3141}, (-1000 * math.pi, 1000 * math.pi)),
+        ({"low": -179, "high": 180}, (-180, 180)),
+        ({"low": 0, "high": 1000}, None),
+    ],
+)
+def test_one_turn_of_phase_in_stored_values(given, expected):
+    found = phase_turn(**given)
+    assert found == (expected and pytest.approx(expected))
+
+
+def test_a_mosaic_says_how_many_images_it_holds(tmp_path):
+    made = dataset(np.zeros((12, 18), np.uint16), modality="MR", **located())
+    made.ImageType = ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]
+    block = made.private_block(0x0019, "SIEMENS MR HEADER", create=True)
+    block.add_new(0x0A, "US", 7)
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    assert load_image(tmp_path / "a.dcm", "auto").meta["sr_mosaic"] == 3
+    del made[0x0019, 0x100A]
+    made.save_as(tmp_path / "b.dcm", enforce_file_format=True)
+    with pytest.raises(BadImageError, match="convert it to NIfTI"):
+        load_image(tmp_path / "b.dcm", "auto")
+
+
+def test_unknown_kinds_are_answered_with_those_that_are():
+    with pytest.raises(OptionError, match="auto, intensity, label, bits, phase, got 'dose'"):
+        LoadImageSRd("image", kind="dose")
