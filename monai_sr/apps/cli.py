@@ -20,6 +20,7 @@ from monai_sr.apps.cli_options import (
     add_trust,
     add_values,
     number,
+    plain_flags,
 )
 from monai_sr.apps.cli_reports import REPORT_COMMANDS, REPORT_OPTIONS, add_report_commands
 from monai_sr.core.command_log import log_to_stdout
@@ -58,6 +59,17 @@ _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain
 
 class _Parser(argparse.ArgumentParser):
     """Answers a wrong call in one line, as every other error."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Take True and False after a flag, as the command of MONAI wants them."""
+        flags = {
+            name
+            for action in self._actions
+            if action.nargs == 0 and action.const is True
+            for name in action.option_strings
+        }
+        words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(plain_flags(words, flags), namespace)
 
     def error(self, message: str) -> NoReturn:
         """End the process."""

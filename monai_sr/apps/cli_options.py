@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Container, Sequence
 from typing import Any
 
 
@@ -112,6 +113,30 @@ def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
     return int(text)
+
+
+def plain_flags(words: Sequence[str], flags: Container[str]) -> list[str]:
+    """Return a command line in which flags have no values: True goes, False takes its flag along.
+
+    Example:
+        >>> plain_flags(["--cog", "True", "a.tif", "--report=False"], {"--cog", "--report"})
+        ['--cog', 'a.tif']
+    """
+    kept: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, is_joined, value = word.partition("=")
+        if name not in flags:
+            kept.append(word)
+            continue
+        if not is_joined and rest and rest[0].lower() in ("true", "false"):
+            value = rest.pop(0)
+        if value.lower() in ("", "true"):
+            kept.append(name)
+        elif value.lower() != "false":
+            kept.append(word)  # it is refused as it stands
+    return kept
 
 
 def number(text: str) -> float:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from monai_sr import SuperResolver, __version__
-from monai_sr.apps.cli import main
+from monai_sr.apps.cli import _parser, main
 from monai_sr.core.errors import BadImageError
 from monai_sr.functional.back_projection import back_project
 from monai_sr.networks import create_generator, list_systems
@@ -73,6 +73,29 @@ def test_a_file_whose_name_begins_like_an_expression(bundle, tmp_path, capsys, m
     assert only_line(capsys).endswith("write a file of that name as ./$a.png\n")
     assert upscale("./$a.png", "out", bundle=bundle) == 0
     assert (tmp_path / "out" / "$a_x4.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--cog", "True"], True),
+        (["--cog=true"], True),
+        (["--cog"], True),
+        (["--cog", "False"], None),
+        (["--cog=False"], None),
+    ],
+)
+def test_flags_take_true_and_false(words, expected):
+    for line in (["a.tif", "-o", "out", *words], [*words, "a.tif", "-o", "out"]):
+        arguments, unknown = _parser().parse_known_args(["upscale", *line])
+        assert (arguments.cog, arguments.input, unknown) == (expected, "a.tif", [])
+
+
+def test_a_flag_takes_nothing_else(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["upscale", "a.tif", "-o", "out", "--cog=maybe"])
+    assert caught.value.code == 2
+    assert "--cog: ignored explicit argument 'maybe'" in only_line(capsys)
 
 
 def test_the_range_is_taken_as_two_numbers(bundle, photo, tmp_path, capsys):
