@@ -8,6 +8,7 @@ that no message, record or result below can show another.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import shutil
 import weakref
@@ -26,19 +27,20 @@ class Aliases:
 
     Args:
         found: name -> files of every input, as :class:`monai_sr.apps.FileDataset` finds them.
+        key: secret of the hashes; without one, who has a file can find its result.
 
     Attributes:
         folder: where the links are.
         found: the same inputs, by their aliases.
     """
 
-    def __init__(self, found: dict[Path, list[Path]]) -> None:
+    def __init__(self, found: dict[Path, list[Path]], key: bytes = b"") -> None:
         self.folder = make_private_folder()
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.found: dict[Path, list[Path]] = {}
         met: Counter[str] = Counter()
         for files in found.values():
-            digest = _digest(files)
+            digest = _digest(files, key)
             met[digest] += 1
             # Equal inputs give equal results, each under a name of its own.
             stem = digest if met[digest] == 1 else f"{digest}_{met[digest]}"
@@ -61,8 +63,8 @@ class Aliases:
         self.found[name] = links
 
 
-def _digest(files: list[Path]) -> str:
-    total = hashlib.sha256()
+def _digest(files: list[Path], key: bytes) -> str:
+    total = hmac.new(key, digestmod=hashlib.sha256) if key else hashlib.sha256()
     for file in files:
         try:
             with file.open("rb") as stream:

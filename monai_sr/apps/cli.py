@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 _EXIT_CODE = 2
 _INFERENCE = (
     "scale", "spacing", "slice_axis", "spatial_dims", "consistency", "device", "ckpt_path", "range",
-    "size", "robust", "perception", "compression", "deidentify", "uncertainty", "window", "bbox",
-    "cog", "scene_limit", "report", "runtime", "precision", "nodata", "bounds", "overshoot",
-    "kind",
+    "size", "robust", "perception", "compression", "deidentify", "deidentify_key", "uncertainty",
+    "window", "bbox", "cog", "scene_limit", "report", "runtime", "precision", "nodata", "bounds",
+    "overshoot", "kind",
 )  # fmt: skip
 _TRAINING = (
     "dataset_dir", "lr_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes",
@@ -103,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     upscale.add_argument(
         "--deidentify", action="store_true", default=None, help="DICOM results without identity"
+    )
+    upscale.add_argument(
+        "--deidentify_key", help="file with a secret, which keys the hashes of UIDs and names"
     )
     upscale.add_argument(
         "--uncertainty", action="store_true", default=None, help="with a map of the 90 %% interval"

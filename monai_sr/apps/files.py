@@ -28,7 +28,7 @@ from monai_sr.readers.meaning import announce
 from monai_sr.readers.sentinel2 import split_part
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
-from monai_sr.writers.dicom_deidentify import require_dicom
+from monai_sr.writers.dicom_deidentify import read_key, require_dicom
 from monai_sr.writers.dicom_map import check_map_size
 from monai_sr.writers.dicom_pixel_module import check_dicom_size
 from monai_sr.writers.naming import result_mark, spacing_unit
@@ -60,6 +60,7 @@ class FileDataset(Dataset):
         spacing: spacing in its place, in mm, of rasters in units of the reference system.
         deidentify: name inputs and results by a hash of their content, in one flat folder, and
             refuse formats other than DICOM.
+        deidentify_key: a file with a secret, which keys that hash.
         uncertainty: a map will be written beside each result: refuse at once where it cannot be.
         scenes: decides which rasters are not held in memory; their items are {"scene": path,
             "output": path} with the last two. None: all are.
@@ -83,12 +84,14 @@ class FileDataset(Dataset):
         scale: float,
         spacing: float | Sequence[float | None] | None = None,
         deidentify: bool = False,
+        deidentify_key: PathLike | None = None,
         uncertainty: bool = False,
         scenes: Scenes | None = None,
         made_by: str = "",
         skip_done: bool = False,
         items: Sequence[dict[str, Any]] | None = None,
     ) -> None:
+        self._key = read_key(deidentify_key, deidentify)
         self.uncertainty = uncertainty
         self.scenes = scenes
         self.output_dir = Path(str(output_dir))
@@ -127,7 +130,7 @@ class FileDataset(Dataset):
         inputs = find_inputs(data, self.output_dir, made, not deidentify)
         found, root = inputs.files, inputs.root
         self.no_images, self._archives = inputs.no_images, inputs.archives
-        self._aliases = Aliases(found) if deidentify else None
+        self._aliases = Aliases(found, self._key) if deidentify else None
         if self._aliases is not None:
             found, root = self._aliases.found, self._aliases.folder
         suffix_of = self._suffix_of(found)

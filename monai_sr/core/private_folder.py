@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import stat
+import sys
 import tempfile
 import threading
 from functools import cache
@@ -19,11 +20,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks: nothing is swept there
-    fcntl = None  # type: ignore[assignment]
 
 PREFIX = "monai_sr_"
 """What the names of temporary folders begin with."""
@@ -59,8 +55,10 @@ def hold(folder: Path) -> int | None:
     Returns:
         What to close when it is done; None where there are no locks, or another holds it.
     """
-    if fcntl is None:
+    if sys.platform == "win32":
         return None
+    import fcntl
+
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

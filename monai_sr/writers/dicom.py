@@ -59,6 +59,7 @@ class DicomWriter(ImageWriter):
         output_dtype: unused; the source's pixel module decides.
         compression: "none" (Explicit VR Little Endian), "rle", "jpegls" or "jpeg2000", lossless.
         deidentify: remove the patient's identity, see ``dicom_deidentify``.
+        deidentify_key: secret of the hashes that replace UIDs.
         kwargs: unused; present in MONAI's interface.
 
     Raises:
@@ -71,12 +72,14 @@ class DicomWriter(ImageWriter):
         *,
         compression: str = "none",
         deidentify: bool = False,
+        deidentify_key: bytes = b"",
         **kwargs: Any,
     ) -> None:
         super().__init__(output_dtype=output_dtype, **kwargs)  # type: ignore[no-untyped-call]
         check_compression(compression)
         self.compression = compression
         self.deidentify = deidentify
+        self.deidentify_key = deidentify_key
         self._data: NDArray[Any] = np.zeros((0, 0, 0, 0))
         self._meta: dict[str, Any] = {}
         self._volume = ""
@@ -188,7 +191,7 @@ class DicomWriter(ImageWriter):
         replace_pixels(dataset, values)
         provenance = json.loads(str(self._meta.get("sr_provenance") or "{}"))
         if self.deidentify:
-            deidentify(dataset, name)
+            deidentify(dataset, name, self.deidentify_key)
         mark_derived(dataset, provenance, scale, volume=self._volume, note=note)
         compress(dataset, self.compression, name)
 

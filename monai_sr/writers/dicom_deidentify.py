@@ -14,15 +14,17 @@ import logging
 import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, repeater_has_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import UID_dictionary, generate_uid
+from pydicom.uid import generate_uid
 
 from monai_sr import __version__
-from monai_sr.core.errors import BadImageError
+from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.writers.dicom_keep_list import (
     BINARY,
     EMPTIED,
@@ -72,6 +74,7 @@ _DUMMIES: dict[str, Any] = {
     **dict.fromkeys(("OB", "OW", "UN"), b"\0\0"),
 }
 _TEXT = "ANONYMIZED"
+_SHORTEST_KEY = 16  # 128 bits: nobody finds it by trying
 # Modalities whose images often show names: screens, screenshots, scanned films and papers.
 _OFTEN_LABELED = frozenset({"CR", "DX", "ES", "IO", "MG", "OT", "PX", "RF", "RG", "SC", "US", "XA"})
 
@@ -102,6 +105,37 @@ def deidentify(dataset: FileDataset, name: PathLike, key: bytes = b"") -> None:
     code.CodeValue, code.CodingSchemeDesignator = "113100", "DCM"
     code.CodeMeaning = "Basic Application Confidentiality Profile"
     dataset.DeidentificationMethodCodeSequence = DicomSequence([code])
+
+
+def read_key(path: PathLike | None, is_asked: bool) -> bytes:
+    """Read the secret that keys hashes.
+
+    Args:
+        path: the file; None for none.
+        is_asked: whether results are de-identified at all.
+
+    Returns:
+        Its content, b"" without a file.
+
+    Raises:
+        OptionError: the file cannot be read or is too short, or nothing is de-identified.
+    """
+    if path is None or str(path) == "":
+        return b""
+    if not is_asked:
+        raise OptionError("deidentify_key: is for --deidentify alone, got it without; add that.")
+    try:
+        key = Path(path).read_bytes().strip()
+    except OSError as error:
+        raise OptionError(
+            f"deidentify_key: must be a file that can be read, got {path}; check the path."
+        ) from error
+    if len(key) < _SHORTEST_KEY:
+        raise OptionError(
+            f"deidentify_key: must hold {_SHORTEST_KEY} bytes or more, got {len(key)}; make one, "
+            "openssl rand -hex 32 > FILE."
+        )
+    return key
 
 
 def require_dicom(meta: Mapping[str, Any], name: PathLike) -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from pydicom.datadict import dictionary_keyword
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
 
@@ -146,9 +148,10 @@ def _meanings() -> dict[tuple[str, str], str]:
     from pydicom.sr._concepts_dict import concepts
     from pydicom.sr._snomed_dict import mapping
 
+    tables: Any = concepts
     found = {
         (scheme, code): meaning
-        for scheme, words in concepts.items()
+        for scheme, words in tables.items()
         for codes in words.values()
         for code, (meaning, _) in codes.items()
     }

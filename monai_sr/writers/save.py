@@ -16,7 +16,7 @@ from monai_sr.core.together import appear_together
 from monai_sr.core.types import PathLike
 from monai_sr.writers.dicom import DicomWriter
 from monai_sr.writers.dicom_compression import check_compression
-from monai_sr.writers.dicom_deidentify import require_dicom
+from monai_sr.writers.dicom_deidentify import read_key, require_dicom
 from monai_sr.writers.naming import output_suffix, plan_outputs
 from monai_sr.writers.nifti import NiftiWriter
 from monai_sr.writers.raster import RasterWriter
@@ -43,6 +43,7 @@ class SaveImageSRd(MapTransform):
         compression: how DICOM pixels are stored: "none", "rle", "jpegls" or "jpeg2000".
         deidentify: remove the patient's identity from DICOM results; needs planned paths, for the
             source's name is part of it.
+        deidentify_key: a file with a secret, which keys the hashes that replace UIDs.
 
     Raises:
         OptionError: there is no such compression.
@@ -56,12 +57,15 @@ class SaveImageSRd(MapTransform):
         allow_missing_keys: bool = False,
         compression: str | None = "none",
         deidentify: bool = False,
+        deidentify_key: PathLike | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         kind = str(compression).lower()  # the command line makes None of "None"
         check_compression(kind)
         self.deidentify = deidentify
         self.dicom_options = {"compression": kind, "deidentify": deidentify}
+        if key := read_key(deidentify_key, deidentify):
+            self.dicom_options["deidentify_key"] = key
         self.output_dir = Path(str(output_dir))
         self.path_key = path_key
 

@@ -13,7 +13,8 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from monai_sr.writers.dicom_deidentify import deidentify
+from monai_sr.core.errors import OptionError
+from monai_sr.writers.dicom_deidentify import deidentify, read_key
 from tests import dicom_factory as factory
 from tests.dicom_factory import enlarge
 
@@ -182,3 +183,68 @@ def test_every_attribute_of_the_standards_table_is_treated_at_every_depth():
         told = {k for k, v in left.items() if SECRET in v or DATE in v or NUMBER in v}
         assert not told
         assert "PatientAge" not in left
+
+
+def test_a_key_gives_hashes_that_nobody_else_can_compute(tmp_path):
+    (tmp_path / "key").write_text("0123456789abcdef\n")
+    key = read_key(tmp_path / "key", True)
+    assert key == b"0123456789abcdef"
+    source = factory.write_series(tmp_path / "s")
+    for name, own in (("plain", b""), ("one", key), ("again", key), ("other", key + b"1")):
+        enlarge(source, tmp_path / name, options={"deidentify": True, "deidentify_key": own})
+    made = {
+        name: pydicom.dcmread(tmp_path / name / "slice_0001.dcm")
+        for name in ("plain", "one", "again", "other")
+    }
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID"):
+        found = [made[name][keyword].value for name in made]
+        assert found[1] == found[2]
+        assert len({*found}) == 3
+    slices = [pydicom.dcmread(p) for p in sorted((tmp_path / "one").iterdir())]
+    assert len({s.SeriesInstanceUID for s in slices}) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "is_asked", "words"),
+    [
+        ("short", True, "openssl rand"),
+        (None, True, "check the path"),
+        ("x" * 16, False, "add that"),
+    ],
+)
+def test_a_key_that_is_none_is_refused(tmp_path, content, is_asked, words):
+    if content is not None:
+        (tmp_path / "key").write_text(content)
+    with pytest.raises(OptionError, match=words):
+        read_key(tmp_path / "key", is_asked)
+
+
+def test_every_uid_but_those_of_classes_is_replaced():
+    made = factory.dataset()
+    made.ConcatenationUID = made.TrackingUID = made.FailedSOPInstanceUIDList = "1.2.3.4"
+    made.RelatedGeneralSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    made.ContextUID = "1.2.840.10008.6.1.1"
+    deidentify(made, "a.dcm")
+    assert made.ConcatenationUID == made.TrackingUID != "1.2.3.4"
+    assert made.RelatedGeneralSOPClassUID == "1.2.840.10008.5.1.4.1.1.2"
+    assert made.SOPClassUID == factory.dataset().SOPClassUID
+
+
+def test_equipment_and_public_codes_stay_with_their_own_meaning():
+    made = factory.dataset(Manufacturer="SIEMENS Healthineers", ConvolutionKernel="Br40d")
+    made.ManufacturerModelName, made.SoftwareVersions = "SOMATOM Definition", "Jane's 4.1"
+    public = factory.code("51185008", "SCT", "chest of Jane")
+    local = factory.code("4711", "99HOSPITAL", "Jane")
+    made.AnatomicRegionSequence = [public, local]
+    deidentify(made, "a.dcm")
+    assert (made.Manufacturer, made.ConvolutionKernel) == ("SIEMENS Healthineers", "Br40d")
+    assert (made.ManufacturerModelName, made.SoftwareVersions) == (
+        "SOMATOM Definition",
+        "ANONYMIZED",
+    )
+    known, unknown = made.AnatomicRegionSequence
+    assert (known.CodeValue, known.CodeMeaning) == (
+        "51185008",
+        "Thoracic structure (body structure)",
+    )
+    assert (unknown.CodeValue, unknown.CodingSchemeDesignator) == ("ANONYMIZED", "99ANON")
