@@ -84,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         "upscale", help="enlarge a file, a DICOM series folder or a folder", allow_abbrev=False
     )
     upscale.add_argument(
-        "input", help="file, folder, .SAFE product, 'pattern*.tif', or .txt that lists them"
+        "input",
+        help="file, folder, zip, DICOMDIR, .SAFE product, 'pattern*.tif', or .txt of these",
     )
     upscale.add_argument("-o", "--output_dir", required=True, help="folder of the results")
     upscale.add_argument("--bundle", help="name or folder (default: by each input)")

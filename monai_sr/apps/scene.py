@@ -17,7 +17,7 @@ from monai_sr.apps.scene_codes import upscale_codes
 from monai_sr.apps.scene_job import SceneJob, SceneResult
 from monai_sr.apps.scene_source import SceneSource
 from monai_sr.core.errors import OptionError
-from monai_sr.core.memory import steady_heap
+from monai_sr.core.memory import available_bytes, steady_heap
 from monai_sr.core.types import PathLike
 from monai_sr.geometry.geotransform import source_transform
 from monai_sr.geometry.windows import bbox_slices, window_slices
@@ -40,6 +40,7 @@ from monai_sr.transforms import PlanGrid, Provenance, ScaleToUnit
 # Of GDAL, whose own default is 5 % of the machine's memory: decoded blocks of the source, and those
 # of the result that wait to be compressed.
 _CACHE_BYTES = (2**25, 2**27)
+_FREE_SHARE, _MOST_BYTES = 0.25, 2**33  # of the memory, for blocks that are larger than that
 _CACHED_PX = 512  # around a place that is read
 _MILLION = 10**6
 
@@ -231,11 +232,19 @@ def _answer(source: SceneSource) -> str:
 
 
 def _cache_bytes(dataset: DatasetReader) -> int:
-    """Return what holds the blocks around a place twice: wide strips and large blocks need more."""
+    """Return what holds the blocks around a place twice: wide strips and large blocks need more.
+
+    A strip as high as the image is unpacked for every window that finds no room to leave it: the
+    limit gives way to it, as far as a share of the free memory.
+    """
     least, most = _CACHE_BYTES
     if dataset.driver == "VRT":  # tells nothing of the blocks of its files
         return most
     sides = zip(dataset.block_shapes[0], dataset.shape, strict=True)
     pixels = math.prod(min(block + _CACHED_PX, size) for block, size in sides)
     needed = 2 * pixels * dataset.count * np.dtype(dataset.dtypes[0]).itemsize
-    return min(max(int(needed), least), most)
+    return int(min(needed + least, max(most, _memory_share())))
+
+
+def _memory_share() -> float:
+    return min(available_bytes() * _FREE_SHARE, _MOST_BYTES)

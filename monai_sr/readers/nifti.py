@@ -94,7 +94,7 @@ class NiftiReader(ImageReader):
         """
         names = [filename] if isinstance(filename, str) or hasattr(filename, "suffix") else filename
         return all(
-            str(name).lower().endswith(_SUFFIXES) or pair_of(name) is not None
+            str(name).lower().endswith(_SUFFIXES) or pair_of(str(name)) is not None
             for name in names  # type: ignore[union-attr]
         )
 
