@@ -11,6 +11,7 @@ from pathlib import Path
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.private_folder import make_private_folder
 from monai_sr.readers import is_product
+from monai_sr.readers.raster_open import made_folder
 from monai_sr.readers.sentinel2 import class_file, product_stem, split_part, write_vrt
 from monai_sr.readers.sentinel2_metadata import METADATA, open_product
 
@@ -39,8 +40,8 @@ class Products:
         product = open_product(found[0])
         classes = class_file(product, found[1])
         # Products of one name may lie in several folders.
-        place = self.folder / hashlib.sha256(os.fsencode(part)).hexdigest()[:_DIGITS]
-        place.mkdir(exist_ok=True)
+        digest = hashlib.sha256(os.fsencode(part)).hexdigest()[:_DIGITS]
+        place = made_folder(self.folder, digest)
         return write_vrt(product, found[1], place), classes
 
 

@@ -57,6 +57,7 @@ _BESIDE_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"EHFA_HEADER_TAG")
 # HDF5 may keep its values in any file of the machine (external storage, links, virtual datasets).
 _CLASSIC_NETCDF = b"CDF"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_MADE = "made_by_monai_sr"
 _HEADER_BYTES = 2048  # GDAL looks at 1024
 _DEEPEST = 4
 _SOURCE_SUFFIXES = (
@@ -115,7 +116,7 @@ def _opened(
     header = _header(path)
     trusts = may_link()
     if is_vrt(header):
-        if not trusts and not is_private(path.parent):
+        if not trusts and not _is_made_here(path):
             _check_sources(path, depth)
         drivers = ["VRT"]
     elif header.startswith(_HDF5) and not trusts:
@@ -149,6 +150,24 @@ def _dataset(path: Path, drivers: Sequence[str], options: dict[str, Any]) -> Dat
     if links:
         weakref.finalize(dataset, shutil.rmtree, links, ignore_errors=True)
     return dataset
+
+
+def made_folder(private: Path, name: str) -> Path:
+    """Return where a VRT of this package's own making goes, which may name files anywhere.
+
+    Args:
+        private: from :func:`monai_sr.core.private_folder.make_private_folder`.
+        name: of the folder.
+    """
+    folder = private / _MADE / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _is_made_here(path: Path) -> bool:
+    # Links to the inputs, whose names a user wants hidden, lie in private folders, too.
+    real = Path(os.path.realpath(path))
+    return real.parent.parent.name == _MADE and is_private(real.parent)
 
 
 def _header(path: Path) -> bytes:

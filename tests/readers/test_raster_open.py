@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import pytest
 import rasterio
 import rasterio.shutil
 
+from monai_sr.apps.aliases import Aliases
+from monai_sr.apps.archives import Archives
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.private_folder import is_private, make_private_folder
 from monai_sr.readers import RasterReader
-from monai_sr.readers.raster_open import LINKED_FILES, gdal_options, open_raster
+from monai_sr.readers.raster_open import LINKED_FILES, gdal_options, made_folder, open_raster
 from monai_sr.readers.raster_source import RasterSource
 from monai_sr.readers.sentinel2 import write_vrt
 from monai_sr.readers.sentinel2_metadata import open_product
@@ -65,7 +68,7 @@ def _read(path):
     if path.suffix in (".SAFE", ".zip"):
         product = open_product(path)
         for resolution in (10, 20):
-            path = write_vrt(product, resolution, make_private_folder())
+            path = write_vrt(product, resolution, made_folder(make_private_folder(), "a"))
             RasterReader().read(path)
         return None
     output_suffix(path)
@@ -134,6 +137,26 @@ def test_vrts_that_gdal_writes_are_read(tmp_path):
         dst.write_colormap(1, {i: (i, 255 - i, 0, 255) for i in range(256)})
     rasterio.shutil.copy(tmp_path / "b.tif", tmp_path / "a.vrt", driver="VRT")
     assert RasterReader().read(tmp_path / "a.vrt").pixels.shape == (3, 24, 24)
+
+
+def test_hidden_names_and_zips_trust_no_vrt(elsewhere):
+    home, folder = elsewhere
+    (folder / "a.vrt").write_text(vrt(source(home / "secret.tif")))
+    aliases = Aliases({folder / "a.vrt": [folder / "a.vrt"]})
+    (linked,) = aliases.found
+    assert is_private(linked.parent)
+    with pytest.raises(BadImageError, match="of its own folder only"):
+        open_raster(linked)
+    copied = make_private_folder() / "a.vrt"  # as where there are no links
+    copied.write_bytes((folder / "a.vrt").read_bytes())
+    with pytest.raises(BadImageError, match="of its own folder only"):
+        open_raster(copied)
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.write(folder / "a.vrt", "made_by_monai_sr/x/a.vrt")
+    archives = Archives()
+    unpacked = archives.unpack(folder / "a.zip")
+    with pytest.raises(BadImageError, match="of its own folder only"):
+        open_raster(next(unpacked.rglob("a.vrt")))
 
 
 def test_private_folders_are_known_again(tmp_path):
