@@ -179,7 +179,8 @@ def upscale_each(*, system: PathLike | None = None, **options: Any) -> list[File
         logger.info("%s: bundle %s, since %s", printable(what), choice.bundle, choice.reason)
     results: list[FileResult] = []
     for name, items in groups.items():
-        results += _upscale(workflows[name], plan, items, is_all=len(groups) == 1)
+        is_last = name == list(groups)[-1]
+        results += _upscale(workflows[name], plan, items, is_last, is_all=len(groups) == 1)
     failed = sum(bool(result.error) for result in results)
     if failed:
         raise RunFailedError(
@@ -220,6 +221,7 @@ def _planned(options: Mapping[str, Any]) -> FileDataset:
         options.get("scale", _volume_scale(options)),
         options.get("spacing"),
         bool(options.get("deidentify")),
+        options.get("deidentify_key"),
         skip_done=bool(options.get("dataset#skip_done")),
     )
 
@@ -230,7 +232,12 @@ def _volume_scale(options: Mapping[str, Any]) -> int:
 
 
 def _upscale(
-    workflow: SRWorkflow, plan: FileDataset, items: list[dict[str, Any]], *, is_all: bool
+    workflow: SRWorkflow,
+    plan: FileDataset,
+    items: list[dict[str, Any]],
+    is_last: bool,
+    *,
+    is_all: bool,
 ) -> list[FileResult]:
     """Enlarge the inputs of one bundle; the failures of a part of the run are only named."""
     workflow.parser.update({"dataset#items": [{} for _ in items]})
@@ -239,6 +246,7 @@ def _upscale(
     evaluator: UpscaleEvaluator = workflow.parser.get_parsed_content("evaluator")
     loader: Any = evaluator.data_loader
     loader.dataset.adopt(plan, items)
+    loader.dataset.no_images = plan.no_images if is_last else 0  # said once, at the end
     try:
         evaluator.run()
     except RunFailedError as error:

@@ -111,11 +111,11 @@ class FileDataset(Dataset):
         """Take over some of the inputs that another dataset has found and named.
 
         Args:
-            plan: the other, whose aliases of a run that de-identifies are shared.
+            plan: the other, whose aliases and unpacked archives are shared.
             items: of ``plan.data``.
         """
         self.data = list(items)
-        self._aliases = plan._aliases
+        self._aliases, self._archives = plan._aliases, plan._archives
         self._products = _products_of(items)
 
     def _plan(

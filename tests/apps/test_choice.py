@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import zipfile
 
 import nibabel as nib
 import numpy as np
@@ -83,15 +84,19 @@ def test_a_mixed_folder_gets_each_file_its_own_and_one_record(tmp_path, capsys):
     folder.mkdir()
     write_raster(folder / "photo.png", pixels((3, 8, 8)))
     write(folder / "slice.dcm")
+    (folder / "README.md").write_text("what lies here")
+    with zipfile.ZipFile(folder / "study.zip", "w") as archive:
+        archive.write(get_testdata_file("MR_small.dcm"), "IM1")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     arguments = [str(folder), "-o", str(tmp_path / "out"), "--system", "bicubic"]
     assert main(["upscale", *arguments]) == 2
     text = "".join(capsys.readouterr())
     assert "bundle natural_sr, since it is a photo" in text
-    assert "1 of 3 inputs could not be enlarged, 2 done" in text
+    assert "1 of 4 inputs could not be enlarged, 3 done" in text
+    assert text.count("1 file is no image: skipped") == 1
     with (tmp_path / "out" / "monai_sr_manifest.csv").open(newline="") as stream:
         rows = {row["output"]: row["error"] for row in csv.DictReader(stream)}
-    assert {"photo_x4.png", "slice_x4.dcm"} <= set(rows)
+    assert {"photo_x4.png", "slice_x4.dcm", "study.zip/IM1_x4.dcm"} <= set(rows)
 
 
 def test_names_that_look_like_expressions_stay_names(tmp_path):
