@@ -98,6 +98,7 @@ class Faults:
     def note(self, fault: str, job: str, outcome: str, problem: str = "") -> None:
         """Count one run."""
         self.counts[f"{fault}, {job}"][outcome] += 1
+        print(f"{fault}, {job}: {outcome}", flush=True)
         if problem:
             self.counts[f"{fault}, {job}"]["BAD"] += 1
             self.bad.append(f"{fault}, {job}: {problem}")
