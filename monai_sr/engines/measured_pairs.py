@@ -143,7 +143,7 @@ def _remaining_shift(hr: npt.NDArray[Any], lr: npt.NDArray[Any], scale: int) -> 
     # Imported when used: scikit-image takes a second.
     from skimage.registration import phase_cross_correlation
 
-    shift, _, _ = phase_cross_correlation(
+    shift, _, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]
         _windowed(lr.mean(axis=0)),
         _windowed(_reduced(hr, scale)),
         upsample_factor=_STEPS * scale,

@@ -17,6 +17,7 @@ import yaml
 from monai_sr.core.configs import find_config, list_configs
 from monai_sr.core.errors import OptionError, WeightsError
 from monai_sr.core.types import PathLike
+from monai_sr.networks.published import published_network
 from monai_sr.networks.registry import GENERATORS, Generator, create_generator
 from monai_sr.networks.weights import refuse_partial_weights
 
@@ -117,6 +118,7 @@ def create_network(
     volume: Mapping[str, Any] | None = None,
     size: str = "best",
     fast: Mapping[str, Any] | None = None,
+    weights: PathLike | None = None,
     **options: Any,
 ) -> Generator:
     """Build the generator of a bundle, or that of a system in its place.
@@ -130,6 +132,8 @@ def create_network(
         size: "best", or "fast", a smaller network.
         fast: options of the bundle's own model that are others where ``size`` is "fast"; with
             another ``name`` they stand alone.
+        weights: file that will be loaded; where it is of another network that others published,
+            that is built in place of the bundle's own.
         options: of the bundle's own model; a system takes ``in_channels`` and ``spatial_dims``.
 
     Raises:
@@ -143,10 +147,15 @@ def create_network(
     if system is None:
         network = create_generator(name, **options)
         refuse_partial_weights(network)
-        return network
+        if network.spatial_dims == 3:
+            return network
+        return published_network(
+            network, weights, scale=system_scale, in_channels=network.in_channels
+        )
     content = read_system(system)
     definition = content["network_def"]
-    foreign = ("_target_", "name", "size", "fast")  # the latter of a definition out of train.yaml
+    # The latter of a definition out of train.yaml or inference.yaml.
+    foreign = ("_target_", "name", "size", "fast", "weights")
     sizes = {k: v for k, v in definition.items() if k not in foreign}
     kept = {key: options[key] for key in ("in_channels", "spatial_dims") if key in options}
     scale = sizes["scale"] if isinstance(sizes.get("scale"), int) else _whole(system_scale)

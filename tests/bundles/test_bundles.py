@@ -152,6 +152,7 @@ def test_network_is_the_same_in_every_configuration(bundle) -> None:
         given = bundle.config(name)["network_def"].items()
         elsewhere = (
             "_target_", "system", "system_scale", "in_channels", "spatial_dims", "volume",
+            "weights",
         )  # fmt: skip
         return {key: value for key, value in given if key not in elsewhere}
 
