@@ -124,6 +124,12 @@ def test_pixdim_that_sform_contradicts_is_reported(tmp_path, caplog):
     assert "sform has voxels of 0.9 x 0.8 x 5, pixdim says 1.8 x 0.8 x 5; sform is used" in message
 
 
+@pytest.mark.parametrize(("share", "count"), [(1.009, 0), (1.012, 1)])
+def test_pixdim_may_differ_by_a_hundredth(tmp_path, caplog, share, count):
+    path = write_nifti(tmp_path / "a.nii", qform_code=0)
+    assert len(read(patched(path, PIXDIM_1, "<f", 0.9 * share), caplog)[1]) == count
+
+
 def test_headers_of_real_scans_are_believed(shared_data, caplog):
     for file in sorted((shared_data / "mr").glob("*.nii.gz")):
         meta, messages = read(file, caplog)

@@ -104,6 +104,10 @@ def test_products_are_known_by_content_and_by_name(product, tmp_path):
     cut = tmp_path / "S2B_MSIL1C_20230101T000000_N0509_R001_T32TQM_20230101T000000.zip"
     cut.write_bytes(b"PK\x03\x04")
     assert is_product(cut)
+    assert not is_product(cut.with_name(cut.name.replace("T32TQM", "T32TQN")))  # not there
+    text = cut.with_suffix(".SAFE")
+    text.write_text("a file, no folder")
+    assert not is_product(text)
     (tmp_path / "photos.zip").write_bytes(b"PK\x03\x04")
     assert not is_product(tmp_path / "photos.zip")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import struct
 
 import nibabel as nib
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import rasterio
 import torch
 from monai.data import MetaTensor
+from pydicom import Dataset
 from pydicom.data import get_testdata_file
 
 from monai_sr.core.errors import OutputError
@@ -19,6 +22,7 @@ from monai_sr.geometry.dicom_plane import frame_planes
 from monai_sr.readers.dicom import DicomReader
 from monai_sr.transforms import load_image
 from monai_sr.writers import SaveImageSRd
+from monai_sr.writers.dicom_map import _slopes
 from monai_sr.writers.uncertainty import uncertainty_path
 from tests import dicom_factory as factory
 from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
@@ -142,13 +146,15 @@ def test_a_volume_gets_a_float_volume(tmp_path, suffix):
     source = write_nifti(
         tmp_path / f"a{suffix}", np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
     )
-    image = nib.load(source)
-    image.header.set_slope_inter(0.5, -3)
-    nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj), image.affine, image.header), source)
+    is_packed = suffix.endswith(".gz")
+    raw = bytearray(gzip.decompress(source.read_bytes()) if is_packed else source.read_bytes())
+    # scl_slope and scl_inter; nibabel would write its own.
+    struct.pack_into("<ff", raw, 112, -0.5, -3)
+    source.write_bytes(gzip.compress(raw) if is_packed else raw)
     half_width = _save(source, tmp_path / "o" / f"a_x2{suffix}")
     made, result = (nib.load(tmp_path / "o" / f"a_x2{m}{suffix}") for m in ("_uncertainty", ""))
-    slope = result.dataobj.slope
-    np.testing.assert_allclose(made.get_fdata(), half_width[0] * slope, rtol=1e-6)
+    assert result.dataobj.slope == -0.5
+    np.testing.assert_allclose(made.get_fdata(), half_width[0] * 0.5, rtol=1e-6)
     assert made.get_data_dtype() == np.float32
     np.testing.assert_array_equal(made.affine, result.affine)
 
@@ -238,3 +244,19 @@ def test_a_map_that_fails_takes_its_result_with_it(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match=r"o/a_x2_uncertainty\.dcm: cannot be written"):
         _save(source, tmp_path / "o" / "a_x2")
     assert not (tmp_path / "o").exists()
+
+
+def test_slopes_of_a_frame_are_its_own_or_shared_but_never_its_neighbors():
+    header = Dataset()
+    header.NumberOfFrames, header.RescaleSlope = 3, 5
+    own, shared = Dataset(), Dataset()
+    for group, slope in ((own, -2), (shared, 3)):
+        item = Dataset()
+        item.RescaleSlope = slope
+        group.PixelValueTransformationSequence = [item]
+    header.PerFrameFunctionalGroupsSequence = [Dataset(), own, Dataset()]
+    assert _slopes(header).tolist() == [5, 2, 5]
+    header.SharedFunctionalGroupsSequence = [shared]
+    assert _slopes(header).tolist() == [3, 2, 3]
+    single = Dataset()
+    assert _slopes(single).tolist() == [1]
