@@ -95,8 +95,8 @@ def _of_mr(dataset: Dataset, types: set[str]) -> Meaning | None:
             return Meaning(kind, f"ImageType {min(found)}")
     raw = _private(dataset, 0x0043, "GEMS_PARM_01", 0x2F)
     values = [int(v) for v in ([raw] if isinstance(raw, int) else raw or [])[:1]]
-    kind = _GE_KINDS.get(values[0]) if values else None
-    return Meaning(kind, "raw data type (0043,102F)") if kind else None
+    raw_kind = _GE_KINDS.get(values[0]) if values else None
+    return Meaning(raw_kind, "raw data type (0043,102F)") if raw_kind else None
 
 
 def _items(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
