@@ -27,6 +27,7 @@ TILE = 20
 def scenes(scale: float = 4, value_range: Any = None, **options: Any) -> Scenes:
     """Build the object of the bundles."""
     made_by = Provenance("natural_sr", None, scale, 2)
+    options = {"kind": "intensity", **options}  # as load_image, what in_memory does
     return Scenes(PlanGrid(scale), value_range=value_range, provenance=made_by, **options)
 
 

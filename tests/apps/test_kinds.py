@@ -65,7 +65,7 @@ def test_windows_of_classes_are_blocks_too(tmp_path, options):
         tmp_path / "a.tif", codes, colormap={**PALETTE, 200: (1, 2, 3, 255)}, transform=NORTH_UP,
         crs="EPSG:32614",
     )  # fmt: skip
-    found = in_windows(source, tmp_path / "b.tif", tiny(), 4, **options)
+    found = in_windows(source, tmp_path / "b.tif", tiny(), 4, kind="auto", **options)
     x, y, w, h = options.get("window", [0, 0, 48, 48])
     with rasterio.open(found.output) as result:
         np.testing.assert_array_equal(result.read(), blocks(codes[:, y : y + h, x : x + w], 4))
@@ -96,7 +96,7 @@ def test_codes_beside_measured_bands_stay_codes(resolver, tmp_path):
     )
     result = resolver(source)
     np.testing.assert_array_equal(result[1].numpy().T, blocks(stack[1], 2))
-    windows = in_windows(source, tmp_path / "b.tif", resolver.network, 2)
+    windows = in_windows(source, tmp_path / "b.tif", resolver.network, 2, kind="auto")
     np.testing.assert_array_equal(contents(windows.output)["pixels"][1], blocks(stack[1], 2))
 
 
