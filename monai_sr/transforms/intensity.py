@@ -209,7 +209,8 @@ class ScaleToUnit(Transform):
         ranges = np.tile(np.asarray((0.0, 1.0) if given is None else given, float), (channels, 1))
         if levels:
             groups = meta.get("sr_groups", np.full(channels, 0))
-            found, fill = band_ranges(levels, groups, bool(meta.get("sr_rgb", 0)))
+            is_map = bool(str(meta.get("sr_unit", "")))
+            found, fill = band_ranges(levels, groups, bool(meta.get("sr_rgb", 0)), is_map)
             warn_of_fill(name, fill, channels)
             if given is None:
                 ends = [each.extremes for each in levels if each.counts.size]

@@ -32,6 +32,8 @@ _ALIKE, _ALIKE_DECLARED = 4.0, 32.0
 # range: less where it is one that programs like to fill with.
 _FILL_SHARE, _FILL_COUNT, _FILL_BINS = 1e-4, 3, 3
 _FILL_GAP, _ZERO_GAP, _USUAL_GAP = 0.5, 0.25, 0.05
+# Zeros around a scene, as collars of orthophotos and of Sentinel-2 are: many, and less far off.
+_COLLAR_SHARE, _COLLAR_GAP = 1e-2, 0.02
 _USUAL_FILL = (-9999.0, -32768.0, -32767.0, 32767.0, 65535.0, -2000.0, -999.0, 9999.0, -99999.0)
 
 
@@ -123,8 +125,13 @@ def robust_range(levels: Levels) -> Range:
     return low, high
 
 
-def fill_bins(levels: Levels) -> list[int]:
-    """Return the bins, the first or the last, that look like fill that nobody declared."""
+def fill_bins(levels: Levels, is_map: bool = False) -> list[int]:
+    """Return the bins, the first or the last, that look like fill that nobody declared.
+
+    Args:
+        levels: of a band.
+        is_map: whether it has a place on the Earth; there zeros are seldom measurements.
+    """
     if len(levels.counts) <= _FILL_BINS:
         return []
     few = max(_FILL_COUNT, int(_FILL_SHARE * levels.counts.sum()))
@@ -136,6 +143,8 @@ def fill_bins(levels: Levels) -> list[int]:
         low, high = robust_range(levels.without(end))
         is_usual = value in _USUAL_FILL
         share = _USUAL_GAP if is_usual else _ZERO_GAP if value == 0 else _FILL_GAP
+        if is_map and value == 0 and levels.counts[end] >= _COLLAR_SHARE * levels.counts.sum():
+            share = _COLLAR_GAP
         nearest = float(levels.lows[beside] if end == 0 else levels.highs[beside])
         if high > low and abs(nearest - value) >= share * (high - low):
             found.append(end)
@@ -143,7 +152,7 @@ def fill_bins(levels: Levels) -> list[int]:
 
 
 def band_ranges(
-    bands: Sequence[Levels], groups: Sequence[int], is_rgb: bool
+    bands: Sequence[Levels], groups: Sequence[int], is_rgb: bool, is_map: bool = False
 ) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[tuple[int, float, float]]]:
     """Return the range of each band, and what looks like fill.
 
@@ -156,6 +165,7 @@ def band_ranges(
         groups: a number for each: of bands whose unit, scale and offset are declared to be one;
             -1 where nothing is declared.
         is_rgb: whether the first three are colors.
+        is_map: whether they have a place on the Earth.
 
     Returns:
         The ranges; band, value and share of the pixels of each supposed fill.
@@ -165,7 +175,7 @@ def band_ranges(
     for band, levels in enumerate(bands):
         if not levels.counts.size:
             continue
-        bins = fill_bins(levels)
+        bins = fill_bins(levels, is_map)
         total = levels.counts.sum()
         fill += [(band, float(levels.lows[b]), float(levels.counts[b] / total)) for b in bins]
         own[band] = robust_range(levels.without(*bins) if bins else levels)

@@ -185,3 +185,13 @@ def test_natural_bounds_hold_where_no_value_leaves_them():
     assert ScaleToUnit()(sample(inside, natural=natural))[0].meta["sr_bounds"].tolist() == [[-1, 1]]
     outside = ScaleToUnit()(sample(inside * 2, natural=natural))[0]
     assert np.isinf(outside.meta["sr_bounds"]).all()
+
+
+@pytest.mark.parametrize(("is_map", "found"), [(True, [0.0]), (False, [])])
+def test_zeros_around_a_scene_are_fill_of_maps_alone(is_map, found):
+    """Sentinel-2 leaves 0 beside its swath, near the darkest water; zeros of MR are measured."""
+    band = np.concatenate(
+        [RNG.uniform(300, 7900, 5000).astype(np.uint16), np.zeros(400, np.uint16)]
+    )
+    _, fill = band_ranges([Levels.of(band.astype(np.float32))], [-1], False, is_map)
+    assert [value for _, value, _ in fill] == found
