@@ -19,7 +19,7 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
-from monai_sr.networks.weights_sums import KEY, weights_sums
+from monai_sr.core.weights_sums import KEY, weights_sums
 
 _PACKAGE = Path(monai_sr.__file__).resolve().parent
 # A checkout keeps bundles beside the package, a wheel inside it.

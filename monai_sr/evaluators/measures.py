@@ -133,8 +133,8 @@ def _psnr_y(c: Comparison) -> float:
     if c.hr.shape[1] not in (1, 3):
         return math.nan
     protocol = replace(c.protocol, uses_luma=True)
-    colors = [image.expand(-1, 3, -1, -1) for image in (c.sr, c.hr)]
-    return psnr(*prepare_pair(*colors, c.scale, protocol), data_range=protocol.data_range).item()
+    sr, hr = (image.expand(-1, 3, -1, -1) for image in (c.sr, c.hr))
+    return psnr(*prepare_pair(sr, hr, c.scale, protocol), data_range=protocol.data_range).item()
 
 
 def _opensr(figure: str, comparison: Comparison) -> float:

@@ -43,7 +43,8 @@ def standing(rows: Iterable[R], facts: Iterable[Facts]) -> tuple[list[R], list[R
         Rows that may be published, and rows that are stale.
     """
     recorded = {(fact.system, fact.scale, fact.weights_sha256) for fact in facts}
-    kept, stale = [], []
+    kept: list[R] = []
+    stale: list[R] = []
     for row in rows:
         key = (row.system, row.scale, row.weights_sha256)
         (kept if not row.weights_sha256 or key in recorded else stale).append(row)
@@ -71,7 +72,7 @@ def literature_gain(rows: Sequence[Row]) -> float:
 
 def expected_images(rows: Iterable[Row]) -> int:
     """Return how many images the sets of some rows have; 0 where that is open."""
-    counts = [getattr(described(name), "expected", None) for name in {row.set for row in rows}]
+    counts = [getattr(described(name), "expected", None) or 0 for name in {row.set for row in rows}]
     return sum(counts) if all(counts) else 0
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OptionError, OutputError, WeightsError
 from monai_sr.core.types import PathLike
-from monai_sr.networks.weights_sums import check_sum
+from monai_sr.core.weights_sums import check_sum
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 """Keys under which other trainers keep a state dict, averaged weights first."""
@@ -25,7 +25,7 @@ def read_weights(path: PathLike) -> dict[str, torch.Tensor]:
     """Read a state dict (.pt or .pth, never unpickling code; or .safetensors).
 
     One of a bundle that declares checksums must have its own, see
-    :mod:`monai_sr.networks.weights_sums`.
+    :mod:`monai_sr.core.weights_sums`.
 
     Besides plain ones, those under a key such as ``params_ema`` (BasicSR and its kin) or
     ``state_dict`` (Lightning) are found; where there are several, averaged weights come first.

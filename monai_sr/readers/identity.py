@@ -94,6 +94,8 @@ def _is_sidecar(name: str, image: str) -> bool:
 
 def _on_disk(name: str) -> Path:
     """Return the file behind a name of GDAL's such as /vsizip/a.zip/b.jp2."""
+    # GDAL gives UTF-8, whatever encoding Python has for names.
+    name = os.fsdecode(name.encode("utf-8", "surrogateescape"))
     path = Path(name)
     if name.startswith("/vsi"):
         inside = Path(name.split("/", 2)[-1])

@@ -69,8 +69,8 @@ _LABEL_NAMES = re.compile(
     )
 )
 _FRACTION_NAMES = re.compile(_WORD.format("probseg"))
-_PHASE_NAMES = re.compile(_WORD.format(r"part-phase|phasediff|phase[12]|ph"))
-_PHASE_WORD = re.compile(_WORD.format("phase"))
+_PHASE_NAMES = re.compile(_WORD.format(r"part-phase|phasediff|phase[12]"))
+_PHASE_WORD = re.compile(_WORD.format(r"phase|ph"))  # the values must agree: soils have a pH, too
 _UNWRAPPED = re.compile(_WORD.format(r"unw|unwrapped|unwrap"))
 # In real units: radians, thousandths of them (GE), degrees.
 _TURNS = (2 * math.pi, 2000 * math.pi, 360.0)
@@ -276,7 +276,9 @@ def phase_turn(
     first, last = sorted((low * slope + intercept, high * slope + intercept))
     for turn in (*_TURNS, *(_CODED_TURNS if is_sure else ())):
         begin = -turn / 2 if first < 0 else 0.0
-        if _TURN_SEEN[0] * turn <= last - first <= _TURN_SEEN[1] * turn:
+        slack = (_TURN_SEEN[1] - 1) * turn
+        is_inside = begin - slack <= first and last <= begin + turn + slack
+        if is_inside and last - first >= _TURN_SEEN[0] * turn:
             ends = sorted(((begin - intercept) / slope, (begin + turn - intercept) / slope))
             return ends[0], ends[1]
     width = storable[1] - storable[0] + 1

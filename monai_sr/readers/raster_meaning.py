@@ -101,6 +101,8 @@ def _is_true(meaning: Meaning, dataset: DatasetReader, band: int, name: str = ""
     if meaning.kind == FRACTION:
         return True
     if meaning.kind == PHASE:
+        if ColorInterp.red in dataset.colorinterp:
+            return False
         text = name or dataset.descriptions[band - 1] or ""
         return is_sure_phase(text) or raster_turn(dataset, is_sure=False, band=band) is not None
     tally = Tally(dataset.nodatavals[band - 1])

@@ -125,7 +125,8 @@ class ScaleToUnit(Transform):
     that is not the nodata value.
 
     Args:
-        value_range: (low, high) stored values of 0 and 1; None: by the rule of this module.
+        value_range: (low, high) stored values of 0 and 1, or such a pair for each band; None: by
+            the rule of this module.
         nodata: stored value that is no measurement, beside what the file declares; None: none.
         bounds: (low, high) stored values that results are held in; None: natural ones of fields
             that are declared to be such (``sr_natural``), where no value of the input leaves them.
@@ -206,7 +207,8 @@ class ScaleToUnit(Transform):
                 "give its stored values (--range LOW HIGH), or unwrap it and add --kind intensity"
             )
         levels = measure() if self.needs_levels(meta) else []
-        ranges = np.tile(np.asarray((0.0, 1.0) if given is None else given, float), (channels, 1))
+        pairs = np.asarray((0.0, 1.0) if given is None else given, float).reshape(-1, 2)
+        ranges = np.broadcast_to(pairs, (channels, 2)).copy()
         if levels:
             groups = meta.get("sr_groups", np.full(channels, 0))
             is_map = bool(str(meta.get("sr_unit", "")))
@@ -297,10 +299,11 @@ def _one_step(value: float, dtype: np.dtype[Any]) -> float:
 
 def _is_rising_pair(value_range: Any) -> bool:
     try:
-        low, high = map(float, value_range)
+        pairs = np.asarray(value_range, dtype=np.float64)
     except (TypeError, ValueError):
         return False
-    return bool(np.isfinite([low, high]).all()) and low < high
+    is_shaped = pairs.shape == (2,) or (pairs.ndim == 2 and pairs.shape[1] == 2)
+    return is_shaped and bool(np.isfinite(pairs).all() and (pairs[..., 0] < pairs[..., 1]).all())
 
 
 def _exact_dtype(stored: Tensor) -> torch.dtype:

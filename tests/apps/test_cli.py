@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from monai_sr import SuperResolver, __version__
+from monai_sr.apps.bundles import write_weights_sums
 from monai_sr.apps.cli import _parser, main
 from monai_sr.core.errors import BadImageError
 from monai_sr.functional.back_projection import back_project
@@ -236,6 +237,7 @@ def test_a_size_takes_its_own_network_and_weights(photo, tmp_path):
     fast = create_generator("compact_residual", in_channels=3)  # the size that the bundle tells
     torch.nn.init.normal_(fast.tail.weight, std=0.01)
     torch.save(fast.state_dict(), sized / "models" / "model_fast.pt")
+    write_weights_sums(sized)
     results = {}
     for size in ("best", "fast"):
         assert upscale(photo, tmp_path / size, "--size", size, bundle=sized) == 0
@@ -251,6 +253,7 @@ def test_a_size_takes_its_own_network_and_weights(photo, tmp_path):
 def test_perception_goes_from_one_face_to_the_other(photo, tmp_path):
     models = (faces := tiny_bundle(tmp_path)) / "models"
     torch.save(tiny(3, seed=5).state_dict(), models / "model_perceptual.pt")
+    write_weights_sums(faces)
     results = {}
     for name, options in {
         "0": [], "1": ["--perception", "1"], "half": ["--perception", "0.5"],

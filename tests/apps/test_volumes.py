@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from monai_sr import SuperResolver
+from monai_sr.apps.bundles import write_weights_sums
 from monai_sr.apps.cli import main
 from monai_sr.apps.manifest import Manifest
 from monai_sr.functional.resize import resize_to
@@ -46,6 +47,7 @@ def bundle(tmp_path):
     sizes = {"channels": 24, "num_blocks": 4, "cascade_channels": 8}
     network = tiny(1, 2, spatial_dims=3, **sizes)
     torch.save(network.state_dict(), folder / "models" / "model_3d.pt")
+    write_weights_sums(folder)
     return folder
 
 

@@ -216,3 +216,13 @@ def test_a_mosaic_says_how_many_images_it_holds(tmp_path):
 def test_unknown_kinds_are_answered_with_those_that_are():
     with pytest.raises(OptionError, match="auto, intensity, label, bits, phase, got 'dose'"):
         LoadImageSRd("image", kind="dose")
+
+
+def test_a_name_alone_makes_no_phases(tmp_path):
+    """Soils have a pH, and a photo of colors is none, whatever it is called."""
+    acid = np.linspace(3.4, 9.2, 48 * 48, dtype=np.float32).reshape(1, 48, 48)
+    wrapped = np.linspace(-3.14, 3.14, 48 * 48, dtype=np.float32).reshape(1, 48, 48)
+    noise = np.random.default_rng(0).integers(0, 255, (3, 48, 48), dtype=np.uint8)
+    assert kind(write_raster(tmp_path / "soil_ph.tif", acid, transform=NORTH_UP)) == "gray"
+    assert kind(write_raster(tmp_path / "part-phase.png", noise)) == "color"
+    assert kind(write_raster(tmp_path / "insar_phase.tif", wrapped, transform=NORTH_UP)) == "phase"

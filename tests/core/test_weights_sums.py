@@ -14,8 +14,8 @@ import torch
 from monai_sr import SuperResolver
 from monai_sr.apps.bundles import write_weights_sums
 from monai_sr.core.errors import WeightsError
+from monai_sr.core.weights_sums import KEY, weights_sums
 from monai_sr.networks import read_weights
-from monai_sr.networks.weights_sums import KEY, weights_sums
 from tests.network_factory import ROOT, tiny, tiny_bundle
 
 
