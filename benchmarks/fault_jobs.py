@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import signal
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -89,7 +90,8 @@ class Jobs:
 
 def forked(job: Job, source: Path, output: Path, before: Callable[[], None]) -> tuple[str, str]:
     """Run a job in a child; tell how it ended and what it said."""
-    said = output.with_name(f"{output.name}.said")
+    # Not beside the output: that place may be read-only.
+    said = Path(tempfile.gettempdir()) / f"faults_{os.getpid()}_{id(output)}.said"
     child = os.fork()
     if child == 0:
         code = 1

@@ -225,26 +225,35 @@ class Faults:
 
     def environments(self) -> None:
         """Run the command with 128 threads, and where numbers have decimal commas."""
-        listed = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=False)
-        comma = next((n for n in listed.stdout.split() if n.lower().startswith("de_de.utf")), None)
-        for name, more in {
-            "128 threads": {"OMP_NUM_THREADS": "128"},
-            "decimal comma": {"LC_ALL": comma or ""},
-        }.items():
-            if name == "decimal comma" and comma is None:
+        made = self.folder / "locales"
+        made.mkdir()
+        with contextlib.suppress(OSError):
+            subprocess.run(
+                ["localedef", "-i", "de_DE", "-f", "UTF-8", str(made / "de_DE.UTF-8")],
+                capture_output=True, check=False,
+            )  # fmt: skip
+        comma = {"LC_ALL": "de_DE.UTF-8", "LOCPATH": str(made)} if any(made.iterdir()) else None
+        faults = {"128 threads": {"OMP_NUM_THREADS": "128"}, "decimal comma": comma}
+        for name, more in faults.items():
+            if more is None:
                 self.note(name, "folder", "skipped: no such locale")
                 continue
-            output = self.folder / "out"
-            run = subprocess.run(
-                [sys.executable, "-m", "monai_sr.apps.cli", "upscale",
-                 str(self.jobs.inputs("folder")), "-o", str(output), "--system", "nearest",
-                 "--scale", str(SCALE), "--consistency", "0"],
-                capture_output=True, text=True, check=False, env={**os.environ, **more},
-            )  # fmt: skip
-            problem = "" if run.returncode == 0 else run.stderr[-500:]
-            self._again(name, "folder", output, "done" if not problem else "refused")
-            if problem:
-                self.note(name, "folder", "refused", problem)
+            said, found = self._command(more)
+            problem = said or ("" if found == self._command({})[1] else "other results")
+            self.note(name, "folder", "refused" if said else "done", problem)
+
+    def _command(self, more: dict[str, str]) -> tuple[str, dict[str, str]]:
+        """Run the command in a process of its own; return its complaint and its results."""
+        output = self.folder / "out"
+        run = subprocess.run(
+            [sys.executable, "-m", "monai_sr.apps.cli", "upscale", "-o", str(output),
+             str(self.jobs.inputs("folder")), "--bundle", "natural_sr", "--system", "nearest",
+             "--scale", str(SCALE)],
+            capture_output=True, text=True, check=False, env={**os.environ, **more},
+        )  # fmt: skip
+        found = results(output)
+        shutil.rmtree(output, ignore_errors=True)
+        return "" if run.returncode == 0 else run.stderr[-500:] or "failed", found
 
     def many(self, count: int) -> None:
         """Enlarge a folder of many files: time, memory and open files of each must not grow."""

@@ -268,7 +268,7 @@ def failure(error: BaseException, source: str) -> str:
     """Return one line on a failed file: ours if there is one, else the kind and its first line."""
     message = user_message(error)
     if message is not None:
-        return message
+        return f"{source}: {message}" if message.startswith("memory:") else message
     logger.debug("unexpected failure", exc_info=error)
     while error.__cause__ is not None:
         error = error.__cause__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 # A DataLoader worker flattens an exception into text; the qualified class name survives in it.
 _FLATTENED = re.compile(r"monai_sr\.core\.errors\.\w+: (.+)")
 # MONAI's words for a _target_ of a configuration that Python does not find.
+# Of Python's threads and torch's allocator.
+_NO_MEMORY = ("can't start new thread", "can't allocate memory", "not enough memory")
+_NO_PLACE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_LOCATED = re.compile(r"Cannot locate class or function path: '(.+)'")
 
 
@@ -57,9 +61,11 @@ def user_message(error: BaseException | None) -> str | None:
 
     Returns:
         The message of the first :class:`SRError` of the chain, or of MONAI's error about a
-        ``_target_`` that cannot be imported; None where there is neither.
+        ``_target_`` that cannot be imported; else of what the system refuses (memory, rights,
+        space); None where there is none of these.
     """
-    for link in _chain(error):
+    links = list(_chain(error))
+    for link in links:
         if isinstance(link, SRError):
             return " ".join(str(link).splitlines())
         flattened = _FLATTENED.findall(str(link))
@@ -71,6 +77,21 @@ def user_message(error: BaseException | None) -> str | None:
                 f"_target_ {target[1]}: must be something that Python can import; correct it, "
                 "or set PYTHONPATH to the folder of its module"
             )
+    return next((words for words in map(_refused_by_system, links) if words), None)
+
+
+def _refused_by_system(error: BaseException) -> str | None:
+    """Say that memory, rights or space are lacking, if that is what an exception means."""
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        return (
+            "memory: must hold this run, got less than it needs here (limit of the process, the "
+            "container or the machine); raise it, or choose a part, a smaller batch or size"
+        )
+    if isinstance(error, OSError) and error.errno in _NO_PLACE and error.filename is not None:
+        return (
+            f"{error.filename}: must be a place to write to, got '{error.strerror}'; check space "
+            "and rights there, or choose another output folder"
+        )
     return None
 
 

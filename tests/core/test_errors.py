@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import re
+
 import pytest
 from monai.bundle import ConfigParser
 
@@ -93,3 +96,28 @@ def test_unwrapped_leaves_other_errors_alone():
         raise RuntimeError("boom")
     with pytest.raises(KeyError), unwrapped():
         raise KeyError("a")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "memory: must hold this run.*choose a part"),
+        (RuntimeError("can't start new thread"), "memory: must hold"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory: must"),
+        (OSError(errno.EROFS, "Read-only file system", "/x/out"), "^/x/out: .*Read-only.*rights"),
+        (OSError(errno.ENOSPC, "No space left", "/x/out"), "No space left.*another output folder"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(error, words):
+    def fail():
+        try:
+            raise error
+        except Exception as cause:
+            raise RuntimeError("Failed to instantiate component") from cause
+
+    assert re.search(words, user_message(raised(fail)))
+
+
+def test_other_errors_of_the_system_are_not_explained_away():
+    assert user_message(OSError(errno.ENOENT, "No such file", "/x")) is None
+    assert user_message(OSError(errno.EACCES, "without a name")) is None
