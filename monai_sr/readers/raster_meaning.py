@@ -6,6 +6,7 @@ values decide. JPEG and lossy WebP hold no codes: they would not survive.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,12 +36,15 @@ if TYPE_CHECKING:
 _LOSSY_DRIVERS = frozenset({"JPEG", "WEBP"})
 _LOSSY = frozenset({"jpeg", "webp", "jxl", "lerc"})
 _PART_PX = 2**18
+_MOST_PARTS = 256  # of a large raster, evenly spread: its kind shows in 67 million pixels
+# No part of a block can be read without all of it; JPEG 2000 does not tell how large its are.
+_LARGEST_BLOCK_PX = 2**27
 
 
 def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     """Return what a raster says; None where nothing speaks against gray values and colors.
 
-    The answer rests on the whole file, so that windows and the whole have one.
+    The answer rests on the file, not on a window, so that windows and the whole have one.
 
     Args:
         path: the file.
@@ -53,6 +57,9 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
         return Meaning(LABEL, "a color table on a map")
     if dataset.count == 1 and has_category_names(path):
         return Meaning(LABEL, "category names")
+    is_hidden = dataset.driver.startswith("JP2")
+    if math.prod(dataset.shape if is_hidden else dataset.block_shapes[0]) > _LARGEST_BLOCK_PX:
+        return None
     bands = [band for band in dataset.indexes if colors[band - 1] != ColorInterp.alpha]
     own = {band: by_name(dataset.descriptions[band - 1] or "") for band in bands}
     named = {band: m for band, m in own.items() if m is not None and _is_true(m, dataset, band)}
@@ -118,6 +125,7 @@ def _counted(dataset: DatasetReader, band: int, tally: Tally, *, is_named: bool)
 def _windows(dataset: DatasetReader) -> list[Window]:
     rows = max(_PART_PX // dataset.width, 1)
     tops = range(0, dataset.height, rows)
+    tops = tops[:: math.ceil(len(tops) / _MOST_PARTS)]
     return [Window(0, t, dataset.width, min(rows, dataset.height - t)) for t in tops]
 
 
