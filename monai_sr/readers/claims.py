@@ -118,7 +118,7 @@ def _header(path: Path) -> Any:
             header = pydicom.dcmread(
                 path, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID", "Rows"]
             )
-            header.get("SOPClassUID")
+            _sop_class(header)  # elements decode when they are touched
             return header
     except (OSError, BadImageError, *DAMAGE_ERRORS):
         return None

@@ -162,3 +162,13 @@ def test_a_dicomdir_names_no_files_elsewhere(tmp_path):
         assert not claims_image(path)
         with pytest.raises(BadImageError, match="own folder only, got another place"):
             listed_files(path)
+
+
+def test_a_damaged_meta_header_ends_no_search(tmp_path):
+    path = dicom_factory.write(tmp_path / "a.dcm")
+    whole = path.read_bytes()
+    at = whole.index(b"\x02\x00\x02\x00UI")  # (0002,0002) Media Storage SOP Class UID
+    damaged = whole[: at + 4] + b"\x55\xff" + whole[at + 6 :]
+    path.write_bytes(damaged.replace(b"\x08\x00\x16\x00UI", b"\x08\x00\x15\x00UI"))
+    assert not is_dicomdir(path)
+    assert claims_image(path)
