@@ -16,6 +16,7 @@ import torch
 from campaign_jobs import Campaign, Job
 from torch import Tensor
 
+from monai_sr.apps.bundles import write_weights_sums
 from monai_sr.apps.workflow import SRWorkflow
 from monai_sr.core.atomic import atomic_file
 from monai_sr.engines.degradations import Degradation
@@ -236,6 +237,8 @@ def judge_and_ship(
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(target) as partial:
             shutil.copyfile(weights, partial)
+        # A bundle loads only what its metadata knows.
+        write_weights_sums(root / "bundles" / job.bundle)
         line.shipped = "yes"
     ledger.save()
     return line
