@@ -76,7 +76,7 @@ def test_stopped_and_continued_equals_uninterrupted(folder, tmp_path) -> None:
 def test_inference_builds_the_network_that_the_overlay_trains(folder) -> None:
     trained = ConfigParser(ConfigParser.load_config_file(folder / "configs" / "train_3d.yaml"))
     used = ConfigParser(ConfigParser.load_config_file(folder / "configs" / "inference.yaml"))
-    used.update({"spatial_dims": 3})
+    used.update({"spatial_dims": 3, "bundle_root": str(folder)})
     networks = [parser.get_parsed_content("network_def") for parser in (trained, used)]
     first, second = ({k: v.shape for k, v in n.state_dict().items()} for n in networks)
     assert first == second
