@@ -43,15 +43,18 @@ def dicom_meaning(dataset: Dataset) -> Meaning | None:
         return Meaning(LABEL, "a label map segmentation")
     if modality == "RTDOSE" or sop_class == _DOSE:
         return Meaning(DOSE, "RT Dose")
-    types = {str(value).upper() for value in (dataset.get("ImageType") or [])[2:]}
+    types = set(_image_type(dataset)[2:])
     if types & _CLASS_TYPES:
         return Meaning(LABEL, f"ImageType {min(types & _CLASS_TYPES)}")
     return _of_mr(dataset, types) if modality == "MR" else None
 
 
 def may_be_classes(dataset: Dataset) -> bool:
-    """Tell whether few values are a sign of classes: a scanner's own may be few as well."""
-    return str(dataset.get("Modality") or "").upper() in _UNMEASURED
+    """Tell whether few values are a sign of classes: what a scanner measured may be few as well.
+
+    Segmentations are often exported as derived images of the modality that they were drawn on.
+    """
+    return "DERIVED" in _image_type(dataset)[:1] or str(dataset.get("Modality") or "").upper() in _UNMEASURED
 
 
 def rescaling(dataset: Dataset) -> tuple[float, float]:
@@ -68,7 +71,7 @@ def mosaic_side(dataset: Dataset, name: object) -> int:
     Raises:
         BadImageError: it is a mosaic that does not tell, or cannot be cut so.
     """
-    if "MOSAIC" not in {str(value).upper() for value in dataset.get("ImageType") or []}:
+    if "MOSAIC" not in _image_type(dataset):
         return 1
     count = _mosaic_count(dataset)
     side = math.ceil(math.sqrt(count)) if count else 0
@@ -79,6 +82,12 @@ def mosaic_side(dataset: Dataset, name: object) -> int:
             f"{count or 'no number'} in {columns} x {rows} pixels; convert it to NIfTI (dcm2niix)"
         )
     return side
+
+
+def _image_type(dataset: Dataset) -> list[str]:
+    value = dataset.get("ImageType") or []
+    values = [value] if isinstance(value, str) else value  # a single value is no list
+    return [str(each).strip().upper() for each in values]
 
 
 def _of_mr(dataset: Dataset, types: set[str]) -> Meaning | None:

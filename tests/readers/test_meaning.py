@@ -184,6 +184,21 @@ def test_thresholded_radiographs_stay_radiographs(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("image_type", "pixels", "expected"),
+    [
+        (["DERIVED", "SECONDARY"], patches(0, 3, 7, 12, 50, 251, 600, 999, dtype="uint16"), "label"),
+        ("DERIVED", patches(0, 1, dtype="uint16"), "label"),
+        (["DERIVED", "PRIMARY", "ADC"], None, "gray"),
+        (["DERIVED", "SECONDARY"], np.full((48, 48), 7, np.uint16), "gray"),
+        (["ORIGINAL", "PRIMARY", "M"], patches(0, 3, 7, 12, dtype="uint16"), "gray"),
+    ],
+)
+def test_segmentations_are_exported_as_derived_images(tmp_path, image_type, pixels, expected):
+    path = write(tmp_path / "a.dcm", pixels, modality="MR", ImageType=image_type, **located())
+    assert kind(path) == expected
+
+
+@pytest.mark.parametrize(
     ("given", "expected"),
     [
         ({"low": 2, "high": 4095, "slope": 2, "intercept": -4096}, (0, 4096)),
