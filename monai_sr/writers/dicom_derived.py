@@ -87,7 +87,8 @@ def mark_derived(
     _append(dataset, "ContributingEquipmentSequence", _equipment(provenance))
     comments = [str(dataset.get("ImageComments") or ""), DISCLAIMER]
     dataset.ImageComments = "; ".join(filter(None, comments))[-_MAX_COMMENT:]
-    label = f"super-resolution x{max(scale):g}"  # SR is a structured report in DICOM
+    made = "enlarged" if provenance.get("resampling") else "super-resolution"  # SR is a report
+    label = f"{made} x{max(scale):g}"
     before = str(dataset.get("SeriesDescription") or "")[: _MAX_LABEL - len(label) - 2]
     dataset.SeriesDescription = f"{before}, {label}" if before else label
     _renew_uids(dataset, provenance, volume)
@@ -114,7 +115,8 @@ def _set_types(dataset: Dataset) -> None:
     is_enhanced = "Enhanced" in name or "SharedFunctionalGroupsSequence" in dataset
     for item in (dataset, *_frame_types(dataset)):
         keyword = "ImageType" if item is dataset else "FrameType"
-        rest = [str(v) for v in item.get(keyword) or []]
+        value = item.get(keyword) or []
+        rest = [value] if isinstance(value, str) else [str(v) for v in value]
         second = rest[1:2] if is_enhanced and rest[1:2] else ["SECONDARY"]
         setattr(item, keyword, ["DERIVED", *second, *rest[2:]])
 
@@ -152,8 +154,10 @@ def _source_item(dataset: FileDataset) -> Dataset | None:
 def _describe(provenance: Mapping[str, Any], scale: tuple[float, float], note: str) -> str:
     """Write one readable line of all that the result depends on."""
     tool = f"{provenance.get('software', 'monai-sr')} {provenance.get('version', '')}".strip()
-    parts = [f"Super-resolution x{max(scale):g} by {tool}"]
+    made = "Enlargement" if provenance.get("resampling") else "Super-resolution"
+    parts = [f"{made} x{max(scale):g} by {tool}"]
     for key, words in (
+        ("resampling", "codes by"),
         ("bundle", "bundle"),
         ("system", "system"),
         ("weights_sha256", "weights SHA-256"),

@@ -37,6 +37,17 @@ def test_result_is_marked_as_derived(tmp_path):
     assert new.SeriesDescription == "chest, super-resolution x4"
 
 
+def test_codes_say_that_no_network_made_them(tmp_path):
+    facts = {"software": "monai-sr", "version": "0.1.0", "kind": "label"}
+    facts["resampling"] = "nearest neighbor"
+    source = factory.write(tmp_path / "a.dcm", ImageType="DERIVED", SeriesDescription="organs")
+    enlarge(source, tmp_path / "o.dcm", provenance=facts)
+    new = pydicom.dcmread(tmp_path / "o.dcm")
+    assert new.SeriesDescription == "organs, enlarged x4"
+    assert new.DerivationDescription.startswith("Enlargement x4 by monai-sr 0.1.0, codes by nearest")
+    assert list(new.ImageType) == ["DERIVED", "SECONDARY"]
+
+
 def test_a_second_derivation_keeps_the_first(tmp_path):
     source = factory.write(tmp_path / "a.dcm")
     enlarge(source, tmp_path / "o.dcm", 2)
