@@ -6,7 +6,9 @@
 changed; messages, logs, decorators and annotations are left alone. It lives in memory: a process
 that has imported torch, MONAI and pytest forks for each, the fork imports this package with the
 changed file in place, and runs the tests of the six rooms that reach the changed line, quickest
-first, until one fails. Which do, a first run without changes finds out and keeps (``--reach``).
+first, until one fails; if none does, those of the rooms that use them. Which tests do, a first run
+without changes finds out and keeps (``--reach``). ``--again`` judges anew what the results list as
+not noticed, after tests were added, and leaves their other lines: the sample stays what it was.
 
 Mutants of which a person found that they change nothing are listed in
 ``benchmarks/equivalent_mutants.csv`` with the reason, and are not counted.
@@ -27,6 +29,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FrameType
@@ -34,6 +37,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("geometry", "functional", "transforms", "metrics", "readers", "writers")
+USERS = ("losses", "engines", "inferers", "evaluators", "reports", "apps")
 RESULTS = ROOT / "benchmarks" / "results" / "mutants.csv"
 EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutants.csv"
 HEADER = ("file", "line", "before", "after", "outcome", "tests", "cpu_s", "source")
@@ -338,7 +342,35 @@ def equivalents() -> set[tuple[str, ...]]:
 
 def source_line(site: Site) -> str:
     """Return the line of a change as it stands."""
-    return (ROOT / site.file).read_text(encoding="utf-8").splitlines()[site.line - 1].strip()
+    return _text(site.file)[site.line - 1].strip()
+
+
+@cache
+def _text(file: str) -> list[str]:
+    return (ROOT / file).read_text(encoding="utf-8").splitlines()
+
+
+def _former(results: Path) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Return outcome, tests and time of each mutant of an earlier run."""
+    with results.open(encoding="utf-8", newline="") as stream:
+        return {_key(r): (r["outcome"], r["tests"], r["cpu_s"]) for r in csv.DictReader(stream)}
+
+
+def _key(row: dict[str, str]) -> tuple[str, ...]:
+    return row["file"], row["source"], row["before"], row["after"]
+
+
+def _judged(site: Site, reach: dict[str, Any], options: argparse.Namespace) -> tuple[str, int, str]:
+    """Judge a mutant by the tests of the rooms, then by those of the rooms that use them."""
+    tests = chosen_tests(site, reach, options.budget)
+    outcome, spent = judge(site, tests, sum(reach[name]["cpu_s"] for name in tests))
+    if outcome.startswith("killed"):
+        return outcome, len(tests), f"{spent:.1f}"
+    further = find_reach(options.reach, USERS)
+    more = chosen_tests(site, further, 3 * options.budget)
+    found, longer = judge(site, more, sum(further[name]["cpu_s"] for name in more))
+    outcome = found if more else outcome
+    return outcome, len(tests) + len(more), f"{spent + longer:.1f}"
 
 
 def main() -> int:
@@ -350,7 +382,10 @@ def main() -> int:
     parser.add_argument("--budget", type=float, default=20, help="seconds of tests for a mutant")
     parser.add_argument("--reach", type=Path, default=ROOT / "out" / "reach.json",
                         help="what tests reach; made where it is not there")  # fmt: skip
-    parser.add_argument("--only", nargs="*", default=[], help="FILE:LINE of mutants to try again")
+    parser.add_argument("--only", nargs="*", default=[], help="FILE:LINE of mutants to try")
+    parser.add_argument(
+        "--again", action="store_true", help="those that the results list as missed"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     os.chdir(ROOT)
@@ -369,26 +404,33 @@ def main() -> int:
     every = [site for path in files for site in sites(path)]
     drawn = random.Random(options.seed).sample(every, min(options.sample, len(every)))
     drawn = [s for s in every if f"{s.file}:{s.line}" in options.only] or drawn
+    former = _former(options.output) if options.again else {}
+    if former:  # lines that are not there any more drop out
+        drawn = [s for s in every if (s.file, source_line(s), s.before, s.after) in former]
     reach = find_reach(options.reach, options.rooms)
-    same, rows = equivalents(), []
-    with options.output.open("w", encoding="utf-8", newline="") as stream:
+    same = equivalents()
+    rows: list[tuple[Any, ...]] = []
+    partial = options.output.with_suffix(".part")
+    with partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(HEADER)
         for site in drawn:
             text = source_line(site)
-            tests = chosen_tests(site, reach, options.budget)
-            expected = sum(reach[name]["cpu_s"] for name in tests)
-            if (site.file, text, site.before, site.after) in same:
-                outcome, spent = "equivalent", 0.0
-            else:
-                outcome, spent = judge(site, tests, expected)
+            key = (site.file, text, site.before, site.after)
             place = (site.file, site.line, site.before, site.after)
-            row = (*place, outcome, len(tests), f"{spent:.1f}", text)
+            row: tuple[Any, ...]
+            if key in same:
+                row = (*place, "equivalent", 0, "0.0", text)
+            elif former.get(key, ("",))[0].startswith("killed"):
+                row = (*place, *former[key], text)
+            else:
+                row = (*place, *_judged(site, reach, options), text)
             rows.append(row)
             writer.writerow(row)
             stream.flush()
-            if not outcome.startswith(("killed", "equivalent")):
+            if not row[4].startswith(("killed", "equivalent")):
                 print(*row[:5], sep=" | ", flush=True)
+    partial.replace(options.output)
     counted = [row[4] for row in rows if row[4] != "equivalent"]
     killed = sum(outcome.startswith("killed") for outcome in counted)
     print(f"{killed} of {len(counted)} noticed, {len(rows) - len(counted)} equivalent "
