@@ -54,7 +54,8 @@ def may_be_classes(dataset: Dataset) -> bool:
 
     Segmentations are often exported as derived images of the modality that they were drawn on.
     """
-    return "DERIVED" in _image_type(dataset)[:1] or str(dataset.get("Modality") or "").upper() in _UNMEASURED
+    modality = str(dataset.get("Modality") or "").upper()
+    return "DERIVED" in _image_type(dataset)[:1] or modality in _UNMEASURED
 
 
 def rescaling(dataset: Dataset) -> tuple[float, float]:
