@@ -20,7 +20,7 @@ from monai_sr.apps.products import Products
 from monai_sr.apps.scene import Scenes
 from monai_sr.core.errors import SRError, user_message
 from monai_sr.core.memory import check_memory
-from monai_sr.core.private_folder import sweep
+from monai_sr.core.private_folder import PART, sweep
 from monai_sr.core.types import PathLike
 from monai_sr.geometry.target_grid import scaled_sizes
 from monai_sr.readers.identity import input_digest, input_record
@@ -102,8 +102,10 @@ class FileDataset(Dataset):
         self.no_images = 0
         self._aliases: Aliases | None = None
         self._archives: Archives | None = None
-        sweep(self.output_dir, ".*.part*")
         planned = self._plan(data, spacing, deidentify) if items is None else list(items)
+        outputs = {Path(item["output"]).parent for item in planned if item.get("output")}
+        for folder in {self.output_dir, *outputs}:
+            sweep(folder, f".*{PART}")
         super().__init__(planned, transform)
         self._products = _products_of(planned)
 

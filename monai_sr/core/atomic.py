@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monai_sr.core.errors import OutputError
-from monai_sr.core.private_folder import hold
+from monai_sr.core.private_folder import PART, hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +20,13 @@ _REMEDY = "choose another output folder or make it writable"
 
 @contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary name beside ``path`` and rename it to ``path`` when the block succeeds.
+    """Yield a temporary name on the same disk and rename it to ``path`` when the block succeeds.
 
-    The temporary name starts with a dot and ends in the suffixes of ``path`` (libraries choose
-    the format by them). The file is flushed to the disk before it is renamed; files that a
-    library left beside it (``<temporary name>.aux.xml``) go away. Missing folders are made.
+    The name has the suffixes of ``path`` (libraries choose the format by them) and lies in a hidden
+    folder beside it, of the mode 0700 and locked while it is in use: what a killed process leaves
+    is known by that, see :func:`monai_sr.core.private_folder.sweep`. The file is flushed to the
+    disk before it is renamed; files that a library left beside it (``.aux.xml``) go away. Missing
+    folders are made.
 
     Args:
         path: the final name; an existing file is replaced.
@@ -46,23 +48,13 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     final = Path(path)
     if final.is_dir():
         raise OutputError(f"{path}: must be a file, got a folder; remove or rename that folder.")
-    temporary = final.with_name(_temporary_name(final))
-    made = _make_folder(final.parent, path)
-    complete = False
-    try:
-        _check_writable(temporary, path)
+    with _hidden_folder(final, path) as hidden:
+        # Short, whatever the final name: systems limit the length.
+        temporary = hidden / f"whole{''.join(final.suffixes[-2:])}"
         yield temporary
         _flush(temporary)
         os.replace(temporary, final)
         _flush_folder(final.parent)
-        complete = True
-    except OSError as error:
-        raise _output_error(path, error) from error
-    finally:
-        for stray in final.parent.glob(f"{_glob_escape(temporary.name)}*"):
-            stray.unlink()
-        if not complete:
-            _remove_empty(made)
 
 
 def replace_file(ready: Path, final: Path) -> None:
@@ -104,39 +96,37 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     final = Path(path)
     if final.exists() and not final.is_dir():
         raise OutputError(f"{path}: must be a folder, got a file; remove or rename that file.")
-    temporary = final.with_name(_temporary_name(final))
-    made = _make_folder(final.parent, path)
-    complete = False
-    handle = None
-    try:
-        temporary.mkdir(mode=0o700)
-        handle = hold(temporary)
-        whole = temporary / "whole"
+    with _hidden_folder(final, path) as hidden:
+        whole = hidden / "whole"
         whole.mkdir()
         yield whole
         for file in whole.rglob("*"):
             if file.is_file():
                 _flush(file)
-        _exchange(whole, final, temporary / "old")
+        _exchange(whole, final, hidden / "old")
         _flush_folder(final.parent)
+
+
+@contextmanager
+def _hidden_folder(final: Path, path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make a locked folder beside the final name; remove what is left, after a failure all."""
+    # Two processes may write the same result: the name must be nobody else's.
+    hidden = final.with_name(f".{secrets.token_hex(6)}{PART}")
+    made = _make_folder(final.parent, path)
+    complete, handle = False, None
+    try:
+        hidden.mkdir(mode=0o700)
+        handle = hold(hidden)
+        yield hidden
         complete = True
     except OSError as error:
         raise _output_error(path, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(hidden, ignore_errors=True)
         if handle is not None:
             os.close(handle)
         if not complete:
             _remove_empty(made)
-
-
-def _temporary_name(final: Path) -> str:
-    # Two processes may write the same result: the name must be nobody else's.
-    return f".{secrets.token_hex(6)}.part{''.join(final.suffixes[-2:])}"
-
-
-def _glob_escape(name: str) -> str:
-    return name.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
 
 
 def _make_folder(folder: Path, path: str | os.PathLike[str]) -> list[Path]:
@@ -158,15 +148,6 @@ def _remove_empty(folders: list[Path]) -> None:
         # Another process may have begun to use the folder: it stays then.
         with suppress(OSError):
             folder.rmdir()
-
-
-def _check_writable(temporary: Path, path: str | os.PathLike[str]) -> None:
-    """Fail before hours of work, not after: libraries report a missing right in many ways."""
-    try:
-        temporary.touch(exist_ok=False)
-        temporary.unlink()
-    except OSError as error:
-        raise _output_error(path, error) from error
 
 
 def _exchange(whole: Path, final: Path, aside: Path) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PREFIX = "monai_sr_"
 """What the names of temporary folders begin with."""
+PART = ".part"
+"""What the names of hidden folders beside results end in, which hold what is being written."""
 
 _TERMINATED = 128 + signal.SIGTERM
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monai_sr.core.errors import OutputError, SRError
-from monai_sr.core.private_folder import hold
+from monai_sr.core.private_folder import PART, hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def appear_together(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """
     final = Path(folder)
     missing = [p for p in (final, *final.parents) if not p.exists()]
-    hidden = final / f".{secrets.token_hex(6)}.part"
+    hidden = final / f".{secrets.token_hex(6)}{PART}"
     handle = None
     try:
         hidden.mkdir(mode=0o700, parents=True)

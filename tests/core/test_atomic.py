@@ -30,7 +30,7 @@ def fail_while_writing_folder(path):
 def test_file_appears_with_its_content_and_nothing_beside(tmp_path):
     with atomic_file(tmp_path / "new" / "a.nii.gz") as temporary:
         assert temporary.name.endswith(".nii.gz")
-        assert temporary.parent == tmp_path / "new"
+        assert temporary.parent.parent == tmp_path / "new"
         temporary.write_text("done")
         temporary.with_name(temporary.name + ".aux.xml").write_text("stray")
     assert names(tmp_path / "new") == ["a.nii.gz"]

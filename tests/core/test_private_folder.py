@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from monai_sr.core.atomic import atomic_folder
+from monai_sr.core.atomic import atomic_file, atomic_folder
 from monai_sr.core.private_folder import hold, make_private_folder, sweep
 from monai_sr.core.together import appear_together
 
@@ -67,9 +67,11 @@ def test_the_next_start_sweeps_what_a_kill_left_and_nothing_in_use(tmp_path):
     assert _left(tmp_path) == []
 
 
-@pytest.mark.parametrize("kind", [atomic_folder, appear_together])
+@pytest.mark.parametrize("kind", [atomic_file, atomic_folder, appear_together])
 def test_half_results_are_private_and_swept_when_nobody_writes_them(tmp_path, kind):
     with kind(tmp_path / "out") as hidden:
+        if kind is atomic_file:
+            hidden.touch()
         (place,) = {p for p in (hidden, *hidden.parents) if p.name.startswith(".")}
         assert stat.S_IMODE(place.stat().st_mode) == 0o700
         sweep(place.parent, ".*.part")
