@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import shutil
 import weakref
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from monai_sr.core.log import forget, show_as
 from monai_sr.core.private_folder import make_private_folder
-from monai_sr.readers import is_dicom
+from monai_sr.readers import NiftiReader, RasterReader, is_dicom
+from monai_sr.readers.identity import dependencies
 
 _DIGITS = 12
 _CHUNK_BYTES = 2**20
@@ -36,7 +38,8 @@ class Aliases:
 
     def __init__(self, found: dict[Path, list[Path]], key: bytes = b"") -> None:
         self.folder = make_private_folder()
-        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        weakref.finalize(self, _remove, self.folder)
+        show_as(self.folder, "")
         self.found: dict[Path, list[Path]] = {}
         met: Counter[str] = Counter()
         for files in found.values():
@@ -46,13 +49,20 @@ class Aliases:
             stem = digest if met[digest] == 1 else f"{digest}_{met[digest]}"
             self._add(stem, files)
 
-    def shown(self, text: object) -> str:
-        """Return a name or message without the folder of the links."""
-        return str(text).replace(f"{self.folder}{os.sep}", "")
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Hide the folder in a worker, too, that was started afresh."""
+        self.__dict__.update(state)
+        show_as(self.folder, "")
 
     def _add(self, stem: str, files: list[Path]) -> None:
-        if len(files) == 1:
-            name = self.folder / (f"{stem}.dcm" if is_dicom(files[0]) else stem)
+        if len(files) == 1 and not is_dicom(files[0]):
+            name = self.folder / f"{stem}{_known_suffix(files[0])}"
+            links = [name]
+            for file in dependencies(files[0])[1:]:
+                if beside := _name_beside(file.name, files[0].name, name.name):
+                    _link(file, name.with_name(beside))
+        elif len(files) == 1:
+            name = self.folder / f"{stem}.dcm"
             links = [name]
         else:
             name = self.folder / stem
@@ -61,6 +71,30 @@ class Aliases:
         for link, file in zip(links, files, strict=True):
             _link(file, link)
         self.found[name] = links
+
+
+def _remove(folder: Path) -> None:
+    forget(str(folder))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _known_suffix(file: Path) -> str:
+    """Return what the name of an image ends in where that is the sign of a format, else nothing."""
+    if not RasterReader().verify_suffix(file) and not NiftiReader().verify_suffix(file):
+        return ""
+    return ".nii.gz" if file.name.lower().endswith(".nii.gz") else file.suffix.lower()
+
+
+def _name_beside(name: str, image: str, alias: str) -> str:
+    """Return what a file beside an image is called beside its alias; "" for one named otherwise."""
+    for old, new in ((image, alias), (_stem(image), _stem(alias))):
+        if name.startswith(f"{old}."):
+            return f"{new}{name[len(old) :]}"
+    return ""
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".gz").rpartition(".")[0] or name
 
 
 def _digest(files: list[Path], key: bytes) -> str:

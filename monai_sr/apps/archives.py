@@ -14,9 +14,10 @@ import weakref
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import forget, show_as
 
 _MOST_MEMBERS = 100_000
 _MOST_BYTES = 2**38
@@ -45,6 +46,12 @@ class Archives:
         """Tell whether anything has been unpacked."""
         return bool(self._places)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Know the names in a worker, too, that was started afresh."""
+        self.__dict__.update(state)
+        for place, path in self._places.items():
+            show_as(place, str(path))
+
     def unpack(self, path: Path) -> Path:
         """Return the folder that holds what a zip holds.
 
@@ -66,6 +73,7 @@ class Archives:
             shutil.rmtree(place, ignore_errors=True)
             raise
         self._places[place] = path
+        show_as(place, str(path))
         return place
 
     @staticmethod
@@ -91,17 +99,11 @@ class Archives:
                 f"'{error.strerror or error}'; unpack it first, or set TMPDIR to a larger disk."
             ) from error
 
-    def shown(self, text: object) -> str:
-        """Return a name or message with zips in the place of their temporary folders."""
-        shown = str(text)
-        for place, path in self._places.items():
-            shown = shown.replace(f"{place}{os.sep}", f"{path}{os.sep}")
-        return shown
-
 
 def _remove(folder: Path, process: int) -> None:
     # A worker of a data loader has a copy of the object, not a folder of its own.
     if os.getpid() == process:
+        forget(str(folder))
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -7,7 +7,6 @@ reason.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from monai_sr.apps.files import FileDataset
 from monai_sr.apps.record import FileResult, RunFailedError
 from monai_sr.apps.workflow import SRWorkflow
 from monai_sr.core.errors import OptionError, SRError, WeightsError
+from monai_sr.core.log import get_logger
 from monai_sr.core.printable import printable
 from monai_sr.core.types import PathLike
 from monai_sr.networks import weights_file
@@ -32,7 +32,7 @@ from monai_sr.readers import DicomReader, NiftiReader, RasterReader, find_reader
 from monai_sr.readers.raster_source import RasterSource
 from monai_sr.readers.sentinel2 import split_part
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 DEFAULT = "natural_sr"
 _MODALITIES = {

@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--compression", help="DICOM pixels, lossless: none (default), rle, jpegls, jpeg2000"
     )
     upscale.add_argument(
-        "--deidentify", action="store_true", default=None, help="DICOM results without identity"
+        "--deidentify", action="store_true", default=None, help="results that tell of no person"
     )
     upscale.add_argument(
         "--deidentify_key", help="file with a secret, which keys the hashes of UIDs and names"

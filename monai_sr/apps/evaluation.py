@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from monai_sr.apps.evaluation_options import EvaluationOptions, is_true, whole_s
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import OptionError
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.evaluators import findings
 from monai_sr.evaluators.benchmark import (
@@ -36,7 +36,7 @@ from monai_sr.evaluators.measures import find_measures
 from monai_sr.evaluators.pictures import has_pictures, save_pictures, slug
 from monai_sr.evaluators.rows import Row, write_rows
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class BenchmarkEvaluator:

@@ -19,6 +19,7 @@ from monai_sr.apps.record import FileResult, RunRecord
 from monai_sr.apps.scene import Scenes
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import user_message
+from monai_sr.core.log import shown
 from monai_sr.core.types import PathLike
 from monai_sr.networks import load_faces
 from monai_sr.readers.identity import digest
@@ -154,8 +155,6 @@ class UpscaleEvaluator(SupervisedEvaluator):
                 self._add_classes(Path(facts["output"]), str(batchdata["classes"][0]))
             facts["output_sha256"] = digest([facts["output"]]) if facts["output"] else ""
         except Exception as error:  # one failed file must not end the run
-            loader: Any = self.data_loader
-            shown = getattr(loader.dataset, "shown", str)
             message = shown(failure(error, known["source"]))
             is_unexpected = user_message(error) is None
             self._report(FileResult(**known, error=message, is_unexpected=is_unexpected))

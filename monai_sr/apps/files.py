@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
+import hmac
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +19,8 @@ from monai_sr.apps.manifest import Manifest
 from monai_sr.apps.products import Products
 from monai_sr.apps.scene import Scenes
 from monai_sr.core.errors import SRError, user_message
+from monai_sr.core.log import get_logger
+from monai_sr.core.log import shown as shown_name
 from monai_sr.core.memory import check_memory
 from monai_sr.core.private_folder import PART, sweep
 from monai_sr.core.types import PathLike
@@ -28,12 +30,12 @@ from monai_sr.readers.meaning import announce
 from monai_sr.readers.sentinel2 import split_part
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
-from monai_sr.writers.dicom_deidentify import read_key, require_dicom
+from monai_sr.writers.dicom_deidentify import read_key
 from monai_sr.writers.dicom_map import check_map_size
 from monai_sr.writers.dicom_pixel_module import check_dicom_size
 from monai_sr.writers.naming import result_mark, spacing_unit
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 FACTS = ("source", "origin", "input_sha256", "made_by")
 """What a sample says about its input, whatever becomes of it."""
@@ -58,9 +60,8 @@ class FileDataset(Dataset):
         output_dir: where results go; subfolders of the input are repeated there.
         scale: factor, part of the results' names.
         spacing: spacing in its place, in mm, of rasters in units of the reference system.
-        deidentify: name inputs and results by a hash of their content, in one flat folder, and
-            refuse formats other than DICOM.
-        deidentify_key: a file with a secret, which keys that hash.
+        deidentify: name inputs and results by a hash of their content, in one flat folder.
+        deidentify_key: a file with a secret, which keys that hash and the checksums on record.
         uncertainty: a map will be written beside each result: refuse at once where it cannot be.
         scenes: decides which rasters are not held in memory; their items are {"scene": path,
             "output": path} with the last two. None: all are.
@@ -148,13 +149,13 @@ class FileDataset(Dataset):
         for (name, files), output in zip(found.items(), planned, strict=True):
             part = len(files) == 1 and split_part(files[0])
             shown = files[0] if part else name
-            origin = self.shown(shown if self._aliases else os.path.abspath(shown))
+            origin = shown_name(shown if self._aliases else os.path.abspath(shown))
             output = self._free(output, origin)
             items.append(
                 {
                     "image": [str(f) for f in files] if len(files) > 1 else str(files[0]),
                     "output": str(output),
-                    "source": self.shown(shown),
+                    "source": shown_name(shown),
                     "origin": origin,
                 }
             )
@@ -182,11 +183,6 @@ class FileDataset(Dataset):
         """Tell whether inputs lie in temporary folders of this machine."""
         return bool(self._archives)
 
-    def shown(self, text: object) -> str:
-        """Return a name or message without the temporary folders that inputs may lie in."""
-        text = text if self._aliases is None else self._aliases.shown(text)
-        return str(text) if self._archives is None else self._archives.shown(text)
-
     def _free(self, output: Path, origin: str) -> Path:
         """Keep a result that an earlier run made from another input."""
         record = self._recorded.get(output)
@@ -205,27 +201,31 @@ class FileDataset(Dataset):
         if "refused" in item:
             return {"error": item["refused"], "is_unexpected": False, **named}
         try:
-            named["input_sha256"] = _digest_or_nothing(image)
+            digest = _digest_or_nothing(image)
+            named["input_sha256"] = self._keyed(digest)
             if self._is_done(item, named["input_sha256"]):
                 return {"skipped": item["output"], **named}
-            record = input_record(image, named["input_sha256"], source)
+            record = input_record(image, digest, source)
             if isinstance(image, str) and split_part(image):
                 self._products = self._products or Products()
                 image, classes = self._products.raster(image)
                 named.update({} if classes is None else {"classes": classes})
-            # A de-identified one is no raster: the transform's result is refused below.
-            if self.scenes and not self._aliases and self.scenes.takes(image):
+            if self.scenes and self.scenes.takes(image):
                 return {"scene": str(image), "output": item["output"], "input": record, **named}
             sample = dict(self.transform({"image": image, "output": item["output"]}))
             announce(source, sample["image"].meta)
-            if self._aliases is not None:
-                require_dicom(sample["image"].meta, source)
             sample["image"].meta["sr_input"] = record
             _check_size(sample["image"], self.scale, source, self.uncertainty)
             return {**sample, **named}
         except Exception as error:  # a failed file is reported, and the run goes on
-            message = self.shown(failure(error, source).replace(str(image), source))
+            message = shown_name(failure(error, source).replace(str(image), source))
             return {"error": message, "is_unexpected": user_message(error) is None, **named}
+
+    def _keyed(self, digest: str) -> str:
+        """Return what the record keeps of a checksum: who has a file must not find its result."""
+        if not self._key or not digest:
+            return digest
+        return hmac.new(self._key, digest.encode(), hashlib.sha256).hexdigest()
 
     def _is_done(self, item: dict[str, Any], input_sha256: str) -> bool:
         if "record" not in item:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from monai_sr.apps.manifest import Manifest
 from monai_sr.apps.products import named_product
 from monai_sr.apps.search import Search, is_beside
 from monai_sr.core.errors import BadImageError, OutputError
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.reports import report_path
 from monai_sr.writers.classes import classes_path
 from monai_sr.writers.uncertainty import uncertainty_path
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _LIST_SUFFIX = ".txt"
 

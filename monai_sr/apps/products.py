@@ -9,6 +9,7 @@ import weakref
 from pathlib import Path
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import forget, show_as
 from monai_sr.core.private_folder import make_private_folder
 from monai_sr.readers import is_product
 from monai_sr.readers.raster_open import made_folder
@@ -42,12 +43,14 @@ class Products:
         # Products of one name may lie in several folders.
         digest = hashlib.sha256(os.fsencode(part)).hexdigest()[:_DIGITS]
         place = made_folder(self.folder, digest)
+        show_as(place, str(found[0]))
         return write_vrt(product, found[1], place), classes
 
 
 def _remove(folder: Path, process: int) -> None:
     # A worker of a data loader has a copy of this object, not a folder of its own.
     if os.getpid() == process:
+        forget(str(folder))
         shutil.rmtree(folder, ignore_errors=True)
 
 

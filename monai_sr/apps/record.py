@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from monai_sr.apps.manifest import Manifest
 from monai_sr.core.errors import SRError
+from monai_sr.core.log import get_logger
 from monai_sr.core.printable import printable
 from monai_sr.core.types import PathLike
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _SAVE_SECONDS = 5.0  # between writes of the manifest: a folder may hold thousands of small files
 

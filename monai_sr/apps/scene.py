@@ -65,6 +65,8 @@ class Scenes:
         uncertainty: a map of it is asked for, which is made in memory alone.
         nodata, bounds: as for :class:`monai_sr.transforms.ScaleToUnit`.
         report: a page beside each result is asked for, which is made in memory alone.
+        deidentify: leave out what may tell of a person, see
+            :mod:`monai_sr.writers.raster_keep_list`.
 
     Raises:
         OptionError: if options exclude each other.
@@ -85,6 +87,7 @@ class Scenes:
         report: bool = False,
         nodata: float | None = None,
         bounds: Sequence[float] | None = None,
+        deidentify: bool = False,
     ) -> None:
         if window is not None and bbox is not None:
             raise OptionError("window: says where as bbox does; leave --bbox or --window out")
@@ -94,7 +97,7 @@ class Scenes:
                 "--scene_limit 64"
             )
         check_asked(kind)
-        self.kind = kind
+        self.kind, self.deidentify = kind, deidentify
         self.grid, self.provenance = grid, provenance
         self.scale_to_unit = ScaleToUnit(value_range, nodata, bounds)
         self.window, self.bbox, self.cog, self.limit = window, bbox, cog, limit
@@ -179,6 +182,8 @@ class Scenes:
             rasterio.Env(GDAL_CACHEMAX=_cache_bytes(read.raster.dataset)),
         ):
             read.raster.warn()
+            for scene in (read, compared):
+                scene.meta["sr_deidentified"] = int(self.deidentify)
             part, becomes = self._part(read), "COG" if self.cog else None
             named, kind = self._named(Path(output), read, part), kind_of(read.meta)
             announce(source, read.meta)

@@ -6,7 +6,6 @@ the result until that is complete, so that a killed run goes on where it was.
 
 from __future__ import annotations
 
-import logging
 import math
 import shutil
 from collections import deque
@@ -27,6 +26,7 @@ from monai_sr.apps.scene_source import SceneSource, no_valid_pixel
 from monai_sr.core.atomic import replace_file
 from monai_sr.core.errors import BadImageError, OptionError, OutputError
 from monai_sr.core.journal import Journal
+from monai_sr.core.log import get_logger
 from monai_sr.core.pipeline import Background, prefetched
 from monai_sr.core.printable import printable
 from monai_sr.inferers import TiledInferer
@@ -45,8 +45,9 @@ from monai_sr.writers import check_output_size
 from monai_sr.writers.raster_beside import beside_text, side_car
 from monai_sr.writers.raster_blocks import RasterBlocks
 from monai_sr.writers.raster_facts import Grid
+from monai_sr.writers.raster_keep_list import is_deidentified
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _GB = 10**9
 _WAITING = 1  # results that the writing thread is behind
@@ -146,7 +147,7 @@ class SceneJob:
                 raise changed(self.source.raster.path)
             check_unchanged(record)
             with side_car(self.output) as write_beside:
-                write_beside(beside_text(self.source.raster.dataset, ready))
+                write_beside(beside_text(self.source.raster.dataset, ready, self.source.meta))
                 replace_file(ready, self.output)
             journal.remove()
             return result
@@ -327,5 +328,6 @@ class SceneJob:
             "precision": str(self.inferer.dtype),
             "device": self.device.type,
             "weights": state_digest(self.network),
+            "deidentified": is_deidentified(self.source.meta),
             "made_by": provenance.record(np.empty(0), self.runtime),
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from rasterio.windows import Window
 from torch import Tensor
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.inferers.tile_plan import Tile, within
 from monai_sr.inferers.tile_run import spatial
@@ -40,7 +40,7 @@ from monai_sr.transforms.intensity import (
 from monai_sr.transforms.ranges import Levels
 from monai_sr.transforms.restore import lost_pixels
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # Pixels around a tile that the consistency of its neighbors looks at.
 _SEEN_PX = 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from monai_sr.apps.archives import Archives, is_archive
 from monai_sr.apps.manifest import Manifest
 from monai_sr.apps.products import product_parts
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import get_logger
 from monai_sr.readers import find_volumes, is_dicom, is_product
 from monai_sr.readers.claims import claims_image, is_dicomdir
 from monai_sr.readers.dicom_series import Volume
@@ -18,7 +18,7 @@ from monai_sr.readers.dicomdir import listed_files
 from monai_sr.readers.identity import SIDECARS
 from monai_sr.readers.nifti_pair import pair_of
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Found = dict[Path, list[Path]]
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from monai_sr.apps.workflow import SRWorkflow
 from monai_sr.core.distributed import from_first
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def first_stage(

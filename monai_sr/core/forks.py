@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from functools import lru_cache
 
 import torch
 
-logger = logging.getLogger(__name__)
+from monai_sr.core.log import get_logger
+
+logger = get_logger(__name__)
 
 _LOADED_BY = os.getpid()
 

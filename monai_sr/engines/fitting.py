@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from pathlib import Path
@@ -10,12 +9,13 @@ from pathlib import Path
 import torch
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.engines.patch_loader import PatchLoader
 from monai_sr.networks.registry import Generator
 from monai_sr.networks.weights import save_weights
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class FitTrainer:

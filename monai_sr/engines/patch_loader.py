@@ -8,7 +8,6 @@ background.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from monai_sr.core.distributed import rank, world_size
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.engines.degradations import BicubicDegradation, Degradation
 from monai_sr.engines.measured_pairs import TrainingPair
@@ -28,7 +28,7 @@ from monai_sr.engines.training_arrays import Loaded, of_one_depth
 from monai_sr.engines.training_images import Source, first_file
 from monai_sr.engines.training_rasters import Area
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Load = Callable[[Source], Loaded | list[Loaded]]
 

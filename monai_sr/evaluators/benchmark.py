@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.evaluators.comparison import Comparison
 from monai_sr.evaluators.datasets import Benchmark
@@ -20,7 +20,7 @@ from monai_sr.evaluators.measures import STANDARD, Measure, find_measures
 from monai_sr.evaluators.rows import MEASURED, Row
 from monai_sr.functional.resize import upsample
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 Upscale = Callable[[Tensor, int], Tensor | tuple[Tensor, Tensor]]
 """(image (N, C, H, W) float32 in [0, 1], scale) -> (N, C, H * scale, W * scale), perhaps with the

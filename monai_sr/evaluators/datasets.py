@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from monai_sr.core.configs import find_config, list_configs
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.engines.split_table import Box
 from monai_sr.evaluators.decoding import (
@@ -32,7 +32,7 @@ from monai_sr.evaluators.images import BenchmarkImage, every_image
 from monai_sr.evaluators.pairs import match_pairs
 from monai_sr.metrics.protocol import Protocol, get_protocol, make_lr, modcrop
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
 _KNOWN = _REQUIRED | {
     "count", "classes", "data_range", "channels", "citation", "slice_step", "area", "patient",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 from monai.apps.utils import download_url, extractall
 
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 
 def download(name: str, archives: Sequence[Mapping[str, Any]], root: PathLike, scale: int) -> None:

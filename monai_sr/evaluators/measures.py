@@ -7,13 +7,13 @@ or has too few channels, its figure is NaN: left out and counted, never guessed.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from monai_sr.core.errors import MissingDependencyError, WeightsError
+from monai_sr.core.log import get_logger
 from monai_sr.core.registry import Registry
 from monai_sr.core.types import PathLike
 from monai_sr.evaluators.comparison import Comparison
@@ -36,7 +36,7 @@ from monai_sr.metrics.sfrc import PATCH_PX, sfrc
 from monai_sr.metrics.spectral import ergas, sam
 from monai_sr.transforms.restore import file_sha256
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)

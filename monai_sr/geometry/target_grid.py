@@ -6,20 +6,20 @@ n has exactly n / n' of the spacing, whatever was asked for.
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LARGEST_SCALE = 4.0
 """Largest enlargement that networks give."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.log import get_logger
 from monai_sr.geometry.geotransform import has_transform
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rasterio.transform import Affine
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # Coordinates of edges, as people copy them, miss the edge of a pixel by rounding.
 _SNAP_PX = 1e-3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine, Events
@@ -10,12 +9,13 @@ from torch import Tensor
 
 from monai_sr.core.distributed import from_first
 from monai_sr.core.errors import OptionError
+from monai_sr.core.log import get_logger
 from monai_sr.core.registry import unknown_name
 
 if TYPE_CHECKING:
     from monai_sr.losses import CompositeLoss
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class DiscriminatorBalance:

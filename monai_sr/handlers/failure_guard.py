@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import shutil
 from typing import Any
@@ -14,9 +13,10 @@ from monai.utils import CommonKeys
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.distributed import rank
 from monai_sr.core.errors import TrainingFailedError
+from monai_sr.core.log import get_logger
 from monai_sr.handlers.training_state import TrainingState
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class FailureGuard:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 
@@ -11,8 +10,9 @@ from torch.optim import Optimizer
 
 from monai_sr.core.distributed import from_first
 from monai_sr.core.errors import OptionError
+from monai_sr.core.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _WARMUP_SHARE = 0.05
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import datetime
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,12 @@ from monai.utils import CommonKeys
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.distributed import rank, world_size
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.engines import PatchLoader
 from monai_sr.handlers.schedule import BudgetSchedule
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _FIELDS = (
     "step",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,9 +13,10 @@ from torch import nn
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.distributed import rank
 from monai_sr.core.errors import OutputError, TrainingFailedError, WeightsError
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class Stateful(Protocol):

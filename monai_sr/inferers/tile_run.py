@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.log import get_logger
 from monai_sr.core.memory import available_bytes
 from monai_sr.functional.back_projection import HALO_PER_STEP, back_project
 from monai_sr.functional.local_range import LOCAL_REACH, local_range
@@ -20,7 +20,7 @@ from monai_sr.functional.resize import REACH, resize_part, upsample
 from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.inferers.tile_plan import Slices, Tile, TileGrid, within
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _BUFFERS = 3
 _FLOAT_BYTES = 4

@@ -7,7 +7,6 @@ steps need; only its core is kept. No blending, hence no seam and no overlap to 
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from monai_sr.core.devices import check_precision
 from monai_sr.core.errors import OptionError
 from monai_sr.core.forks import go_on_without_threads
+from monai_sr.core.log import get_logger
 from monai_sr.core.printable import printable
 from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import LARGEST_SCALE, covering_samples, scaled_sizes
@@ -32,7 +32,7 @@ from monai_sr.inferers.tile_run import TileRun, spatial
 from monai_sr.inferers.transfer import Transfer
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class TiledInferer(Inferer):

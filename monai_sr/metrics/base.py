@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,9 +14,10 @@ from monai.utils.type_conversion import convert_to_tensor
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.log import get_logger
 from monai_sr.metrics.protocol import Protocol, get_protocol, prepare_colors, prepare_pair
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 
 def finite_mean(values: Sequence[float]) -> tuple[float, int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from monai_sr.core.errors import OptionError, WeightsError
+from monai_sr.core.log import get_logger
 from monai_sr.core.optional import import_extra
 from monai_sr.core.torchvision_ops import import_torchvision
 from monai_sr.core.types import PathLike
 from monai_sr.networks.registry import Generator, GeneratorInfo
 from monai_sr.networks.weights import read_weights
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 REACH = 48
 """Input pixels around a pixel among which its influence is looked for; the margin of tiles where it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from monai.utils import SpaceKeys
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import get_logger
 from monai_sr.readers.meaning import GRAY, Meaning
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from monai_sr.core.types import PathLike
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 AS_IT_IS = Meaning(GRAY, "by default")
 # Integers above 2^53 have no exact float64.

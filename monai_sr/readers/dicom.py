@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from monai.utils import ensure_tuple
 
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import get_logger
 from monai_sr.geometry.dicom_plane import (
     OrientationError,
     Plane,
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DicomImage", "DicomReader", "find_series", "is_dicom"]
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)

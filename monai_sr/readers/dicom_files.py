@@ -23,6 +23,7 @@ from pydicom.uid import (
 )
 
 from monai_sr.core.errors import BadImageError, SRError
+from monai_sr.core.log import get_logger
 from monai_sr.core.shared import ignored_warnings, silent_pydicom
 from monai_sr.readers.dicom_bounds import check_inflated
 from monai_sr.readers.dicom_unknown import resolve_unknown
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from monai_sr.core.types import PathLike
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 DAMAGE_ERRORS = (
     ArithmeticError,

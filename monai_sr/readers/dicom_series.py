@@ -8,7 +8,6 @@ image. Equal copies of one object count once.
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 from collections import Counter, defaultdict
@@ -21,6 +20,7 @@ import pydicom
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import get_logger
 from monai_sr.geometry.dicom_plane import SAME_POSITION_MM, is_same_direction
 from monai_sr.readers.dicom_bounds import check_inflated
 from monai_sr.readers.dicom_files import DAMAGE_ERRORS, is_dicom, quiet_pydicom
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from monai_sr.core.types import PathLike
     from monai_sr.geometry.dicom_plane import FloatArray
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # Each exposure is an image of its own, even where a vendor adds positions.
 _PROJECTIONS = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "RG", "RTIMAGE", "XA"})

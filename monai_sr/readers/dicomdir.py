@@ -6,7 +6,6 @@ from that of the DICOMDIR down to it.
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING
 from pydicom.multival import MultiValue
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import get_logger
 from monai_sr.readers.dicom_files import open_dicom, refuse_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def listed_files(path: Path) -> set[Path]:

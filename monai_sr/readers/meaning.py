@@ -8,7 +8,6 @@ a network trained on pictures does not know. Names: BIDS 1.10 (dseg, probseg, pa
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections import Counter
@@ -19,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.log import get_logger
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 GRAY, COLOR, LABEL, BITS, PHASE = "gray", "color", "label", "bits", "phase"
 DOSE, COMPLEX, FRACTION = "dose", "complex", "fraction"

@@ -6,7 +6,6 @@ sform_code). Nothing is mended: the result keeps the source's header, and what w
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-logger = logging.getLogger(__name__)
+from monai_sr.core.log import get_logger
+
+logger = get_logger(__name__)
 
 _UNIT_MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON
 _UNIT_BITS = 0x07  # of xyzt_units; the others are the unit of time

@@ -6,7 +6,6 @@ GDAL raster data model: https://gdal.org/user/raster_data_model.html; TIFF 6.0, 
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import numpy as np
 from rasterio.enums import ColorInterp
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import get_logger
 from monai_sr.readers.tiff_tag import tiff_tag
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from rasterio.io import DatasetReader
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _OPAQUE = 255
 _EXTRA_SAMPLES = 338

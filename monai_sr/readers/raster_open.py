@@ -9,7 +9,6 @@ GDAL, security considerations: https://gdal.org/user/security.html.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shutil
@@ -25,6 +24,7 @@ from rasterio.io import DatasetReader
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.gdal_names import linked_image
+from monai_sr.core.log import get_logger
 from monai_sr.core.private_folder import is_private
 from monai_sr.readers.pam import is_dispensable
 from monai_sr.readers.vrt import is_vrt, vrt_sources
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from monai_sr.core.types import PathLike
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LINKED_FILES = "MONAI_SR_LINKED_FILES"
 """Environment variable: whether an input may name files outside its folder. It reaches workers."""

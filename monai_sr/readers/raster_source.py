@@ -6,7 +6,6 @@ GDAL raster data model: https://gdal.org/user/raster_data_model.html; band masks
 from __future__ import annotations
 
 import contextlib
-import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import get_logger
 from monai_sr.core.memory import check_memory
 from monai_sr.core.shared import ignored_warnings
 from monai_sr.geometry.geotransform import has_transform, pixel_affine, source_transform, unit_name
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from rasterio.windows import Window
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 # The defaults return the rows that a cut PNG still has and zeros for the rest.

@@ -6,13 +6,13 @@ Reads what ``monai-sr evaluate --save_images`` leaves, as docs/how-to/evaluate.m
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.evaluators.benchmark import BICUBIC
 from monai_sr.evaluators.findings import FORMAT
@@ -24,7 +24,7 @@ from monai_sr.reports.pages import write_page
 from monai_sr.reports.plots import trade_offs
 from monai_sr.reports.viewers import window_viewer
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 _SHOWN = ("psnr", "ssim", "lpips")
 """Measures under each crop."""

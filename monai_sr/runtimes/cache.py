@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import logging
 import zipfile
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,10 +18,11 @@ import monai_sr
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.cache_folder import cache_folder
 from monai_sr.core.errors import OutputError
+from monai_sr.core.log import get_logger
 from monai_sr.networks.weights import state_digest
 from monai_sr.runtimes.registry import Artifact
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _EXPORTING = ("core", "functional", "networks", "runtimes")  # layers whose code makes an artifact
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cache
 
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 
 from monai_sr.core.devices import check_precision
 from monai_sr.core.errors import MissingDependencyError
+from monai_sr.core.log import get_logger
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
 from monai_sr.networks import Generator
@@ -17,7 +17,7 @@ from monai_sr.runtimes.compiled import CompiledGenerator
 from monai_sr.runtimes.int8 import read_ranges
 from monai_sr.runtimes.registry import RUNTIMES, RuntimeUnfitError, find_runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 AUTO = "auto"
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")

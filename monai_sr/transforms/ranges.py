@@ -7,7 +7,6 @@ ranges that they would have in memory.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -15,7 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-logger = logging.getLogger(__name__)
+from monai_sr.core.log import get_logger
+
+logger = get_logger(__name__)
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Range: TypeAlias = tuple[float, float]

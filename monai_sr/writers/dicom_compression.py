@@ -5,11 +5,11 @@ DICOM PS3.5 A.4. A lossless transfer syntax is another encoding of the same imag
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from monai_sr.core.log import get_logger
 from monai_sr.core.registry import unknown_name
 from monai_sr.readers.dicom_files import DAMAGE_ERRORS
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from monai_sr.core.types import PathLike
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # The encoder is named: with others installed, equal inputs would no longer give equal files.
 _ENCODERS = {

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +23,8 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import generate_uid
 
 from monai_sr import __version__
-from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.errors import OptionError
+from monai_sr.core.log import get_logger
 from monai_sr.writers.dicom_keep_list import (
     BINARY,
     EMPTIED,
@@ -35,7 +35,6 @@ from monai_sr.writers.dicom_keep_list import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from pydicom.dataelem import DataElement
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
     from monai_sr.core.types import PathLike
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _EDITION = "dicomfields_2026c"
 _STANDARD_ROOT = "1.2.840.10008."
@@ -136,23 +135,6 @@ def read_key(path: PathLike | None, is_asked: bool) -> bytes:
             "openssl rand -hex 32 > FILE."
         )
     return key
-
-
-def require_dicom(meta: Mapping[str, Any], name: PathLike) -> None:
-    """Refuse to de-identify another format, whose header may name the patient anywhere.
-
-    Args:
-        meta: metadata of the package's data contract.
-        name: what the message calls the image.
-
-    Raises:
-        BadImageError: it is no DICOM image.
-    """
-    if meta.get("sr_format") != "dicom":
-        raise BadImageError(
-            f"{name}: can be de-identified as DICOM only, got {meta.get('sr_format')}; remove "
-            "names from that file yourself and leave --deidentify out."
-        )
 
 
 @cache

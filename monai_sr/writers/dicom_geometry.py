@@ -6,7 +6,6 @@ C.7.6.2.1.1), so lengths between landmarks stay what they were.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import numpy as np
 from pydicom.datadict import keyword_for_tag
 from pydicom.valuerep import DSfloat
 
+from monai_sr.core.log import get_logger
 from monai_sr.writers.dicom_attributes import (
     CURVES,
     DRAWN_CURVES,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Scale = tuple[float, float]
     Arithmetic = Callable[[Sequence[float], Scale], list[float]]
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _GROUPS = {

@@ -21,6 +21,7 @@ from monai_sr.readers.identity import check_unchanged
 from monai_sr.readers.nifti import stored_layout
 from monai_sr.readers.nifti_header import raw_header, source_affine
 from monai_sr.writers.naming import check_output_size
+from monai_sr.writers.raster_keep_list import is_deidentified
 from monai_sr.writers.stored import DISCLAIMER, as_stored, software, source_path, stored_array
 
 if TYPE_CHECKING:
@@ -31,10 +32,14 @@ if TYPE_CHECKING:
     from monai_sr.core.types import PathLike
 
 _COMMENT = 6  # extension code of plain text
+_TEXTS = ("data_type", "db_name", "aux_file", "intent_name", "descrip", "unused_str")
+_UNUSED = ("extents", "session_error", "glmax", "glmin")
 
 
 class NiftiWriter(ImageWriter):
     """Write a result as NIfTI-1 or NIfTI-2, whichever the source is, with its header, in one file.
+
+    Of a de-identified result, texts and extensions are left out but for our own.
 
     Kept: dtype (RGB too), number of axes, scl_slope and scl_inter bit by bit, qform and sform
     codes, units, intent, extensions. Rewritten: dim, pixdim, qform, sform, descrip; a comment
@@ -131,11 +136,22 @@ def _header(
         if sform_code and np.isfinite(sform @ matrix).all():
             header.set_sform(sform @ matrix, int(sform_code))
     _drop_slice_timing(header, scale)
+    if is_deidentified(meta):
+        _drop_texts(header)
     header["descrip"] = f"{DISCLAIMER}; {software(meta)}"[:79].encode("ascii", "replace")
     if meta.get("sr_provenance"):
         note = Nifti1Extension(_COMMENT, str(meta["sr_provenance"]).encode())
         header.extensions.append(note)
     return header
+
+
+def _drop_texts(header: Any) -> None:
+    """Empty every field of characters, those that only ANALYZE used included, and extensions."""
+    for name in set(_TEXTS) & set(header.keys()):
+        header[name] = b""
+    for name in set(_UNUSED) & set(header.keys()):
+        header[name] = 0
+    header.extensions.clear()
 
 
 def _of_one_file(header: Any) -> Any:

@@ -26,6 +26,7 @@ from monai_sr.writers.naming import PNG_DTYPES, check_output_size
 from monai_sr.writers.raster_beside import add_png_xmp, beside_text, side_car
 from monai_sr.writers.raster_check import check_pixels_of, writing
 from monai_sr.writers.raster_facts import Grid, colors_of, copy_facts, has_same_bands, xmp_of
+from monai_sr.writers.raster_keep_list import is_deidentified, kept_profile
 from monai_sr.writers.raster_masks import copy_mask, hidden_in, keep_alpha
 from monai_sr.writers.raster_overviews import build_overviews, has_overviews
 from monai_sr.writers.stored import as_stored, in_rows, source_path, stored_array
@@ -146,10 +147,10 @@ class RasterWriter(ImageWriter):
                     build_overviews(temporary, kind_of(self._meta))
                 # Options of the caller may lose data.
                 if driver == "PNG":
-                    add_png_xmp(temporary, xmp_of(src))
+                    add_png_xmp(temporary, xmp_of(src, self._meta))
                 check_pixels_of(temporary, filename, None if kwargs else pixels, mask)
                 check_unchanged(str(self._meta.get("sr_input", "")))
-                write_beside(beside_text(src, temporary))
+                write_beside(beside_text(src, temporary, self._meta))
 
 
 def _driver(filename: PathLike, pixels: npt.NDArray[Any]) -> str:
@@ -215,6 +216,8 @@ def creation_options(
     if is_partial and (driver == "GTiff" or bits in (1, 2, 4)):
         options["nbits"] = bits
     profile = src.tags(ns="COLOR_PROFILE").get("SOURCE_ICC_PROFILE")
+    if profile and is_deidentified(meta):
+        profile = kept_profile(profile, src.name)
     if profile:
         options["source_icc_profile"] = profile
     if driver == "PNG":

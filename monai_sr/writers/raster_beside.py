@@ -12,7 +12,7 @@ import contextlib
 import tempfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import rasterio
@@ -23,9 +23,10 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.gdal_names import gdal_name
 from monai_sr.core.shared import ignored_warnings
+from monai_sr.writers.raster_keep_list import is_deidentified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from rasterio.io import DatasetReader
 
@@ -62,12 +63,13 @@ def side_car(result: Path) -> Iterator[Callable[[str], None]]:
         path.unlink(missing_ok=True)
 
 
-def beside_text(src: DatasetReader, result: Path) -> str:
+def beside_text(src: DatasetReader, result: Path, meta: Mapping[str, Any]) -> str:
     """Return the ``.aux.xml`` that a finished result needs; empty where its format holds all.
 
     Args:
         src: source raster.
         result: the result, under whatever name.
+        meta: its meta: one that is de-identified names no classes.
     """
     facts = _facts(src)
     root = ElementTree.Element("PAMDataset")
@@ -84,7 +86,8 @@ def beside_text(src: DatasetReader, result: Path) -> str:
         was_palette = src.colorinterp[0] == ColorInterp.palette
         is_palette = dst.colorinterp[0] == ColorInterp.palette
         # A palette that was expanded has colors for values, and none of them a name.
-        if src.count == dst.count and was_palette == is_palette:
+        is_kept = src.count == dst.count and not is_deidentified(meta)
+        if is_kept and was_palette == is_palette:
             for index, band in enumerate(facts.iter("VRTRasterBand"), start=1):
                 _add_band(root, index, band)
     if not len(root):

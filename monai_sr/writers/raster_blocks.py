@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import rasterio.shutil
 from rasterio.windows import Window
 
 from monai_sr.core.gdal_names import gdal_name
+from monai_sr.core.log import get_logger
 from monai_sr.readers.meaning import CODES, kind_of
 from monai_sr.readers.raster_bands import premultiplied
 from monai_sr.writers.raster import creation_options, stored_bits
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from monai_sr.readers.raster_image import RasterImage
     from monai_sr.readers.raster_source import RasterSource
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # GDAL writes no .aux.xml and no .msk; see monai_sr.writers.raster_beside.
 _WRITE = {"GDAL_PAM_ENABLED": "NO", "GDAL_TIFF_INTERNAL_MASK": "YES"}
@@ -80,7 +80,7 @@ class RasterBlocks:
         name: PathLike = "result",
     ) -> None:
         self.path, self.source, self.becomes, self.name = path, source, becomes, name
-        self.kind = kind_of(meta)
+        self.meta, self.kind = meta, kind_of(meta)
         self.dtype = np.dtype(str(meta["sr_dtype"]))
         self._bits = stored_bits(meta, self.dtype)
         options = creation_options(source.dataset, meta, shape, self.dtype, "GTiff")
@@ -185,7 +185,7 @@ class RasterBlocks:
             if self.becomes == "COG":
                 check_windows(path, self.name, self._sums)
             else:
-                add_png_xmp(path, xmp_of(self.source.dataset))
+                add_png_xmp(path, xmp_of(self.source.dataset, self.meta))
                 check_copy(path, self.name, self.path)
         return path
 

@@ -6,7 +6,6 @@ text chunks, W3C PNG 11.3.3.
 
 from __future__ import annotations
 
-import logging
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
+from monai_sr.core.log import get_logger
 from monai_sr.geometry.geotransform import (
     corner_transform,
     has_transform,
@@ -28,6 +28,7 @@ from monai_sr.geometry.geotransform import (
 from monai_sr.readers.meaning import CODES, GRAY, kind_of
 from monai_sr.readers.raster_bands import domains_of
 from monai_sr.readers.raster_source import RGBA
+from monai_sr.writers.raster_keep_list import is_deidentified, kept_band, kept_tags, kept_unit
 from monai_sr.writers.stored import DISCLAIMER, software
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from rasterio.io import DatasetReader, DatasetWriter
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # Domains that GDAL computes itself, that describe the source's grid, or that name other files:
 # whoever opens the result must not be led to those.
@@ -105,6 +106,8 @@ def copy_facts(
 ) -> None:
     """Copy georeference, colors, tags, band names, scales, offsets and units.
 
+    Of a de-identified result, what the keep-list has of them.
+
     Args:
         src: source raster.
         dst: result, open for writing, no pixels written yet.
@@ -117,25 +120,33 @@ def copy_facts(
         _copy_georeference(src, dst, meta, grid)
     kind = kind_of(meta)
     _copy_colors(src, dst, kind)
-    for domain in filter(is_kept_domain, domains_of(src)):
+    is_private = is_deidentified(meta)
+    for domain in () if is_private else filter(is_kept_domain, domains_of(src)):
         dst.update_tags(ns=domain, **_kept_tags(src.tags(ns=domain)))
-    dst.update_tags(**_tags(src.tags(), meta, grid, driver))
+    tags = kept_tags(src.tags()) if is_private else src.tags()
+    dst.update_tags(**_tags(tags, meta, grid, driver))
     if driver == "GTiff":
-        _copy_xmp(src, dst)
+        _copy_xmp(src, dst, meta)
     _warn_of_geolocation(src)
-    if not has_same_bands(src, dst.count, kind):
-        return
+    if has_same_bands(src, dst.count, kind):
+        _copy_bands(src, dst, is_private)
+
+
+def _copy_bands(src: DatasetReader, dst: DatasetWriter, is_private: bool) -> None:
+    kept = kept_tags if is_private else _kept_tags
     for band in src.indexes:
-        tags = src.tags(band)
-        dst.update_tags(band, **{k: v for k, v in tags.items() if not k.startswith(_STATISTICS)})
+        own = {k: v for k, v in src.tags(band).items() if not k.startswith(_STATISTICS)}
+        dst.update_tags(band, **(kept_tags(own) if is_private else own))
         for domain in filter(is_kept_domain, domains_of(src, band)):
-            dst.update_tags(band, ns=domain, **_kept_tags(src.tags(band, ns=domain)))
-        if src.descriptions[band - 1]:
-            dst.set_band_description(band, src.descriptions[band - 1])
+            if tags := kept(src.tags(band, ns=domain)):
+                dst.update_tags(band, ns=domain, **tags)
+        name = src.descriptions[band - 1]
+        if name := kept_band(name) if is_private else name:
+            dst.set_band_description(band, name)
     if any(scale != 1 for scale in src.scales) or any(src.offsets):
         dst.scales, dst.offsets = src.scales, src.offsets
     if any(src.units):
-        dst.units = [unit or "" for unit in src.units]
+        dst.units = [kept_unit(unit) if is_private else unit or "" for unit in src.units]
 
 
 def _copy_colors(src: DatasetReader, dst: DatasetWriter, kind: str) -> None:
@@ -146,20 +157,23 @@ def _copy_colors(src: DatasetReader, dst: DatasetWriter, kind: str) -> None:
         dst.colorinterp = colors
 
 
-def xmp_of(src: DatasetReader) -> str:
+def xmp_of(src: DatasetReader, meta: Mapping[str, Any]) -> str:
     """Return the XMP packet of a raster without what it says of the stored grid; empty without one.
 
     Args:
         src: source raster.
+        meta: meta of the result, which has none where it is de-identified.
     """
+    if is_deidentified(meta):
+        return ""
     packet = "".join(src.tags(ns=_XMP).values())
     packet = re.sub(rf"""\s(?:{_XMP_OF_GRID})\s*=\s*("[^"]*"|'[^']*')""", "", packet)
     return re.sub(rf"<({_XMP_OF_GRID})(?:\s[^>]*)?>[^<]*</\1\s*>", "", packet)
 
 
-def _copy_xmp(src: DatasetReader, dst: DatasetWriter) -> None:
+def _copy_xmp(src: DatasetReader, dst: DatasetWriter, meta: Mapping[str, Any]) -> None:
     # GDAL takes the packet as one line; rasterio writes lines as name=value.
-    name, is_split, value = xmp_of(src).partition("=")
+    name, is_split, value = xmp_of(src, meta).partition("=")
     if is_split:
         dst.update_tags(ns=_XMP, **{name: value})
 

@@ -5,12 +5,12 @@ GDAL RFC 15 (band masks).
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
 
+from monai_sr.core.log import get_logger
 from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.readers.meaning import CODES, INTENSITY
 from monai_sr.readers.raster import RasterReader
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from monai_sr.readers.raster_image import RasterImage
     from monai_sr.writers.raster_facts import Grid
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def hidden_in(source: Path, src: DatasetReader, kind: str = INTENSITY) -> RasterImage | None:

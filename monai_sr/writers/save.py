@@ -16,7 +16,7 @@ from monai_sr.core.together import appear_together
 from monai_sr.core.types import PathLike
 from monai_sr.writers.dicom import DicomWriter
 from monai_sr.writers.dicom_compression import check_compression
-from monai_sr.writers.dicom_deidentify import read_key, require_dicom
+from monai_sr.writers.dicom_deidentify import read_key
 from monai_sr.writers.naming import output_suffix, plan_outputs
 from monai_sr.writers.nifti import NiftiWriter
 from monai_sr.writers.raster import RasterWriter
@@ -41,8 +41,8 @@ class SaveImageSRd(MapTransform):
         output_dir: folder for results without a planned path.
         path_key: key of the planned path.
         compression: how DICOM pixels are stored: "none", "rle", "jpegls" or "jpeg2000".
-        deidentify: remove the patient's identity from DICOM results; needs planned paths, for the
-            source's name is part of it.
+        deidentify: remove what tells of a person from results: DICOM by the profile of PS3.15,
+            other formats by a keep-list; needs planned paths, for the source's name tells, too.
         deidentify_key: a file with a secret, which keys the hashes that replace UIDs.
 
     Raises:
@@ -82,8 +82,7 @@ class SaveImageSRd(MapTransform):
             kind = str(d[key].meta.get("sr_format"))
             if kind not in WRITERS:
                 raise OutputError(f"{path}: no writer for a result of format {kind!r}")
-            if self.deidentify:
-                require_dicom(d[key].meta, path)
+            d[key].meta["sr_deidentified"] = int(self.deidentify)
             writer = WRITERS[kind](**(self.dicom_options if kind == "dicom" else {}))
             writer.set_data_array(d[key], channel_dim=0)  # type: ignore[no-untyped-call]
             writer.set_metadata(d[key].meta)

@@ -12,6 +12,7 @@ import pytest
 from monai_sr.apps import archives
 from monai_sr.apps.archives import Archives
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import shown
 
 
 def write_zip(path, members, **options):
@@ -29,7 +30,7 @@ def test_members_lie_in_a_private_folder_that_goes_away(tmp_path):
     assert unpacked
     assert (folder / "CT" / "deep" / "2").read_bytes() == b"two"
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
-    assert unpacked.shown(f"{folder / 'CT' / '1'}: bad") == f"{path}/CT/1: bad"
+    assert shown(f"{folder / 'CT' / '1'}: bad") == f"{path}/CT/1: bad"
     del unpacked
     assert not folder.parent.exists()
 

@@ -1,0 +1,68 @@
+"""Loggers of the package: what lies in a temporary folder goes by the name that a user knows.
+
+Inputs are reached through links that tell no name, are unpacked from zips, or are made of the parts
+of a product; a message is to show none of these folders, whose names say nothing and differ from
+run to run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_names: dict[str, str] = {}
+
+
+def get_logger(name: str) -> logging.Logger:
+    """Return the logger of a module of this package.
+
+    Args:
+        name: of the module.
+    """
+    logger = logging.getLogger(name)
+    logger.addFilter(_show_names)
+    return logger
+
+
+def show_as(folder: Path, name: str) -> None:
+    """Show another name in place of a temporary folder, until :func:`forget` is called.
+
+    Args:
+        folder: as it stands in the paths of inputs.
+        name: what stands there instead; "" leaves the folder out.
+    """
+    _names[f"{folder}{os.sep}"] = f"{name}{os.sep}" if name else ""
+
+
+def forget(folder: str) -> None:
+    """Take back what :func:`show_as` has said of a folder and of those in it."""
+    for place in [place for place in _names if place.startswith(f"{folder}{os.sep}")]:
+        _names.pop(place, None)
+
+
+def shown(text: object) -> str:
+    """Return a name or message with the names that are to be shown.
+
+    Example:
+        >>> from pathlib import Path
+        >>> show_as(Path("/tmp/unpacked"), "study.zip")
+        >>> shown("/tmp/unpacked/1.dcm: must be whole".replace("/", os.sep))
+        'study.zip/1.dcm: must be whole'
+        >>> forget("/tmp/unpacked")
+    """
+    found = str(text)
+    for place, name in tuple(_names.items()):
+        found = found.replace(place, name)
+    return found
+
+
+def _show_names(record: logging.LogRecord) -> bool:
+    if _names:
+        message = record.getMessage()
+        if (told := shown(message)) != message:
+            record.msg, record.args = told, None
+    return True

@@ -1,0 +1,134 @@
+"""What a de-identified raster or photo may still say: a keep-list, all else goes.
+
+Numbers and terms that pixels need to be understood stay: place on the map, resolution, wavelength,
+units, names of bands and of well-known color profiles. Free text, dates, names, serial numbers,
+GPS, comments, EXIF, IPTC and XMP do not, whatever they are called (PS3.15 E.1 takes the same way
+for what its table does not name).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+from monai_sr.core.log import get_logger
+
+logger = get_logger(__name__)
+
+_NUMBERS = {
+    "TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION", "CENTRAL_WAVELENGTH_UM", "FWHM_UM", "wavelength",
+    "fwhm", "NBITS",
+}  # fmt: skip
+_TERMS = {
+    "AREA_OR_POINT": {"Area", "Point"},
+    "TIFFTAG_RESOLUTIONUNIT": {"1 (unitless)", "2 (pixels/inch)", "3 (pixels/cm)"},
+    "wavelength_units": {"Nanometers", "Micrometers", "nm", "um", "µm"},
+}
+_BAND = re.compile(
+    r"(?:band|b|channel)?[ _-]?\d{1,3}a?|(?:deep |coastal )?(?:red|green|blue|aerosol)(?: band)?"
+    r"|alpha|gr[ae]y|coastal|yellow|cyan|magenta|black|pan(?:chromatic)?|near infrared|[vh]{2}"
+    r"|(?:red ?edge|vre|nir|swir|mir|tir|lwir)[ _-]?\d{0,2}|ndvi|ndwi|evi|savi|scl|qa_?pixel"
+    r"|qa_?radsat|dem|dsm|dtm|elevation|height|slope|aspect|depth|land_?cover|land_?use",
+    re.IGNORECASE,
+)
+_UNITS = {
+    "m", "metre", "meter", "metres", "meters", "ft", "feet", "foot", "us-ft", "us survey foot",
+    "km", "cm", "mm", "um", "nm", "k", "kelvin", "degc", "degree_celsius", "celsius", "c", "f",
+    "db", "decibel", "1", "%", "percent", "degree", "degrees", "deg", "radian", "radians", "rad",
+    "reflectance", "dn", "w/m2", "w m-2", "w/(m^2*sr*um)", "w m-2 sr-1 um-1", "kg m-2", "mm/day",
+    "m/s", "m s-1", "pa", "hpa", "ppm", "s", "index", "none", "unitless", "dimensionless",
+}  # fmt: skip
+# Descriptions of profiles that programs bring along; others are of somebody's screen or camera.
+_PROFILES = re.compile(
+    r"Adobe RGB \(1998\)|Display P3|ProPhoto RGB|ROMM RGB.*|Rec\.? ?ITU-R BT\.(?:709|2020)-?\d*"
+    r"|Apple RGB|ColorMatch RGB|Wide Gamut RGB|Dot Gain \d+ ?%|Gray Gamma \d\.\d|e?ciRGB v[12]"
+)
+_SRGB = re.compile(r"sRGB(?: IEC61966-?2[.-]1| built-in|\b.*\bv[24]\b.*)?", re.IGNORECASE)
+
+
+def is_deidentified(meta: Mapping[str, Any]) -> bool:
+    """Tell whether a result must say nothing about a person.
+
+    Args:
+        meta: metadata of the package's data contract.
+    """
+    return bool(np.asarray(meta.get("sr_deidentified", 0)).any())
+
+
+def kept_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of the keep-list whose values look as they must.
+
+    Args:
+        tags: of a raster or of a band.
+
+    Example:
+        >>> kept_tags({"AREA_OR_POINT": "Area", "TIFFTAG_ARTIST": "Jane Doe", "fwhm": "Jane"})
+        {'AREA_OR_POINT': 'Area'}
+    """
+    return {
+        key: value
+        for key, value in tags.items()
+        if value in _TERMS.get(key, ()) or (key in _NUMBERS and _is_number(value))
+    }
+
+
+def kept_band(name: str | None) -> str:
+    """Return the name of a band if it is a usual one, else nothing.
+
+    Args:
+        name: as the source has it.
+    """
+    return name if name and _BAND.fullmatch(name.strip()) else ""
+
+
+def kept_unit(unit: str | None) -> str:
+    """Return a unit of measure if it is a usual one, else nothing.
+
+    Args:
+        unit: as the source has it.
+    """
+    return unit if unit and unit.strip().lower() in _UNITS else ""
+
+
+def kept_profile(profile: str, name: object) -> str:
+    """Return a color profile that is known by name; of another, whose colors differ, say so.
+
+    Args:
+        profile: ICC profile, base64, as GDAL gives it.
+        name: of the source, for the message.
+
+    Returns:
+        The profile; of sRGB a fresh one, without whatever else it said; "" for none.
+    """
+    from PIL import ImageCms
+
+    try:
+        read = ImageCms.ImageCmsProfile(io.BytesIO(base64.b64decode(profile)))
+        title = ImageCms.getProfileDescription(read).strip()
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        title = ""
+    if _SRGB.fullmatch(title):
+        fresh = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        return base64.b64encode(fresh.tobytes()).decode()
+    if _PROFILES.fullmatch(title):
+        return profile
+    logger.warning(
+        "%s: its color profile may name a person's device and is left out; colors may look "
+        "different: convert it to sRGB first", name,
+    )  # fmt: skip
+    return ""
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
