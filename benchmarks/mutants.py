@@ -40,7 +40,7 @@ ROOMS = ("geometry", "functional", "transforms", "metrics", "readers", "writers"
 USERS = ("losses", "engines", "inferers", "evaluators", "reports", "apps")
 RESULTS = ROOT / "benchmarks" / "results" / "mutants.csv"
 EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutants.csv"
-HEADER = ("file", "line", "before", "after", "outcome", "tests", "cpu_s", "source")
+HEADER = ("file", "line", "column", "before", "after", "outcome", "tests", "cpu_s", "source")
 _OFTEN = 10  # seconds of CPU for imports; tests may take thrice what they took unchanged
 _PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT))
 
@@ -60,13 +60,15 @@ _SAID = ("raise", "logger.", "warnings.")
 class Site:
     """One change that can be made: the n-th node of a file, in the n-th way.
 
-    ``lines``: of its statement; ``names``: what that defines for the module, if it does.
+    ``column``: of the node in its stripped line; ``lines``: of its statement; ``names``: what that
+    defines for the module, if it does.
     """
 
     file: str
     node: int
     way: int
     line: int
+    column: int
     before: str
     after: str
     lines: tuple[int, int]
@@ -155,7 +157,8 @@ def nodes(tree: ast.AST) -> list[tuple[ast.AST, ast.stmt, bool]]:
 
 def sites(path: Path) -> Iterator[Site]:
     """List what can change in a file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    tree, indents = ast.parse(text), [len(t) - len(t.lstrip()) for t in text.splitlines()]
     for number, (node, statement, is_module) in enumerate(nodes(tree)):
         for way, (before, after, _) in enumerate(ways(node)):
             names: list[str] = []
@@ -163,8 +166,9 @@ def sites(path: Path) -> Iterator[Site]:
                 targets = getattr(statement, "targets", [getattr(statement, "target", None)])
                 names = [n.id for t in targets if t for n in ast.walk(t) if isinstance(n, ast.Name)]
             line = getattr(node, "lineno", statement.lineno)
+            column = getattr(node, "col_offset", 0) - indents[line - 1]
             yield Site(
-                path.relative_to(ROOT).as_posix(), number, way, line, before, after,
+                path.relative_to(ROOT).as_posix(), number, way, line, column, before, after,
                 _lines(node, statement), tuple(names),
             )  # fmt: skip
 
@@ -262,10 +266,15 @@ def chosen_tests(site: Site, reach: dict[str, Any], budget_s: float) -> list[str
     by_file: dict[str, set[int]] = {}
     for name, line in wanted:
         by_file.setdefault(name, set()).add(line)
+    naming = set()
+    if site.names:  # tests that ask for a constant by its name
+        files = {name.partition("::")[0] for name in reach}
+        naming = {file for file in files if word.search((ROOT / file).read_text(encoding="utf-8"))}
     found = [
         name
         for name, facts in reach.items()
-        if any(lines & set(facts["lines"].get(file, ())) for file, lines in by_file.items())
+        if name.partition("::")[0] in naming
+        or any(lines & set(facts["lines"].get(file, ())) for file, lines in by_file.items())
     ]
     mirror = f"test_{Path(site.file).stem}"
     found.sort(key=lambda name: (not Path(name.split("::")[0]).stem.startswith(mirror),
@@ -335,9 +344,9 @@ def _wait(process: int, seconds: float) -> int:
 
 
 def equivalents() -> set[tuple[str, ...]]:
-    """Return the changes that change nothing: file, source line, before, after."""
+    """Return the changes that change nothing."""
     with EQUIVALENT.open(encoding="utf-8", newline="") as stream:
-        return {(r["file"], r["source"], r["before"], r["after"]) for r in csv.DictReader(stream)}
+        return {_key(row) for row in csv.DictReader(stream)}
 
 
 def source_line(site: Site) -> str:
@@ -350,14 +359,34 @@ def _text(file: str) -> list[str]:
     return (ROOT / file).read_text(encoding="utf-8").splitlines()
 
 
-def _former(results: Path) -> dict[tuple[str, ...], tuple[str, ...]]:
-    """Return outcome, tests and time of each mutant of an earlier run."""
-    with results.open(encoding="utf-8", newline="") as stream:
-        return {_key(r): (r["outcome"], r["tests"], r["cpu_s"]) for r in csv.DictReader(stream)}
-
-
 def _key(row: dict[str, str]) -> tuple[str, ...]:
-    return row["file"], row["source"], row["before"], row["after"]
+    return row["file"], row["source"], row["column"], row["before"], row["after"]
+
+
+def _key_of(site: Site) -> tuple[str, ...]:
+    """Return what a mutant is known by while lines move."""
+    return site.file, source_line(site), str(site.column), site.before, site.after
+
+
+def _former(results: Path, every: Sequence[Site]) -> dict[Site, tuple[str, ...]]:
+    """Return the mutants of an earlier run, with outcome, tests and time.
+
+    Those whose lines are not there any more are left out and said.
+    """
+    with results.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    known: dict[tuple[str, ...], list[Site]] = {}
+    for site in every:
+        known.setdefault(_key_of(site), []).append(site)
+    found: dict[Site, tuple[str, ...]] = {}
+    for row in rows:
+        alike = [site for site in known.get(_key(row), ()) if site not in found]
+        if not alike:
+            print(row["file"], row["source"], "is not there any more", sep=" | ", flush=True)
+            continue
+        nearest = min(alike, key=lambda site: abs(site.line - int(row["line"])))
+        found[nearest] = (row["outcome"], row["tests"], row["cpu_s"])
+    return found
 
 
 def _judged(site: Site, reach: dict[str, Any], options: argparse.Namespace) -> tuple[str, int, str]:
@@ -404,9 +433,8 @@ def main() -> int:
     every = [site for path in files for site in sites(path)]
     drawn = random.Random(options.seed).sample(every, min(options.sample, len(every)))
     drawn = [s for s in every if f"{s.file}:{s.line}" in options.only] or drawn
-    former = _former(options.output) if options.again else {}
-    if former:  # lines that are not there any more drop out
-        drawn = [s for s in every if (s.file, source_line(s), s.before, s.after) in former]
+    former = _former(options.output, every) if options.again else {}
+    drawn = list(former) or drawn
     reach = find_reach(options.reach, options.rooms)
     same = equivalents()
     rows: list[tuple[Any, ...]] = []
@@ -415,23 +443,20 @@ def main() -> int:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(HEADER)
         for site in drawn:
-            text = source_line(site)
-            key = (site.file, text, site.before, site.after)
-            place = (site.file, site.line, site.before, site.after)
-            row: tuple[Any, ...]
-            if key in same:
-                row = (*place, "equivalent", 0, "0.0", text)
-            elif former.get(key, ("",))[0].startswith("killed"):
-                row = (*place, *former[key], text)
+            if _key_of(site) in same:
+                outcome: tuple[Any, ...] = ("equivalent", 0, "0.0")
+            elif former.get(site, ("",))[0].startswith("killed"):
+                outcome = former[site]
             else:
-                row = (*place, *_judged(site, reach, options), text)
-            rows.append(row)
-            writer.writerow(row)
+                outcome = _judged(site, reach, options)
+            place = (site.file, site.line, site.column, site.before, site.after)
+            rows.append((*place, *outcome, source_line(site)))
+            writer.writerow(rows[-1])
             stream.flush()
-            if not row[4].startswith(("killed", "equivalent")):
-                print(*row[:5], sep=" | ", flush=True)
+            if not outcome[0].startswith(("killed", "equivalent")):
+                print(*place, outcome[0], sep=" | ", flush=True)
     partial.replace(options.output)
-    counted = [row[4] for row in rows if row[4] != "equivalent"]
+    counted = [row[5] for row in rows if row[5] != "equivalent"]
     killed = sum(outcome.startswith("killed") for outcome in counted)
     print(f"{killed} of {len(counted)} noticed, {len(rows) - len(counted)} equivalent "
           f"(of {len(every)} that can be made)")  # fmt: skip

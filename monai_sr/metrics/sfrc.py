@@ -45,7 +45,7 @@ class FlaggedPatches(NamedTuple):
 def ring_correlation(a: Tensor, b: Tensor) -> Tensor:
     """Correlate the Fourier transforms of two square patches, ring by ring.
 
-    Each pixel of the transform counts half for the ring below its radius, half for that above.
+    Each pixel of the transform counts alike for the ring below its radius and for that above.
 
     Shape: a, b (N, side, side) -> (N, side // 2) float64 in [0, 1]; ring r has the frequency
     r / (side // 2) of Nyquist.
@@ -60,7 +60,7 @@ def ring_correlation(a: Tensor, b: Tensor) -> Tensor:
         total = values.new_zeros(len(a), rings)
         for index in (radius.floor().long(), radius.ceil().long()):
             inside = index < rings
-            total.index_add_(1, index[inside], values.flatten(1)[:, inside] / 2)
+            total.index_add_(1, index[inside], values.flatten(1)[:, inside])
         sums.append(total)
     cross, power_a, power_b = sums
     power = torch.sqrt(power_a * power_b).clamp(min=torch.finfo(torch.float64).tiny)

@@ -80,7 +80,7 @@ class DicomWriter(ImageWriter):
         self.compression = compression
         self.deidentify = deidentify
         self.deidentify_key = deidentify_key
-        self._data: NDArray[Any] = np.zeros((0, 0, 0, 0))
+        self._data: NDArray[Any]
         self._meta: dict[str, Any] = {}
         self._volume = ""
 

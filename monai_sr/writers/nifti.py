@@ -51,7 +51,7 @@ class NiftiWriter(ImageWriter):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._array: npt.NDArray[Any] = np.zeros((0, 0, 0))
+        self._array: npt.NDArray[Any]
         self._meta: dict[str, Any] = {}
 
     def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:

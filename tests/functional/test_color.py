@@ -8,7 +8,7 @@ import skimage.color
 import torch
 
 from monai_sr.core.errors import OptionError
-from monai_sr.functional.color import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
+from monai_sr.functional.color import LUMA_SWING, rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
 
 
 @pytest.fixture
@@ -23,6 +23,10 @@ def test_ycbcr_equals_scikit_image(rgb):
 
 def test_luma_is_the_first_plane_of_ycbcr(rgb):
     torch.testing.assert_close(rgb_to_y(rgb), rgb_to_ycbcr(rgb)[:, :1])
+
+
+def test_luma_swings_by_219_of_255_levels():
+    assert pytest.approx(219 / 255, rel=1e-12) == LUMA_SWING
 
 
 @pytest.mark.parametrize(("grey", "luma"), [(0.0, 16.0), (1.0, 235.0)])

@@ -140,3 +140,13 @@ def test_jpeg_loses_more_at_lower_quality(photo):
     errors = [float((jpeg(photo, q) - photo).square().mean()) for q in (90, 60, 30, 10)]
     assert errors == sorted(errors)
     assert errors[0] > 0
+
+
+def test_a_scale_of_one_changes_nothing():
+    image = torch.tensor(IMAGE, dtype=torch.uint8)
+    assert torch.equal(opencv_downsample(image, 1), image)
+
+
+def test_jpeg_clips_what_lies_outside(photo):
+    wide = photo * 3 - 1
+    assert torch.equal(jpeg(wide, 75), jpeg(wide.clamp(0, 1), 75))

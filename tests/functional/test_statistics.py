@@ -41,3 +41,19 @@ def test_a_constant_image_has_neither_contrast_nor_noise():
     found = image_statistics(np.full((1, 16, 16), 0.25))
     expected = {"mean": 0.25, "contrast": 0, "high_frequency": 0, "noise": 0}
     assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("width", [20, 21])
+def test_the_share_of_high_frequencies_is_that_of_the_whole_transform(width):
+    plane = np.random.default_rng(1).random((24, width))
+    window = np.outer(np.hanning(26)[1:-1], np.hanning(width + 2)[1:-1])
+    power = np.abs(np.fft.fft2((plane - plane.mean()) * window)) ** 2
+    is_high = np.hypot(np.fft.fftfreq(24)[:, None], np.fft.fftfreq(width)[None]) > 0.25
+    found = image_statistics(plane[None])["high_frequency"]
+    assert found == pytest.approx(power[is_high].sum() / power.sum(), rel=1e-12)
+
+
+def test_the_middle_speaks_for_a_larger_image():
+    image = np.full((1, 8, 2148), 100.0)
+    image[..., 50:-50] = np.random.default_rng(2).random((1, 8, 2048))
+    assert image_statistics(image)["mean"] == pytest.approx(image[..., 50:-50].mean())

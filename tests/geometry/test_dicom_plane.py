@@ -145,3 +145,18 @@ def test_rounded_directions_become_unit_vectors_at_right_angles(decimals):
 def test_exact_directions_stay_bit_for_bit():
     exact = np.array(factory.OBLIQUE)
     assert np.concatenate(orthonormal(exact)).tolist() == exact.tolist()
+
+
+@pytest.mark.parametrize(("length", "is_usable"), [(0.952, True), (0.945, False), (0.93, False)])
+def test_vectors_may_be_short_by_what_one_decimal_rounds(length, is_usable):
+    """Squared lengths may be off by a tenth, which is 0.0513 of a length below one."""
+    found = orthonormal(np.array([length, 0, 0, 0, 1, 0]))
+    assert (found is not None) == is_usable
+    if found is not None:
+        np.testing.assert_allclose(np.stack(found), np.eye(3)[:2], atol=1e-12)
+
+
+@pytest.mark.parametrize(("cosine", "is_usable"), [(0.049, True), (0.06, False)])
+def test_axes_may_miss_the_right_angle_by_little(cosine, is_usable):
+    down = [cosine, np.sqrt(1 - cosine**2), 0]
+    assert (orthonormal(np.array([1, 0, 0, *down])) is not None) == is_usable

@@ -145,3 +145,9 @@ def test_terms_that_are_unset_or_have_no_inverse_are_no_geotransform(terms, driv
 def test_very_small_pixels_have_a_geotransform():
     dataset = SimpleNamespace(transform=Affine(1e-12, 0, 5, 0, -1e-12, 6), driver="GTiff")
     assert source_transform(dataset) == dataset.transform
+
+
+def test_control_points_move_with_a_crop():
+    point = GroundControlPoint(row=7.5, col=4.0, x=100.0, y=200.0)
+    (new,) = scaled_gcps([point], (2, 4), (1.5, 0.5))
+    assert (new.col, new.row, new.x, new.y) == (5, 28, 100, 200)

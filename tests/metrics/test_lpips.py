@@ -44,10 +44,11 @@ def test_no_graph_is_kept(pair):
     assert not lpips(pair[0].requires_grad_(), pair[1]).requires_grad
 
 
-def test_images_too_small_for_the_network_are_refused():
-    small = torch.zeros(1, 3, 16, 40)
-    with pytest.raises(OptionError, match="at least 17 pixels"):
-        lpips(small, small)
+@pytest.mark.parametrize(("net", "side"), [("squeeze", 17), ("alex", 31), ("vgg", 16)])
+def test_images_too_small_for_the_network_are_refused(net, side):
+    small = torch.zeros(1, 3, side - 1, 40)
+    with pytest.raises(OptionError, match=f"at least {side} pixels"):
+        lpips(small, small, net)
 
 
 def test_smallest_image_is_judged():

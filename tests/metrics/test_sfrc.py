@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.resize import downsample, upsample
@@ -86,3 +87,20 @@ def test_metric_judges_inside_the_border_with_the_nyquist_of_the_input(photo):
     inner = [image[..., 4:-4, 4:-4].clamp(0, 1) for image in (sr, photo)]
     expected = sfrc(*inner, cutoff=0.25)
     torch.testing.assert_close(metric(y_pred=sr, y=photo)[:, 0], expected)
+
+
+def test_curves_cross_the_threshold_between_two_rings():
+    rng = np.random.default_rng(3)
+    hr = rng.random((12, 1, 16, 16))
+    sr = hr + gaussian_filter(rng.standard_normal(hr.shape), (0, 0, 0.4, 0.4))
+    taper = torch.from_numpy(np.outer(np.hanning(16), np.hanning(16)))
+    pair = [torch.from_numpy(image) for image in (sr, hr)]
+    curves = ring_correlation(*(image[:, 0] * taper for image in pair)).numpy()
+    expected = []
+    for curve in curves:
+        first = next(r for r, value in enumerate(curve) if value < 0.5)
+        assert first > 0
+        expected.append(np.interp(0.5, curve[[first, first - 1]], [first, first - 1]) / 8)
+    found = scan(*pair, patch_px=16, cutoff=0.5).crossing.flatten()
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9)
+    assert np.ptp(found.numpy() * 8 % 1) > 0.5

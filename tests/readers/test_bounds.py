@@ -20,6 +20,7 @@ from monai_sr.geometry.affine import scaled_affine
 from monai_sr.readers import DicomReader, NiftiReader, RasterReader, dicom_bounds, dicom_files
 from monai_sr.writers import NiftiWriter
 from tests import dicom_factory
+from tests.image_factory import pixels, write_nifti
 
 
 def _load(reader, path):
@@ -153,3 +154,11 @@ def test_bits_flipped_in_jpeg_do_not_become_a_picture(tmp_path):
         image.load()
     with pytest.raises(BadImageError, match=r"truncated or inconsistent.*copy the file again"):
         _load(DicomReader(), tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float64"])
+def test_nifti_without_its_last_slice_is_refused(tmp_path, dtype):
+    path = write_nifti(tmp_path / "a.nii", pixels((20, 30, 10), dtype))
+    path.write_bytes(path.read_bytes()[: -20 * 30 * np.dtype(dtype).itemsize])
+    with pytest.raises(BadImageError, match=r"too little data for shape \(20, 30, 10\)"):
+        NiftiReader().read(path)

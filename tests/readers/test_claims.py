@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 
 import nibabel as nib
 import numpy as np
@@ -172,3 +173,12 @@ def test_a_damaged_meta_header_ends_no_search(tmp_path):
     path.write_bytes(damaged.replace(b"\x08\x00\x16\x00UI", b"\x08\x00\x15\x00UI"))
     assert not is_dicomdir(path)
     assert claims_image(path)
+
+
+@pytest.mark.parametrize("size", [12, 40, 52, 56, 64, 108, 124])
+def test_a_bitmap_is_known_by_the_size_of_its_header(tmp_path, size):
+    """Core, info, its second and third version, OS/2's, fourth and fifth version."""
+    (tmp_path / "a").write_bytes(struct.pack("<2s4I", b"BM", 5000, 0, 200, size))
+    assert claims_image(tmp_path / "a")
+    (tmp_path / "b").write_bytes(struct.pack("<2s4I", b"BM", 5000, 0, 200, size + 1))
+    assert not claims_image(tmp_path / "b")

@@ -82,6 +82,14 @@ def test_monochrome1_is_flagged_and_stays_as_stored(tmp_path):
     np.testing.assert_array_equal(array[0].T, pixels)
 
 
+@pytest.mark.parametrize(("bits", "expected"), [(8, (0, 255)), (12, (0, 4095)), (13, None)])
+def test_up_to_12_bits_are_the_range_of_the_image(tmp_path, bits, expected):
+    declared = _load(factory.write(tmp_path / "a.dcm", factory.stored((6, 9), bits), bits=bits))[1][
+        "sr_declared_range"
+    ]
+    assert np.isnan(declared).all() if expected is None else tuple(declared) == expected
+
+
 def test_padding_value_is_the_nodata_value():
     assert _load(get_testdata_file("CT_small.dcm"))[1]["sr_nodata"] == -2000
     assert np.isnan(_load(get_testdata_file("MR_small.dcm"))[1]["sr_nodata"])
@@ -177,6 +185,20 @@ def test_files_without_preamble_are_read(tmp_path, is_implicit):
     pydicom.dcmwrite(tmp_path / "bare", made, implicit_vr=is_implicit, little_endian=True)
     assert (tmp_path / "bare").read_bytes()[:2] == b"\x08\x00"
     np.testing.assert_array_equal(_load(tmp_path / "bare")[0][0].T, expected)
+
+
+@pytest.mark.parametrize("element", [0x05, 0x08, 0x10, 0x12, 0x16, 0x18])
+def test_files_without_preamble_are_known_by_what_may_come_first(tmp_path, element):
+    made = factory.dataset()
+    made.SpecificCharacterSet = "ISO_IR 100"
+    made.InstanceCreationDate = "20240102"
+    made.add_new(0x00080010, "SH", "ACR-NEMA 2.0")
+    for tag in [tag for tag in made.keys() if tag.group == 8 and tag.element < element]:  # noqa: SIM118
+        del made[tag]
+    made.file_meta, made.preamble = FileMetaDataset(), None
+    pydicom.dcmwrite(tmp_path / "bare", made, implicit_vr=True, little_endian=True)
+    assert (tmp_path / "bare").read_bytes()[:4] == bytes([8, 0, element, 0])
+    assert is_dicom(tmp_path / "bare")
 
 
 def test_series_is_sorted_by_position(tmp_path):

@@ -63,6 +63,16 @@ def test_objects_without_pixels_are_named_in_words(name, words):
         ({"PhotometricInterpretation": "CMYK"}, "convert it to RGB"),
         ({"HighBit": 15}, "convert it to current DICOM"),
         ({"Rows": 7}, "copy the file again"),
+        (
+            {
+                "photometric": "RGB",
+                "PhotometricInterpretation": "YBR_ICT",
+                "bits": 8,
+                "pixels": factory.stored((6, 9, 3), 8),
+                "modality": "US",
+            },
+            "got YBR_ICT; convert it to uncompressed RGB",
+        ),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.6"}, "convert it to TIFF"),
     ],
 )
@@ -146,6 +156,18 @@ def test_mixed_photometric_slices_are_refused(tmp_path):
         factory.write(tmp_path / n, photometric=p, **factory.located(x))
         for n, p, x in zip("ab", ("MONOCHROME1", "MONOCHROME2"), places, strict=True)
     ]
+    with pytest.raises(BadImageError, match="give the kinds separately"):
+        _load(paths)
+
+
+def test_colors_among_gray_slices_are_refused(tmp_path):
+    places = factory.slice_positions(2)
+    gray, colors = factory.stored((6, 9), 8), factory.stored((6, 9, 3), 8)
+    paths = [
+        factory.write(tmp_path / "a", gray, bits=8, **factory.located(places[0])),
+        factory.write(tmp_path / "b", colors, bits=8, photometric="RGB",
+                      **factory.located(places[1])),
+    ]  # fmt: skip
     with pytest.raises(BadImageError, match="give the kinds separately"):
         _load(paths)
 

@@ -54,6 +54,11 @@ SERIES = {
         [{"EchoTime": e, "TemporalPositionIdentifier": t} for e in (5, 9) for t in (1, 2)],
         ["echo1_time1", "echo1_time2", "echo2_time1", "echo2_time2"],
     ),
+    "kinds of image at echoes": (
+        [{"ImageType": ["ORIGINAL", "PRIMARY", kind], "EchoTime": e} for kind in "MP"
+         for e in (5, 9)],
+        ["m_echo1", "m_echo2", "p_echo1", "p_echo2"],
+    ),
     "acquisitions": ([{"AcquisitionNumber": i} for i in (1, 2)], ["acquisition1", "acquisition2"]),
     "times of volumes": ([{"AcquisitionTime": f"10100{i}"} for i in (1, 2)], ["time1", "time2"]),
     # Each slice has a time of its own: the first ones of all positions belong together.

@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.readers.meaning import by_name, kind_of, phase_turn
+from monai_sr.readers.meaning import Tally, by_name, kind_of, phase_turn
 from monai_sr.transforms import LoadImageSRd, load_image
 from tests.dicom_factory import dataset, located, write
 from tests.image_factory import NORTH_UP, write_nifti, write_raster
@@ -90,6 +90,22 @@ def test_a_name_alone_makes_no_classes(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (1, 48, 48), dtype=np.uint8)
     assert kind(write_raster(tmp_path / "face_mask.png", noise)) == "gray"
     assert kind(write_raster(tmp_path / "face_mask.jpg", patches(0, 255)[None])) == "gray"
+
+
+def test_missing_values_are_no_codes():
+    codes = patches(2, 5, 9).astype("float32")
+    codes[:8] = np.nan
+    tally = Tally(nodata=9)
+    assert tally.add(codes, is_named=False)
+    assert tally.values == {2, 5}
+    assert tally.are_codes(is_named=False)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(8, True), (7, False)])
+def test_a_thumbnail_of_few_values_is_one_of_classes_from_64_pixels(side, expected):
+    tally = Tally()
+    tally.add(np.repeat(np.array([3, 7], np.uint8), 4 * side).reshape(8, side), is_named=False)
+    assert tally.are_codes(is_named=False) == expected
 
 
 def test_bands_that_are_codes_are_told_from_those_beside_them(tmp_path):
@@ -203,6 +219,7 @@ def test_segmentations_are_exported_as_derived_images(tmp_path, image_type, pixe
     [
         ({"low": 2, "high": 4095, "slope": 2, "intercept": -4096}, (0, 4096)),
         ({"low": 0, "high": 4095, "storable": (0, 4095)}, (0, 4096)),
+        ({"low": 0, "high": 1000, "storable": (0, 1023)}, (0, 1024)),
         ({"low": -math.pi, "high": 3.1}, (-math.pi, math.pi)),
         ({"low": 0, "high": 6.2}, (0, 2 * math.pi)),
         ({"low": -3141, "high": 3141}, (-1000 * math.pi, 1000 * math.pi)),
@@ -240,4 +257,10 @@ def test_a_name_alone_makes_no_phases(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (3, 48, 48), dtype=np.uint8)
     assert kind(write_raster(tmp_path / "soil_ph.tif", acid, transform=NORTH_UP)) == "gray"
     assert kind(write_raster(tmp_path / "part-phase.png", noise)) == "color"
-    assert kind(write_raster(tmp_path / "insar_phase.tif", wrapped, transform=NORTH_UP)) == "phase"
+    # Whole numbers below 4096 are phases of Siemens where a name says so for sure.
+    levels = np.linspace(0, 4095, 48 * 48).astype(np.uint16).reshape(1, 48, 48)
+    assert kind(write_raster(tmp_path / "river_ph.tif", levels, transform=NORTH_UP)) == "gray"
+    path = write_raster(tmp_path / "insar_phase.tif", wrapped, transform=NORTH_UP)
+    meta = load_image(path, "auto").meta
+    assert kind_of(meta) == "phase"
+    assert meta["sr_declared_range"] == pytest.approx([-math.pi, math.pi])

@@ -124,6 +124,14 @@ def test_pixdim_that_sform_contradicts_is_reported(tmp_path, caplog):
     assert "sform has voxels of 0.9 x 0.8 x 5, pixdim says 1.8 x 0.8 x 5; sform is used" in message
 
 
+def test_forms_of_an_image_may_differ_where_it_has_no_voxels(tmp_path, caplog):
+    path = write_nifti(tmp_path / "a.nii", pixels((7, 5), "int16"), affine=np.eye(4))
+    image = nib.load(path)
+    image.set_sform(np.diag([1, 1, 3, 1]), 1)
+    image.to_filename(tmp_path / "b.nii")
+    assert read(tmp_path / "b.nii", caplog)[1] == []
+
+
 @pytest.mark.parametrize(("share", "count"), [(1.009, 0), (1.012, 1)])
 def test_pixdim_may_differ_by_a_hundredth(tmp_path, caplog, share, count):
     path = write_nifti(tmp_path / "a.nii", qform_code=0)

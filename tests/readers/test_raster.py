@@ -66,6 +66,12 @@ def test_eight_bit_declares_its_range(tmp_path):
     assert twelve["sr_storable"].tolist() == [0, 4095]
 
 
+def test_a_list_of_one_image_is_that_image(tmp_path):
+    reader = RasterReader()
+    image = reader.read(write_raster(tmp_path / "a.png"))
+    assert np.array_equal(reader.get_data([image])[0], reader.get_data(image)[0])
+
+
 def test_affine_maps_pixel_centers(tmp_path):
     path = write_raster(tmp_path / "a.tif", transform=ROTATED, crs="EPSG:32633")
     _, meta = load(path)

@@ -99,6 +99,8 @@ def test_products_are_known_by_content_and_by_name(product, tmp_path):
     assert is_product(write_zip(product))
     renamed = product.rename(tmp_path / "scene")
     assert is_product(renamed)
+    packed = write_zip(renamed).rename(tmp_path / "any.zip")
+    assert is_product(packed)
     assert not is_product(tmp_path)
     assert not is_product(tmp_path / "none.zip")
     cut = tmp_path / "S2B_MSIL1C_20230101T000000_N0509_R001_T32TQM_20230101T000000.zip"
@@ -149,9 +151,11 @@ def test_bad_metadata_are_refused_in_one_line(product, tmp_path, before, after, 
     assert "\n" not in str(caught.value)
 
 
-def test_unknown_baseline_without_offsets_is_refused(tmp_path):
-    folder = write_product(tmp_path, baseline="new", offset=None)
-    with pytest.raises(BadImageError, match="none in baseline 'new'; download the product again"):
+@pytest.mark.parametrize("baseline", ["new", "04.00"])
+def test_new_or_unknown_baseline_without_offsets_is_refused(tmp_path, baseline):
+    folder = write_product(tmp_path, baseline=baseline, offset=None)
+    words = f"none in baseline '{baseline}'; download the product again"
+    with pytest.raises(BadImageError, match=words):
         open_product(folder)
 
 

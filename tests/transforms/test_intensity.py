@@ -217,7 +217,7 @@ def test_a_channel_without_any_valid_pixel_does_not_widen_the_range():
     values = np.full((2, 4, 3), -9999, dtype=np.int16)
     values[0] = np.arange(1000, 1012).reshape(4, 3)
     unit, valid = ScaleToUnit()(sample(values, nodata=-9999))
-    assert unit.meta["sr_range"][0].tolist() == [1000, 1011]
+    assert unit.meta["sr_range"].tolist() == [[1000, 1011], [0, 1]]
     assert (float(unit[0].min()), float(unit[0].max())) == (0, 1)
     assert valid[0].all()
     assert not valid[1].any()
@@ -304,3 +304,11 @@ def test_dicom_values_come_back_exactly(tmp_path, bits, signed, photometric):
     assert np.array_equal(to_stored(unit.as_tensor(), unit.meta)[0].T, values)
     brightest = float(unit.max()) == float(unit.flatten()[image.argmin()])
     assert brightest == (photometric == "MONOCHROME1")
+
+
+def test_every_band_may_have_a_range_of_its_own():
+    values = np.array([[[0, 10]], [[100, 200]], [[7, 8]]], np.int16)
+    unit, _ = ScaleToUnit([(0, 10), (100, 200), (0, 8)])(sample(values))
+    assert unit.flatten().tolist() == [0, 1, 0, 1, 0.875, 1]
+    with pytest.raises(OptionError, match="two rising numbers"):
+        ScaleToUnit([(0, 10, 20), (0, 1, 2)])

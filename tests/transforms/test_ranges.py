@@ -195,3 +195,20 @@ def test_zeros_around_a_scene_are_fill_of_maps_alone(is_map, found):
     )
     _, fill = band_ranges([Levels.of(band.astype(np.float32))], [-1], False, is_map)
     assert [value for _, value, _ in fill] == found
+
+
+@pytest.mark.parametrize(("times", "is_shared"), [(30, True), (40, False)])
+def test_one_unit_joins_bands_up_to_32_times_apart(times, is_shared):
+    small = RNG.uniform(0, 1, (50, 40))
+    small[0, :2] = 0, 1
+    found, _ = ranges(small, small * times, groups=[3, 3])
+    assert found.tolist() == ([[0, times]] * 2 if is_shared else [[0, 1], [0, times]])
+
+
+@pytest.mark.parametrize(("value", "found"), [(1350, []), (1250, [1250]), (7000, [7000])])
+def test_any_other_value_is_fill_half_a_range_away(value, found):
+    values = np.linspace(2000, 3400, 3000).round()
+    values[:300] = value
+    values[300] = 2000
+    _, fill = ranges(values)
+    assert [each for _, each, _ in fill] == found

@@ -293,3 +293,28 @@ def test_consistency_is_measured_on_valid_pixels_alone():
     valid[:, :2] = False  # bicubic shrinking reaches two pixels far
     assert stored_agreement(stored, lr).lr_psnr < 30
     assert stored_agreement(stored, lr, valid).lr_psnr > 40
+
+
+def test_the_input_may_be_a_plain_tensor():
+    values = pixels((1, 4, 5), "uint8")
+    data = ScaleToUnitd("image")({"image": sample(values)})
+    data["pred"] = data["image"].clone()
+    data["image"] = data["image"].as_tensor()
+    result = RestoreStoredd("pred", Provenance("natural_sr", "none.pt", 1, 0))(data)["pred"]
+    assert np.array_equal(result.numpy(), values)
+    assert result.meta["sr_lr_psnr"] > 150  # float32 of the unit
+
+
+def test_the_half_width_is_in_stored_units_of_each_band():
+    bands = np.stack([np.arange(20.0).reshape(4, 5), 1000 + 50 * np.arange(20.0).reshape(4, 5)])
+    image = sample(bands.astype(np.float32), groups=[-1, -1], nodata=19.0)
+    data = ScaleToUnitd("image")({"image": image})
+    data["pred"] = data["image"].clone()
+    spread = torch.rand(2, 4, 5)
+    data["pred"].meta["sr_spread"] = spread
+    provenance = Provenance("natural_sr", "none.pt", 1, 0)
+    result = RestoreStoredd("pred", provenance, interval_factor=3)(data)["pred"]
+    expected = spread.numpy() * 3 * np.reshape([18, 950], (2, 1, 1))
+    expected[0, 3, 4] = np.nan
+    np.testing.assert_allclose(result.meta["sr_uncertainty"], expected, rtol=1e-6)
+    assert "sr_spread" not in result.meta

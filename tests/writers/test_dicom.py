@@ -303,6 +303,20 @@ def test_cropped_images_are_refused(tmp_path):
     assert not (tmp_path / "o.dcm").exists()
 
 
+@pytest.mark.parametrize(("share", "is_refused"), [(0.9e-3, False), (1.2e-3, True)])
+def test_a_field_may_be_off_by_a_thousandth_of_a_pixel(tmp_path, share, is_refused):
+    tags = {**factory.located(), "SliceThickness": 0.05}
+    source = factory.write(tmp_path / "a.dcm", **tags)
+    reader = DicomReader()
+    affine = scaled_affine(reader.get_data(reader.read(source))[1]["affine"], (2, 2))
+    affine[2, 3] += share * 0.2  # pixels of 0.4 mm, halved
+    if is_refused:
+        with pytest.raises(OutputError, match="must cover all of its source"):
+            enlarge(source, tmp_path / "o.dcm", 2, affine=affine)
+    else:
+        enlarge(source, tmp_path / "o.dcm", 2, affine=affine)
+
+
 def test_lost_slices_are_refused(tmp_path):
     source = factory.write_series(tmp_path / "s")
     with pytest.raises(OutputError, match="keep all slices or write NIfTI"):

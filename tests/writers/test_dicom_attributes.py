@@ -299,3 +299,51 @@ def test_unequal_enlargement_changes_the_shape_of_pixels():
     made = factory.dataset(PixelAspectRatio=[1, 1])
     rescale_geometry(made, (4, 2))
     assert made.PixelAspectRatio == [2, 1]  # half as wide as high
+
+
+# For an enlargement by 4 of columns and by 2 of rows: before, after.
+UNEQUAL = {
+    "spacing": ([0.8, 0.4], [0.4, 0.1]),
+    "column_spacing": ([0.8], [0.2]),
+    "shift": ([0.5, -0.25], [1, -1]),
+    "magnification": ([2], [0.5]),
+    "row_count": ([3], [6]),
+    "column_count": ([3], [12]),
+    "first_column": ([3], [9]),
+    "first_row": ([3], [5]),
+    "last_column": ([5], [20]),
+    "last_row": ([5], [10]),
+    "first_corner": ([2, 3], [5, 5]),
+    "last_corner": ([9, 6], [36, 12]),
+    "row_column_points": ([2, 3], [3.5, 10.5]),
+    "corner_points": ([2, 3], [8, 6]),
+    "graphic": ([2.5, 3], [10, 6]),
+    "subject_area": ([2, 3, 4], [8, 6, 16]),
+    "column": ([2], [9.5]),
+    "row": ([2], [4.5]),
+    "column_from_1": ([2], [6.5]),
+    "row_from_1": ([2], [3.5]),
+}
+
+
+@pytest.mark.parametrize("how", UNEQUAL)
+def test_columns_and_rows_have_their_own_enlargement(how):
+    old, new = UNEQUAL[how]
+    np.testing.assert_allclose(_numbers(ARITHMETIC[how](old, (4, 2))), new)
+
+
+@pytest.mark.parametrize(("offset", "is_kept"), [(8191, True), (8192, False)])
+def test_what_its_representation_cannot_hold_is_dropped(offset, is_kept):
+    made = factory.dataset(OCTZOffsetCorrection=offset)
+    rescale_geometry(made, (4, 4))
+    assert made.get("OCTZOffsetCorrection") == (4 * offset if is_kept else None)
+
+
+def test_without_a_spacing_places_move_by_that_of_the_reader(tmp_path):
+    """Both take pixels of 1 mm: as far as the affine of the result moves."""
+    tags = factory.located((5, 6, 7), factory.AXIAL)
+    del tags["PixelSpacing"]
+    source = factory.write(tmp_path / "a.dcm", **tags)
+    enlarge(source, tmp_path / "o.dcm", 4)
+    new = pydicom.dcmread(tmp_path / "o.dcm")
+    np.testing.assert_allclose(_numbers(new.ImagePositionPatient), [4.625, 5.625, 7])

@@ -230,6 +230,16 @@ def test_every_uid_but_those_of_classes_is_replaced():
     assert made.SOPClassUID == factory.dataset().SOPClassUID
 
 
+def test_registered_uids_and_private_classes_name_nobody():
+    atlas = "1.2.840.10008.1.4.1.1"  # the frame of reference of Talairach's
+    made = factory.dataset(FrameOfReferenceUID=atlas, SOPClassUID="1.2.3.4.5")
+    made.SynchronizationFrameOfReferenceUID = "1.2.3.4.6"
+    deidentify(made, "a.dcm")
+    assert made.FrameOfReferenceUID == atlas
+    assert made.SOPClassUID == "1.2.3.4.5"
+    assert made.SynchronizationFrameOfReferenceUID != "1.2.3.4.6"
+
+
 def test_equipment_and_public_codes_stay_with_their_own_meaning():
     made = factory.dataset(Manufacturer="SIEMENS Healthineers", ConvolutionKernel="Br40d")
     made.ManufacturerModelName, made.SoftwareVersions = "SOMATOM Definition", "Jane's 4.1"

@@ -37,6 +37,21 @@ def test_result_is_marked_as_derived(tmp_path):
     assert new.SeriesDescription == "chest, super-resolution x4"
 
 
+def test_an_enhanced_result_lists_its_source_as_evidence(tmp_path):
+    source = factory.write_enhanced(
+        tmp_path / "a.dcm", factory.stored((3, 6, 9)), factory.slice_positions(3)
+    )
+    enlarge(source, tmp_path / "o.dcm", 2)
+    old, new = pydicom.dcmread(source), pydicom.dcmread(tmp_path / "o.dcm")
+    (study,) = new.SourceImageEvidenceSequence
+    (series,) = study.ReferencedSeriesSequence
+    (item,) = series.ReferencedSOPSequence
+    assert study.StudyInstanceUID == old.StudyInstanceUID
+    assert series.SeriesInstanceUID == old.SeriesInstanceUID
+    assert item.ReferencedSOPInstanceUID == old.SOPInstanceUID
+    assert item.ReferencedSOPClassUID == old.SOPClassUID
+
+
 def test_codes_say_that_no_network_made_them(tmp_path):
     facts = {"software": "monai-sr", "version": "0.1.0", "kind": "label"}
     facts["resampling"] = "nearest neighbor"

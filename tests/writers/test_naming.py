@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shutil
 from pathlib import Path
@@ -84,8 +85,24 @@ def with_wavelength(path):
     return path
 
 
+def with_nodata(path):
+    bands = "".join(
+        f'<PAMRasterBand band="{i}"><NoDataValue>{i}</NoDataValue></PAMRasterBand>' for i in (1, 2)
+    )
+    made = write_raster(path, pixels((3, 5, 7)))
+    made.with_name(f"{path.name}.aux.xml").write_text(f"<PAMDataset>{bands}</PAMDataset>")
+    return path
+
+
 @pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
-@pytest.mark.parametrize("make", [masked, named, scaled, with_wavelength])
+def test_a_transparent_color_stays_in_a_png(tmp_path):
+    image = Image.fromarray(pixels((5, 7, 3)))
+    image.save(tmp_path / "a.png", transparency=image.getpixel((2, 3)))
+    assert output_suffix(tmp_path / "a.png") == ".png"
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+@pytest.mark.parametrize("make", [with_nodata, masked, named, scaled, with_wavelength])
 @pytest.mark.parametrize("name", ["a.png", "a.bmp"])
 def test_what_png_cannot_say_makes_a_geotiff(tmp_path, make, name):
     assert output_suffix(make(tmp_path / name)) == ".tif"
@@ -150,6 +167,12 @@ def test_equal_stems_never_share_a_result():
     assert expected[Path("in/a.jpg")] == Path("out/a_jpg_x4.png")
     for order in itertools.permutations(sources):
         assert named(order) == expected
+
+
+def test_names_that_differ_in_case_alone_get_eight_digits_of_their_hash():
+    digests = [hashlib.sha256(name).hexdigest()[:8] for name in (b"a.png", b"A.png")]
+    expected = [f"out/a_png_{digests[0]}_x4.png", f"out/A_png_{digests[1]}_x4.png"]
+    assert plan(["a.png", "A.png"]) == expected
 
 
 def test_result_never_takes_the_name_of_an_input():

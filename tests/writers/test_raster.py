@@ -13,7 +13,7 @@ from PIL import Image
 
 from monai_sr.core.errors import OutputError
 from monai_sr.readers.raster import RasterReader
-from monai_sr.writers.raster import RasterWriter
+from monai_sr.writers.raster import RasterWriter, creation_options
 from tests.image_factory import NORTH_UP, enlarged, pixels, write_raster
 
 UTM = "EPSG:32633"
@@ -187,3 +187,16 @@ def test_failure_midway_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "out", stored, meta)
     assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "photometric", "expected"),
+    [("uint8", "RGB", "RGB"), ("uint8", "MINISBLACK", "MINISBLACK"),
+     ("float32", "RGB", "MINISBLACK")],
+)  # fmt: skip
+def test_three_bands_are_colors_where_the_source_says_so(tmp_path, dtype, photometric, expected):
+    path = write_raster(tmp_path / "a.tif", pixels((3, 5, 7), dtype), photometric=photometric)
+    with opened(path) as src:
+        meta = RasterReader().get_data(RasterReader().read(path))[1]
+        options = creation_options(src, meta, (3, 10, 14), np.dtype(dtype), "GTiff")
+    assert options["photometric"] == expected

@@ -254,3 +254,21 @@ def test_metadata_that_are_not_utf_8_are_left_out_with_a_warning(tmp_path, caplo
     assert "a.tif: metadata that are not UTF-8 are left out" in caplog.text
     with rasterio.open(tmp_path / "b.tif") as dst:
         assert dst.tags()["TIFFTAG_IMAGEDESCRIPTION"].startswith(DISCLAIMER)
+
+
+def test_a_mirrored_image_lies_where_its_pixels_lay(tmp_path):
+    source = write_raster(tmp_path / "a.tif", crs=UTM, transform=ROTATED)
+    reader = RasterReader()
+    stored, meta = reader.get_data(reader.read(source))
+    last = stored.shape[1] - 1
+    mirror = np.diag([-1.0, 1, 1, 1])
+    mirror[0, 3] = last
+    meta["affine"] = meta["affine"] @ mirror
+    result, updated = enlarged(stored[:, ::-1], meta, 2)
+    write(tmp_path, result, updated)
+    with opened(source) as src, opened(tmp_path / "b.tif") as dst:
+        for row, column in ((0, 0), (3, 1)):
+            np.testing.assert_allclose(
+                dst.xy(2 * row, 2 * column, offset="ul"),
+                src.xy(row, last - column, offset="ur"),
+            )

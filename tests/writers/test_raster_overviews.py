@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import rasterio
 
 from monai_sr.readers.raster import RasterReader
 from monai_sr.writers.raster import RasterWriter
-from monai_sr.writers.raster_overviews import overview_factors
+from monai_sr.writers.raster_overviews import build_overviews, overview_factors
 from tests.image_factory import NORTH_UP, enlarged, pixels, write_raster
 
 
@@ -57,3 +58,14 @@ def test_result_without_need_has_none(tmp_path):
     upscale(path, tmp_path / "b.tif")
     with rasterio.open(tmp_path / "b.tif") as dst:
         assert dst.overviews(1) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("label", {0, 100}), ("gray", {0, 25, 50, 75, 100})]
+)
+def test_overviews_choose_among_codes_and_average_the_rest(tmp_path, kind, expected):
+    codes = np.random.default_rng(0).choice(np.array([0, 100], np.uint8), (1, 60, 80))
+    path = write_raster(tmp_path / "a.tif", codes, transform=NORTH_UP)
+    build_overviews(path, kind)
+    with rasterio.open(path, overview_level=0) as small:
+        assert set(np.unique(small.read()).tolist()) == expected

@@ -74,6 +74,7 @@ def test_a_dicom_slice_gets_a_parametric_map_in_rescaled_units(tmp_path, slope, 
     result = pydicom.dcmread(tmp_path / "o" / "a_x2.dcm")
     np.testing.assert_allclose(made.pixel_array, half_width[0].T * slope, rtol=1e-6)
     mapping = made.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
+    assert (mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept) == (1, 0)
     unit = mapping.MeasurementUnitsCodeSequence[0].CodeValue
     assert unit == ("[hnsf'U]" if modality == "CT" else "1")
     assert made.StudyInstanceUID == result.StudyInstanceUID
@@ -233,6 +234,10 @@ def test_frames_that_form_no_stack_get_a_map_in_their_places(tmp_path, kind):
         np.testing.assert_allclose(told.position, plane.position, atol=1e-6)
         assert told.spacing_mm == pytest.approx(plane.spacing_mm)
     assert made.FrameOfReferenceUID == pydicom.dcmread(results[0]).FrameOfReferenceUID
+    if kind == "enhanced":
+        groups = made.PerFrameFunctionalGroupsSequence
+        items = [group.DerivationImageSequence[0].SourceImageSequence[0] for group in groups]
+        assert [item.ReferencedFrameNumber for item in items] == [1, 2, 3, 4]
 
 
 def test_a_map_that_fails_takes_its_result_with_it(tmp_path, monkeypatch):
