@@ -1,24 +1,28 @@
 """Train the networks of ``benchmarks/campaign.yaml``, one after another; called again, it goes on.
 
 ``python benchmarks/campaign.py --data DATA`` takes the jobs in order on one core; ``--cores 0 1``
-trains two at a time. A job that was killed continues from ``runs/``; where its run is not on this
-machine but its weights were shipped, it starts again from those, for what is left of its hours.
-Each finished job is judged on its validation images, beside what the bundle ships and bicubic, and
-replaces the former only if it is better; ``benchmarks/results/campaign.csv`` keeps what every job
-has cost and brought, ``benchmarks/results/campaign/`` its curve.
+trains two at a time. A job that was killed continues from ``runs/``, to the end of the minutes that
+it began with, whatever this call says; where its run is not on this machine but its weights were
+shipped, it starts again from those, for what is left. A run whose schedule has ended counts as
+done, though its job be given more hours later: ``--extend`` then trains what is missing as a new
+run from its weights, with its own schedule, and the ledger says so.
+
+Each finished job is judged on its validation images, beside what the bundle ships, its own model
+and bicubic, and replaces the first only if it is better; ``benchmarks/results/campaign.csv`` keeps
+what every job has cost and brought, ``benchmarks/results/campaign/`` its curve.
 
 ``--list`` shows where every job stands; ``--judge`` judges the present weights of jobs that still
 run. ``--profile gpu`` does the whole list on one GPU in 40 minutes, ``--profile rehearsal`` in
-seconds a job on a CPU. On a lent machine ``--output DIR`` collects weights, ledger and curves;
-``--take DIR`` brings them into the bundles at home, judged like all others.
+seconds a job on a CPU, which ships nothing and keeps its ledger with the runs. On a lent machine
+``--output DIR`` collects weights, ledger and curves; ``--take DIR`` brings them into the bundles at
+home, judged like all others.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import contextlib
 import dataclasses
-import json
 import logging
 import os
 import shutil
@@ -27,13 +31,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import torch
 from campaign_jobs import JOBS, ROOT, SHIPPED, Campaign, Job, read_campaign
-from campaign_judge import Ledger, judge_and_ship
+from campaign_judge import Ledger, Line, judge_and_ship
+from campaign_runs import Had, Run
 
-from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import SRError
 from monai_sr.evaluators.facts import hardware
 from monai_sr.transforms.restore import file_sha256
@@ -66,42 +70,63 @@ class Runner:
         self.failed: set[str] = set()
         self.is_stopping = False
 
-    def folder(self, name: str) -> Path:
-        """Return the folder of a run."""
-        return Path(self.options.runs) / name
+    def run_of(self, name: str) -> Run:
+        """Return the run of a job, begun or not."""
+        return Run(Path(self.options.runs) / name)
+
+    def kept(self, job: Job) -> Line:
+        """Return what the ledger knows of a job; nothing of hours on another kind of machine."""
+        line = self.ledger.line(job)
+        return line if line.profile in ("", self.options.profile) else Line(job.name)
 
     def spent_minutes(self, job: Job) -> float:
-        """Return what a job has had: in this run, and before it on other machines."""
-        run = self.folder(job.name)
-        here = last_of_curve(run).get("minutes", 0.0)
-        return here + started(run).get("minutes_before", 0.0)
+        """Return what a job has had: in this run, and before it, here or on other machines."""
+        run = self.run_of(job.name)
+        return (run.before + run.here).minutes if run.has_begun else 60 * self.kept(job).hours
+
+    def budget(self, job: Job) -> float:
+        """Return the minutes of a job's run: what it began with, else what it gets now."""
+        run, line = self.run_of(job.name), self.kept(job)
+        if run.budget is not None:
+            return run.budget
+        if line.budget_hours and (run.has_begun or not self.options.extend):
+            return 60 * line.budget_hours  # runs did not always write down what they began with
+        return self.campaign.minutes(job)
+
+    def has_ended(self, job: Job) -> bool:
+        """Tell whether the schedule of a job has come to its end, here or elsewhere."""
+        run = self.run_of(job.name)
+        if run.has_begun or job.is_fitted:
+            return run.is_done  # if only its runner was killed, it takes no step and is judged
+        spent = self.spent_minutes(job)
+        return spent > 0 and spent >= ENOUGH * self.budget(job)
 
     def is_done(self, job: Job) -> bool:
-        """Tell whether a job has had its budget, here or elsewhere."""
-        if job.is_fitted:
-            return (self.folder(job.name) / "done.json").is_file()
-        budget = self.campaign.minutes(job)
-        if self.folder(job.name).is_dir():
-            return self.spent_minutes(job) >= ENOUGH * budget
-        return 60 * self.ledger.line(job).hours >= ENOUGH * budget
+        """Tell whether a job needs nothing, unless ``--extend`` gives it what its list has more."""
+        if not self.has_ended(job):
+            return False
+        wanted = self.campaign.minutes(job) if self.options.extend and not job.is_fitted else 0.0
+        return self.spent_minutes(job) >= ENOUGH * wanted
 
-    def start_weights(self, job: Job) -> tuple[Path | None, float]:
-        """Return what a new run starts from, and the minutes that it had before.
+    def start_weights(self, job: Job) -> tuple[Path | None, Had]:
+        """Return what a new run starts from, and what that has had of the same job.
 
         Raises:
             FileNotFoundError: if the weights are not there (yet).
         """
-        line = self.ledger.line(job)
+        line, earlier = self.kept(job), self.run_of(job.name).earlier()
         target = job.shipped(self.options.root)
+        if earlier is not None:
+            return earlier.weights, earlier.before + earlier.here
         if line.hours and target.is_file() and file_sha256(target) == line.weights_sha256:
-            return target, 60 * line.hours  # a warm restart
+            return target, Had(60 * line.hours, line.steps, line.hr_megapixels)
         if job.before is None:
-            return None, 0.0
+            return None, Had()
         if job.before == SHIPPED:
-            return target, 0.0
-        trained = self.folder(job.before) / "model.pt"
+            return target, Had()
+        trained = self.run_of(job.before).weights
         if trained.is_file():
-            return trained, 0.0
+            return trained, Had()
         stages = [each for each in self.campaign.jobs if each.name == job.before]
         source = stages[0] if stages else dataclasses.replace(job, stage=1)
         target = source.shipped(self.options.root)
@@ -109,78 +134,91 @@ class Runner:
             raise FileNotFoundError(
                 f"{job.name}: needs the weights of {job.before}; train it first"
             )
-        return target, 0.0
+        return target, Had()
 
     def begin(self, job: Job, cores: list[int]) -> None:
-        """Start or continue a job."""
-        run = self.folder(job.name)
-        run.mkdir(parents=True, exist_ok=True)
-        if not (run / "start.json").is_file() and not (run / "state.pt").is_file():
-            weights, before = self.start_weights(job)
-            if weights is not None:
-                shutil.copyfile(weights, run / "start.pt")
-            facts = {"minutes_before": before, "start": str((weights and weights.name) or "")}
-            with atomic_file(run / "start.json") as partial:
-                partial.write_text(json.dumps(facts))
-        first = run / "start.pt"
-        pretrained = first if first.is_file() else None
-        if pretrained is None and job.stage == 2:  # continued: only its name is asked for
-            pretrained = self.start_weights(job)[0]
-        minutes = self.campaign.minutes(job) - started(run).get("minutes_before", 0.0)
-        command = self.campaign.command(job, self.options.data, run, minutes, pretrained)
-        (run / "done.json").unlink(missing_ok=True)
-        threads = str(len(cores) or os.cpu_count())
-        log = (run / "log.txt").open("a", encoding="utf-8")
-        process = subprocess.Popen(
-            pinned(cores) + command, stdout=log, stderr=log, start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": python_path()},
-        )  # fmt: skip
+        """Start a job, continue it, or give it more time.
+
+        Raises:
+            OSError: if the weights that it starts from are not there, or another process trains it.
+        """
+        run = self.run_of(job.name)
+        with contextlib.ExitStack() as failing:
+            log = failing.enter_context(run.open_log())
+            if run.has_begun and self.has_ended(job):
+                run.set_aside()
+                log.close()
+                log = failing.enter_context(run.open_log())
+            if not run.has_begun:
+                self.lay_out(job, run)
+            first = run.folder / "start.pt"
+            pretrained = first if first.is_file() else None
+            if pretrained is None and job.stage == 2:  # continued: only its name is asked for
+                pretrained = self.start_weights(job)[0]
+            minutes = self.budget(job) - run.before.minutes
+            command = self.campaign.command(job, self.options.data, run.folder, minutes, pretrained)
+            (run.folder / "done.json").unlink(missing_ok=True)
+            threads = str(len(cores) or os.cpu_count())
+            process = subprocess.Popen(
+                pinned(cores) + command, stdout=log, stderr=log, start_new_session=True,
+                env={**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": python_path()},
+            )  # fmt: skip
+            failing.pop_all()
         self.running.append(Running(job, process, cores, log))
         _logger.info("%s: %.1f of %.1f minutes are left", job.name,
-                     minutes - last_of_curve(run).get("minutes", 0.0), minutes)  # fmt: skip
+                     minutes - run.here.minutes, minutes)  # fmt: skip
+
+    def lay_out(self, job: Job, run: Run) -> None:
+        """Write down what a new run starts from and how long it is."""
+        weights, before = self.start_weights(job)
+        name = "" if weights is None else weights.name
+        if weights is not None:
+            shutil.copyfile(weights, run.folder / "start.pt")
+        if before.minutes:
+            name = f"own weights after {before.minutes:.1f} minutes"
+        run.write_start(before, name, self.budget(job) - before.minutes)
 
     def end(self, each: Running) -> None:
         """Write down what a job has had, and judge it if it is done."""
         each.log.close()
         self.running.remove(each)
-        job, run = each.job, self.folder(each.job.name)
+        job, run = each.job, self.run_of(each.job.name)
         self.record(job)
         if each.process.returncode:
             if not self.is_stopping:
                 self.failed.add(job.name)
                 _logger.error("%s: failed with %d, see %s/log.txt", job.name,
-                              each.process.returncode, run)  # fmt: skip
+                              each.process.returncode, run.folder)  # fmt: skip
             return
-        with atomic_file(run / "done.json") as partial:
-            partial.write_text(json.dumps(last_of_curve(run)))
+        run.write_done()
         self.judge(job)
 
     def record(self, job: Job) -> None:
         """Bring the ledger's line of a job up to date, and keep its curve."""
-        run = self.folder(job.name)
-        last, line = last_of_curve(run), self.ledger.line(job)
+        run, line = self.run_of(job.name), self.ledger.line(job)
+        line.budget_hours = self.budget(job) / 60
         line.profile, line.threads = self.options.profile, job.threads
         device = self.campaign.options(job, self.options.data).get("device", "cpu")
         line.device = hardware(torch.device(device))
-        line.budget_hours = self.campaign.minutes(job) / 60
-        line.hours = self.spent_minutes(job) / 60
-        line.steps, line.hr_megapixels = int(last.get("step", 0)), last.get("hr_megapixels", 0.0)
-        line.start = str(started(run).get("start", ""))
+        had = run.before + run.here
+        line.hours, line.steps, line.hr_megapixels = (
+            had.minutes / 60,
+            int(had.step),
+            had.hr_megapixels,
+        )
+        line.start = str(run.started().get("start", line.start))
         self.ledger.save()
-        if (run / "curve.csv").is_file():
-            kept = Path(self.options.results) / "campaign" / f"{job.name.replace('/', '-')}.csv"
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(run / "curve.csv", kept)
+        copy_curve(job, run.folder / "curve.csv", Path(self.options.results))
 
     def judge(self, job: Job) -> None:
         """Judge the present weights of a job."""
-        weights = self.folder(job.name) / "model.pt"
+        weights = self.run_of(job.name).weights
         line = judge_and_ship(
             self.campaign, job, weights, self.options.data, self.ledger, self.options.root
         )
-        _logger.info("%s: %.2f dB, LPIPS %.4f (shipped before: %.2f, %.4f); shipped: %s", job.name,
-                     line.val_psnr, line.val_lpips, line.shipped_psnr, line.shipped_lpips,
-                     line.shipped)  # fmt: skip
+        _logger.info("%s: %.2f dB, LPIPS %.4f (shipped before: %.2f, %.4f); shipped: %s%s",
+                     job.name, line.val_psnr, line.val_lpips, line.shipped_psnr,
+                     line.shipped_lpips, line.shipped, line.told_share)  # fmt: skip
         self.collect(job)
 
     def collect(self, job: Job) -> None:
@@ -188,12 +226,13 @@ class Runner:
         output = self.options.output
         if output is None:
             return
-        weights = self.folder(job.name) / "model.pt"
+        weights = self.run_of(job.name).weights
         if weights.stat().st_size <= LARGEST_RETURN:
             kept = output / f"{job.name.replace('/', '-')}.pt"
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(weights, kept)
         shutil.copyfile(self.ledger.file, output / "campaign.csv")
+        copy_curve(job, self.run_of(job.name).folder / "curve.csv", output)
 
     def ready(self) -> list[Job]:
         """Return the jobs that may start now, in order."""
@@ -223,7 +262,7 @@ class Runner:
                 del free[:taken]
                 try:
                     self.begin(job, cores)
-                except FileNotFoundError as error:
+                except OSError as error:  # its start is not there, or another process trains it
                     _logger.error("%s", error)
                     self.failed.add(job.name)
                     free += [[core] for core in cores] if cores else [[]]
@@ -253,6 +292,7 @@ class Runner:
             weights = folder / f"{job.name.replace('/', '-')}.pt"
             if job.name in away.lines and weights.is_file():
                 self.ledger.lines[job.name] = away.lines[job.name]
+                copy_curve(job, curve_file(job, folder), Path(self.options.results))
                 judge_and_ship(
                     self.campaign, job, weights, self.options.data, self.ledger, self.options.root
                 )
@@ -263,26 +303,24 @@ class Runner:
         for job in self.campaign.jobs:
             line = self.ledger.line(job)
             state = "done" if self.is_done(job) else "open"
-            spent, budget = self.spent_minutes(job), self.campaign.minutes(job)
-            print(f"{job.name:44} {state} {spent:7.1f} of {budget:6.1f} min  {line.shipped}")
+            spent, budget = self.spent_minutes(job), self.budget(job)
+            print(
+                f"{job.name:44} {state} {spent:7.1f} of {budget:6.1f} min  {line.shipped}"
+                f"{line.told_share}"
+            )
 
 
-def last_of_curve(run: Path) -> dict[str, float]:
-    """Return steps, minutes and megapixels of a run so far."""
-    curve = run / "curve.csv"
-    if not curve.is_file():
-        return {}
-    with curve.open(newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if None not in row.values()]
-    if not rows:
-        return {}
-    return {key: float(rows[-1][key]) for key in ("step", "minutes", "hr_megapixels")}
+def curve_file(job: Job, results: Path) -> Path:
+    """Return where the curve of a job is kept."""
+    return results / "campaign" / f"{job.name.replace('/', '-')}.csv"
 
 
-def started(run: Path) -> dict[str, Any]:
-    """Return what was written down when a run began."""
-    file = run / "start.json"
-    return dict(json.loads(file.read_text())) if file.is_file() else {}
+def copy_curve(job: Job, curve: Path, results: Path) -> None:
+    """Keep the curve of a job, if it has one."""
+    if curve.is_file():
+        kept = curve_file(job, results)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(curve, kept)
 
 
 def pinned(cores: list[int]) -> list[str]:
@@ -305,7 +343,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--campaign", type=Path, default=JOBS, help="YAML file of the jobs")
     add("--profile", default="cpu", help="cpu, gpu or rehearsal")
     add("--jobs", nargs="*", default=[], help="parts of names; all jobs by default")
-    add("--minutes", type=float, help="budget of each job, in place of its hours")
+    add("--minutes", type=float, help="budget of each job that begins, in place of its hours")
+    add("--extend", action="store_true", help="more time for ended runs whose jobs are given more")
     add("--cores", nargs="+", type=int, default=[0], help="processor cores to use")
     add("--stop_after", type=float, help="minutes until everything stops, to go on later")
     add("--runs", type=Path, default=Path("runs"), help="folder of the runs")
@@ -326,6 +365,9 @@ def main(arguments: list[str] | None = None) -> int:
         campaign = read_campaign(options.campaign, options.profile)
         if options.minutes:
             campaign.profile["minutes_each"] = options.minutes
+        if campaign.profile.get("is_rehearsal"):
+            options.results = options.runs / "results"
+            options.results.mkdir(parents=True, exist_ok=True)
         runner = Runner(campaign, options)
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
         if options.list:
@@ -334,7 +376,7 @@ def main(arguments: list[str] | None = None) -> int:
             runner.take(options.take)
         elif options.judge:
             for job in filter(runner.wanted, runner.campaign.jobs):
-                if (runner.folder(job.name) / "model.pt").is_file():
+                if runner.run_of(job.name).weights.is_file():
                     runner.record(job)
                     runner.judge(job)
         else:

@@ -36,6 +36,7 @@ class Job:
         system: name of a system; None is the bundle's own model.
         size: of the bundle's own model.
         scale: the enlargement that is trained.
+        spatial_dims: 3 for the network of volumes (``train_3d.yaml``).
         start: name of the job whose weights are the start; "shipped", the weights that it improves;
             None: those of stage 1, where this is stage 2.
         threads: cores that it takes.
@@ -53,6 +54,7 @@ class Job:
     system: str | None = None
     size: str = "best"
     scale: int = 4
+    spatial_dims: int = 2
     start: str | None = None
     threads: int = 1
     ships: bool = True
@@ -65,7 +67,15 @@ class Job:
     @property
     def name(self) -> str:
         """Its folder below that of all runs."""
-        return f"{self.bundle}/{self.system or self.size}_x{self.scale}/stage_{self.stage}"
+        own = self.size if self.spatial_dims == 2 else "volumes"
+        return f"{self.bundle}/{self.system or own}_x{self.scale}/stage_{self.stage}"
+
+    @property
+    def overlays(self) -> list[Path]:
+        """Files of its bundle that override the recipe of its stage."""
+        if self.spatial_dims == 2:
+            return []
+        return [ROOT / "bundles" / self.bundle / "configs" / "train_3d.yaml"]
 
     @property
     def measure(self) -> str:
@@ -95,9 +105,15 @@ class Job:
             return dataclasses.replace(self, stage=1).name
         return self.start
 
+    def own(self, root: Path = ROOT) -> Path:
+        """Return the file of the bundle's own faithful model."""
+        return root / "bundles" / self.bundle / "models" / "model.pt"
+
     def shipped(self, root: Path = ROOT) -> Path:
         """Return the file in the bundle that its weights replace."""
         models = root / "bundles" / self.bundle / "models"
+        if self.spatial_dims == 3:
+            return models / "model_3d.pt"
         if self.system is None:
             faces = {("best", 1): "model.pt", ("fast", 1): "model_fast.pt"}
             return models / faces.get((self.size, self.stage), "model_perceptual.pt")
@@ -153,6 +169,7 @@ class Campaign:
         files = [str(folder / "configs" / f"{'train' if job.stage == 1 else 'train_gan'}.yaml")]
         if job.system:
             files.append(str(find_system(job.system)))
+        files += map(str, job.overlays)
         told: dict[str, Any] = {"output_dir": str(run), "scale": job.scale, "size": job.size}
         if job.system:
             del told["size"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import dataclasses
 import math
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from campaign_jobs import Campaign, Job
 from torch import Tensor
+from volumes import cubic_spline, measured_volume
 
 from monai_sr.apps.bundles import write_weights_sums
 from monai_sr.apps.workflow import SRWorkflow
@@ -26,11 +28,11 @@ from monai_sr.metrics import LPIPSMetric, LRPSNRMetric, PSNRMetric
 from monai_sr.networks import load_weights
 from monai_sr.transforms.restore import file_sha256
 
-LARGEST_SIDE = 384
-"""Larger images are judged by their center."""
+LARGEST_SIDE = {2: 384, 3: 128}
+"""Larger images and volumes are judged by their center."""
 SLICES = 8
 """Slices of a volume that are judged, evenly spaced over its inner three quarters."""
-TILE = 192
+TILE = {2: 192, 3: 64}
 PERCEPTUAL_SHARE = 0.8
 """LPIPS that perceptual weights of a bundle may have at most, of that of its faithful ones."""
 
@@ -51,12 +53,8 @@ class Judge:
         self.job = job
         options = campaign.options(job, data) | {"device": "cpu", "compile": False}
         kept = ("dataset_dir", "validation_dir", "validation_share", "split_table", "device")
-        told = {key: value for key, value in options.items() if key in kept}
-        if job.system is None:
-            told["size"] = job.size
-        workflow = SRWorkflow(
-            job.bundle, "train", system=job.system, scale=job.scale, minutes=1, **told
-        )
+        self._told = {key: value for key, value in options.items() if key in kept}
+        workflow = self._workflow(job)
         self.parsed: Callable[[str], Any] = workflow.parser.get_parsed_content
         protocol = str(workflow.parser["validate#key_metric#val_psnr#protocol"])
         self.metrics = {
@@ -66,9 +64,24 @@ class Judge:
         }
         self.pairs = list(self._pairs())
 
+    def _workflow(self, job: Job) -> SRWorkflow:
+        size = {} if job.system else {"size": job.size}
+        return SRWorkflow(
+            job.bundle, "train", system=job.system, scale=job.scale, minutes=1,
+            overlays=job.overlays, **self._told, **size,
+        )  # fmt: skip
+
     def bicubic(self) -> Figures:
-        """Judge bicubic enlargement."""
-        return self._means(lambda lr: upsample(lr, self.job.scale))
+        """Judge bicubic enlargement, of volumes that by cubic splines."""
+        enlarge = upsample if self.job.spatial_dims == 2 else cubic_spline
+        return self._means(lambda lr: enlarge(lr, self.job.scale))
+
+    def own(self, root: Path) -> Figures:
+        """Judge the bundle's own model on the same images."""
+        own = dataclasses.replace(self.job, system=None, stage=1, size="best")
+        judge = copy.copy(self)
+        judge.job, judge.parsed = own, self._workflow(own).parser.get_parsed_content
+        return judge.weights(own.shipped(root))
 
     def weights(self, file: Path) -> Figures:
         """Judge weights of the job's network as inference uses them."""
@@ -77,7 +90,9 @@ class Judge:
         # As inference.yaml has it: systems as their papers judge them, perceptual weights thrice.
         own = 3 if self.job.stage == 2 else 2
         inferer = TiledInferer(
-            self.job.scale, tile_size=TILE, consistency=0 if self.job.system else own
+            self.job.scale,
+            tile_size=TILE[self.job.spatial_dims],
+            consistency=0 if self.job.system else own,
         )
         return self._means(lambda lr: torch.as_tensor(inferer(lr, network)))
 
@@ -85,12 +100,20 @@ class Judge:
         found: dict[str, list[float]] = {name: [] for name in self.metrics}
         with torch.inference_mode():
             for lr, hr in self.pairs:
-                sr = upscale(lr)
-                for name, metric in self.metrics.items():
-                    metric.reset()
-                    metric(y_pred=sr, y=lr if name == "lr_psnr" else hr)
-                    found[name].append(float(metric.aggregate()))
+                for name, value in self._measured(upscale(lr), lr, hr).items():
+                    found[name].append(value)
         return Figures(**{name: statistics.fmean(values) for name, values in found.items()})
+
+    def _measured(self, sr: Tensor, lr: Tensor, hr: Tensor) -> dict[str, float]:
+        if self.job.spatial_dims == 3:
+            values = measured_volume(sr, lr, hr, self.job.scale)
+            return {name: values[name] for name in self.metrics}
+        values = {}
+        for name, metric in self.metrics.items():
+            metric.reset()
+            metric(y_pred=sr, y=lr if name == "lr_psnr" else hr)
+            values[name] = float(metric.aggregate())
+        return values
 
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
         read, scale = self.parsed("read"), self.job.scale
@@ -100,7 +123,7 @@ class Judge:
             for image in _spread(images) if isinstance(images, list) else [images]:
                 hr = torch.from_numpy(np.ascontiguousarray(image))
                 for axis, side in enumerate(hr.shape[1:], start=1):
-                    kept = min(side, LARGEST_SIDE) // scale * scale
+                    kept = min(side, LARGEST_SIDE[self.job.spatial_dims]) // scale * scale
                     hr = hr.narrow(axis, (side - kept) // 2, kept)
                 lr = degradation.shrink(hr, scale)
                 if hr.dtype == torch.uint8:
@@ -160,8 +183,22 @@ class Line:
     shipped_lpips: float = math.nan
     bicubic_psnr: float = math.nan
     bicubic_lpips: float = math.nan
+    own_psnr: float = math.nan
+    """Of the bundle's own model on the same images, where this is a system's."""
     shipped: str = "not judged"
     weights_sha256: str = ""
+
+    @property
+    def share_of_gain(self) -> float:
+        """Gain over bicubic in dB, as a share of that of the bundle's own model; NaN if unknown."""
+        own = self.own_psnr - self.bicubic_psnr
+        return (self.val_psnr - self.bicubic_psnr) / own if own > 0 else math.nan
+
+    @property
+    def told_share(self) -> str:
+        """The share in words, empty if unknown."""
+        share = self.share_of_gain
+        return "" if math.isnan(share) else f", {share:.0%} of the own model's gain"
 
 
 class Ledger:
@@ -226,8 +263,12 @@ def judge_and_ship(
     line.bicubic_psnr, line.bicubic_lpips = bicubic.psnr, bicubic.lpips
     if old is not None:
         line.shipped_psnr, line.shipped_lpips = old.psnr, old.lpips
+    if job.system and job.own(root).is_file():
+        line.own_psnr = judge.own(root).psnr
     present = file_sha256(target) if target.is_file() else ""
-    if not job.ships:
+    if campaign.profile.get("is_rehearsal"):
+        line.shipped = "rehearsal"
+    elif not job.ships:
         line.shipped = "too large" if better else "no"
     elif present == line.weights_sha256:
         line.shipped = "yes"
