@@ -185,12 +185,14 @@ class UpscaleEvaluator(SupervisedEvaluator):
             )
             found, name = scene.agreement, str(scene.output)
             before, after, kind = scene.shape_in, scene.shape_out, scene.kind
+            far = scene.far_share
         else:
             super()._iteration(engine, batchdata)
             pred = engine.state.output[0][CommonKeys.PRED]
             found, name = _agreement(pred.meta), str(pred.meta.get("sr_output", ""))
             before, after = batchdata[CommonKeys.IMAGE][0].shape, pred.shape
             kind = kind_of(pred.meta)
+            far = float(np.asarray(pred.meta.get("sr_far_share", 0)).ravel()[0])
         return {
             "output": name,
             "kind": kind,
@@ -201,6 +203,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
             "bands": found.bands if len(found.bands) > 1 else (),
             "worst_off": found.worst_off,
             "worst_at": _where(found.worst_at, after[0]),
+            "far_share": far,
         }
 
     def _report(self, result: FileResult) -> None:

@@ -17,7 +17,7 @@ from monai_sr.core.types import PathLike
 FIELDS = (
     "output", "source", "kind", "size_in", "size_out", "seconds", "lr_psnr", "off_by_one_share",
     "lr_psnr_bands", "off_by_one_bands",
-    "worst_off", "worst_at", "error", "input_sha256", "output_sha256", "made_by",
+    "worst_off", "worst_at", "far_share", "error", "input_sha256", "output_sha256", "made_by",
 )  # fmt: skip
 
 # Names of files need not be UTF-8 on every system.

@@ -39,6 +39,8 @@ class FileResult:
         bands: both of each band, where there are several.
         worst_off: by how many at most.
         worst_at: where, "column, row" from 0, with slice and band where there are several.
+        far_share: share of the pixels far outside of the range of all others, of the band that has
+            most.
         error: one line, where it failed.
         is_unexpected: whether the failure is none that monai-sr foresees: it may pass.
         is_skipped: whether the result was there already.
@@ -58,6 +60,7 @@ class FileResult:
     bands: tuple[tuple[float, float], ...] = ()
     worst_off: float = float("nan")
     worst_at: str = ""
+    far_share: float = 0.0
     error: str | None = None
     is_unexpected: bool = False
     is_skipped: bool = False
@@ -182,6 +185,7 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
         "off_by_one_bands": " ".join(f"{off:.3g}" for _, off in result.bands),
         "worst_off": "" if result.error else f"{result.worst_off:.3g}",
         "worst_at": result.worst_at,
+        "far_share": "" if result.error else f"{result.far_share:.3g}",
         "error": result.error,
         "input_sha256": result.input_sha256,
         "output_sha256": result.output_sha256,

@@ -21,6 +21,7 @@ from monai_sr.inferers.tile_plan import Tile, TileGrid, within
 from monai_sr.inferers.tile_run import spatial
 from monai_sr.transforms.agreement import AgreementSums
 from monai_sr.transforms.codes import code_bands
+from monai_sr.transforms.hot_pixels import hot_planes
 from monai_sr.transforms.intensity import range_of, to_unit
 from monai_sr.transforms.restore import nodata_of_result, stored_unit
 from monai_sr.writers.raster_blocks import RasterBlocks
@@ -171,6 +172,10 @@ class Assembly:
                 covered = where[:, below_x - left][:, :, below_y - top]
                 if covered.any():
                     pixels[covered] = value
+            bounds = self.source.meta["sr_bounds"]
+            for channel, plane in hot_planes(piece.hot, piece.stored.shape, bounds):
+                large = plane[np.ix_(*covering[::-1])]
+                np.copyto(pixels[channel], large, where=~np.isnan(large), casting="unsafe")
             pixels = np.ascontiguousarray(pixels.transpose(0, 2, 1))
         self.output.write(rows, columns, pixels, piece.image, covering)
 

@@ -67,6 +67,7 @@ class SceneResult:
         shape_out: (C, X, Y) of the result.
         agreement: of the stored result, shrunk, with the input.
         kind: what the values are.
+        far_share: share of the pixels far outside of the range of all others.
     """
 
     output: Path
@@ -74,6 +75,7 @@ class SceneResult:
     shape_out: tuple[int, ...]
     agreement: Agreement
     kind: str
+    far_share: float = 0.0
 
 
 class SceneJob:
@@ -205,8 +207,8 @@ class SceneJob:
         ready = target.convert(journal.folder / f"ready{self.output.suffix}")
         shape_in = (self.shape[0], *(p.stop - p.start for p in self.part))
         agreement = comparison.sums.agreement()
-        kind = kind_of(self.source.meta)
-        return ready, SceneResult(self.output, shape_in, self.shape, agreement, kind)
+        kind, far = kind_of(self.source.meta), float(self.source.meta["sr_far_share"])
+        return ready, SceneResult(self.output, shape_in, self.shape, agreement, kind, far)
 
     def _enlarge(
         self,
@@ -289,9 +291,10 @@ class SceneJob:
                 raise no_valid_pixel(self.source.raster.path)
             scale_to_unit.decide(meta, self.shape[0], lambda: found.levels)
             ranges, bounds = meta["sr_range"].tolist(), meta["sr_bounds"].tolist()
-            facts = {**facts, "survey": [ranges, bounds, found.occupied]}
+            far = float(meta.get("sr_far_share", 0))
+            facts = {**facts, "survey": [ranges, bounds, far, found.occupied]}
             journal.keep_facts(facts)
-        *decided, occupied = facts["survey"]
+        *decided, meta["sr_far_share"], occupied = facts["survey"]
         for each in (meta, self.again.meta):
             each["sr_range"], each["sr_bounds"] = map(np.array, decided)
             to_unit(torch.zeros(self.shape[0], 0), each)

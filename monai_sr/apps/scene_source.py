@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from monai_sr.readers.meaning import INTENSITY
 from monai_sr.readers.raster_image import RasterImage
 from monai_sr.readers.raster_source import RasterSource
 from monai_sr.transforms import PlanGrid
+from monai_sr.transforms.borders import Border
+from monai_sr.transforms.hot_pixels import HOT_REACH, calm_hot_pixels, has_far_pixels
 from monai_sr.transforms.intensity import (
     FILL_REACH,
     band_levels,
@@ -36,6 +38,7 @@ from monai_sr.transforms.intensity import (
     range_of,
     to_unit,
     valid_mask,
+    with_corners,
 )
 from monai_sr.transforms.ranges import Levels
 from monai_sr.transforms.restore import lost_pixels
@@ -51,8 +54,10 @@ _DIGEST_BYTES = 2**20
 class Piece:
     """A window of a scene.
 
-    Shape: stored (C, x, y) as read; valid, lost and nan, bool, likewise. Lost pixels are nodata in
-    the result, or NaN where they are that beside another nodata value.
+    Shape: stored (C, x, y) as read, but for hot pixels; valid, lost and nan, bool, likewise. Lost
+    pixels are nodata in the result, or NaN where they are that beside another nodata value. ``hot``
+    has the place in the window and the value of hot ones, see
+    :mod:`monai_sr.transforms.hot_pixels`; none before the ranges of values are known.
     """
 
     image: RasterImage
@@ -60,6 +65,7 @@ class Piece:
     valid: Tensor
     lost: np.ndarray
     nan: np.ndarray
+    hot: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,20 @@ class SceneSource:
 
     def read(self, x: slice, y: slice) -> Piece:
         """Read a window of columns and rows."""
+        piece = self._read(x, y)
+        known = "sr_range" in self.meta
+        if not known or not has_far_pixels(piece.stored.numpy(), piece.valid.numpy(), self.meta):
+            return piece
+        sizes = zip((x, y), self.shape[1:], strict=True)
+        wide = [_widened(part, HOT_REACH, size) for part, size in sizes]
+        around, inner = self._read(*wide), within((x, y), wide)
+        calm, hot = calm_hot_pixels(around.stored.numpy(), around.valid.numpy(), self.meta)
+        hot -= [0, *(part.start for part in inner), 0]
+        is_inside = ((hot[:, 1:-1] >= 0) & (hot[:, 1:-1] < piece.stored.shape[1:])).all(axis=1)
+        stored = torch.from_numpy(calm[spatial(inner)])
+        return replace(piece, stored=stored, hot=hot[is_inside])
+
+    def _read(self, x: slice, y: slice) -> Piece:
         window = Window(x.start, y.start, x.stop - x.start, y.stop - y.start)
         image = self.raster.read(window)
         pixels, meta = RasterReader().get_data(image)
@@ -140,9 +160,8 @@ class SceneSource:
         if self._named is not None:
             declare_nodata(stored, meta, self._named)
         valid = valid_mask(stored, float(meta["sr_nodata"]), meta["sr_valid"])
-        return Piece(
-            image, stored, valid, lost_pixels(valid.numpy(), meta), other_nan(stored, meta)
-        )
+        lost, nan = lost_pixels(valid.numpy(), meta), other_nan(stored, meta)
+        return Piece(image, stored, valid, lost, nan, np.empty((0, stored.ndim + 1)))
 
     def unit(self, tile: Tile) -> Tensor | None:
         """Return what the network must see of a tile; None where all is nodata in the result.
@@ -170,7 +189,7 @@ class SceneSource:
             BadImageError: it is damaged.
         """
         levels = [Levels.sum([]) for _ in range(self.shape[0])] if with_levels else []
-        occupied, count, has_valid = 0, 0, False
+        occupied, count, has_valid, border = 0, 0, False, Border(self.shape)
         for tile in tiles:
             piece = self.read(*tile.core)
             count += 1
@@ -179,6 +198,8 @@ class SceneSource:
             if with_levels:
                 found = band_levels(piece.stored, piece.valid)
                 levels = [Levels.sum(pair) for pair in zip(levels, found, strict=True)]
+                border.add(piece.stored.numpy(), piece.valid.numpy(), *tile.core)
+        levels = with_corners(levels, border) if with_levels else levels
         return Survey(levels, occupied / max(count, 1), has_valid)
 
     def identity(self) -> list[list[Any]]:

@@ -19,6 +19,7 @@ from monai_sr.functional.local_range import LOCAL_REACH, local_range
 from monai_sr.functional.resize import REACH, resize_part, upsample
 from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.inferers.tile_plan import Slices, Tile, TileGrid, within
+from monai_sr.transforms.ranges import SEEN_OUTSIDE
 
 logger = get_logger(__name__)
 
@@ -26,8 +27,6 @@ _BUFFERS = 3
 _FLOAT_BYTES = 4
 _SMALLEST_SIDE = 16  # of a tile, in input samples: below it a halo is nearly all of the work
 _BUSY_SAMPLES = 2**20  # of input that keep any GPU busy; beyond, a batch needs memory only
-# How far outside [0, 1] a network sees values; integers of int8 were fitted to [0, 1] itself.
-_SEEN_OUTSIDE = 0.5
 
 
 @dataclass
@@ -202,7 +201,8 @@ class TileRun:
         """How far outside [0, 1] the network sees values; interpolation takes them all."""
         if getattr(getattr(self.network, "info", None), "learns", "") == "nothing":
             return math.inf
-        return 0.0 if getattr(self.network, "precision", "") == "int8" else _SEEN_OUTSIDE
+        is_int8 = getattr(self.network, "precision", "") == "int8"
+        return 0.0 if is_int8 else SEEN_OUTSIDE  # integers were fitted to [0, 1] itself
 
     @torch.inference_mode()
     def _enlarge(self, lr: Tensor, scale: int, near: Slices, limits: Tensor | None) -> Tensor:

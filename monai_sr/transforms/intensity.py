@@ -9,6 +9,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,10 @@ from torch import Tensor
 from monai_sr.core.dtypes import PART, exact_float, is_wide, to_integers
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.readers.meaning import PHASE, kind_of
+from monai_sr.transforms.borders import Border
 from monai_sr.transforms.codes import are_codes, as_unit
-from monai_sr.transforms.ranges import Levels, band_ranges, warn_of_fill
+from monai_sr.transforms.hot_pixels import calm_hot_pixels
+from monai_sr.transforms.ranges import Levels, band_ranges, tell_far, warn_of_fill
 
 _SMALLEST_STEP = 1e-30  # differences divided by less would be lost to underflow
 _WIDEST_RANGE = 1e30  # a fill value that nobody declared, such as -3.4e38, hides all others
@@ -121,8 +124,9 @@ class ScaleToUnit(Transform):
     valid pixels, bool, which is empty where all are valid.
 
     The result's metadata gains ``sr_range`` (C, 2), the stored values of 0 and 1 of each band,
-    ``sr_clip`` (C, 2), what can be stored, in the new units, and ``sr_nan`` where pixels are NaN
-    that is not the nodata value.
+    ``sr_clip`` (C, 2), what can be stored, in the new units, ``sr_nan`` where pixels are NaN that
+    is not the nodata value, and ``sr_hot`` where some are hot, which the result is without, see
+    :mod:`monai_sr.transforms.hot_pixels`.
 
     Args:
         value_range: (low, high) stored values of 0 and 1, or such a pair for each band; None: by
@@ -177,6 +181,9 @@ class ScaleToUnit(Transform):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
         self.decide(meta, len(stored), lambda: band_levels(stored, valid))
+        calm, hot = calm_hot_pixels(stored.numpy(), valid.numpy(), meta)
+        if len(hot):
+            stored, meta["sr_hot"] = torch.from_numpy(calm), hot
         if bool(valid.all()):
             valid = torch.empty(0, dtype=torch.bool)
         else:
@@ -224,6 +231,7 @@ class ScaleToUnit(Transform):
                     )
                 is_known = np.isfinite(found)
                 ranges = np.where(is_known, (low, high) if self.is_exact else found, ranges)
+            meta["sr_far_share"] = tell_far(name, levels, ranges, fill)
         dtype = np.dtype(str(meta["sr_dtype"]))
         for pair in ranges:
             if pair[1] <= pair[0]:
@@ -263,12 +271,23 @@ def range_of(meta: Mapping[str, Any]) -> np.ndarray:
 
 
 def band_levels(stored: Tensor, valid: Tensor) -> list[Levels]:
-    """Count the valid values of each band.
+    """Count the valid values of each band, and see what is in its corners.
 
     Shape: both (C, ...).
     """
     pairs = zip(stored.numpy(), valid.numpy(), strict=True)
-    return [Levels.of(band if mask.all() else band[mask]) for band, mask in pairs]
+    levels = [Levels.of(band if mask.all() else band[mask]) for band, mask in pairs]
+    if stored.ndim > 3:
+        return levels
+    border = Border(stored.shape)
+    border.add(stored.numpy(), valid.numpy(), *(slice(0, size) for size in stored.shape[1:]))
+    return with_corners(levels, border)
+
+
+def with_corners(levels: Sequence[Levels], border: Border) -> list[Levels]:
+    """Add what runs around the corners of each band."""
+    pairs = zip(levels, border.corners(), strict=True)
+    return [replace(each, corners=corners) for each, corners in pairs]
 
 
 def to_unit(stored: Tensor, meta: dict[str, Any]) -> MetaTensor:

@@ -21,6 +21,9 @@ logger = get_logger(__name__)
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Range: TypeAlias = tuple[float, float]
 
+SEEN_OUTSIDE = 0.5
+"""How far outside of the range, as a share of it, networks see values."""
+
 _PART = 2**20  # values that are sorted at a time
 _BIN_BITS = 16  # of float32 that a bin leaves out: 7 bits of the fraction remain
 # A share of the pixels at either end is left outside if the end lies farther from the others than
@@ -33,6 +36,8 @@ _ALIKE, _ALIKE_DECLARED = 4.0, 32.0
 # range: less where it is one that programs like to fill with.
 _FILL_SHARE, _FILL_COUNT, _FILL_BINS = 1e-4, 3, 3
 _FILL_GAP, _ZERO_GAP, _USUAL_GAP = 0.5, 0.25, 0.05
+# Beyond a wedge of fill others are so far off, by a share of their range without its tails.
+_WEDGE_JUMP, _WEDGE_TAIL = 0.1, 0.05
 # Zeros around a scene, as collars of orthophotos and of Sentinel-2 are: many, and less far off.
 _COLLAR_SHARE, _COLLAR_GAP = 1e-2, 0.02
 _USUAL_FILL = (-9999.0, -32768.0, -32767.0, 32767.0, 65535.0, -2000.0, -999.0, 9999.0, -99999.0)
@@ -46,11 +51,13 @@ class Levels:
         counts: values in each bin.
         lows: smallest value in each.
         highs: largest value in each.
+        corners: see :meth:`monai_sr.transforms.borders.Border.corners`; none of a sum.
     """
 
     counts: np.ndarray[Any, np.dtype[np.int64]]
     lows: Floats
     highs: Floats
+    corners: tuple[Range, ...] = ()
 
     @classmethod
     def of(cls, values: Floats) -> Levels:
@@ -95,9 +102,16 @@ class Levels:
         last = len(above) - 1 - int(np.argmax(above[::-1] > tail))
         return float(self.lows[first]), float(self.highs[last])
 
+    def far_share(self, low: float, high: float) -> float:
+        """Return the share of the values that lie farther outside of a range than networks see."""
+        reach = SEEN_OUTSIDE * (high - low)
+        is_far = (self.highs < low - reach) | (self.lows > high + reach)
+        return float(self.counts[is_far].sum() / max(self.counts.sum(), 1))
+
     def without(self, *bins: int) -> Levels:
         """Return all but some bins."""
-        return Levels(*(np.delete(v, bins) for v in (self.counts, self.lows, self.highs)))
+        kept = np.delete(np.arange(len(self.counts)), bins)
+        return Levels(self.counts[kept], self.lows[kept], self.highs[kept])
 
 
 def _runs(rising: Floats) -> tuple[Any, Any]:
@@ -121,8 +135,11 @@ def robust_range(levels: Levels) -> Range:
         reach = far * (inner_high - inner_low)
         if reach <= 0:  # all but single pixels are alike: these are the image
             break
-        low = inner_low if inner_low - low > reach else low
-        high = inner_high if high - inner_high > reach else high
+        near = SEEN_OUTSIDE * (inner_high - inner_low)
+        if inner_low - low > reach:
+            low = float(levels.lows[levels.lows >= inner_low - near].min())
+        if high - inner_high > reach:
+            high = float(levels.highs[levels.highs <= inner_high + near].max())
     return low, high
 
 
@@ -131,25 +148,38 @@ def fill_bins(levels: Levels, is_map: bool = False) -> list[int]:
 
     Args:
         levels: of a band.
-        is_map: whether it has a place on the Earth; there zeros are seldom measurements.
+        is_map: whether it has a place on the Earth; there zeros are seldom measurements, and
+            neither are corners of one value with an edge.
     """
     if len(levels.counts) <= _FILL_BINS:
         return []
-    few = max(_FILL_COUNT, int(_FILL_SHARE * levels.counts.sum()))
     found = []
-    for end, beside in ((0, 1), (len(levels.counts) - 1, -2)):
-        value = float(levels.lows[end])
-        if levels.highs[end] != value or levels.counts[end] < few:
-            continue
-        low, high = robust_range(levels.without(end))
-        is_usual = value in _USUAL_FILL
-        share = _USUAL_GAP if is_usual else _ZERO_GAP if value == 0 else _FILL_GAP
-        if is_map and value == 0 and levels.counts[end] >= _COLLAR_SHARE * levels.counts.sum():
-            share = _COLLAR_GAP
-        nearest = float(levels.lows[beside] if end == 0 else levels.highs[beside])
-        if high > low and abs(nearest - value) >= share * (high - low):
+    for end in (0, len(levels.counts) - 1):
+        is_one = levels.highs[end] == levels.lows[end] and levels.counts[end] >= _FILL_COUNT
+        if is_one and ((is_map and _is_wedge(levels, end)) or _keeps_away(levels, end, is_map)):
             found.append(end)
     return found
+
+
+def _is_wedge(levels: Levels, end: int) -> bool:
+    """Tell whether a bin runs around a corner, and ends there at an edge."""
+    jump = dict(levels.corners).get(float(levels.lows[end]), 0.0)
+    rest = levels.without(end)
+    low, high = rest.within(int(_WEDGE_TAIL * rest.counts.sum()))
+    return jump > 0 and jump >= _WEDGE_JUMP * (high - low)
+
+
+def _keeps_away(levels: Levels, end: int, is_map: bool) -> bool:
+    """Tell whether a bin is frequent, and far from the one beside it."""
+    value, total = float(levels.lows[end]), int(levels.counts.sum())
+    low, high = robust_range(levels.without(end))
+    is_usual = value in _USUAL_FILL
+    share = _USUAL_GAP if is_usual else _ZERO_GAP if value == 0 else _FILL_GAP
+    if is_map and value == 0 and levels.counts[end] >= _COLLAR_SHARE * total:
+        share = _COLLAR_GAP
+    nearest = float(levels.lows[1] if end == 0 else levels.highs[-2])
+    is_frequent = levels.counts[end] >= int(_FILL_SHARE * total)
+    return bool(is_frequent and high > low and abs(nearest - value) >= share * (high - low))
 
 
 def band_ranges(
@@ -210,3 +240,37 @@ def warn_of_fill(name: str, fill: Sequence[tuple[int, float, float]], channels: 
             "name it by --nodata %g",
             name, value, 100 * share, where, value,
         )  # fmt: skip
+
+
+def tell_far(
+    name: str,
+    bands: Sequence[Levels],
+    ranges: np.ndarray,
+    fill: Sequence[tuple[int, float, float]],
+) -> float:
+    """Say how many pixels lie far outside of the ranges, and what becomes of them.
+
+    Args:
+        name: what the log calls the image.
+        bands: their values.
+        ranges: (C, 2), of them.
+        fill: band, value and share of what looks like nodata, which is said already.
+
+    Returns:
+        Their share of the pixels, of the band that has most.
+    """
+    shares = [
+        levels.far_share(low, high) for levels, (low, high) in zip(bands, ranges, strict=True)
+    ]
+    for band, _, share in fill:
+        shares[band] -= share
+    worst = int(np.argmax(shares))
+    if shares[worst] <= 0:
+        return 0.0
+    logger.info(
+        "%s: %.2g %% of the pixels%s lie far outside of %g to %g, the range of all others: single "
+        "ones keep their value as blocks, others are enlarged by bicubic interpolation",
+        name, 100 * shares[worst], f" of band {worst + 1}" if len(bands) > 1 else "",
+        *ranges[worst],
+    )  # fmt: skip
+    return shares[worst]

@@ -28,6 +28,7 @@ from monai_sr.transforms.codes import (
     keep_code_bands,
     stored_codes,
 )
+from monai_sr.transforms.hot_pixels import hot_planes
 from monai_sr.transforms.intensity import VALID_SUFFIX, range_of, to_stored
 from monai_sr.transforms.phase import agreement_by_kind
 
@@ -75,6 +76,25 @@ def put_nodata_back(stored: np.ndarray, valid: np.ndarray, meta: Mapping[str, An
         stored[covering(lost, stored.shape[1:])] = nodata_of_result(meta)
     if "sr_nan" in meta:
         stored[covering(np.asarray(meta["sr_nan"]), stored.shape[1:])] = np.nan
+
+
+def put_hot_pixels_back(stored: np.ndarray, shape: Sequence[int], meta: dict[str, Any]) -> None:
+    """Give the blocks of hot pixels their own value, in place; their uncertainty is not known.
+
+    Shape: stored (C, ...) enlarged.
+
+    Args:
+        stored: the result.
+        shape: of the image it was made from.
+        meta: of the result.
+    """
+    hot = np.asarray(meta.get("sr_hot", ())).reshape(-1, len(shape) + 1)
+    for channel, plane in hot_planes(hot, shape, meta["sr_bounds"]):
+        large = covering(plane, stored.shape[1:])
+        is_hot = ~np.isnan(large)
+        stored[channel][is_hot] = large[is_hot]
+        if "sr_uncertainty" in meta:
+            meta["sr_uncertainty"][channel][is_hot] = np.nan
 
 
 def lost_pixels(valid: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
@@ -256,6 +276,7 @@ class RestoreStoredd(MapTransform):
             meta["sr_uncertainty"] = half_width.astype(np.float32)
         if mask is not None and mask.numel():
             put_nodata_back(stored, mask.numpy(), meta)
+        put_hot_pixels_back(stored, tuple(lr.shape), meta)
         meta["sr_provenance"] = self.provenance.record(meta["sr_range"], _runtime(meta))
         exact = torch.float64 if exact_float(stored.dtype) is np.float64 else torch.float32
         return MetaTensor(torch.from_numpy(stored).to(exact), meta=meta)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 import rasterio
@@ -43,6 +45,24 @@ def stack():
     bands[1, 5:9, 5:9] = -9999
     bands[2] = bands[2] / 40 + 280
     return bands
+
+
+@pytest.mark.parametrize("value", [1e6, -3e4])
+def test_a_hot_pixel_keeps_its_value_and_leaves_no_trace(tmp_path, value, caplog):
+    caplog.set_level("INFO")
+    hot = stack()[:1]
+    hot[0, 20, 30] = value
+    clean = hot.copy()
+    clean[0, 20, 30] = np.median(hot[0, 19:22, 29:32])
+    caplog.set_level(logging.INFO)
+    _, expected, _ = both_ways(write_scene(tmp_path / "a.tif", array=clean), tmp_path)
+    meta, found, _ = both_ways(write_scene(tmp_path / "b.tif", array=hot), tmp_path)
+    assert (found[0, 80:84, 120:124] == value).all()
+    found[0, 80:84, 120:124] = expected[0, 80:84, 120:124]
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert meta["sr_far_share"] == pytest.approx(1 / clean.size)
+    assert meta["sr_lr_psnr"] > 30
+    assert "single ones keep their value as blocks" in caplog.text
 
 
 @pytest.mark.parametrize(("scale", "overshoot"), [(4, None), (4, 0.25), (2.5, 0.25)])

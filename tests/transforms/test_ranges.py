@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_sr.transforms import ScaleToUnit
+from monai_sr.transforms import ScaleToUnit, load_image
+from monai_sr.transforms.borders import Border
 from monai_sr.transforms.intensity import to_stored
 from monai_sr.transforms.ranges import Levels, band_ranges, robust_range
+from tests.image_factory import NORTH_UP, write_raster
 from tests.transforms.test_intensity import sample
 
 RNG = np.random.default_rng(5)
@@ -165,8 +169,11 @@ def test_every_band_comes_back_exactly_by_its_own_range():
     image = sample(bands.astype(np.uint16), groups=[-1, -1])
     unit, _ = ScaleToUnit()(image)
     assert unit.meta["sr_range"].shape == (2, 2)
-    assert float(unit[0].max()) > 100
-    assert np.array_equal(to_stored(unit.as_tensor(), unit.meta), bands)
+    assert float(unit[0].max()) <= 1
+    ((channel, *place, value),) = unit.meta["sr_hot"].astype(int).tolist()
+    back = to_stored(unit.as_tensor(), unit.meta)
+    back[(channel, *place)] = value
+    assert np.array_equal(back, bands)
 
 
 def test_results_are_held_in_the_bounds_that_are_asked_for():
@@ -212,3 +219,43 @@ def test_any_other_value_is_fill_half_a_range_away(value, found):
     values[300] = 2000
     _, fill = ranges(values)
     assert [each for _, each, _ in fill] == found
+
+
+@pytest.mark.parametrize("value", [0, 250, 255])
+@pytest.mark.parametrize("transform", [NORTH_UP, None])
+def test_a_small_wedge_around_a_corner_is_fill_of_maps(tmp_path, value, transform, caplog):
+    """Data reach as far as the fill does: its edge alone tells."""
+    band = RNG.integers(min(value, 1), max(value, 249) + 1, (60, 50)).astype(np.uint8)
+    rows, columns = np.indices(band.shape)
+    band[rows + columns < 5] = value  # 0.5 %
+    path = write_raster(tmp_path / "a.tif", band[None], transform=transform)
+    ScaleToUnit()(load_image(path))
+    is_said = "looks like nodata" in caplog.text
+    assert is_said == (transform is not None)
+
+
+def test_dark_water_in_a_corner_is_no_fill():
+    rows, columns = np.indices((60, 50))
+    depth = np.clip((rows + columns - 12) / 80, 0, None)
+    band = np.rint(250 * np.clip(depth, 0, 1)).astype(np.float32)
+    border = Border((1, 60, 50))
+    border.add(band[None], np.ones((1, 60, 50), bool), slice(0, 60), slice(0, 50))
+    (corners,) = border.corners()
+    assert dict(corners)[0] < 20
+    assert band_ranges([replace(Levels.of(band), corners=corners)], [-1], False, True)[1] == []
+
+
+@given(
+    sides=st.tuples(st.integers(1, 9), st.integers(1, 9)), cut=st.tuples(*[st.integers(0, 9)] * 2)
+)
+def test_the_border_is_that_of_its_parts(sides, cut):
+    image = RNG.integers(0, 2, (2, *sides)).astype(np.float32)
+    valid = RNG.random((2, *sides)) < 0.9
+    whole, parts = Border(image.shape), Border(image.shape)
+    whole.add(image, valid, slice(0, sides[0]), slice(0, sides[1]))
+    first = [min(c, n) for c, n in zip(cut, sides, strict=True)]
+    for x in (slice(0, first[0]), slice(first[0], sides[0])):
+        for y in (slice(0, first[1]), slice(first[1], sides[1])):
+            if x.stop > x.start and y.stop > y.start:
+                parts.add(image[:, x, y], valid[:, x, y], x, y)
+    assert whole.corners() == parts.corners()
