@@ -8,7 +8,8 @@ that has imported torch, MONAI and pytest forks for each, the fork imports this 
 changed file in place, and runs the tests of the six rooms that reach the changed line, quickest
 first, until one fails; if none does, those of the rooms that use them. Which tests do, a first run
 without changes finds out and keeps (``--reach``). ``--again`` judges anew what the results list as
-not noticed, after tests were added, and leaves their other lines: the sample stays what it was.
+not noticed, after tests were added, and leaves their other lines: the sample stays what it was, but
+for mutants whose lines are gone, which others replace.
 
 Mutants of which a person found that they change nothing are listed in
 ``benchmarks/equivalent_mutants.csv`` with the reason, and are not counted.
@@ -434,7 +435,8 @@ def main() -> int:
     drawn = random.Random(options.seed).sample(every, min(options.sample, len(every)))
     drawn = [s for s in every if f"{s.file}:{s.line}" in options.only] or drawn
     former = _former(options.output, every) if options.again else {}
-    drawn = list(former) or drawn
+    spare = [site for site in drawn if site not in former]
+    drawn = [*former, *spare[: max(options.sample - len(former), 0)]]
     reach = find_reach(options.reach, options.rooms)
     same = equivalents()
     rows: list[tuple[Any, ...]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from pathlib import Path
 
 import nibabel as nib
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from monai_sr.core import memory
 from monai_sr.core.errors import BadImageError
@@ -50,6 +52,22 @@ def test_deflated_dicom_is_not_inflated_whole(monkeypatch, tmp_path):
     monkeypatch.setattr(dicom_bounds, "available_bytes", lambda: 200_000)
     with pytest.raises(BadImageError, match=r"must inflate to what memory.*uncompressed DICOM"):
         dicom_files.open_dicom(source)
+
+
+def test_deflated_dicom_is_as_long_as_memory_and_a_dataset_allow(monkeypatch, tmp_path):
+    made = dicom_factory.dataset()
+    made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    end = 144 + pydicom.dcmread(tmp_path / "a.dcm").file_meta.FileMetaInformationGroupLength
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    block = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    path = tmp_path / "b.dcm"
+    path.write_bytes((tmp_path / "a.dcm").read_bytes()[:end] + 300 * block)
+    monkeypatch.setattr(dicom_bounds, "available_bytes", lambda: 1e12)
+    dicom_bounds.check_inflated(path)
+    monkeypatch.setattr(dicom_bounds, "available_bytes", lambda: 599 * 2**20)
+    with pytest.raises(BadImageError, match="must inflate to what memory"):
+        dicom_bounds.check_inflated(path)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 import pytest
+import rasterio
 from pydicom.dataset import Dataset
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.readers.meaning import Tally, by_name, kind_of, phase_turn
+from monai_sr.readers.raster_meaning import raster_meaning
 from monai_sr.transforms import LoadImageSRd, load_image
 from tests.dicom_factory import dataset, located, write
 from tests.image_factory import NORTH_UP, write_nifti, write_raster
@@ -264,3 +266,16 @@ def test_a_name_alone_makes_no_phases(tmp_path):
     meta = load_image(path, "auto").meta
     assert kind_of(meta) == "phase"
     assert meta["sr_declared_range"] == pytest.approx([-math.pi, math.pi])
+
+
+@pytest.mark.parametrize(("side", "expected"), [(48, "label"), (11600, "gray")])
+def test_blocks_that_must_be_read_whole_are_not_read_for_their_kind(tmp_path, side, expected):
+    """Of 135 million pixels: such a file is found in no time, and takes no memory."""
+    path = tmp_path / "a.tif"
+    shape = {"width": side, "height": side, "count": 1, "dtype": "uint8", "sparse_ok": True}
+    tile = {"tiled": True, "blockxsize": side, "blockysize": side}
+    with rasterio.open(path, "w", transform=NORTH_UP, **shape, **tile) as dst:
+        dst.set_band_description(1, "SCL")
+    with rasterio.open(path) as dataset:
+        found = raster_meaning(path, dataset)
+    assert (found.kind if found else "gray") == expected
