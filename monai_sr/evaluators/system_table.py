@@ -2,7 +2,7 @@
 
 A claim is an entry of ``claims`` in a system's YAML file: ``set`` (several joined by "+" are
 pooled), ``scale`` (null where the paper does not state it), ``psnr``, ``ssim``, ``lpips`` as far as
-stated, ``source``, and ``why`` our figure differs.
+stated, ``source``, and ``why`` our figure differs, to which the time of training is added.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from monai_sr.evaluators.rows import Row
 from monai_sr.evaluators.set_tables import marked_name
 from monai_sr.evaluators.standing import expected_images, literature_gain
 from monai_sr.evaluators.summary import fixed, grouped, short, summarize
+from monai_sr.evaluators.training import key_of, learns, told_time
 
 _ORDER = ("proposal", "baseline", "variant", "shipped")
 _DIGITS = {"psnr": 2, "ssim": 4, "lpips": 3}
@@ -38,8 +39,9 @@ def system_section(
     names = sorted(systems, key=lambda name: (_rank(systems[name].get("row")), name))
     lines = ["## The systems of the papers\n"]
     lines += _names(names, systems)
+    lines += _shrunk_otherwise(names, systems)
     lines += _costs([f for name in names for f in facts if f.system == name])
-    lines += _claims(names, systems, rows)
+    lines += _claims(names, systems, rows, facts)
     return lines
 
 
@@ -54,6 +56,21 @@ def _names(names: Sequence[str], systems: Mapping[str, Mapping[str, Any]]) -> li
         cells = [name, *(_plain(content.get(key)) for key in ("title", "row", "paper"))]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
+
+
+def _shrunk_otherwise(names: Sequence[str], systems: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say whose small images were made in another way than those of the sets above."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        target = (systems[name].get("degradation") or {}).get("_target_", "")
+        if target:
+            found.setdefault(target.rpartition(".")[2], []).append(name)
+    return [
+        f"{', '.join(group)} learn from images that `{way}` shrinks, as their paper does, and "
+        "the campaign judges them on such. The sets above are shrunk by MATLAB's bicubic, for all "
+        "alike: there these systems see images of a kind that they did not learn from.\n"
+        for way, group in found.items()
+    ]
 
 
 def _costs(facts: Sequence[Facts]) -> list[str]:
@@ -90,7 +107,10 @@ def _costs(facts: Sequence[Facts]) -> list[str]:
 
 
 def _claims(
-    names: Sequence[str], systems: Mapping[str, Mapping[str, Any]], rows: Sequence[Row]
+    names: Sequence[str],
+    systems: Mapping[str, Mapping[str, Any]],
+    rows: Sequence[Row],
+    facts: Sequence[Facts],
 ) -> list[str]:
     claims = [(name, claim) for name in names for claim in systems[name].get("claims") or ()]
     if not claims:
@@ -111,15 +131,40 @@ def _claims(
             _plain(claim.get("set")),
             f"x{scale}" if scale else "not stated",
             " / ".join(_figure(measure, float(claim[measure])) for measure in stated) or "-",
-            _ours(name, claim, stated, rows),
+            _ours(name, claim, stated, rows, is_trained=_is_trained(name, systems[name], rows)),
             _plain(claim.get("source")),
-            _plain(claim.get("why")),
+            _why(name, claim, rows, facts),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
 
 
-def _ours(name: str, claim: Mapping[str, Any], stated: Sequence[str], rows: Sequence[Row]) -> str:
+def _is_trained(name: str, content: Mapping[str, Any], rows: Sequence[Row]) -> bool:
+    return not learns(content) or any(row.system == name for row in rows)
+
+
+def _why(name: str, claim: Mapping[str, Any], rows: Sequence[Row], facts: Sequence[Facts]) -> str:
+    """Return the reason that the claim gives, and how long training was here."""
+    wanted = {_key(part) for part in str(claim.get("set", "")).split("+")}
+    scale = claim.get("scale")
+    weights = {key_of(r) for r in rows if r.system == name and _key(r.set) in wanted}
+    own = [f for f in facts if f.system == name and scale in (None, f.scale)]
+    meant = [f for f in own if key_of(f) in weights]
+    time = told_time(meant or [f for f in own if f.domain == "natural"])
+    told = f"trained here for {time}" if time else ""
+    if told and not any(row.system == name for row in rows):
+        told = f"{time} of training here were not enough"
+    return "; ".join(filter(None, (_plain(claim.get("why")), told)))
+
+
+def _ours(
+    name: str,
+    claim: Mapping[str, Any],
+    stated: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    is_trained: bool,
+) -> str:
     """Return our means of the stated measures on the claim's sets, for one scale or for each."""
     if not stated:
         return "-"
@@ -133,7 +178,7 @@ def _ours(name: str, claim: Mapping[str, Any], stated: Sequence[str], rows: Sequ
             figures = " / ".join(_figure(m, float(getattr(summary, m))) for m in stated)
             figures += _remark(group, stated)
             texts.append(figures if scale else f"x{each}: {figures}")
-    return ", ".join(texts) or "not measured"
+    return ", ".join(texts) or ("not measured" if is_trained else "not trained here")
 
 
 def _remark(rows: Sequence[Row], stated: Sequence[str]) -> str:

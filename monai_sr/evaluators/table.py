@@ -25,6 +25,7 @@ from monai_sr.evaluators.set_tables import class_table, main_table
 from monai_sr.evaluators.standing import GREY_GAIN_DB, described, literature_gain, standing
 from monai_sr.evaluators.summary import grouped, summarize
 from monai_sr.evaluators.system_table import system_section
+from monai_sr.evaluators.training import Key, find_untrained, key_of, untrained_section
 from monai_sr.networks.systems import list_systems, read_system
 
 RESULTS = Path("benchmarks/results")
@@ -88,13 +89,17 @@ def render(
     rows, stale = standing(rows, facts)
     if systems is None:
         systems = {name: read_system(file) for name, file in list_systems().items()}
+    untrained = find_untrained(rows, systems)
+    measured, rows = rows, [row for row in rows if key_of(row) not in untrained]
     parts = [_INTRODUCTION]
     for name, group in sorted(grouped(rows, lambda row: row.set), key=lambda g: _natural(g[0])):
         others = [row for row in stale if row.set == name]
         parts += _set_section(str(name), group, others, facts)
+        parts += _untrained_note([row for row in measured if row.set == name], untrained)
     degraded, _ = standing(read_degraded(Path(results) / DEGRADED), facts)
     parts += degraded_section(degraded) if degraded else []
     parts += system_section(systems, rows, facts)
+    parts += untrained_section(systems, untrained, measured, facts)
     return "\n".join(parts)
 
 
@@ -149,6 +154,12 @@ def _grey_note(rows: list[Row]) -> list[str]:
         f"(bicubic {summarize(base).psnr + gain:.2f} dB); SSIM differs, too. "
         "`--measures psnr_y` measures so.\n"
     ]
+
+
+def _untrained_note(rows: list[Row], untrained: Mapping[Key, tuple[float, float]]) -> list[str]:
+    names = sorted({(row.system, row.scale) for row in rows if key_of(row) in untrained})
+    told = ", ".join(f"{name} x{scale}" for name, scale in names)
+    return [f"[Not trained here](#not-trained-here): {told}.\n"] if names else []
 
 
 def _stale_note(rows: list[Row]) -> list[str]:

@@ -52,7 +52,7 @@ def he_conv(
     return conv
 
 
-def pass_through(convs: Iterable[nn.Module], channels: int, *, phases: int = 1) -> None:
+def pass_through(convs: Iterable[nn.Module], channels: int) -> None:
     """Start a chain of convolutions so that its first ``channels`` channels pass unchanged.
 
     A network without a skip around everything then begins as its interpolation, not as noise.
@@ -60,17 +60,15 @@ def pass_through(convs: Iterable[nn.Module], channels: int, *, phases: int = 1) 
     Args:
         convs: the convolutions, each at least ``channels`` wide.
         channels: how many pass.
-        phases: how often each is repeated, for a convolution before a pixel shuffle.
     """
     with torch.no_grad():
         for conv in convs:
             weight = conv.get_parameter("weight")
-            conv.get_parameter("bias")[: channels * phases] = 0.0
-            taps = weight[0, 0].numel()
+            conv.get_parameter("bias")[:channels] = 0.0
+            weight[:channels] = 0.0
             for channel in range(channels):
-                rows = weight[channel * phases : (channel + 1) * phases]
-                rows.zero_()
-                rows.view(phases, -1, taps)[:, channel, taps // 2] = 1.0
+                taps = weight[channel, channel].view(-1)
+                taps[len(taps) // 2] = 1.0
 
 
 class ResidualDenseBlock(nn.Module):

@@ -238,7 +238,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 def test_a_campaign_killed_anywhere_goes_on_to_the_same_bytes(command, tmp_path):
     """Steps in place of minutes: then a run is a function of its seed alone."""
     steps = {**SMALL, "minutes": 0, "steps": 40, "train#state#every": 2, "patch_size": 12}
-    job = {"bundle": "natural_sr", "stage": 1, "hours": 1.0, "system": "srcnn", "options": steps}
+    job = {**OTHER, "ships": False, "options": steps}
     weights = []
     for name in ("whole", "killed"):
         runs = tmp_path / name

@@ -68,15 +68,6 @@ def test_first_channels_pass_a_chain_unchanged(dims):
     torch.testing.assert_close(nn.Sequential(*chain)(x), x)
 
 
-def test_each_channel_passes_to_every_phase_before_a_shuffle():
-    conv = he_conv(2, 3, 12)
-    pass_through([conv], 2, phases=4)
-    x = torch.rand(1, 3, 4, 4)
-    repeated = nn.functional.pixel_shuffle(conv(x), 2)[:, :2]
-    expected = nn.functional.interpolate(x[:, :2], scale_factor=2.0, mode="nearest")
-    torch.testing.assert_close(repeated, expected)
-
-
 def test_nearest_stage_repeats_pixels_before_its_layer():
     result = NearestStage(2, nn.Identity())(torch.tensor([[[[1.0, -1.0]]]]))
     torch.testing.assert_close(result, torch.tensor([[[[1, 1, -0.2, -0.2]] * 2]]))

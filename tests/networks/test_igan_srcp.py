@@ -11,12 +11,16 @@ from monai_sr.networks.pyramid_attention import PyramidAttention
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_untrained_network_is_squashed_nearest_interpolation(scale):
+def test_untrained_network_is_squashed_linear_interpolation(scale):
     model = create_generator("igan_srcp", scale=scale, num_blocks=1, channels=8)
-    lr = torch.rand(1, 3, 4, 4)
-    nearest = F.interpolate(lr, scale_factor=float(scale), mode="nearest")
-    torch.testing.assert_close(model(lr), (torch.tanh(2.4 * nearest - 1.2) + 1) / 2)
-    assert (model(lr) - nearest).abs().max() < 0.09
+    lr = torch.rand(1, 3, 5, 6)
+    linear = lr
+    for factor in {2: (2,), 3: (3,), 4: (2, 2)}[scale]:
+        linear = F.interpolate(linear, scale_factor=float(factor), mode="bilinear")
+    inner = (..., slice(scale, -scale), slice(scale, -scale))  # zeros lie beyond the edge
+    expected = (torch.tanh(2.4 * linear - 1.2) + 1) / 2
+    torch.testing.assert_close(model(lr)[inner], expected[inner])
+    assert (model(lr) - linear)[inner].abs().max() < 0.09
 
 
 def test_results_stay_between_zero_and_one():

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from monai_sr.networks.blocks import SubPixelStage
-from monai_sr.networks.interpolating_start import pass_enlarged, pass_image
+from monai_sr.networks.interpolating_start import pass_enlarged, pass_image, pass_smoothed
 
 
 @pytest.mark.parametrize("size", [1, 3, 9])
@@ -39,3 +39,16 @@ def test_stage_interpolates_linearly(factor, dims):
     expected = F.interpolate(image, scale_factor=float(factor), mode=mode)
     inner = (slice(None), slice(2), *[slice(factor, -factor)] * dims)
     torch.testing.assert_close(stage(image)[inner], expected[inner])
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_smoothing_makes_a_nearest_enlargement_linear(factor, dims):
+    conv = (nn.Conv2d, nn.Conv3d)[dims - 2](3, 3, 3, padding=1)
+    pass_smoothed(conv, 2, factor)
+    image = torch.rand(2, 3, *(4, 5, 3)[:dims])
+    mode = "bilinear" if dims == 2 else "trilinear"
+    expected = F.interpolate(image, scale_factor=float(factor), mode=mode)
+    inner = (slice(None), slice(2), *[slice(factor, -factor)] * dims)
+    repeated = F.interpolate(image, scale_factor=float(factor), mode="nearest")
+    torch.testing.assert_close(conv(repeated)[inner], expected[inner])

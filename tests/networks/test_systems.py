@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from monai_sr.core.errors import OptionError, WeightsError
+from monai_sr.functional.resize import downsample, upsample
+from monai_sr.metrics.psnr import psnr
 from monai_sr.networks import (
     create_generator,
     create_network,
@@ -48,6 +51,24 @@ def test_network_is_built_for_the_channels_of_the_bundle(name):
     assert definition["_target_"] == "monai_sr.networks.create_generator"
     assert definition["in_channels"] == "@in_channels"
     assert definition["scale"] in ("@scale", 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["edsr", "rfb_esrgan", "esrgan_23", "srgan_16", "drcn", "igan_srcp"]
+)
+def test_what_is_too_large_for_a_processor_starts_as_good_as_bicubic(name):
+    rates = np.fft.fftfreq(64)
+    decay = 1 / (0.02 + np.hypot(rates[:, None], rates))  # as in photos
+    noise = np.random.default_rng(0).normal(size=(3, 64, 64))
+    hr = torch.from_numpy(np.fft.ifft2(np.fft.fft2(noise) * decay).real).float()[None]
+    hr = (hr - hr.min()) / (hr.max() - hr.min())
+    lr = downsample(hr, 4)
+    inner = (..., slice(8, -8), slice(8, -8))  # convolutions see zeros beyond the edge
+    with torch.inference_mode():
+        sr = create_network("absent", system=name, in_channels=3).eval()(lr)
+    bicubic = psnr(upsample(lr, 4)[inner], hr[inner], 1.0)
+    # Linear interpolation, where 3 x 3 kernels hold no bicubic one: 0.38 dB less here.
+    assert psnr(sr[inner], hr[inner], 1.0) > bicubic - 0.5
 
 
 @pytest.mark.parametrize("in_channels", [1, 3])

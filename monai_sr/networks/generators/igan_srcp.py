@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from monai_sr.core.errors import OptionError
 from monai_sr.networks.blocks import SubPixelStage
 from monai_sr.networks.dense_blocks import he_conv, pass_through
+from monai_sr.networks.interpolating_start import pass_enlarged
 from monai_sr.networks.pyramid_attention import PyramidAttention
 from monai_sr.networks.reach import fine_reach, steps
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
@@ -72,7 +73,7 @@ class IGANSRCP(Generator):
     result is squashed to (0, 1) by a hyperbolic tangent.
 
     Differs from the paper: matched patches are averaged where they overlap; x3 is one stage; it
-    starts as nearest interpolation of lower contrast, which short training needs. 2D alone:
+    starts as linear interpolation of lower contrast, which short training needs. 2D alone:
     comparing all patches of a volume is out of reach.
 
     Args:
@@ -130,7 +131,7 @@ class IGANSRCP(Generator):
         pass_through([self.head, self.tail], passes)
         for factor in factors:
             stage = SubPixelStage(2, channels, factor)
-            pass_through([stage.conv], passes, phases=factor**2)
+            pass_enlarged(stage, passes)
             self.enlarge.extend([stage, nn.PReLU()])
         with torch.no_grad():
             # (tanh(2.4 v - 1.2) + 1) / 2 is v within 0.09 for all v in [0, 1].

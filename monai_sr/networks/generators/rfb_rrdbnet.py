@@ -17,6 +17,7 @@ from monai_sr.networks.dense_blocks import (
     pass_through,
     rrdb,
 )
+from monai_sr.networks.interpolating_start import pass_enlarged
 from monai_sr.networks.reach import fine_reach, steps
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
@@ -113,8 +114,8 @@ class RFBRRDBNet(Generator):
 
     Differs from the paper: it enlarges x16 in four stages, here x4 has two and x2 or x3 the first
     alone; branches are a quarter as wide as their input, with LeakyReLU 0.2 between convolutions
-    (the paper does not say); it starts as nearest interpolation, which short training needs; in 3D,
-    a receptive field block has one more branch, for the third axis.
+    (the paper does not say); it starts as interpolation (nearest, then linear), which short
+    training needs; in 3D, a receptive field block has one more branch, for the third axis.
 
     Args:
         scale: 2, 3 or 4.
@@ -182,7 +183,7 @@ class RFBRRDBNet(Generator):
         passes = in_channels if in_channels <= channels else 0
         for factor in factors[1:]:
             stage = SubPixelStage(spatial_dims, channels, factor)
-            pass_through([stage.conv], passes, phases=factor**spatial_dims)
+            pass_enlarged(stage, passes)
             self.enlarge.extend([stage, nn.LeakyReLU(LEAKY_SLOPE)])
         widening.start_as_passage(passes)
         pass_through([self.head, self.tail[0], self.tail[2]], passes)

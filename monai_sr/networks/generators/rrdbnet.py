@@ -13,6 +13,7 @@ from monai_sr.networks.dense_blocks import (
     pass_through,
     rrdb,
 )
+from monai_sr.networks.interpolating_start import pass_smoothed
 from monai_sr.networks.reach import fine_reach, steps
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
@@ -23,7 +24,7 @@ class RRDBNet(Generator):
 
     There is no normalization; the trunk has 0.2 on every residual and a start of a tenth of He's.
 
-    Differs from the paper: x2 has one stage and x3 a single nearest x3; it starts as nearest
+    Differs from the paper: x2 has one stage and x3 a single nearest x3; it starts as linear
     interpolation (the trunk's last convolution at zero, the image handed through), which short
     training needs; 3D is offered.
 
@@ -82,7 +83,9 @@ class RRDBNet(Generator):
             he_conv(spatial_dims, channels, in_channels, slope=1.0),
         )
         if in_channels <= channels:
-            pass_through([self.head, *fine, self.tail[0], self.tail[2]], in_channels)
+            pass_through([self.head, self.tail[0], self.tail[2]], in_channels)
+            for factor, conv in zip(factors, fine, strict=True):
+                pass_smoothed(conv, in_channels, factor)
 
     def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
         """Enlarge ``image``; ``scale`` must be one of ``self.scales``."""
