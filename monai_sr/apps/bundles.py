@@ -1,9 +1,11 @@
 """Find a bundle by path or by name, and write what in it follows from the rest.
 
-People read and edit the YAML. ``monai.bundle.load`` looks for JSON alone, so that each bundle ships
-both; and its metadata holds the checksums of its weights. After a change of a YAML file or of
-weights ``python -m monai_sr.apps.bundles [NAME_OR_FOLDER ...]`` writes both anew, of those bundles
-or of all installed ones.
+A bundle with a ``domain.yaml`` gets its configurations from :mod:`monai_sr.apps.recipe`; in any
+other they are written by hand. ``monai.bundle.load`` looks for JSON alone, so that each bundle
+ships every YAML file as JSON, too; and its metadata holds the checksums of its weights. After a
+change of ``domain.yaml``, the recipe, a YAML file or weights
+``python -m monai_sr.apps.bundles [NAME_OR_FOLDER ...]`` writes all that anew, of those bundles or
+of all installed ones.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 import yaml
 
 import monai_sr
+from monai_sr.apps.recipe import DOMAIN, made_files, read_metadata
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import unknown_name
@@ -77,8 +80,7 @@ def write_json_twins(bundle: PathLike) -> list[Path]:
     written = []
     for config in sorted((find_bundle(bundle) / "configs").glob("*.yaml")):
         twin = config.with_suffix(".json")
-        with atomic_file(twin) as partial:
-            partial.write_text(json_twin(config), encoding="utf-8")
+        _write(twin, json_twin(config))
         written.append(twin)
     return written
 
@@ -95,18 +97,60 @@ def write_weights_sums(bundle: PathLike) -> Path:
     """
     root = find_bundle(bundle)
     file = root / "configs" / "metadata.json"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise OptionError(f"{file}: must be JSON, got '{error}'; mend it") from error
+    content = read_metadata(file)
     content[KEY] = weights_sums(root)
-    with atomic_file(file) as partial:
-        text = json.dumps(content, indent=2, ensure_ascii=False)
-        partial.write_text(f"{text}\n", encoding="utf-8")
+    _write(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return file
+
+
+def write_configs(bundle: PathLike) -> list[Path]:
+    """Write the files of a bundle that follow from its ``domain.yaml``; none where it has none.
+
+    Args:
+        bundle: folder of a bundle, which needs nothing but ``domain.yaml``, or the name of an
+            installed one.
+
+    Returns:
+        The written files.
+
+    Raises:
+        OptionError: if there is no such bundle, or its ``domain.yaml`` is not as it must be.
+        OutputError: if a file cannot be written.
+    """
+    root = Path(bundle).resolve()
+    if not (root / DOMAIN).is_file():
+        root = find_bundle(bundle)
+    if not (root / DOMAIN).is_file():
+        return []
+    recipe = next(folder for home in _HOMES if (folder := home / "recipe").is_dir())
+    made = made_files(root, recipe)
+    for name in ("configs", "models"):
+        (root / name).mkdir(exist_ok=True)
+    for name, text in made.items():
+        _write(root / name, text)
+    return [root / name for name in made]
+
+
+def write_bundle(bundle: PathLike) -> list[Path]:
+    """Write all of a bundle that follows from the rest of it, and return the files.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+
+    Raises:
+        OptionError: if there is no such bundle, or its ``domain.yaml`` is not as it must be.
+        OutputError: if a file cannot be written.
+    """
+    made = write_configs(bundle)
+    return list(dict.fromkeys([*made, *write_json_twins(bundle), write_weights_sums(bundle)]))
+
+
+def _write(file: Path, text: str) -> None:
+    with atomic_file(file) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or list_bundles():
-        for file in (*write_json_twins(name), write_weights_sums(name)):
+        for file in write_bundle(name):
             sys.stdout.write(f"{file}\n")

@@ -30,6 +30,23 @@ def usable_device(device: torch.device | str) -> torch.device:
     return found
 
 
+def best_device() -> torch.device:
+    """Return the device that a bundle takes where none is named: a GPU of CUDA, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def inference_precision(device: torch.device | str, *, spread: bool = False) -> str:
+    """Return "bfloat16" on GPUs of CUDA, else "float32".
+
+    Args:
+        device: "cpu", "cuda", ... or a torch device.
+        spread: whether the spread of several views is asked for, which is far below what bfloat16
+            rounds away.
+    """
+    is_cuda = str(device).partition(":")[0] == "cuda"
+    return "bfloat16" if is_cuda and not spread else "float32"
+
+
 def training_precision(device: torch.device | str) -> str:
     """Return "bfloat16" on GPUs of CUDA and processors that are faster in it, else "float32".
 

@@ -37,6 +37,23 @@ def join_processes() -> None:
     atexit.register(dist.destroy_process_group)
 
 
+def own_device() -> torch.device:
+    """Return the GPU that ``torchrun`` means for this process, or the CPU where there is none."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def shared_network(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return a network on this process's device, as one of the copies that train together.
+
+    Batch statistics become those of all processes; there is no such layer for CPUs.
+    """
+    if device.type == "cuda":
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
 def rank() -> int:
     """Return the number of this process, 0 for the only one."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
@@ -93,6 +110,8 @@ __all__ = [
     "from_first",
     "global_mean",
     "join_processes",
+    "own_device",
     "rank",
+    "shared_network",
     "world_size",
 ]

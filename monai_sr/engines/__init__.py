@@ -3,6 +3,13 @@
 from monai_sr.core.distributed import join_processes
 from monai_sr.engines.adversarial import SRAdversarialTrainer
 from monai_sr.engines.batches import prepare_sr_batch, step_scalars
+from monai_sr.engines.choices import (
+    default_scale_weights,
+    default_scales,
+    default_steps,
+    shared_handler,
+    training_budget,
+)
 from monai_sr.engines.degradations import (
     BicubicDegradation,
     Degradation,
@@ -12,7 +19,7 @@ from monai_sr.engines.degradations import (
 from monai_sr.engines.fitting import FitTrainer
 from monai_sr.engines.patch_loader import PatchLoader
 from monai_sr.engines.run_folder import run_folder
-from monai_sr.engines.teacher import TaughtBatch
+from monai_sr.engines.teacher import TaughtBatch, training_batch
 from monai_sr.engines.training_arrays import ReadTrainingImage, ValidationImages
 from monai_sr.engines.training_images import list_images, split_images, training_split
 from monai_sr.engines.volume_patch_loader import ReadTrainingVolume, VolumePatchLoader
@@ -30,11 +37,17 @@ __all__ = [
     "TaughtBatch",
     "ValidationImages",
     "VolumePatchLoader",
+    "default_scale_weights",
+    "default_scales",
+    "default_steps",
     "join_processes",
     "list_images",
     "prepare_sr_batch",
     "run_folder",
+    "shared_handler",
     "split_images",
     "step_scalars",
+    "training_batch",
+    "training_budget",
     "training_split",
 ]

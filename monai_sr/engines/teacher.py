@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -68,4 +69,24 @@ class TaughtBatch:
         return image, torch.cat([label, taught], dim=1), args, told
 
 
-__all__ = ["TaughtBatch"]
+def training_batch(
+    teacher: Generator,
+    weights: PathLike | None = None,
+    device: torch.device | str = "cpu",
+    inferer: Inferer | None = None,
+) -> Callable[..., Any]:
+    """Return what splits the batches of a run: :func:`prepare_sr_batch`, or :class:`TaughtBatch`.
+
+    Args:
+        teacher: the teacher's network.
+        weights: of the teacher; None: there is none.
+        device: where batches come to.
+        inferer: how the teacher is called.
+
+    Raises:
+        WeightsError: if the weights are not there, or of another network.
+    """
+    return TaughtBatch(teacher, weights, device, inferer) if weights else prepare_sr_batch
+
+
+__all__ = ["TaughtBatch", "training_batch"]

@@ -28,6 +28,11 @@ SPREAD_KEY = "sr_spread"
 VIEWS = 8
 
 
+def count_views(spread: bool) -> int:
+    """Return how many predictions a result is the mean of."""
+    return VIEWS if spread else 1
+
+
 class SelfEnsembleInferer(TiledInferer):
     """Run a generator over whole images, once, or eight times for mean and spread.
 

@@ -14,7 +14,7 @@ from monai_sr.losses.feature_matching import FeatureMatchingLoss
 from monai_sr.losses.frequency import FrequencyLoss
 from monai_sr.losses.perceptual import LPIPSLoss, PerceptualLoss
 from monai_sr.losses.pixel import CharbonnierLoss, L1Loss, MSELoss
-from monai_sr.losses.taught import TaughtLoss
+from monai_sr.losses.taught import TaughtLoss, training_loss
 from monai_sr.losses.wavelet_band import WaveletBandLoss
 
 __all__ = [
@@ -36,4 +36,5 @@ __all__ = [
     "VanillaAdversarialLoss",
     "WaveletBandLoss",
     "artifact_map",
+    "training_loss",
 ]

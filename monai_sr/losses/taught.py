@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.types import PathLike
 
 
 class TaughtLoss(nn.Module):
@@ -39,4 +40,17 @@ class TaughtLoss(nn.Module):
         return value
 
 
-__all__ = ["TaughtLoss"]
+def training_loss(
+    loss: nn.Module, teacher: PathLike | None = None, weight: float = 1.0
+) -> nn.Module:
+    """Return the loss of a run: ``loss`` itself, or :class:`TaughtLoss` of it.
+
+    Args:
+        loss: (sr, target) -> scalar.
+        teacher: weights of the run's teacher; None: there is none.
+        weight: of the teacher's part.
+    """
+    return TaughtLoss(loss, weight) if teacher else loss
+
+
+__all__ = ["TaughtLoss", "training_loss"]

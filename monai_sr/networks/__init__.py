@@ -24,6 +24,7 @@ from monai_sr.networks.systems import (
     find_system,
     list_systems,
     read_system,
+    trained_scale,
     weights_file,
 )
 from monai_sr.networks.weights import (
@@ -60,5 +61,6 @@ __all__ = [
     "register_discriminator",
     "register_generator",
     "save_weights",
+    "trained_scale",
     "weights_file",
 ]

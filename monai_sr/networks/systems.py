@@ -89,6 +89,15 @@ def generator_class(definition: Mapping[str, Any]) -> type[Generator]:
     return found
 
 
+def trained_scale(spatial_dims: int = 2) -> int:
+    """Return the largest enlargement that a bundle's own model was trained for.
+
+    Args:
+        spatial_dims: 3 for the model of volumes.
+    """
+    return 2 if spatial_dims == 3 else 4
+
+
 def check_size(size: str, *, system: PathLike | None = None, spatial_dims: int = 2) -> None:
     """Check that a bundle's own model comes in a size.
 

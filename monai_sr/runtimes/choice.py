@@ -133,6 +133,7 @@ def tile_side(
     runtime: str = AUTO,
     precision: str = "float32",
     system: str | None = None,
+    spatial_dims: int = 2,
 ) -> int:
     """Return the side of tiles, in input pixels, at which a runtime is fast in little memory.
 
@@ -145,8 +146,11 @@ def tile_side(
         precision: of the computation.
         system: in place of a bundle's own network; not every one can be compiled, and what some
             give depends on the tiles.
+        spatial_dims: 3 for cubes of volumes.
     """
     kind, found = str(device).partition(":")[0], find_runtime("openvino")
+    if spatial_dims == 3:
+        return 128 if kind == "cuda" else 96
     if kind == "cuda":
         return 1024
     is_able = kind in found.devices and precision in found.precisions and system is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from monai_sr.apps.cli import main
 from monai_sr.core.errors import OutputError
@@ -95,7 +95,8 @@ def test_a_killed_run_over_a_product_goes_on(is_packed, tmp_path, monkeypatch):
     stem, source = product.stem, write_zip(product) if is_packed else product
     bundle = tiny_bundle(tmp_path)
     config = bundle / "configs" / "inference.yaml"
-    config.write_text(re.sub("tile_side: .*", "tile_side: 16", config.read_text()))
+    content = {**yaml.safe_load(config.read_text()), "tile_size": 16}
+    config.write_text(yaml.safe_dump(content, sort_keys=False))
 
     def command(out):
         options = ("--bundle", bundle, "--device", "cpu", "--scene_limit", "0")

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from monai_sr.core.devices import check_precision, training_precision, usable_device
+from monai_sr.core.devices import (
+    best_device,
+    check_precision,
+    inference_precision,
+    training_precision,
+    usable_device,
+)
 from monai_sr.core.errors import OptionError
 from monai_sr.inferers import AutocastInferer, TiledInferer
 from monai_sr.runtimes import RuntimeChoice
@@ -73,3 +79,23 @@ def test_float16_is_refused_where_it_never_ends():
 def test_nothing_computes_in_float16_on_a_processor(run):
     with pytest.raises(OptionError, match="got float16"):
         run(torch.rand(1, 1, 8, 8), tiny())
+
+
+@pytest.mark.parametrize(("is_there", "device"), [(True, "cuda"), (False, "cpu")])
+def test_a_gpu_is_taken_where_there_is_one(is_there, device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: is_there)
+    assert best_device() == torch.device(device)
+
+
+@pytest.mark.parametrize(
+    ("device", "spread", "precision"),
+    [
+        ("cuda", False, "bfloat16"),
+        (torch.device("cuda", 1), False, "bfloat16"),
+        ("cuda:1", True, "float32"),  # what views differ by is below bfloat16
+        ("cpu", False, "float32"),
+        ("mps", False, "float32"),
+    ],
+)
+def test_inference_is_in_half_precision_on_gpus_alone(device, spread, precision):
+    assert inference_precision(device, spread=spread) == precision

@@ -16,7 +16,9 @@ from monai_sr.core.distributed import (
     from_first,
     global_mean,
     join_processes,
+    own_device,
     rank,
+    shared_network,
     world_size,
 )
 from monai_sr.core.errors import OptionError
@@ -133,3 +135,28 @@ def test_process_that_torchrun_did_not_start_is_told_how(monkeypatch):
     with pytest.raises(OptionError, match="start it with torchrun --nproc_per_node=N -m"):
         join_processes()
     assert not dist.is_initialized()
+
+
+@pytest.mark.parametrize("number", [None, "0", "3"])
+def test_each_process_has_its_own_gpu_where_there_are_some(number, monkeypatch):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if number is not None:
+        monkeypatch.setenv("LOCAL_RANK", number)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert own_device() == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert own_device() == torch.device("cuda", int(number or 0))
+
+
+def test_batch_statistics_are_shared_on_gpus_alone(monkeypatch):
+    def network() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+
+    shared = shared_network(network(), torch.device("cpu"))
+    assert type(shared[1]) is nn.BatchNorm2d
+    assert shared[0].weight.is_contiguous(memory_format=torch.channels_last)
+    moved = []
+    monkeypatch.setattr(nn.Module, "to", lambda self, *args, **_: moved.extend(args) or self)
+    shared = shared_network(network(), torch.device("cuda", 1))
+    assert isinstance(shared[1], nn.SyncBatchNorm)
+    assert moved == [torch.device("cuda", 1)]

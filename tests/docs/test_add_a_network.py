@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,19 +22,21 @@ from tests.docs.pages import Block, run, sections, write_photos
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "add-a-network.md"
 SECTIONS = sections(PAGE)
-# Sizes of the copied bundle, which trains its whole network otherwise.
-SIZES = {"channels": (64, 8), "num_blocks": (8, 1), "patch_size": (48, 16), "batch_size": (16, 2)}
+# Of the page's bundle, which has the network of all others otherwise.
+NETWORK = "network: {name: hybrid_cascade, channels: 8, num_blocks: 1, block: plain, recursions: 1}"
 
 
 def small(command: str) -> str:
-    """Give a command of the page a budget of steps, and the copied bundle small sizes."""
+    """Give a command of the page a budget of steps."""
     has_two_stages = "--stages 2" in command or "train_gan" in command
     budget = "--steps 3 --stage_1_steps 2" if has_two_stages else "--steps 4"
-    command = command.replace("--minutes 5", budget)
-    if command.startswith("sed"):
-        edits = [f"-e 's/{key}: {old}/{key}: {new}/'" for key, (old, new) in SIZES.items()]
-        command = command.replace("sed", f"sed {' '.join(edits)}", 1)
-    return command
+    return command.replace("--minutes 5", budget)
+
+
+def enlarge_photos() -> None:
+    """Write the photos in a size that holds patches of the bundles' own training."""
+    shutil.rmtree("photos")
+    write_photos(Path("photos"), (208, 200))
 
 
 @pytest.fixture
@@ -41,7 +44,9 @@ def workplace(tmp_path, monkeypatch, repo_root):
     """Return a folder with the page's files and a few photos, from which Python imports."""
     for block in (block for blocks in SECTIONS.values() for block in blocks):
         if block.file:
-            (tmp_path / block.file).write_text(block.text)
+            (tmp_path / block.file).parent.mkdir(exist_ok=True)
+            more = f"{NETWORK}\n" if block.file.endswith("domain.yaml") else ""
+            (tmp_path / block.file).write_text(block.text + more)
     write_photos(tmp_path / "photos")
     (tmp_path / "bundles").symlink_to(repo_root / "bundles")
     monkeypatch.chdir(tmp_path)
@@ -137,6 +142,7 @@ def test_discriminator_judges(workplace):
 
 
 def test_bundle_of_ones_own_is_found_by_its_folder(workplace):
+    enlarge_photos()
     make, use = commands("A bundle for a domain")
     run(make, small)
     configs = workplace / "microscopy_sr" / "configs"
@@ -148,7 +154,7 @@ def test_bundle_of_ones_own_is_found_by_its_folder(workplace):
     assert content["validate"]["key_metric"]["val_psnr"]["protocol"] == "native"
     assert "natural_sr" not in "".join(f.read_text() for f in configs.glob("*.yaml"))
     run(use, small)
-    assert size("out_microscopy/a_x4.png") == (448, 416)
+    assert size("out_microscopy/a_x4.png") == (832, 800)
     workflow = ConfigWorkflow(
         config_file=str(configs / "inference.json"), workflow_type="infer",
         bundle_root=str(workplace / "microscopy_sr"), input="photos/a.png", output_dir="other",
@@ -162,6 +168,7 @@ def test_bundle_of_ones_own_is_found_by_its_folder(workplace):
 @pytest.mark.slow
 def test_the_whole_page_works_in_a_shell(workplace, repo_root):
     """As a user types it: real processes, the environment of the page's first block."""
+    enlarge_photos()
     script = ["set -e"]
     for block in (block for blocks in SECTIONS.values() for block in blocks):
         if block.kind == "bash":
@@ -174,4 +181,4 @@ def test_the_whole_page_works_in_a_shell(workplace, repo_root):
              "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert size("out_microscopy/a_x4.png") == (448, 416)
+    assert size("out_microscopy/a_x4.png") == (832, 800)

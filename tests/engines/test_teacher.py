@@ -7,7 +7,7 @@ import torch
 from monai.inferers import SimpleInferer
 
 from monai_sr.core.errors import OptionError, WeightsError
-from monai_sr.engines import TaughtBatch, prepare_sr_batch
+from monai_sr.engines import TaughtBatch, prepare_sr_batch, training_batch
 from monai_sr.networks import create_generator, save_weights
 from tests.network_factory import SIZES, tiny
 
@@ -68,3 +68,11 @@ def test_a_teacher_of_planes_does_not_teach_volumes(weights):
     taught = TaughtBatch(_blank(), weights)
     with pytest.raises(OptionError, match="teacher: enlarges images of 2 axes, got 3"):
         taught({"image": torch.rand(1, 1, 4, 4, 4), "label": torch.rand(1, 1, 8, 8, 8)})
+
+
+def test_a_run_without_a_teacher_has_one_target(weights):
+    assert training_batch(_blank()) is prepare_sr_batch
+    inferer = SimpleInferer()
+    taught = training_batch(_blank(), weights, "cpu", inferer)
+    assert isinstance(taught, TaughtBatch)
+    assert taught.infer is inferer

@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from monai_sr.inferers import SelfEnsembleInferer, TiledInferer
+from monai_sr.inferers import SelfEnsembleInferer, TiledInferer, count_views
 from monai_sr.inferers.self_ensemble import SPREAD_KEY, interval_half_width
 from monai_sr.networks import create_generator
 from tests.network_factory import tiny
@@ -93,3 +93,7 @@ def test_the_factor_covers_the_wanted_share():
     # 90 % of a normal distribution lie within 1.645 standard deviations.
     assert factor == pytest.approx(1.645, abs=0.04)
     assert float((errors <= factor * spread).double().mean()) == pytest.approx(0.9, abs=1e-4)
+
+
+def test_a_spread_takes_the_eight_views_of_a_square():
+    assert (count_views(spread=False), count_views(spread=True)) == (1, 8)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from monai_sr.core.errors import OptionError
-from monai_sr.losses import L1Loss, MSELoss, TaughtLoss
+from monai_sr.losses import L1Loss, MSELoss, TaughtLoss, training_loss
 
 
 def test_both_targets_count_by_their_weight():
@@ -25,3 +25,11 @@ def test_gradient_is_that_of_the_sum():
 def test_a_negative_weight_is_refused():
     with pytest.raises(OptionError, match="teacher_weight: must not be negative, got -1"):
         TaughtLoss(L1Loss(), weight=-1)
+
+
+def test_a_run_without_a_teacher_has_its_loss_alone():
+    loss = L1Loss()
+    assert training_loss(loss, None, 2.0) is loss
+    taught = training_loss(loss, "teacher.pt", 2.0)
+    assert isinstance(taught, TaughtLoss)
+    assert (taught.loss, taught.weight) == (loss, 2.0)

@@ -285,6 +285,8 @@ def test_signals_are_heard_when_networks_ended_in_the_order_of_their_beginning()
         (("onnxruntime", "torch"), {"precision": "int8"}, 512),
         (("torch",), {}, 256),
         (("torch",), {"device": "cuda:1"}, 1024),
+        (("openvino", "torch"), {"spatial_dims": 3}, 96),
+        (("torch",), {"device": "cuda:1", "spatial_dims": 3}, 128),
     ],
 )
 def test_tiles_are_as_large_as_the_runtime_likes(installed, options, side, monkeypatch):

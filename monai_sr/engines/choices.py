@@ -1,0 +1,60 @@
+"""What a bundle's training options are where the user says nothing, by what other options say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from monai_sr.core.types import PathLike
+
+T = TypeVar("T")
+
+
+def default_steps(steps: int, minutes: float = 0) -> int:
+    """Return the budget in steps: none where there is one in minutes.
+
+    Args:
+        steps: without minutes.
+        minutes: the budget in minutes, 0 for none.
+    """
+    return 0 if minutes else steps
+
+
+def training_budget(steps: int, minutes: float = 0, *, dry_run: bool = False) -> dict[str, float]:
+    """Return where training ends: both limits, or the one step of a dry run."""
+    return {"steps": 1} if dry_run else {"steps": steps, "minutes": minutes}
+
+
+def default_scales(scales: Sequence[int], scale: int, lr_dir: PathLike | None = None) -> list[int]:
+    """Return the scales that batches are drawn from.
+
+    Args:
+        scales: of small images that are made.
+        scale: the run's own, that of measured ones.
+        lr_dir: folder of measured small images; None: they are made.
+    """
+    return [scale] if lr_dir else list(scales)
+
+
+def default_scale_weights(
+    weights: Sequence[float], lr_dir: PathLike | None = None
+) -> list[float] | None:
+    """Return how often each of :func:`default_scales` is drawn; None where there is one."""
+    return None if lr_dir else list(weights)
+
+
+def shared_handler(handler: T) -> T:
+    """Return a handler that other entries of a configuration refer to, too.
+
+    MONAI's check of a bundle's properties wants a ``_target_`` in every entry of its handlers.
+    """
+    return handler
+
+
+__all__ = [
+    "default_scale_weights",
+    "default_scales",
+    "default_steps",
+    "shared_handler",
+    "training_budget",
+]
