@@ -89,11 +89,9 @@ class TiledInferer(Inferer):
             raise OptionError(f"tile_size: must be a whole number >= 1, got {tile_size!r}")
         if tile_batch is not None and (not isinstance(tile_batch, int) or tile_batch < 1):
             raise OptionError(f"tile_batch: must be a whole number >= 1, got {tile_batch!r}")
-        if overshoot is not None and not (
-            isinstance(overshoot, int | float) and 0 <= overshoot < math.inf
-        ):
+        if overshoot is not None and not (isinstance(overshoot, int | float) and overshoot >= 0):
             raise OptionError(
-                f"overshoot: must be a number >= 0, or none for no limit, got {overshoot!r}"
+                f"overshoot: must be a number >= 0, or inf for no limit, got {overshoot!r}"
             )
         if dtype not in ("float32", "bfloat16", "float16", "int8"):
             raise OptionError(

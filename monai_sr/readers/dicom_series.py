@@ -23,7 +23,8 @@ from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import get_logger
 from monai_sr.geometry.dicom_plane import SAME_POSITION_MM, is_same_direction
 from monai_sr.readers.dicom_bounds import check_inflated
-from monai_sr.readers.dicom_files import DAMAGE_ERRORS, is_dicom, quiet_pydicom
+from monai_sr.readers.dicom_files import DAMAGE_ERRORS, is_dicom, open_dicom, quiet_pydicom
+from monai_sr.readers.dicom_pixels import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -230,13 +231,12 @@ def _without_copies(slices: Sequence[_Slice]) -> tuple[list[_Slice], list[Path]]
 
 
 def _pixels(file: Path) -> str:
-    """Return a hash of the stored pixels of a file."""
+    """Return a hash of the pixels of a file, whatever their encoding: archives compress anew."""
     try:
-        with quiet_pydicom():
-            dataset = pydicom.dcmread(file, force=True)
-            return hashlib.sha256(bytes(dataset.get("PixelData") or b"")).hexdigest()
-    except (OSError, *DAMAGE_ERRORS):
+        frames = decode(open_dicom(file), file, keeps_palette=True).frames
+    except (OSError, BadImageError, *DAMAGE_ERRORS):
         return os.fspath(file)
+    return f"{frames.shape} {hashlib.sha256(np.ascontiguousarray(frames)).hexdigest()}"
 
 
 def _places(slices: Sequence[_Slice]) -> dict[Path, int]:

@@ -330,6 +330,13 @@ def test_a_scale_beyond_the_trained_ones_is_refused_with_those_that_were(scale):
         TiledInferer(scale).check(tiny())
 
 
+def test_an_infinite_margin_is_no_limit():
+    assert TiledInferer(2, overshoot=float("inf")).overshoot is None
+    for wrong in (-0.1, float("nan"), "wide"):
+        with pytest.raises(OptionError, match=r"overshoot: must be a number >= 0, or inf"):
+            TiledInferer(2, overshoot=wrong)
+
+
 def test_a_foreign_network_is_refused():
     with pytest.raises(OptionError, match="create_generator"):
         TiledInferer()(torch.rand(1, 1, 4, 4), torch.nn.Identity())

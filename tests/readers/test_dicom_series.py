@@ -6,7 +6,9 @@ import itertools
 import shutil
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.uid import RLELossless
 
 from monai_sr.readers.dicom_series import find_volumes
 from tests import dicom_factory as factory
@@ -105,6 +107,17 @@ def test_copies_of_one_object_count_once(tmp_path):
     assert [p.name for p in volume.paths] == ["v00z0.dcm", "v00z1.dcm", "v00z2.dcm"]
     assert [p.name for p in volume.copies] == ["v00z1 (1).dcm"]
     assert volume.label == ""
+
+
+def test_a_copy_may_be_compressed_anew(tmp_path):
+    """An archive that sends an object again may store it otherwise: the pixels are the same."""
+    _write(tmp_path, [{}])
+    again = pydicom.dcmread(tmp_path / "v00z1.dcm")
+    again.compress(RLELossless, generate_instance_uid=False)
+    again.save_as(tmp_path / "resent.dcm")
+    (volume,) = find_volumes(tmp_path)
+    assert len(volume.paths) == 3
+    assert [p.name for p in volume.copies] == ["resent.dcm"]
 
 
 def test_one_uid_for_all_makes_no_copies(tmp_path):

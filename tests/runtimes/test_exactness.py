@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monai_sr import SuperResolver
+from monai_sr.functional.local_range import local_range
 from monai_sr.functional.resize import upsample
 from monai_sr.runtimes import find_runtime
+from monai_sr.transforms.agreement import covering
 
 RUNS = [
     ("openvino", "float32"),
@@ -61,8 +63,17 @@ def _check(resolver: SuperResolver, image: np.ndarray, tile_size: int) -> np.nda
     whole, tiled = (_enlarged(resolver, image, size, 2) * LEVELS for size in (1024, tile_size))
     is_tie = np.abs(np.abs(whole - np.floor(whole)) - 0.5) < TIE
     assert not ((np.rint(whole) != np.rint(tiled)) & ~is_tie).any()
-    assert is_tie.sum() <= max(1, 0.02 * is_tie.size)
+    # Of integers the limits of the local range are tenths: where 0.3 of it ends in .5, all that was
+    # clipped there is a tie, and the same to the last bit.
+    own_ties = is_tie & ~_is_clipped(whole / LEVELS, image, resolver.inferer.overshoot)
+    assert own_ties.sum() <= max(1, 0.01 * is_tie.size)
     return np.rint(whole)
+
+
+def _is_clipped(result: np.ndarray, image: np.ndarray, overshoot: float) -> np.ndarray:
+    ends = local_range(torch.from_numpy(image)[None], overshoot)
+    blocks = [covering(end[0].numpy(), result.shape[1:]) for end in ends]
+    return np.any([np.isclose(result, end, rtol=0, atol=1e-7) for end in blocks], axis=0)
 
 
 @pytest.mark.parametrize("scale", [2, 4])
