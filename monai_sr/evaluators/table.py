@@ -6,7 +6,9 @@ Run ``python -m monai_sr.evaluators.table`` at the root of a checkout.
 from __future__ import annotations
 
 import argparse
+import math
 import re
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +34,7 @@ RESULTS = Path("benchmarks/results")
 OUTPUT = Path("docs/results.md")
 FACTS = "systems.csv"
 """File beside the rows that holds costs and training of the systems."""
+_OF_BUNDLE = "_sr"  # with which names of bundles end, and those of systems do not
 
 _INTRODUCTION = f"""\
 # Results
@@ -144,15 +147,23 @@ def _set_section(name: str, rows: list[Row], stale: list[Row], facts: list[Facts
 def _grey_note(rows: list[Row]) -> list[str]:
     """Say what published figures do with grey images, and what that adds to a whole set's mean."""
     base = [row for row in rows if row.system == BICUBIC.name]
-    gain = literature_gain(base)
-    if not gain:
+    if not literature_gain(base):
         return []
-    grey = ", ".join(row.image for row in base if literature_gain([row]))
+    grey = [row.image for row in base if literature_gain([row])]
+    names = sorted({row.system for row in rows if row.system.endswith(_OF_BUNDLE)})
+    means, own = [], []
+    for name in (BICUBIC.name, *names):
+        found = [row for row in rows if row.system == name]
+        if len(found) == len(base):
+            means.append(f"{name} {summarize(found).psnr + literature_gain(found):.2f} dB")
+        psnr = statistics.mean([row.psnr for row in found if row.image in grey] or [math.nan])
+        if math.isfinite(psnr):
+            own.append(f"{name} {psnr:.2f} here, {psnr + GREY_GAIN_DB:.2f} dB there")
     return [
-        f"Grey: {grey}, compared on 0…255. The literature takes it for a color image, whose luma "
-        f"spans 16…235: {GREY_GAIN_DB:+.2f} dB there, {gain:+.4f} dB in the mean of all "
-        f"(bicubic {summarize(base).psnr + gain:.2f} dB); SSIM differs, too. "
-        "`--measures psnr_y` measures so.\n"
+        f"Grey: {', '.join(grey)}, compared on 0…255. The literature takes it for a color image, "
+        f"whose luma spans 16…235: {GREY_GAIN_DB:+.2f} dB there ({'; '.join(own)}), "
+        f"{literature_gain(base):+.4f} dB in the mean of all ({', '.join(means)}); SSIM differs, "
+        "too. `--measures psnr_y` measures so.\n"
     ]
 
 

@@ -170,6 +170,12 @@ def test_what_a_grey_image_adds_in_the_literature_is_said(results):
     gain = 20 * math.log10(255 / 219)
     assert "Grey: bridge, compared on 0…255" in text
     assert f"{gain / 2:+.4f} dB in the mean of all (bicubic {30 + gain / 2:.2f} dB)" in text
+    assert f"there (bicubic 30.00 here, {30 + gain:.2f} dB there), " in text
+    known = {"set": "set14", "psnr": 32.0, "weights_sha256": ""}
+    both = [_row("natural_sr", image=name, **known) for name in ("bridge", "lenna")]
+    text = results(*rows, *both)
+    assert f"there (bicubic 30.00 here, {30 + gain:.2f} dB there; natural_sr 32.00 here, " in text
+    assert f"(bicubic {30 + gain / 2:.2f} dB, natural_sr {32 + gain / 2:.2f} dB)" in text
 
 
 def test_a_set_whose_rows_are_all_recorded_and_of_colors_has_no_notes(results):
