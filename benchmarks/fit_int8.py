@@ -29,7 +29,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
-from monai_sr.apps.bundles import find_bundle
+from monai_sr.apps.bundles import find_bundle, write_weights_sums
 from monai_sr.apps.super_resolver import inference_config
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import SRError, unwrapped
@@ -255,6 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         entries[state_digest(network)] = entry
     with atomic_file(path) as partial:
         partial.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+    write_weights_sums(options.bundle)
     return 0
 
 

@@ -14,7 +14,8 @@ from monai_sr.core.errors import WeightsError
 from monai_sr.core.types import PathLike
 
 KEY = "weights_sha256"
-SUFFIXES = (".pt", ".pth", ".safetensors")
+SUFFIXES = (".pt", ".pth", ".safetensors", ".json")
+"""Of weights, and of the ranges that int8 rounds by."""
 _FOLDER = "models"
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from monai_sr.core.types import PathLike
+from monai_sr.core.weights_sums import check_sum
 from monai_sr.networks.blocks import Limited, integer_steps
 from monai_sr.networks.weights import state_digest
 from monai_sr.runtimes.registry import RuntimeUnfitError
@@ -117,10 +118,13 @@ def read_ranges(path: PathLike, network: nn.Module) -> dict[int, Ranges]:
 
     Raises:
         RuntimeUnfitError: if the file has none for these weights.
+        WeightsError: if it is not what the metadata of its bundle say.
     """
     entry: Any = {}
     if Path(path).is_file():
-        entry = json.loads(Path(path).read_text(encoding="utf-8")).get(state_digest(network), {})
+        content = Path(path).read_bytes()
+        check_sum(path, content)
+        entry = json.loads(content).get(state_digest(network), {})
     if not entry:
         raise RuntimeUnfitError(
             "precision: int8 was not fitted for these weights; leave --precision out, or fit them "

@@ -16,6 +16,8 @@ from monai_sr.apps.bundles import write_weights_sums
 from monai_sr.core.errors import WeightsError
 from monai_sr.core.weights_sums import KEY, weights_sums
 from monai_sr.networks import read_weights
+from monai_sr.networks.weights import state_digest
+from monai_sr.runtimes.int8 import read_ranges
 from tests.network_factory import ROOT, tiny, tiny_bundle
 
 
@@ -28,13 +30,23 @@ def test_every_shipped_weights_file_has_its_checksum():
     """Independent of the code that writes them."""
     for folder in sorted(file.parent for file in (ROOT / "bundles").glob("*/models")):
         declared = json.loads((folder / "configs" / "metadata.json").read_text())[KEY]
-        files = [file for file in (folder / "models").rglob("*") if file.suffix == ".pt"]
+        files = [file for file in (folder / "models").rglob("*") if file.is_file()]
         sums = {
             str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in files
         }
         assert declared == sums, f"{folder.name}: run `python -m monai_sr.apps.bundles`"
         assert list(declared) == sorted(declared)
+
+
+def test_changed_ranges_of_int8_are_refused(bundle):
+    file, network = bundle / "models" / "int8.json", tiny(3)
+    file.write_text(json.dumps({state_digest(network): {"scales": {"2": {"head": [-1, 1]}}}}))
+    write_weights_sums(bundle)
+    assert read_ranges(file, network) == {2: {"head": (-1.0, 1.0)}}
+    file.write_text(file.read_text().replace("-1", "-2"))
+    with pytest.raises(WeightsError, match="must have the SHA-256"):
+        read_ranges(file, network)
 
 
 @pytest.mark.parametrize("name", ["model.pt", "systems/other.pt", "model.safetensors"])
