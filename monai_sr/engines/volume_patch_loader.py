@@ -1,11 +1,13 @@
-"""Read NIfTI volumes for training, and cut three-dimensional patches from them."""
+"""Read volumes for training, and cut three-dimensional patches from them."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from monai.data import MetaTensor
 from torch import Tensor
@@ -20,7 +22,9 @@ from monai_sr.engines.measured_pairs import (
     register,
 )
 from monai_sr.engines.patch_loader import PatchLoader, _Pool
-from monai_sr.engines.training_images import first_file
+from monai_sr.engines.training_images import Source, shown_name
+from monai_sr.engines.training_rasters import Area
+from monai_sr.functional.resize import downsample
 from monai_sr.transforms import ScaleToUnit, load_image
 from monai_sr.transforms.intensity import declared_range
 
@@ -38,7 +42,8 @@ class ReadTrainingVolume:
         smallest_side: axes with fewer slices, as those of thick-slice scans, are continued by
             mirroring, so that cubes of this side can be cut.
         lr_dir: folder of measured small volumes, as of
-            :class:`monai_sr.engines.ReadTrainingImage`; these are not continued.
+            :class:`monai_sr.engines.ReadTrainingImage`; these are not continued. Along axes in
+            which they are as fine as the large ones (thick slices) they are shrunk by bicubic.
         scales: with ``lr_dir``, the one factor between both, along every axis.
     """
 
@@ -48,7 +53,7 @@ class ReadTrainingVolume:
         self.smallest_side = smallest_side
         self.measured = None if lr_dir is None else MeasuredImages(lr_dir, scales)
 
-    def __call__(self, file: PathLike) -> np.ndarray | TrainingPair:
+    def __call__(self, file: Source | PathLike) -> np.ndarray | TrainingPair:
         """Return (1, X, Y, Z) float32.
 
         Raises:
@@ -57,12 +62,13 @@ class ReadTrainingVolume:
         """
         image = self._load(file)
         if self.measured is not None:
-            low, _ = ScaleToUnit()(self._load(first_file(self.measured.partner(file))))
+            name, scale = shown_name(file), self.measured.scale
+            low, _ = ScaleToUnit()(self._load(self.measured.partner(file)))
             shared = None if declared_range(image.meta) else low.meta["sr_range"]
-            hr, lr = ScaleToUnit(shared)(image)[0].numpy(), low.numpy()
-            check_sizes(hr.shape[1:], lr.shape[1:], self.measured.scale, str(file))
-            hr, lr = register(hr, lr, self.measured.scale, str(file))
-            check_likeness(hr, lr, self.measured.scale, str(file))
+            hr, lr = _halved(ScaleToUnit(shared)(image)[0].numpy(), low.numpy(), scale)
+            check_sizes(hr.shape[1:], lr.shape[1:], scale, name)
+            hr, lr = register(hr, lr, scale, name)
+            check_likeness(hr, lr, scale, name)
             return TrainingPair(hr, lr)
         values = ScaleToUnit()(image)[0].numpy()
         missing = [max(0, self.smallest_side - side) for side in values.shape[1:]]
@@ -72,14 +78,30 @@ class ReadTrainingVolume:
     shown = __call__
 
     @staticmethod
-    def _load(file: PathLike) -> MetaTensor:
-        image = load_image(file)
+    def _load(file: Source | PathLike) -> MetaTensor:
+        image = load_image(file.file if isinstance(file, Area) else file)
         if image.ndim != 4 or image.shape[0] != 1:
             raise BadImageError(
-                f"{file}: must be a volume of one value a voxel to train on, "
+                f"{shown_name(file)}: must be a volume of one value a voxel to train on, "
                 f"got shape {tuple(image.shape)}; remove it from the folder"
             )
         return image
+
+
+def _halved(
+    hr: npt.NDArray[Any], lr: npt.NDArray[Any], scale: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Shrink a small volume by bicubic along the axes in which it is as fine as the large one.
+
+    Thick slices have the rows and columns of thin ones, and the network enlarges every axis.
+    """
+    shared = [axis for axis in (1, 2, 3) if hr.shape[axis] == lr.shape[axis]]
+    if len(shared) == 3:
+        return hr, lr  # nothing is finer: refused by its size
+    for axis in shared:
+        kept = hr.shape[axis] // scale * scale
+        hr, lr = hr.take(range(kept), axis), lr.take(range(kept), axis)
+    return hr, downsample(torch.from_numpy(lr), scale, shared).numpy() if shared else lr
 
 
 class VolumePatchLoader(PatchLoader):

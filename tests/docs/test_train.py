@@ -17,7 +17,6 @@ import torch
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedEvaluator
 from monai.handlers import PeakSignalToNoiseRatio, ValidationHandler, from_engine
-from PIL import Image
 from rasterio.transform import Affine
 
 from monai_sr import hook
@@ -48,14 +47,6 @@ def small(command: str) -> str:
     has_two_stages = "--stages 2" in command or "train_gan" in command
     budget = "--steps 2 --stage_1_steps 2" if has_two_stages else "--steps 2"
     return command.replace("--minutes 60", budget)
-
-
-def write_coarse(photos: Path, folder: Path) -> None:
-    """Write the photos as a coarser camera sees them."""
-    folder.mkdir()
-    for file in photos.iterdir():
-        with Image.open(file) as photo:
-            photo.reduce(4).save(folder / file.name)
 
 
 def write_scans(folder: Path) -> None:
@@ -245,7 +236,6 @@ def test_handler_of_ones_own_joins_those_of_the_bundle(workplace):
 def test_the_whole_page_works_in_a_shell(workplace):
     """As a user types it: real processes, whole networks, a few steps."""
     write_photos(workplace / "photos", (224, 208))
-    write_coarse(workplace / "photos", workplace / "coarse")
     write_scans(workplace / "scans")
     write_scenes(workplace / "scenes")
     write_volumes(workplace / "volumes")
