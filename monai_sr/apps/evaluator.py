@@ -26,7 +26,7 @@ from monai_sr.readers.identity import digest
 from monai_sr.readers.meaning import kind_of
 from monai_sr.runtimes import CompiledGenerator, RuntimeChoice
 from monai_sr.transforms.agreement import Agreement
-from monai_sr.writers.classes import write_classes
+from monai_sr.writers.classes import CLASSES
 
 
 class UpscaleEvaluator(SupervisedEvaluator):
@@ -151,8 +151,6 @@ class UpscaleEvaluator(SupervisedEvaluator):
             if self._record is not None:
                 self._record.begin(known["origin"], str(batchdata["output"][0]))
             facts = self._enlarge(engine, batchdata)
-            if "classes" in batchdata:
-                self._add_classes(Path(facts["output"]), str(batchdata["classes"][0]))
             facts["output_sha256"] = digest([facts["output"]]) if facts["output"] else ""
         except Exception as error:  # one failed file must not end the run
             message = shown(failure(error, known["source"]))
@@ -166,23 +164,14 @@ class UpscaleEvaluator(SupervisedEvaluator):
         self._report(FileResult(**known, seconds=time.perf_counter() - started, **facts))
         return {}
 
-    @staticmethod
-    def _add_classes(result: Path, classes: str) -> None:
-        """Write the classes of a result; it goes where they cannot be had, for both are one."""
-        try:
-            write_classes(result, classes)
-        except BaseException:
-            result.unlink(missing_ok=True)
-            raise
-
     def _enlarge(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         """Enlarge one input and return what is to be reported."""
         if "scene" in batchdata and self.scenes is not None:
             path, output = (str(batchdata[key][0]) for key in ("scene", "output"))
-            record = str(batchdata["input"][0])
             scene = self.scenes.upscale(
-                path, output, self.network, self.inferer, self._place, record
-            )
+                path, output, self.network, self.inferer, self._place,
+                str(batchdata["input"][0]), next(iter(batchdata.get(CLASSES, ())), None),
+            )  # fmt: skip
             found, name = scene.agreement, str(scene.output)
             before, after, kind = scene.shape_in, scene.shape_out, scene.kind
             far = scene.far_share

@@ -30,6 +30,7 @@ from monai_sr.readers.meaning import announce
 from monai_sr.readers.sentinel2 import split_part
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 from monai_sr.writers import check_output_size, output_suffix, plan_outputs
+from monai_sr.writers.classes import CLASSES
 from monai_sr.writers.dicom_deidentify import read_key
 from monai_sr.writers.dicom_map import check_map_size
 from monai_sr.writers.dicom_pixel_module import check_dicom_size
@@ -209,7 +210,7 @@ class FileDataset(Dataset):
             if isinstance(image, str) and split_part(image):
                 self._products = self._products or Products()
                 image, classes = self._products.raster(image)
-                named.update({} if classes is None else {"classes": classes})
+                named.update({} if classes is None else {CLASSES: classes})
             if self.scenes and self.scenes.takes(image):
                 return {"scene": str(image), "output": item["output"], "input": record, **named}
             sample = dict(self.transform({"image": image, "output": item["output"]}))

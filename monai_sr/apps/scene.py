@@ -155,6 +155,7 @@ class Scenes:
         inferer: Inferer,
         device: torch.device | str = "cpu",
         record: str = "",
+        classes: str | None = None,
     ) -> SceneResult:
         """Enlarge one raster.
 
@@ -165,6 +166,7 @@ class Scenes:
             inferer: its scale, consistency, precision and tile size count.
             device: where the network is.
             record: of the input as it was, see :func:`monai_sr.readers.identity.input_record`.
+            classes: file of the scene's classes that belong beside the result.
 
         Raises:
             SRError: if it cannot be done; finished blocks are kept where that may change.
@@ -182,6 +184,7 @@ class Scenes:
             rasterio.Env(GDAL_CACHEMAX=_cache_bytes(read.raster.dataset)),
         ):
             read.raster.warn()
+            compared.raster.be_quiet()
             for scene in (read, compared):
                 scene.meta["sr_deidentified"] = int(self.deidentify)
             part, becomes = self._part(read), "COG" if self.cog else None
@@ -191,7 +194,7 @@ class Scenes:
                 scale = inferer.check(network)
                 return upscale_codes(
                     read, part, named, scale=scale, provenance=self.provenance, becomes=becomes,
-                    record=record,
+                    record=record, classes=classes,
                 )  # fmt: skip
             if kind == PHASE:
                 raise OptionError(
@@ -208,7 +211,7 @@ class Scenes:
                 device=torch.device(device),
                 becomes=becomes,
             )
-            return job.run(self.scale_to_unit, self.provenance, record)
+            return job.run(self.scale_to_unit, self.provenance, record, classes)
 
     def _part(self, source: SceneSource) -> tuple[slice, slice]:
         """Return columns and rows of the input that are asked for."""

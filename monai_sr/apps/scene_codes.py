@@ -21,6 +21,7 @@ from monai_sr.transforms.agreement import Agreement
 from monai_sr.transforms.codes import as_unit
 from monai_sr.transforms.grid import planned_sizes
 from monai_sr.writers import check_output_size
+from monai_sr.writers.classes import with_classes
 from monai_sr.writers.raster_blocks import RasterBlocks
 from monai_sr.writers.raster_facts import Grid
 
@@ -34,6 +35,7 @@ def upscale_codes(
     provenance: Provenance,
     becomes: str | None = None,
     record: str = "",
+    classes: str | None = None,
 ) -> SceneResult:
     """Enlarge a raster of codes, or a part of it: each sample has the code that covers its center.
 
@@ -45,6 +47,7 @@ def upscale_codes(
         provenance: facts to record.
         becomes: driver of the result where its name does not say it ("COG").
         record: of the input as it was, see :func:`monai_sr.readers.identity.input_record`.
+        classes: file of the scene's classes that belong beside the result.
 
     Raises:
         BadImageError: if the source is damaged or has changed meanwhile.
@@ -66,7 +69,7 @@ def upscale_codes(
     grid = Grid((factors[0], factors[1]), (offset[0], offset[1]), True)
     becomes = becomes or DRIVERS.get(output.suffix.lower(), "GTiff")
     # Beside the result, and gone with an error: what is quick to make is made anew.
-    with atomic_file(output) as ready:
+    with with_classes(output, classes) as final, atomic_file(final) as ready:
         first = ready if becomes == "GTiff" else ready.with_name(f"{ready.name}.first.tif")
         try:
             target = RasterBlocks(

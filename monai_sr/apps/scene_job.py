@@ -42,6 +42,7 @@ from monai_sr.transforms.agreement import Agreement
 from monai_sr.transforms.intensity import declared_range, to_stored, to_unit
 from monai_sr.transforms.restore import avoid_nodata
 from monai_sr.writers import check_output_size
+from monai_sr.writers.classes import with_classes
 from monai_sr.writers.raster_beside import beside_text, side_car
 from monai_sr.writers.raster_blocks import RasterBlocks
 from monai_sr.writers.raster_facts import Grid
@@ -128,7 +129,11 @@ class SceneJob:
         self._identity = source.identity()
 
     def run(
-        self, scale_to_unit: ScaleToUnit, provenance: Provenance, record: str = ""
+        self,
+        scale_to_unit: ScaleToUnit,
+        provenance: Provenance,
+        record: str = "",
+        classes: str | None = None,
     ) -> SceneResult:
         """Do it, or go on with it.
 
@@ -136,6 +141,7 @@ class SceneJob:
             scale_to_unit: mapping of stored values.
             provenance: facts to record.
             record: of the input as it was, see :func:`monai_sr.readers.identity.input_record`.
+            classes: file of the scene's classes that belong beside the result.
 
         Raises:
             BadImageError: if the source is damaged, holds no valid pixel, or has changed meanwhile.
@@ -150,7 +156,8 @@ class SceneJob:
             check_unchanged(record)
             with side_car(self.output) as write_beside:
                 write_beside(beside_text(self.source.raster.dataset, ready, self.source.meta))
-                replace_file(ready, self.output)
+                with with_classes(self.output, classes) as place:
+                    replace_file(ready, place)
             journal.remove()
             return result
         except BadImageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import get_logger
 from monai_sr.readers import find_volumes, is_dicom, is_product
 from monai_sr.readers.claims import claims_image, is_dicomdir
-from monai_sr.readers.dicom_series import Volume
+from monai_sr.readers.dicom_series import Volume, merge_copies
 from monai_sr.readers.dicomdir import listed_files
 from monai_sr.readers.identity import SIDECARS
 from monai_sr.readers.nifti_pair import pair_of
@@ -131,8 +132,7 @@ class Search:
         for product in products:
             found.update(product_parts(product))
         dicom = {f for f in files if is_dicom(f)}
-        for folder in sorted({f.parent for f in dicom}):
-            found.update(self._series(folder, dicom))
+        found.update(self._series(dicom))
         for file in files:
             if opens_zips and is_archive(file):
                 found.update(self._archive(file, False))
@@ -143,28 +143,38 @@ class Search:
                     self.no_images += 1
         return dict(sorted(found.items()))
 
-    def _series(self, folder: Path, dicom: set[Path]) -> Found:
-        """Return the DICOM images of a folder; objects without pixels are counted."""
-        volumes = [_only(volume, dicom) for volume in find_volumes(folder)]
-        volumes = [volume for volume in volumes if volume.paths]
-        known = {f for volume in volumes for f in (*volume.paths, *volume.copies)}
-        media = [f for f in dicom if f.parent == folder and f not in known]  # their directories
-        images = [v for v in volumes if len(v.paths) > 1 or claims_image(v.paths[0])]
-        self.no_images += len(media) + len(volumes) - len(images)
+    def _series(self, dicom: set[Path]) -> Found:
+        """Return the DICOM images of folders; objects without pixels are counted."""
+        images: list[Volume] = []
+        for folder in sorted({f.parent for f in dicom}):
+            volumes = [_only(volume, dicom) for volume in find_volumes(folder)]
+            volumes = [volume for volume in volumes if volume.paths]
+            known = {f for volume in volumes for f in (*volume.paths, *volume.copies)}
+            media = [f for f in dicom if f.parent == folder and f not in known]  # directories
+            claimed = [v for v in volumes if len(v.paths) > 1 or claims_image(v.paths[0])]
+            self.no_images += len(media) + len(volumes) - len(claimed)
+            images += claimed
+        images = merge_copies(images)
+        beside: dict[Path, list[Volume]] = defaultdict(list)
+        for volume in images:
+            beside[volume.paths[0].parent].append(volume)
         found: Found = {}
         for volume in images:
-            found[_series_name(folder, volume, images, found)] = list(volume.paths)
-            if volume.copies:
-                name = folder if self._is_named else "a series"
-                logger.warning(
-                    "%s: %d files are copies of others and were left out (%s)",
-                    name,
-                    len(volume.copies),
-                    ", ".join(f.name for f in volume.copies[:3])
-                    if self._is_named
-                    else "equal objects",
-                )
+            folder = volume.paths[0].parent
+            found[_series_name(folder, volume, beside[folder], found)] = list(volume.paths)
+            self._warn_of_copies(folder, volume)
         return found
+
+    def _warn_of_copies(self, folder: Path, volume: Volume) -> None:
+        if volume.copies:
+            copies = volume.copies[:3]
+            names = (f.name if f.parent == folder else str(f) for f in copies)
+            logger.warning(
+                "%s: %d files are copies of others and were left out (%s)",
+                folder if self._is_named else "a series",
+                len(volume.copies),
+                ", ".join(names) if self._is_named else "equal objects",
+            )
 
     def _warn_of_links(self, root: Path) -> None:
         for link in root.rglob("*"):
@@ -174,8 +184,10 @@ class Search:
 
 
 def _only(volume: Volume, files: set[Path]) -> Volume:
-    paths, copies = (tuple(f for f in each if f in files) for each in (volume.paths, volume.copies))
-    return replace(volume, paths=paths, copies=copies)
+    chosen = [(f, u) for f, u in zip(volume.paths, volume.uids, strict=True) if f in files]
+    copies = tuple(f for f in volume.copies if f in files)
+    paths, uids = (tuple(each) for each in zip(*chosen, strict=True)) if chosen else ((), ())
+    return replace(volume, paths=paths, uids=uids, copies=copies)
 
 
 def _series_name(

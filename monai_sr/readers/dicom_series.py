@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,11 +82,13 @@ class Volume:
         paths: the files, ordered by name.
         label: what tells it from other volumes of its series ("echo1_time02"), "" if it is alone.
         copies: files that were left out, for they are copies of others here.
+        uids: SOP instance of each of ``paths``, "" where it is not known.
     """
 
     paths: tuple[Path, ...]
     label: str = ""
     copies: tuple[Path, ...] = ()
+    uids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,23 +146,49 @@ def find_volumes(folder: PathLike, recursive: bool = False) -> list[Volume]:
             header = read.header
             key = (str(header.SeriesInstanceUID), int(header.Rows), int(header.Columns))
             groups[key].append(read)
-        elif read:
-            volumes.append(Volume((file,)))
+        elif read is not None:
+            volumes.append(Volume((file,), uids=(read,)))
     for slices in groups.values():
         for parallel in _by_direction(slices):
             volumes += _volumes(parallel)
-    return sorted(volumes, key=lambda v: v.paths)
+    return merge_copies(volumes)
 
 
-def _read(file: Path) -> _Slice | bool:
-    """Read what groups a file; True for one that stands alone, False for one that is no image."""
+def merge_copies(volumes: Iterable[Volume]) -> list[Volume]:
+    """Keep one of the images that are the same objects with the same pixels, wherever they lie.
+
+    Returns:
+        The others, ordered by name; those that were left out are among their ``copies``.
+    """
+    kept: dict[tuple[Any, ...], Volume] = {}
+    given = sorted(volumes, key=lambda v: (_age_of_name(v.paths[0]), v.paths))
+    counts = Counter(tuple(sorted(v.uids)) for v in given if v.uids and all(v.uids))
+    for one in given:
+        key: tuple[Any, ...] = one.paths
+        if counts[tuple(sorted(one.uids))] > 1:
+            files = zip(one.uids, one.paths, strict=True)
+            key = tuple((uid, _pixels(file)) for uid, file in sorted(files))
+        if key in kept:
+            kept[key] = replace(kept[key], copies=(*kept[key].copies, *one.paths, *one.copies))
+        else:
+            kept[key] = one
+    return sorted(kept.values(), key=lambda v: v.paths)
+
+
+def _age_of_name(file: Path) -> int:
+    return len(file.name)  # the shortest is the original one: "IM2.dcm" of "IM2 (1).dcm"
+
+
+def _read(file: Path) -> _Slice | str | None:
+    """Read what groups a file; the UID of one that stands alone, None for one that is no image."""
     try:
         with quiet_pydicom():
             check_inflated(file)
             header = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=_TAGS)
             media = header.file_meta.get("MediaStorageSOPClassUID")
             if media == MediaStorageDirectoryStorage:
-                return False
+                return None
+            uid = str(header.get("SOPInstanceUID") or "")
             place, cosines = (
                 header.get("ImagePositionPatient"),
                 header.get("ImageOrientationPatient"),
@@ -174,18 +202,18 @@ def _read(file: Path) -> _Slice | bool:
                 and int(header.get("NumberOfFrames") or 1) == 1
             )
             if not is_slice:
-                return True
+                return uid
             int(header.Rows), int(header.Columns)
             return _Slice(
                 file=file,
-                uid=str(header.get("SOPInstanceUID") or ""),
+                uid=uid,
                 cosines=np.array([float(v) for v in cosines]),
                 position=np.array([float(v) for v in place]),
                 header=header,
             )
     except (OSError, *DAMAGE_ERRORS) as error:
         logger.debug("%s: header not readable (%s)", file, type(error).__name__)
-        return True
+        return ""
 
 
 def _by_direction(slices: Sequence[_Slice]) -> list[list[_Slice]]:
@@ -208,7 +236,12 @@ def _volumes(slices: Sequence[_Slice]) -> list[Volume]:
     with quiet_pydicom():
         parts = _split(kept, places, _KINDS)
     return [
-        Volume(tuple(one.file for one in part), label, tuple(copies) if i == 0 else ())
+        Volume(
+            tuple(one.file for one in part),
+            label,
+            tuple(copies) if i == 0 else (),
+            tuple(one.uid for one in part),
+        )
         for i, (label, part) in enumerate(parts)
     ]
 
@@ -218,8 +251,7 @@ def _without_copies(slices: Sequence[_Slice]) -> tuple[list[_Slice], list[Path]]
     kept: dict[tuple[Any, ...], _Slice] = {}
     copies: list[Path] = []
     shared = {uid for uid, n in Counter(s.uid for s in slices).items() if n > 1 and uid}
-    # The shortest name is the original one: "IM2.dcm" of "IM2 (1).dcm".
-    for one in sorted(slices, key=lambda s: (len(s.file.name), s.file)):
+    for one in sorted(slices, key=lambda s: (_age_of_name(s.file), s.file)):
         key: tuple[Any, ...] = (one.file,)
         if one.uid in shared:
             key = (one.uid, *one.position.round(3).tolist(), _pixels(one.file))

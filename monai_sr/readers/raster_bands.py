@@ -14,7 +14,6 @@ import numpy as np
 from rasterio.enums import ColorInterp
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.core.log import get_logger
 from monai_sr.readers.tiff_tag import tiff_tag
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from rasterio.io import DatasetReader
 
-logger = get_logger(__name__)
 
 _OPAQUE = 255
 _EXTRA_SAMPLES = 338
@@ -224,9 +222,18 @@ def _colors_times(
 
 
 def domains_of(dataset: DatasetReader, band: int = 0) -> list[str]:
-    """Return the domains of metadata; none, with a warning, where a name is not UTF-8."""
+    """Return the domains of metadata; none where a name is not UTF-8, see :func:`lost_domains`."""
     try:
         return list(dataset.tag_namespaces(band))
     except UnicodeDecodeError:
-        logger.warning("%s: metadata that are not UTF-8 are left out", dataset.name)
         return []
+
+
+def lost_domains(dataset: DatasetReader) -> bool:
+    """Tell whether names of domains are not UTF-8, of the file or of a band."""
+    try:
+        for band in (0, *dataset.indexes):
+            dataset.tag_namespaces(band)
+    except UnicodeDecodeError:
+        return True
+    return False

@@ -245,8 +245,15 @@ def _without_pam(
         if dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
             dataset.close()
             _refuse(path, "must name no overviews in other files", repr(named))
-    logger.warning("%s: names overviews in another file and is left out", pam)
     return dataset
+
+
+def warn_of_overviews(path: Path) -> None:
+    """Say that the .aux.xml of a file that could be opened is left out, where that is so."""
+    pam = path.with_name(f"{path.name}.aux.xml")
+    with suppress(OSError):
+        if "OVERVIEW_FILE" in pam.read_text(encoding="utf-8", errors="replace"):
+            logger.warning("%s: names overviews in another file and is left out", pam)
 
 
 def _check_dependents(path: Path, dataset: DatasetReader) -> None:

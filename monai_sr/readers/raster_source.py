@@ -27,6 +27,7 @@ from monai_sr.readers.raster_bands import (
     Nodata,
     color_table,
     looked_up,
+    lost_domains,
     premultiplied_alpha,
     stored_bits,
     straight,
@@ -34,7 +35,7 @@ from monai_sr.readers.raster_bands import (
 from monai_sr.readers.raster_fields import alpha_is_data, band_groups, natural_bounds
 from monai_sr.readers.raster_image import RasterImage
 from monai_sr.readers.raster_meaning import raster_meaning, raster_turn
-from monai_sr.readers.raster_open import gdal_options, open_raster
+from monai_sr.readers.raster_open import gdal_options, open_raster, warn_of_overviews
 from monai_sr.readers.raster_photos import check_single, orientation_of, upright
 
 if TYPE_CHECKING:
@@ -135,12 +136,23 @@ class RasterSource:
         return image
 
     def warn(self) -> None:
-        """Say what was guessed on opening."""
+        """Say what was guessed on opening, and left out."""
+        warn_of_overviews(self.path)
+        if lost_domains(self.dataset):
+            logger.warning("%s: metadata that are not UTF-8 are left out", self.path)
+        given = self.dataset.transform
+        is_lost = has_transform(given) and not has_transform(source_transform(self.dataset))
+        if is_lost and self.dataset.driver != "PNM":  # where GDAL leaves the terms unset
+            logger.warning("%s: geotransform cannot be inverted and is left out", self.path)
         if self._false_alpha != self.alpha:
             logger.warning(
                 "%s: band %d is tagged as alpha but has many levels: taken as data, such as near "
                 "infrared, that hides nothing", self.path, self._false_alpha + 1,
             )  # fmt: skip
+
+    def be_quiet(self) -> None:
+        """Say nothing of the pixels, for another one that is open reads the same."""
+        self._has_said_infinite = True
 
     @cached_property
     def alpha_hides(self) -> bool:
@@ -213,9 +225,6 @@ class RasterSource:
         )  # fmt: skip
         self.unit = unit_name(dataset)
         transform = source_transform(dataset)
-        is_lost = has_transform(dataset.transform) and not has_transform(transform)
-        if is_lost and dataset.driver != "PNM":  # where GDAL leaves the terms unset
-            logger.warning("%s: geotransform cannot be inverted and is left out", self.path)
         self.affine = pixel_affine(transform)
         is_photo = not has_transform(transform)
         self.orientation = orientation_of(self.path, dataset) if is_photo else 1

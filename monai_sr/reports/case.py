@@ -7,6 +7,7 @@ read. Values are compared as they are stored; windows serve the display alone.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from monai_sr.reports.planes import (
 )
 from monai_sr.reports.training_range import compare_with_training
 from monai_sr.transforms.intensity import to_stored
+from monai_sr.writers.uncertainty import uncertainty_path
 
 _OVERVIEW_PX = 1024  # longest side of whole planes
 _CROP_PX = (16, 48)  # smallest and largest side of crops, in pixels of the input
@@ -56,7 +58,7 @@ _FACTS = {
 
 
 class CaseReportd(MapTransform):
-    """Write ``<result>_report.html`` beside each result that was saved.
+    """Write ``<result>_report.html`` beside each result that was saved; without it, none stays.
 
     Args:
         keys: results as :class:`monai_sr.writers.SaveImageSRd` leaves them.
@@ -87,7 +89,11 @@ class CaseReportd(MapTransform):
         d = dict(data)
         if self.enabled:
             for key in self.key_iterator(d):
-                self._write(d[key], d[self.ref])
+                try:
+                    self._write(d[key], d[self.ref])
+                except BaseException:
+                    _withdraw(Path(str(d[key].meta["sr_output"])))
+                    raise
         return d
 
     def _write(self, pred: MetaTensor, image: MetaTensor) -> None:
@@ -131,6 +137,15 @@ class CaseReportd(MapTransform):
             planes=planes,
             aspects=sorted({p["aspect"] for plane in planes for p in (plane, *plane["crops"])}),
         )
+
+
+def _withdraw(result: Path) -> None:
+    """Remove a result whose page cannot be had, with its map."""
+    for written in (result, uncertainty_path(result)):
+        if written.is_dir():
+            shutil.rmtree(written, ignore_errors=True)
+        else:
+            written.unlink(missing_ok=True)
 
 
 def _plane(pair: PlanePair, display: Display, highest: float) -> dict[str, Any]:

@@ -6,25 +6,36 @@ Legend: Sen2Cor, scene classification (SCL) of Sentinel-2 level 2A.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from monai_sr.core.atomic import atomic_file
+from monai_sr.core.errors import BadImageError, OutputError
+from monai_sr.core.gdal_names import gdal_name
+from monai_sr.core.together import appear_together
 from monai_sr.readers.raster_open import open_raster
 from monai_sr.writers.raster_check import check_pixels_of, writing
 from monai_sr.writers.stored import DISCLAIMER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
     from rasterio.io import DatasetReader
 
     from monai_sr.core.types import PathLike
-from monai_sr.core.gdal_names import gdal_name
 
+    Indices = npt.NDArray[np.intp]
+
+CLASSES = "classes"
+"""Key of a sample: the file of the classes that belong beside its result."""
 LEGEND = (
     ("no data", (0, 0, 0)),
     ("saturated or defective", (255, 0, 0)),
@@ -58,6 +69,28 @@ def classes_path(result: PathLike) -> Path:
     return path.with_name(f"{path.stem}{_MARK}.tif")
 
 
+@contextmanager
+def with_classes(output: Path, classes: str | None) -> Iterator[Path]:
+    """Yield where to write a result; it and its classes get their names together, or neither.
+
+    Args:
+        output: the final name of the result.
+        classes: as for :func:`write_classes`; None: the result has none, and is written as it is.
+
+    Raises:
+        BadImageError: the classes cannot be read.
+        OutputError: they cannot be written, or ``output`` is a folder.
+    """
+    if classes is None:
+        yield output
+        return
+    if output.is_dir():
+        raise OutputError(f"{output}: must be a file, got a folder; remove or rename that folder.")
+    with appear_together(output.parent) as hidden:
+        yield hidden / output.name
+        write_classes(hidden / output.name, classes)
+
+
 def write_classes(result: PathLike, classes: str) -> Path:
     """Write the classes of a result that is already written.
 
@@ -69,12 +102,12 @@ def write_classes(result: PathLike, classes: str) -> Path:
         The path of the written file.
 
     Raises:
-        OutputError: the classes cannot be read or written.
+        BadImageError: the classes cannot be read.
+        OutputError: they cannot be written.
     """
     target = classes_path(result)
-    with writing(target), open_raster(classes) as src, open_raster(result) as grid:
-        rows, columns = _covering(src, grid)
-        values = src.read(1)
+    with writing(target), open_raster(result) as grid:
+        values, rows, columns = _read(classes, grid)
         with atomic_file(target) as temporary, writing(target):
             with rasterio.open(
                 gdal_name(temporary), "w", driver="GTiff", count=1, dtype="uint8", nodata=0,
@@ -94,9 +127,19 @@ def write_classes(result: PathLike, classes: str) -> Path:
     return target
 
 
-def _covering(
-    src: DatasetReader, grid: DatasetReader
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def _read(classes: str, grid: DatasetReader) -> tuple[npt.NDArray[np.uint8], Indices, Indices]:
+    """Return the classes, and for each row and column of the grid which of them is there."""
+    try:
+        with open_raster(classes) as src:
+            return src.read(1), *_covering(src, grid)
+    except (RasterioError, CPLE_BaseError) as error:
+        raise BadImageError(
+            f"{classes}: must be a whole image of scene classes, got a damaged one; "
+            "download the product again."
+        ) from error
+
+
+def _covering(src: DatasetReader, grid: DatasetReader) -> tuple[Indices, Indices]:
     """Return for each row and column of the grid that of the source which covers its center."""
     sides = []
     for length, size, at, place in (

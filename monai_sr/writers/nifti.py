@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 from monai.data.image_writer import ImageWriter
 from nibabel.nifti1 import Nifti1Extension
+from nibabel.openers import ImageOpener
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
@@ -107,8 +108,14 @@ class NiftiWriter(ImageWriter):
         raw = raw_header(source, image)
         result.header["scl_slope"], result.header["scl_inter"] = raw["scl_slope"], raw["scl_inter"]
         with atomic_file(filename) as temporary:
-            result.to_filename(temporary)
+            write_image(result, temporary)
             check_unchanged(str(self._meta.get("sr_input", "")))
+
+
+def write_image(image: Any, path: Path) -> None:
+    """Write a NIfTI image of one file; nibabel's own way leaves it open where the disk is full."""
+    with ImageOpener(path, "wb") as stream:
+        image.to_stream(stream)
 
 
 def _header(

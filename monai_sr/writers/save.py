@@ -14,6 +14,7 @@ from monai.transforms import MapTransform
 from monai_sr.core.errors import OutputError
 from monai_sr.core.together import appear_together
 from monai_sr.core.types import PathLike
+from monai_sr.writers.classes import CLASSES, with_classes
 from monai_sr.writers.dicom import DicomWriter
 from monai_sr.writers.dicom_compression import check_compression
 from monai_sr.writers.dicom_deidentify import read_key
@@ -34,7 +35,8 @@ class SaveImageSRd(MapTransform):
 
     The path of a result is the value of the key ``output`` where the sample has one, else the
     source's name with ``_x<scale>`` in ``output_dir``. It is recorded as ``sr_output`` in the
-    metadata. A result with ``sr_uncertainty`` gets a map of it beside it.
+    metadata. A result with ``sr_uncertainty`` gets a map of it beside it, one with "classes" in its
+    sample the classes of the scene: together, or none is left.
 
     Args:
         keys: restored results, see :class:`monai_sr.transforms.RestoreStoredd`.
@@ -86,11 +88,14 @@ class SaveImageSRd(MapTransform):
             writer = WRITERS[kind](**(self.dicom_options if kind == "dicom" else {}))
             writer.set_data_array(d[key], channel_dim=0)  # type: ignore[no-untyped-call]
             writer.set_metadata(d[key].meta)
+            classes = str(d[CLASSES]) if CLASSES in d else None
             if "sr_uncertainty" not in d[key].meta:
-                writer.write(path, verbose=False)
+                with with_classes(path, classes) as place:
+                    writer.write(place, verbose=False)
                 continue
             with appear_together(path.parent) as hidden:
-                writer.write(hidden / path.name, verbose=False)
+                with with_classes(hidden / path.name, classes) as place:
+                    writer.write(place, verbose=False)
                 write_uncertainty(hidden / path.name, d[key].meta)
         return d
 

@@ -19,6 +19,7 @@ from monai_sr.readers.nifti import stored_layout
 from monai_sr.readers.nifti_header import raw_header
 from monai_sr.readers.raster_open import open_raster
 from monai_sr.writers.dicom_map import write_parametric_map
+from monai_sr.writers.nifti import write_image
 from monai_sr.writers.raster_check import check_pixels_of, writing
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _write_nifti(result: Path, target: Path, half_width: npt.NDArray[np.float32]
     header["cal_min"] = header["cal_max"] = 0
     header["descrip"] = MEANING.encode()
     with atomic_file(target) as temporary:
-        type(image)(values, None, header).to_filename(temporary)
+        write_image(type(image)(values, None, header), temporary)
 
 
 def _write_raster(result: Path, target: Path, half_width: npt.NDArray[np.float32]) -> None:

@@ -77,8 +77,8 @@ def test_files_of_one_stem_get_results_of_their_own(tmp_path):
 
 def test_names_without_extension_or_with_many_dots_stay_apart(tmp_path):
     root = tmp_path / "in"
-    for name in ("1.2.840.1", "1.2.840.2", "IM1"):
-        dicom_factory.write(root / name, modality="DX")
+    for seed, name in enumerate(("1.2.840.1", "1.2.840.2", "IM1")):
+        dicom_factory.write(root / name, dicom_factory.stored((6, 9), seed=seed), modality="DX")
     assert set(planned(root, tmp_path / "out").values()) == {
         "1.2.840.1_x4.dcm",
         "1.2.840.2_x4.dcm",

@@ -112,6 +112,28 @@ def test_damage_is_reported_for_each_resolution_and_the_rest_is_done(tmp_path, b
     assert not list((tmp_path / "out").glob("*_20m*"))
 
 
+@pytest.mark.parametrize(
+    "options", [(), ("--scene_limit", "0"), ("--scene_limit", "0", "--kind", "label")],
+    ids=["memory", "windows", "codes"],
+)  # fmt: skip
+def test_a_result_and_its_classes_appear_together_or_not_at_all(tmp_path, bundle, options):
+    product, out = write_product(tmp_path), tmp_path / "out"
+    assert upscale(product, out, bundle, "--scale", "2", *options) == 0
+    before = {f.name: f.read_bytes() for f in out.glob("*_20m*")}
+    assert {name.rpartition("_20m_")[2] for name in before} == {"x2.tif", "x2_SCL.tif"}
+    cut = band_file(product, "SCL", 20)
+    cut.write_bytes(cut.read_bytes()[:-100])
+    assert upscale(product, out, bundle, "--scale", "2", *options) == 2
+    assert {f.name: f.read_bytes() for f in out.glob("*_20m*")} == before
+    out = tmp_path / "anew"
+    assert upscale(product, out, bundle, "--scale", "2", *options) == 2
+    assert not [*out.glob("*_20m*"), *out.glob(".*")]
+    with (out / Manifest.name).open() as stream:
+        errors = {row["source"].rpartition(":")[2]: row["error"] for row in csv.DictReader(stream)}
+    assert errors["20m"].startswith(f"{cut}: must be a whole image of scene classes")
+    assert (errors["10m"], errors["60m"]) == ("", "")
+
+
 def test_a_damaged_product_in_a_folder_is_one_error(tmp_path, bundle, capsys):
     scenes = tmp_path / "scenes"
     product = write_product(scenes)

@@ -54,6 +54,22 @@ def test_objects_without_pixels_neither_fail_nor_change_the_name_of_a_series(stu
     assert inputs.no_images == 3
 
 
+def test_copies_of_an_object_run_once_and_are_said(tmp_path, caplog):
+    given = dicom_factory.write(tmp_path / "in" / "1" / "chest.dcm", modality="DX")
+    for copy in ("1/chest (1).dcm", "2/chest.dcm"):
+        (tmp_path / "in" / copy).parent.mkdir(exist_ok=True)
+        shutil.copy(given, tmp_path / "in" / copy)
+    dicom_factory.write(tmp_path / "in" / "2" / "other.dcm", modality="CR")
+    inputs = found(tmp_path / "in", tmp_path / "out")
+    assert names(inputs, tmp_path / "in") == {"1/chest.dcm": 1, "2/other.dcm": 1}
+    assert inputs.no_images == 0
+    (said,) = caplog.messages
+    assert said == (
+        f"{given.parent}: 2 files are copies of others and were left out "
+        f"(chest (1).dcm, {tmp_path / 'in' / '2' / 'chest.dcm'})"
+    )
+
+
 def test_one_that_is_named_itself_fails(study, tmp_path):
     (item,) = FileDataset(study / "other0", Compose([LoadImageSRd("image")]), tmp_path / "out", 4)
     assert "other0: must hold" in item["error"] or "pixel" in item["error"]

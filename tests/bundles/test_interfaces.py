@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,13 @@ def test_load_returns_the_trained_network(bundle, elsewhere, workflow_type: str)
         torch.testing.assert_close(network.eval()(image), ours(image), rtol=0, atol=1e-5)
     for name, tensor in ours.state_dict().items():
         assert torch.equal(network.state_dict()[name], tensor), name
+
+
+def test_a_workflow_leaves_the_logging_of_its_host_alone(bundle) -> None:
+    root, ours = logging.getLogger(), logging.getLogger("monai_sr")
+    before = root.level, root.handlers[:], ours.level, ours.handlers[:], ours.propagate
+    _workflow(bundle, logging_file=False).initialize()
+    assert (root.level, root.handlers, ours.level, ours.handlers, ours.propagate) == before
 
 
 def _workflow(bundle, **override):

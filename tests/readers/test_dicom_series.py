@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import RLELossless
 
-from monai_sr.readers.dicom_series import find_volumes
+from monai_sr.readers.dicom_series import find_volumes, merge_copies
 from tests import dicom_factory as factory
 
 PLACES = factory.slice_positions(3)
@@ -118,6 +118,26 @@ def test_a_copy_may_be_compressed_anew(tmp_path):
     (volume,) = find_volumes(tmp_path)
     assert len(volume.paths) == 3
     assert [p.name for p in volume.copies] == ["resent.dcm"]
+
+
+def test_copies_of_an_object_that_stands_alone_count_once(tmp_path):
+    for name in ("chest.dcm", "chest (1).dcm"):
+        factory.write(tmp_path / name, modality="DX")
+    factory.write(tmp_path / "other.dcm", factory.stored((6, 9), seed=1), modality="DX")
+    chest, other = find_volumes(tmp_path)
+    assert [p.name for p in (*chest.paths, *chest.copies)] == ["chest.dcm", "chest (1).dcm"]
+    assert (other.paths[0].name, other.copies) == ("other.dcm", ())  # other pixels
+
+
+def test_copies_in_another_folder_count_once_whatever_their_names(tmp_path):
+    _write(tmp_path / "a", [{}])
+    (tmp_path / "b").mkdir()
+    for number, file in enumerate(sorted((tmp_path / "a").iterdir(), reverse=True)):
+        shutil.copy(file, tmp_path / "b" / f"copied{number}.dcm")
+    volumes = [*find_volumes(tmp_path / "a"), *find_volumes(tmp_path / "b")]
+    (volume,) = merge_copies(volumes)
+    assert {p.parent.name for p in volume.paths} == {"a"}
+    assert {p.parent.name for p in volume.copies} == {"b"}
 
 
 def test_one_uid_for_all_makes_no_copies(tmp_path):

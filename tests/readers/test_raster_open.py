@@ -74,6 +74,7 @@ def _read(path):
     output_suffix(path)
     with RasterSource(path) as raster:
         raster.dataset.overviews(1)
+        raster.warn()
         return raster.read()
 
 
