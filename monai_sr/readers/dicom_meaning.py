@@ -52,10 +52,11 @@ def dicom_meaning(dataset: Dataset) -> Meaning | None:
 def may_be_classes(dataset: Dataset) -> bool:
     """Tell whether few values are a sign of classes: what a scanner measured may be few as well.
 
-    Segmentations are often exported as derived images of the modality that they were drawn on.
+    Segmentations are often exported as derived images of the modality that they were drawn on, or
+    as images that do not say what they are.
     """
     modality = str(dataset.get("Modality") or "").upper()
-    return "DERIVED" in _image_type(dataset)[:1] or modality in _UNMEASURED
+    return "ORIGINAL" not in _image_type(dataset)[:1] or modality in _UNMEASURED
 
 
 def rescaling(dataset: Dataset) -> tuple[float, float]:

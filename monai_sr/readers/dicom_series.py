@@ -268,7 +268,7 @@ def _pixels(file: Path) -> str:
         frames = decode(open_dicom(file), file, keeps_palette=True).frames
     except (OSError, BadImageError, *DAMAGE_ERRORS):
         return os.fspath(file)
-    return f"{frames.shape} {hashlib.sha256(np.ascontiguousarray(frames)).hexdigest()}"
+    return f"{frames.shape} {hashlib.sha256(frames.tobytes()).hexdigest()}"
 
 
 def _places(slices: Sequence[_Slice]) -> dict[Path, int]:

@@ -171,7 +171,9 @@ class Tally:
         self.values: set[float] = set()
         self.are_whole = True
         self._nodata = nodata
-        self._pixels, self._equal = 0, 0
+        self._pixels = 0
+        self._pairs: Counter[int] = Counter()  # neighbors along each axis
+        self._equal: Counter[int] = Counter()
         self._steps: Counter[tuple[float, float]] = Counter()
 
     def add(self, part: npt.NDArray[Any], *, is_named: bool) -> bool:
@@ -189,7 +191,8 @@ class Tally:
             values, counted = np.moveaxis(part, axis, 0), np.moveaxis(valid, axis, 0)
             both = counted[1:] & counted[:-1]
             differ = both & (values[1:] != values[:-1])
-            self._equal += int(both.sum()) - int(differ.sum())
+            self._pairs[axis] += int(both.sum())
+            self._equal[axis] += int(both.sum()) - int(differ.sum())
             pairs = np.sort(np.stack([values[1:][differ], values[:-1][differ]]), axis=0)
             steps, counts = np.unique(pairs, axis=1, return_counts=True)
             self._steps.update(
@@ -199,9 +202,16 @@ class Tally:
 
     @property
     def flat(self) -> float:
-        """Share of neighbors that are equal."""
-        pairs = self._equal + self._steps.total()
-        return self._equal / pairs if pairs else 0.0
+        """Share of neighbors that are equal, of volumes along their two flattest axes.
+
+        Slices may be thick, so that neighbors in two of them are far from each other.
+        """
+        axes = sorted((a for a, n in self._pairs.items() if n), key=self._share, reverse=True)[:2]
+        pairs = sum(self._pairs[axis] for axis in axes)
+        return sum(self._equal[axis] for axis in axes) / pairs if pairs else 0.0
+
+    def _share(self, axis: int) -> float:
+        return self._equal[axis] / self._pairs[axis]
 
     @property
     def stepwise(self) -> float:

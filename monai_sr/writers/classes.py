@@ -22,7 +22,7 @@ from monai_sr.core.gdal_names import gdal_name
 from monai_sr.core.together import appear_together
 from monai_sr.readers.raster_open import open_raster
 from monai_sr.writers.raster_check import check_pixels_of, writing
-from monai_sr.writers.stored import DISCLAIMER
+from monai_sr.writers.stored import CODES_DISCLAIMER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +117,7 @@ def write_classes(result: PathLike, classes: str) -> Path:
             ) as dst:  # fmt: skip
                 dst.write_colormap(1, dict(enumerate(color for _, color in LEGEND)))
                 dst.set_band_description(1, "SCL")
-                dst.update_tags(TIFFTAG_IMAGEDESCRIPTION=DISCLAIMER)
+                dst.update_tags(TIFFTAG_IMAGEDESCRIPTION=CODES_DISCLAIMER)
                 dst.update_tags(1, **{f"CLASS_{i}": name for i, (name, _) in enumerate(LEGEND)})
                 for start in range(0, grid.height, _TILE_PX):
                     part = rows[start : start + _TILE_PX]

@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 
 from monai_sr.writers.dicom_attributes import PRESENTED
-from monai_sr.writers.stored import DISCLAIMER
+from monai_sr.writers.stored import disclaimer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +85,7 @@ def mark_derived(
     _drop_original_only(dataset)
     _describe_derivation(dataset, source, description)
     _append(dataset, "ContributingEquipmentSequence", _equipment(provenance))
-    comments = [str(dataset.get("ImageComments") or ""), DISCLAIMER]
+    comments = [str(dataset.get("ImageComments") or ""), disclaimer(provenance)]
     dataset.ImageComments = "; ".join(filter(None, comments))[-_MAX_COMMENT:]
     made = "enlarged" if provenance.get("resampling") else "super-resolution"  # SR is a report
     label = f"{made} x{max(scale):g}"
@@ -170,7 +170,7 @@ def _describe(provenance: Mapping[str, Any], scale: tuple[float, float], note: s
     ):
         if provenance.get(key) not in (None, ""):
             parts.append(f"{words} {provenance[key]}")
-    return ", ".join(filter(None, [*parts, note])) + f". {DISCLAIMER}."
+    return ", ".join(filter(None, [*parts, note])) + f". {disclaimer(provenance)}."
 
 
 def _frame_types(dataset: Dataset) -> list[Dataset]:
@@ -227,7 +227,7 @@ def _equipment(provenance: Mapping[str, Any]) -> Dataset:
     item.ManufacturerModelName = str(provenance.get("bundle") or "monai-sr")[:_MAX_LABEL]
     versions = [provenance.get("version"), provenance.get("weights_sha256")]
     item.SoftwareVersions = [str(v)[:_MAX_LABEL] for v in versions if v] or ["unknown"]
-    item.ContributionDescription = DISCLAIMER
+    item.ContributionDescription = disclaimer(provenance)
     return item
 
 

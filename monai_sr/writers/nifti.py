@@ -23,7 +23,14 @@ from monai_sr.readers.nifti import stored_layout
 from monai_sr.readers.nifti_header import raw_header, source_affine
 from monai_sr.writers.naming import check_output_size
 from monai_sr.writers.raster_keep_list import is_deidentified
-from monai_sr.writers.stored import DISCLAIMER, as_stored, software, source_path, stored_array
+from monai_sr.writers.stored import (
+    as_stored,
+    disclaimer,
+    provenance_of,
+    software,
+    source_path,
+    stored_array,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,7 +152,8 @@ def _header(
     _drop_slice_timing(header, scale)
     if is_deidentified(meta):
         _drop_texts(header)
-    header["descrip"] = f"{DISCLAIMER}; {software(meta)}"[:79].encode("ascii", "replace")
+    said = disclaimer(provenance_of(meta))
+    header["descrip"] = f"{said}; {software(meta)}"[:79].encode("ascii", "replace")
     if meta.get("sr_provenance"):
         note = Nifti1Extension(_COMMENT, str(meta["sr_provenance"]).encode())
         header.extensions.append(note)

@@ -29,7 +29,13 @@ from monai_sr.readers.meaning import CODES, GRAY, kind_of
 from monai_sr.readers.raster_bands import domains_of
 from monai_sr.readers.raster_source import RGBA
 from monai_sr.writers.raster_keep_list import is_deidentified, kept_band, kept_tags, kept_unit
-from monai_sr.writers.stored import DISCLAIMER, software
+from monai_sr.writers.stored import (
+    CODES_DISCLAIMER,
+    DISCLAIMER,
+    disclaimer,
+    provenance_of,
+    software,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -256,8 +262,8 @@ def _tags(
         ("Description", "Software") if is_png else ("TIFFTAG_IMAGEDESCRIPTION", "TIFFTAG_SOFTWARE")
     )
     before = tags.get(description, "")
-    if not before.startswith(DISCLAIMER):
-        tags[description] = f"{DISCLAIMER}. {before}".strip()
+    if not before.startswith((DISCLAIMER, CODES_DISCLAIMER)):
+        tags[description] = f"{disclaimer(provenance_of(meta))}. {before}".strip()
     tags[program] = software(meta)
     if meta.get("sr_provenance"):
         tags["SUPER_RESOLUTION"] = str(meta["sr_provenance"])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from monai_sr.core.types import PathLike
 
 DISCLAIMER = "Derived by super-resolution; not for primary diagnosis"
+CODES_DISCLAIMER = "Derived by enlargement; not for primary diagnosis"
+"""Of codes, which no network has seen."""
 
 
 def stored_array(data: Any, channel_dim: int | None) -> npt.NDArray[Any]:
@@ -105,6 +107,21 @@ def source_path(meta: Mapping[str, Any] | None, expected: str, filename: PathLik
     return source
 
 
+def provenance_of(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts on a result's making; empty where there are none."""
+    facts: dict[str, Any] = json.loads(str(meta.get("sr_provenance") or "{}"))
+    return facts
+
+
+def disclaimer(provenance: Mapping[str, Any]) -> str:
+    """Return what every result says of itself.
+
+    Args:
+        provenance: see :func:`provenance_of`.
+    """
+    return CODES_DISCLAIMER if provenance.get("resampling") else DISCLAIMER
+
+
 def software(meta: Mapping[str, Any]) -> str:
     """Return name and version for a software field, "monai-sr" without provenance.
 
@@ -114,5 +131,5 @@ def software(meta: Mapping[str, Any]) -> str:
     Returns:
         For example "monai-sr 0.1.0".
     """
-    facts = json.loads(str(meta.get("sr_provenance") or "{}"))
+    facts = provenance_of(meta)
     return f"{facts.get('software', 'monai-sr')} {facts.get('version', '')}".strip()

@@ -53,6 +53,7 @@ def test_classes_become_blocks_and_keep_palette_and_names(bundle, tmp_path):
         with rasterio.open(tmp_path / "in" / "a.tif") as source:
             assert result.colormap(1) == source.colormap(1)
         assert result.nodata == 0
+        assert result.tags()["TIFFTAG_IMAGEDESCRIPTION"].startswith("Derived by enlargement;")
     with (tmp_path / "out" / "monai_sr_manifest.csv").open() as stream:
         (row,) = csv.DictReader(stream)
     assert (row["kind"], row["lr_psnr"], row["off_by_one_share"]) == ("label", "inf", "0")

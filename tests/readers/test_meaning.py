@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 
 import numpy as np
 import pytest
@@ -206,6 +207,7 @@ def test_thresholded_radiographs_stay_radiographs(tmp_path):
     [
         (["DERIVED", "SECONDARY"], patches(0, 3, 7, 12, 50, 251, 600, dtype="uint16"), "label"),
         ("DERIVED", patches(0, 1, dtype="uint16"), "label"),
+        (None, patches(0, 3, 7, 12, dtype="uint16"), "label"),
         (["DERIVED", "PRIMARY", "ADC"], None, "gray"),
         (["DERIVED", "SECONDARY"], np.full((48, 48), 7, np.uint16), "gray"),
         (["ORIGINAL", "PRIMARY", "M"], patches(0, 3, 7, 12, dtype="uint16"), "gray"),
@@ -214,6 +216,19 @@ def test_thresholded_radiographs_stay_radiographs(tmp_path):
 def test_segmentations_are_exported_as_derived_images(tmp_path, image_type, pixels, expected):
     path = write(tmp_path / "a.dcm", pixels, modality="MR", ImageType=image_type, **located())
     assert kind(path) == expected
+
+
+@pytest.mark.parametrize("codes", [(0, 1, 2, 9), (5, 60, 700)])
+def test_codes_of_thick_slices_are_codes_within_each(tmp_path, codes):
+    """Where slices lie far apart, regions of one have little to do with those of the next."""
+    slices = [np.roll(patches(*codes, dtype="uint16"), (8 * z, 16 * z), (0, 1)) for z in range(4)]
+    for z, pixels in enumerate(slices):
+        place = located([0, 0, 8.0 * z])
+        write(tmp_path / f"{z}.dcm", pixels, modality="CT", ImageType=["DERIVED", "AXIAL"],
+              SeriesInstanceUID="1.2.3", **place)  # fmt: skip
+    assert kind(tmp_path) == "label"
+    write_nifti(tmp_path / "a.nii", np.stack(slices, axis=-1).astype("int16"))
+    assert kind(tmp_path / "a.nii") == "label"
 
 
 @pytest.mark.parametrize(
@@ -245,6 +260,20 @@ def test_a_mosaic_says_how_many_images_it_holds(tmp_path):
     made.save_as(tmp_path / "b.dcm", enforce_file_format=True)
     with pytest.raises(BadImageError, match="convert it to NIfTI"):
         load_image(tmp_path / "b.dcm", "auto")
+    block = made.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
+    block.add_new(0x10, "OB", csa_header(NumberOfImagesInMosaic="8"))
+    made.save_as(tmp_path / "c.dcm", enforce_file_format=True)
+    assert load_image(tmp_path / "c.dcm", "auto").meta["sr_mosaic"] == 3
+
+
+def csa_header(**numbers: str) -> bytes:
+    """Write a header of Siemens as nibabel documents it (CSA2): each entry one string of digits."""
+    header = b"SV10\4\3\2\1" + struct.pack("<II", len(numbers), 77)
+    for name, text in numbers.items():
+        value = text.encode().ljust(4, b"\0")
+        header += struct.pack("<64si4siii", name.encode(), 1, b"US", 6, 1, 77)
+        header += struct.pack("<4i", len(value), len(value), 77, len(value)) + value
+    return header
 
 
 def test_unknown_kinds_are_answered_with_those_that_are():

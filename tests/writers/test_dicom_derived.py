@@ -60,6 +60,8 @@ def test_codes_say_that_no_network_made_them(tmp_path):
     new = pydicom.dcmread(tmp_path / "o.dcm")
     assert new.SeriesDescription == "organs, enlarged x4"
     assert new.DerivationDescription.startswith("Enlargement x4 by monai-sr 0.1.0, codes by")
+    assert new.DerivationDescription.endswith("Derived by enlargement; not for primary diagnosis.")
+    assert "super-resolution" not in new.ImageComments
     assert list(new.ImageType) == ["DERIVED", "SECONDARY"]
 
 
