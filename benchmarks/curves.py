@@ -1,4 +1,7 @@
-"""Draw the learning curves that are kept in benchmarks/results/curve_*.csv to docs/curves.png.
+"""Draw the learning curves that are kept in benchmarks/results, for people to look at.
+
+``curve_*.csv``, those of the shipped weights, become docs/curves.png; ``campaign/*.csv`` become
+docs/curves/<network>.png, a line for each bundle and stage, which docs/results.md shows.
 
 Needs matplotlib: ``pip install 'monai-sr[plot]'``.
 """
@@ -7,18 +10,22 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
 
 from monai_sr.core.optional import import_extra
+from monai_sr.evaluators.training import campaign_curves
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = ("loss", "psnr", "pixel", "perceptual", "adversarial", "discriminator", "real", "fake")
 """Columns, a panel each, as far as a curve has them."""
+Curve = dict[str, list[tuple[float, float]]]
+"""Column -> points (minutes, value)."""
 
 
-def read(path: Path) -> dict[str, list[tuple[float, float]]]:
+def read(path: Path) -> Curve:
     """Return the points (minutes, value) of every column that is shown."""
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -29,11 +36,9 @@ def read(path: Path) -> dict[str, list[tuple[float, float]]]:
     }
 
 
-def main() -> None:
-    """Write the picture."""
+def draw(curves: Mapping[str, Curve], picture: Path) -> None:
+    """Draw curves, a line of panels each, to a small PNG."""
     plot = import_extra("matplotlib.pyplot", extra="plot")
-    files = sorted((ROOT / "benchmarks" / "results").glob("curve_*.csv"))
-    curves = {file.stem.removeprefix("curve_"): read(file) for file in files}
     columns = max(len(curve) for curve in curves.values())
     figure, panels = plot.subplots(
         len(curves), columns, figsize=(2.4 * columns, 2.2 * len(curves)), squeeze=False
@@ -49,8 +54,20 @@ def main() -> None:
     figure.tight_layout()
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=90)
+    plot.close(figure)
     # Lines need no more colors, and the file is a third as large.
-    Image.open(drawn).convert("RGB").quantize(64).save(ROOT / "docs" / "curves.png", optimize=True)
+    picture.parent.mkdir(exist_ok=True)
+    Image.open(drawn).convert("RGB").quantize(64).save(picture, optimize=True)
+
+
+def main() -> None:
+    """Write the pictures: of the shipped weights in one, of each network of the campaign."""
+    results = ROOT / "benchmarks" / "results"
+    shipped = sorted(results.glob("curve_*.csv"))
+    draw({f.stem.removeprefix("curve_"): read(f) for f in shipped}, ROOT / "docs" / "curves.png")
+    for network, files in campaign_curves(results).items():
+        curves = {f.stem.replace(f"-{network}-stage_", ", stage "): read(f) for f in files}
+        draw(curves, ROOT / "docs" / "curves" / f"{network}.png")
 
 
 if __name__ == "__main__":

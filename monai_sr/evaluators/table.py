@@ -27,7 +27,13 @@ from monai_sr.evaluators.set_tables import class_table, main_table
 from monai_sr.evaluators.standing import GREY_GAIN_DB, described, literature_gain, standing
 from monai_sr.evaluators.summary import grouped, summarize
 from monai_sr.evaluators.system_table import system_section
-from monai_sr.evaluators.training import Key, find_untrained, key_of, untrained_section
+from monai_sr.evaluators.training import (
+    Key,
+    curves_section,
+    find_untrained,
+    key_of,
+    untrained_section,
+)
 from monai_sr.networks.systems import list_systems, read_system
 
 RESULTS = Path("benchmarks/results")
@@ -103,6 +109,7 @@ def render(
     parts += degraded_section(degraded) if degraded else []
     parts += system_section(systems, rows, facts)
     parts += untrained_section(systems, untrained, measured, facts)
+    parts += curves_section(results)
     return "\n".join(parts)
 
 

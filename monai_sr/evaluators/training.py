@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from monai_sr.core.types import PathLike
 from monai_sr.evaluators.benchmark import BICUBIC
 from monai_sr.evaluators.facts import Facts
 from monai_sr.evaluators.rows import Row
@@ -29,7 +31,7 @@ def key_of(row: Row | Facts) -> Key:
 def learns(content: Mapping[str, Any]) -> bool:
     """Tell whether a system has weights, by the content of its YAML file."""
     definition = content.get("network_def")
-    return bool(definition) and generator_class(definition).info.learns != "nothing"
+    return definition is not None and generator_class(definition).info.learns != "nothing"
 
 
 def find_untrained(
@@ -104,6 +106,32 @@ def untrained_section(
         )
         lines.append(f"| {name} | {domain} | x{scale} | `{command}` | {found} |")
     return [*lines, ""]
+
+
+def campaign_curves(results: PathLike) -> dict[str, list[Path]]:
+    """Return the learning curves that the campaign keeps: network and scale -> files, in order.
+
+    Args:
+        results: folder that holds ``campaign/<bundle>-<network>_x<scale>-stage_<n>.csv``.
+    """
+    found: dict[str, list[Path]] = {}
+    for file in sorted(Path(results).glob("campaign/*-*-stage_*.csv")):
+        found.setdefault(file.stem.split("-")[1], []).append(file)
+    return found
+
+
+def curves_section(results: PathLike) -> list[str]:
+    """Return the lines that show the curves, drawn by ``benchmarks/curves.py``."""
+    networks = campaign_curves(results)
+    if not networks:
+        return []
+    lines = [
+        "## Learning curves\n",
+        "Of every run of the campaign, over minutes of training (`python benchmarks/curves.py`); "
+        "PSNR is that of the validation images.\n",
+    ]
+    lines += [f"![Learning curves of {name}](curves/{name}.png)\n" for name in networks]
+    return lines
 
 
 def told_time(facts: Iterable[Facts]) -> str:

@@ -30,22 +30,21 @@ def pass_image(conv: Convolution, count: int, *, gain: float = 1.0) -> None:
             kernel[len(kernel) // 2] = gain
 
 
-def pass_smoothed(conv: Convolution, count: int, factor: int) -> None:
+def pass_smoothed(conv: nn.Module, count: int, factor: int) -> None:
     """Let ``conv`` turn a nearest enlargement of its first ``count`` channels into a linear one.
 
     Repeated ``factor`` (2 or 3) times, pixels are averaged over as wide a window, fine-grid weights
     (1, 2, 1) / 4 or (1, 1, 1) / 3; beyond the image's edge it reads zeros.
     """
     taps = torch.tensor([1.0, 2.0, 1.0]) / 4 if factor == 2 else torch.ones(3) / 3
-    kernel = torch.ones(())
-    for _ in conv.kernel_size:
+    weight, kernel = conv.get_parameter("weight"), torch.ones(())
+    for _ in weight.shape[2:]:
         kernel = kernel[..., None] * taps
     with torch.no_grad():
-        conv.weight[:count] = 0
-        if conv.bias is not None:
-            conv.bias[:count] = 0
+        weight[:count] = 0
+        conv.get_parameter("bias")[:count] = 0
         for c in range(count):
-            conv.weight[c, c] = kernel
+            weight[c, c] = kernel
 
 
 def pass_enlarged(stage: SubPixelStage, count: int) -> None:

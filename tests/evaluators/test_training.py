@@ -10,7 +10,14 @@ import pytest
 from monai_sr.evaluators.facts import Facts, read_facts
 from monai_sr.evaluators.rows import Row
 from monai_sr.evaluators.system_table import system_section
-from monai_sr.evaluators.training import find_untrained, key_of, told_time, untrained_section
+from monai_sr.evaluators.training import (
+    campaign_curves,
+    curves_section,
+    find_untrained,
+    key_of,
+    told_time,
+    untrained_section,
+)
 
 SYSTEMS = {
     "deep": {"network_def": {"name": "edsr"}, "discriminator_def": {}},
@@ -115,6 +122,21 @@ def test_the_ledger_of_the_campaign_tells_the_same_time(repo_root):
         assert fact.minutes == pytest.approx(60 * hours, rel=0.01), name
         compared += 1
     assert compared
+
+
+def test_every_curve_of_the_campaign_is_drawn_and_shown(repo_root):
+    networks = campaign_curves(repo_root / "benchmarks/results")
+    assert [f.name for f in networks["hybrid_cnn_gan_x4"]][:1] == [
+        "mri_sr-hybrid_cnn_gan_x4-stage_1.csv"
+    ]
+    lines = "".join(curves_section(repo_root / "benchmarks/results"))
+    for network in networks:
+        assert f"(curves/{network}.png)" in lines
+        assert (repo_root / "docs/curves" / f"{network}.png").is_file(), "run benchmarks/curves.py"
+
+
+def test_without_a_campaign_there_are_no_curves(tmp_path):
+    assert curves_section(tmp_path) == []
 
 
 def test_published_tables_hold_no_row_of_untrained_weights(repo_root):
