@@ -7,13 +7,15 @@ is full; two processes on one output; places without rights, home or memory. Aft
 has its final name must be whole, and the same command must end with the very bytes of a run that
 nothing happened to. The process that has imported everything forks a child for every run.
 
-``--only kills full ...`` chooses; ``--kills 60`` is their number over all jobs.
+``--only kills full ...`` chooses; ``--kills 60`` is their number over all jobs; ``--table`` writes
+the counts (benchmarks/results/faults.csv).
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import hashlib
 import logging
 import os
@@ -301,6 +303,16 @@ def _small_disk(place: Path, size: int, *, read_only: bool = False) -> Iterator[
             subprocess.run(["umount", "-l", str(place)], check=False)
 
 
+def write_table(path: Path, counts: dict[str, Counter[str]]) -> None:
+    """Write fault, job, outcome and number of runs."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("fault", "job", "outcome", "runs"))
+        for name, outcomes in counts.items():
+            rows = ((*name.split(", "), kind, n) for kind, n in sorted(outcomes.items()))
+            writer.writerows(rows)
+
+
 def main() -> int:
     """Run the command; 1 where something is left behind that should not be."""
     names = ("kills", "full", "twice", "places", "memory", "environments", "many")
@@ -309,6 +321,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=60, help="over all jobs (%(default)s)")
     parser.add_argument("--files", type=int, default=1000, help="of the folder (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", type=Path, help="CSV file for the counts")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(prefix="faults_") as place:
@@ -320,6 +333,8 @@ def main() -> int:
         for name in options.only:
             getattr(faults, name)(*arguments.get(name, ()))
             print(f"{name}: {len(faults.bad)} bad so far", flush=True)
+    if options.table:
+        write_table(options.table, faults.counts)
     for name, counts in faults.counts.items():
         print(name.ljust(28), ", ".join(f"{kind}: {n}" for kind, n in sorted(counts.items())))
     print(f"{sum(c.total() for c in faults.counts.values())} runs, {len(faults.bad)} bad")

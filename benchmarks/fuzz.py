@@ -4,7 +4,8 @@
 numbers, and runs reader, network (nearest neighbor), consistency check and writer on each, every
 third raster in windows, under limits of time and memory. Each must be enlarged, or refused in one
 line that names it; what it leaves behind must be a whole result or nothing. What was found bad is
-kept in ``--keep FOLDER``, and ``--first N --count 1`` repeats mutant N.
+kept in ``--keep FOLDER``, the table in ``--table FILE`` (benchmarks/results/fuzz.csv);
+``--first N --count 1`` repeats mutant N.
 
 The process that has imported everything forks a child for every few files, so that a crash costs
 one file and no start-up.
@@ -13,6 +14,7 @@ one file and no start-up.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import logging
 import os
@@ -136,6 +138,15 @@ class Tally:
             lines.append(group.ljust(16) + cells)
         return "\n".join(lines)
 
+    def write(self, path: Path) -> None:
+        """Write the table as CSV."""
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(("format", *KINDS))
+            writer.writerows(
+                (group, *(counts[kind] for kind in KINDS)) for group, counts in self.counts.items()
+            )
+
 
 def _serve(pipeline: Pipeline, numbers: list[int], folder: Path, answers: int) -> None:
     """Run some mutants in this process, a fork; tell by a pipe when each begins and ends."""
@@ -251,9 +262,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=3000, help="mutants (%(default)s)")
     parser.add_argument("--first", type=int, default=0, help="number of the first (%(default)s)")
     parser.add_argument("--keep", type=Path, help="folder for the bad ones")
+    parser.add_argument("--table", type=Path, help="CSV file for the counts")
     options = parser.parse_args()
     tally = run(options.count, options.first)
     print(tally)
+    if options.table:
+        tally.write(options.table)
     if options.keep:
         from benchmarks.fuzz_inputs import mutants
 

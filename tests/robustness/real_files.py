@@ -33,5 +33,10 @@ def real_files() -> tuple[Case, ...]:
         if file.is_file()
         and file.suffix not in _OTHER
         and file.name[0] != "."
-        and not file.name.startswith("DICOMDIR")  # it names many inputs, see tests/apps/test_search
+        and not file.name.startswith("DICOMDIR")  # below
     )
+
+
+def dicomdirs() -> tuple[Path, ...]:
+    """Return the real DICOMDIRs, which name many inputs."""
+    return tuple(sorted(Path(pydicom.data.__file__).parent.rglob("DICOMDIR*")))

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections import Counter
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from monai_sr.apps.manifest import Manifest
+from monai_sr.core.errors import BadImageError
 from tests.robustness import runner
 from tests.robustness.bombs import bombs
 from tests.robustness.mutants import mutants
 from tests.robustness.raster_mutants import raster_mutants
-from tests.robustness.real_files import real_files
+from tests.robustness.real_files import dicomdirs, real_files
 from tests.robustness.references import mismatch
 from tests.robustness.runner import Case, run_cases
+from tests.robustness.worker import Pipeline
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures memory by /proc")
 
@@ -42,6 +46,34 @@ def test_real_files_and_some_damaged_ones(tmp_path, capsys):
     # Were all refused, nothing would be wrong either.
     assert total["upscaled"] > 110
     assert total.total() - len(real_files()) > 60
+
+
+@pytest.mark.slow
+def test_real_dicomdirs_stand_for_what_they_list_or_are_refused(tmp_path, capsys):
+    pipeline, counts = Pipeline(), Counter()
+    for number, file in enumerate(dicomdirs()):
+        output_dir = tmp_path / str(number)
+        try:
+            results = pipeline.results(str(file), str(output_dir))
+        except BadImageError as error:
+            counts["refused DICOMDIRs"] += str(error).startswith(f"{file}: ")
+            continue
+        counts["DICOMDIRs"] += 1
+        counts["refused images"] += sum(bool(r.error) for r in results)
+        outputs = {Path(r.output) for r in results if not r.error}
+        written = {p for p in output_dir.rglob("*") if p.is_file() and p.name != Manifest.name}
+        assert all({p, p.parent} & outputs for p in written)
+        for result in results:
+            if result.error:
+                assert result.error.startswith(f"{result.source}: ")
+                assert not result.is_unexpected
+            elif Path(result.source).is_file():
+                assert mismatch(result.source, result.output, 2) == "", result.source
+                counts["compared images"] += 1
+    with capsys.disabled():
+        sys.stdout.write(f"\n{dict(counts)}\n")
+    assert counts["refused DICOMDIRs"] + counts["DICOMDIRs"] == len(dicomdirs()) == 8
+    assert counts["compared images"]
 
 
 @pytest.mark.slow

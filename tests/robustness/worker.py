@@ -15,8 +15,12 @@ import resource
 import sys
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monai_sr.apps.record import FileResult
 
 SCALE = 2
 
@@ -50,28 +54,35 @@ class Pipeline:
 
     def run(self, source: str, output_dir: str) -> dict[str, object]:
         """Enlarge one file as the bundle's evaluator does; return its result or its message."""
+        from monai_sr.core.errors import user_message
+
+        try:
+            (result,) = self.results(source, output_dir)
+        except Exception as error:
+            message = user_message(error)
+            return {"error": message or f"Traceback: {type(error).__name__}: {error}"}
+        return {"error": result.error, "output": result.output}
+
+    def results(self, source: str, output_dir: str) -> list[FileResult]:
+        """Enlarge all that an input stands for; those that fail are among the results."""
         from monai.data import DataLoader
 
         from monai_sr.apps.evaluator import UpscaleEvaluator
         from monai_sr.apps.files import FileDataset
-        from monai_sr.core.errors import user_message
+        from monai_sr.apps.record import RunFailedError
 
-        try:
-            dataset = FileDataset(source, self.preprocessing, output_dir, SCALE)
-            evaluator = UpscaleEvaluator(
-                "cpu",
-                DataLoader(dataset, batch_size=1, num_workers=0),
-                self.network,
-                inferer=self.inferer,
-                output_dir=output_dir,
-                postprocessing=self.postprocessing,
-            )
+        dataset = FileDataset(source, self.preprocessing, output_dir, SCALE)
+        evaluator = UpscaleEvaluator(
+            "cpu",
+            DataLoader(dataset, batch_size=1, num_workers=0),
+            self.network,
+            inferer=self.inferer,
+            output_dir=output_dir,
+            postprocessing=self.postprocessing,
+        )
+        with suppress(RunFailedError):
             evaluator.run()
-        except Exception as error:
-            message = user_message(error)
-            return {"error": message or f"Traceback: {type(error).__name__}: {error}"}
-        (result,) = evaluator.results
-        return {"error": None, "output": result.output}
+        return evaluator.results
 
 
 def main() -> None:
