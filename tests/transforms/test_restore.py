@@ -277,6 +277,16 @@ def test_hidden_pixels_keep_what_the_network_gave_and_nan_pixels_return(dtype):
     assert (np.isnan(result) == repeated(np.isnan(values.astype(float)), 2)).all()
 
 
+def test_pixels_that_are_nan_beside_a_nodata_value_stay_what_they_are():
+    values = pixels((2, 4, 5), "float32")
+    values[0, 3, 3] = np.nan
+    values[1, 0, 2] = -9999
+    result = restored(values, create_generator("nearest", in_channels=2, scale=2), nodata=-9999.0,
+                      scale=2).numpy()  # fmt: skip
+    assert np.array_equal(np.isnan(result), repeated(np.isnan(values), 2))
+    assert np.array_equal(result == -9999, repeated(values == -9999, 2))
+
+
 def test_hidden_pixels_become_nodata_where_it_is_declared():
     values = pixels((1, 4, 5), "int16") // 2
     valid = np.ones((1, 4, 5), dtype=np.uint8)
