@@ -36,6 +36,13 @@ def test_padding_of_signed_bytes_is_a_signed_byte(tmp_path):
     assert _load(_signed(tmp_path / "a.dcm", "US", 200, bits=8))[1]["sr_nodata"] == -56
 
 
+def test_padding_of_unsigned_pixels_is_an_unsigned_number(tmp_path):
+    made = factory.dataset(factory.stored((6, 9), 16), bits=16)
+    made.add_new("PixelPaddingValue", "SS", -2000)
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    assert _load(tmp_path / "a.dcm")[1]["sr_nodata"] == 63536
+
+
 def test_padding_that_no_pixel_can_hold_is_none(tmp_path):
     path = factory.write(tmp_path / "a.dcm", bits=8, modality="SC", PixelPaddingValue=63536)
     _, meta = _load(path)

@@ -285,6 +285,12 @@ def test_tensors_without_metadata_follow_their_type():
     assert np.array_equal(to_stored(unit.as_tensor(), unit.meta), wide.numpy())
 
 
+def test_bands_of_a_plain_tensor_are_no_colors():
+    bands = torch.linspace(0, 1, 60).reshape(1, 6, 10) * torch.tensor([1.0, 100, 1]).view(3, 1, 1)
+    unit, _ = ScaleToUnit()(bands)
+    assert unit.meta["sr_range"].tolist() == [[0, 1], [0, 100], [0, 1]]
+
+
 def test_the_input_stays_as_it_was():
     image = sample(np.array([[[0, 5, 9]]], np.uint8), nodata=0)
     before, keys = image.as_tensor().clone(), set(image.meta)
