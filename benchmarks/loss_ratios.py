@@ -174,6 +174,7 @@ def measure(name: str | None, options: argparse.Namespace) -> list[Pull]:
         weight = bench.loss.weights[term]
         at_result, at_parameters = bench.gradients(value)
         printed = PRINTED.get(str(name)) if term == "perceptual" else None
+        first = rows[0] if rows else None
         row = Pull(
             system=name or options.bundle,
             start=Path(options.weights).name if options.weights else "bicubic",
@@ -182,11 +183,13 @@ def measure(name: str | None, options: argparse.Namespace) -> list[Pull]:
             weight=weight,
             value=float(value.detach()),
             gradient=at_result,
-            pull=weight * at_result / (rows[0].weight * rows[0].gradient if rows else at_result),
+            pull=weight
+            * at_result
+            / (first.weight * first.gradient if first else weight * at_result),
             parameter_gradient=at_parameters,
             parameter_pull=weight
             * at_parameters
-            / (rows[0].weight * rows[0].parameter_gradient if rows else at_parameters),
+            / (first.weight * first.parameter_gradient if first else weight * at_parameters),
             standin_weight=bench.standin_weight(printed, at_result) if printed else math.nan,
             psnr=float(-10 * error.log10()),
         )
