@@ -29,7 +29,6 @@ from monai_sr.readers.meaning import (
     AUTO,
     CODES,
     INTENSITY,
-    PHASE,
     announce,
     check_asked,
     kind_of,
@@ -196,11 +195,6 @@ class Scenes:
                     read, part, named, scale=scale, provenance=self.provenance, becomes=becomes,
                     record=record, classes=classes,
                 )  # fmt: skip
-            if kind == PHASE:
-                raise OptionError(
-                    f"{source}: phases need the whole image in memory, but this raster goes "
-                    "through in windows; leave window, bbox and cog out, or raise --scene_limit"
-                )
             job = SceneJob(
                 read,
                 compared,

@@ -19,10 +19,12 @@ from monai_sr.functional.resize import resize_part
 from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.inferers.tile_plan import Tile, TileGrid, within
 from monai_sr.inferers.tile_run import spatial
+from monai_sr.readers.meaning import PHASE, kind_of
 from monai_sr.transforms.agreement import AgreementSums
 from monai_sr.transforms.codes import code_bands
 from monai_sr.transforms.hot_pixels import hot_planes
 from monai_sr.transforms.intensity import range_of, to_unit
+from monai_sr.transforms.phase import circle_points, half_turn_apart, turns_of
 from monai_sr.transforms.restore import nodata_of_result, stored_unit
 from monai_sr.writers.raster_blocks import RasterBlocks
 
@@ -261,8 +263,15 @@ class Comparison:
                 continue
             values = torch.from_numpy(plane.astype(np.float64))
             unit = (values - self._low[channel]) / self._width[channel]
-            small = resize_part(unit, self.grid.targets, self.grid.sizes, parts)
-            self.sums.add(channel, small, given.double(), counted, (x.start, y.start))
+            grids = self.grid.targets, self.grid.sizes, parts
+            before = given.double()
+            if kind_of(self.source.meta) == PHASE:
+                points = circle_points(unit[None, None])[0]
+                small = turns_of(torch.stack([resize_part(p, *grids) for p in points])[None])[0, 0]
+                small, before = half_turn_apart(small, before), torch.zeros_like(before)
+            else:
+                small = resize_part(unit, *grids)
+            self.sums.add(channel, small, before, counted, (x.start, y.start))
 
 
 class Rows:

@@ -1,7 +1,8 @@
 """One scene on its way: tiles are read, enlarged and kept in threads that overlap.
 
-Every tile is what it is of the whole in memory, bit for bit. Finished tiles lie in a journal beside
-the result until that is complete, so that a killed run goes on where it was.
+Every tile is what it is of the whole in memory, bit for bit, but for the rounding of phases.
+Finished tiles lie in a journal beside the result until that is complete, so that a killed run goes
+on where it was.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ from monai_sr.inferers.tiled import warn_if_cut
 from monai_sr.inferers.transfer import Transfer
 from monai_sr.networks.weights import state_digest
 from monai_sr.readers.identity import changed, check_unchanged
-from monai_sr.readers.meaning import kind_of
+from monai_sr.readers.meaning import PHASE, kind_of
 from monai_sr.transforms import Provenance, ScaleToUnit
 from monai_sr.transforms.agreement import Agreement
 from monai_sr.transforms.intensity import declared_range, to_stored, to_unit
+from monai_sr.transforms.phase import circle_points, turns_of
 from monai_sr.transforms.restore import avoid_nodata
 from monai_sr.writers import check_output_size
 from monai_sr.writers.classes import with_classes
@@ -235,7 +237,7 @@ class SceneJob:
             tile, unit, _, known = item
             if unit is None or known is not None:
                 return []
-            return [self.run_tile(transfer.fetch(unit), tile, self.grid)[0]]
+            return [self._grown(transfer.fetch(unit), tile)]
 
         # One is filled, one stored, others wait. Results in the network's memory, freed by another
         # thread at any time, would leave holes there that its tensors do not fit into.
@@ -263,6 +265,11 @@ class SceneJob:
                     del result  # before the next tile needs its memory
                 background.put((tile, large, key, buffer))
                 bar.update()
+
+    def _grown(self, unit: Tensor, tile: Tile) -> Tensor:
+        if kind_of(self.source.meta) == PHASE:
+            return turns_of(self.run_tile(circle_points(unit), tile, self.grid))[0]
+        return self.run_tile(unit, tile, self.grid)[0]
 
     def _stored(self, large: Tensor, key: Any) -> np.ndarray:
         stored = to_stored(large, self.source.meta)

@@ -18,6 +18,11 @@ Grow = Callable[[Tensor, "dict[str, Any] | None", list[int]], Tensor]
 _UNBOUNDED = np.array([-np.inf, np.inf])
 
 
+def circle_meta(meta: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the metadata of phases as those of their cosines and sines."""
+    return {**(meta or {}), "sr_clip": _UNBOUNDED, "sr_rgb": 0}
+
+
 def enlarged_by_kind(
     image: Tensor, meta: dict[str, Any] | None, sizes: Sequence[int], grow: Grow
 ) -> Tensor:
@@ -51,6 +56,5 @@ def enlarged_by_kind(
         each = [sizes[0] // side, sizes[1] // side, *sizes[2:]]
         return joined(enlarged_by_kind(tiles_of(image, side), own, each, grow), side)
     if kind_of(meta) == PHASE:
-        plain = {**(meta or {}), "sr_clip": _UNBOUNDED, "sr_rgb": 0}
-        return turns_of(grow(circle_points(image), plain, list(sizes)))
+        return turns_of(grow(circle_points(image), circle_meta(meta), list(sizes)))
     return grow(image, meta, list(sizes))

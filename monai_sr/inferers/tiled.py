@@ -26,10 +26,11 @@ from monai_sr.core.printable import printable
 from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import LARGEST_SCALE, covering_samples, scaled_sizes
 from monai_sr.inferers.batch_meta import enlarged_meta, has_rgb, limits, slice_axis, with_meta
-from monai_sr.inferers.by_kind import enlarged_by_kind
+from monai_sr.inferers.by_kind import circle_meta, enlarged_by_kind
 from monai_sr.inferers.tile_plan import Tile, TileGrid, batches
 from monai_sr.inferers.tile_run import TileRun, spatial
 from monai_sr.inferers.transfer import Transfer
+from monai_sr.readers.meaning import PHASE, kind_of
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 
 logger = get_logger(__name__)
@@ -183,7 +184,10 @@ class TiledInferer(Inferer):
             OptionError: as for calling the object, or where the network must be applied twice.
         """
         go_on_without_threads()
-        scale, like = self.check(network), torch.empty(1, int(shape[0]))
+        channels = int(shape[0])
+        if kind_of(meta) == PHASE:  # the caller gives cosines and sines
+            meta, channels = circle_meta(meta), 2 * channels
+        scale, like = self.check(network), torch.empty(1, channels)
         sizes = planned_sizes(meta, 2) or scaled_sizes(shape[1:], scale, (0, 1))
         step = _next_scale(network, shape[1:], sizes, (0, 1))
         missing = max(b / a for a, b in zip(shape[1:], sizes, strict=True))
@@ -193,7 +197,7 @@ class TiledInferer(Inferer):
                 "choose another model or a smaller scale"
             )
         run = self._run(network, meta, like)
-        run.check_channels(int(shape[0]))
+        run.check_channels(channels)
         return run.grid(shape[1:], sizes, step), run
 
     def _run(

@@ -36,6 +36,11 @@ def turns_of(points: Tensor) -> Tensor:
     return torch.remainder(torch.atan2(sine, cosine) / (2 * math.pi), 1.0)
 
 
+def half_turn_apart(first: Tensor, second: Tensor) -> Tensor:
+    """Return by how much phases in turns differ, from -0.5 to 0.5."""
+    return torch.remainder(first - second + 0.5, 1.0) - 0.5
+
+
 def mosaic_side(meta: Mapping[str, Any] | None) -> int:
     """Return how many images lie beside each other along both axes of a mosaic, 1 for none."""
     return int(np.asarray((meta or {}).get("sr_mosaic", 1)).max())
@@ -127,7 +132,7 @@ def _phase_agreement(
             turns_of(resize_to(circle_points(image), common, dims))[0, 0]
             for image in (turns, small.double()[None, None])
         )
-        difference = torch.remainder(shrunk - given + 0.5, 1.0) - 0.5
+        difference = half_turn_apart(shrunk, given)
         seen = torch.ones(1, dtype=torch.bool).expand(small.shape)
         if valid is not None and valid.numel():
             seen = valid[channel]

@@ -15,6 +15,7 @@ from monai_sr import SuperResolver
 from monai_sr.apps.workflow import SRWorkflow
 from monai_sr.core.errors import OptionError
 from monai_sr.inferers import SelfEnsembleInferer, TiledInferer
+from monai_sr.transforms import PlanGrid, Provenance, RestoreStoredd, ScaleToUnitd, load_image
 from monai_sr.transforms.phase import circle_points, joined, tiles_of, turns_of
 from tests.dicom_factory import dataset, located
 from tests.image_factory import NORTH_UP, write_nifti, write_raster
@@ -99,6 +100,27 @@ def test_codes_beside_measured_bands_stay_codes(resolver, tmp_path):
     np.testing.assert_array_equal(result[1].numpy().T, blocks(stack[1], 2))
     windows = in_windows(source, tmp_path / "b.tif", resolver.network, 2, kind="auto")
     np.testing.assert_array_equal(contents(windows.output)["pixels"][1], blocks(stack[1], 2))
+
+
+@pytest.mark.parametrize("scale", [2, 2.5])
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_phases_in_windows_are_those_of_the_whole(tmp_path, scale, dtype):
+    turns = (np.arange(57) / 31)[None] + (np.arange(41) / 47)[:, None]
+    span = {"float32": (-np.pi, 2 * np.pi), "int16": (-180, 360)}[dtype]
+    stored = (span[0] + turns % 1 * span[1]).astype(dtype)[None]
+    source = write_raster(tmp_path / "a_part-phase.tif", stored, transform=NORTH_UP)
+    network, given = tiny(), PlanGrid(scale)(load_image(source, "auto"))
+    data = ScaleToUnitd("image")({"image": given})
+    data["pred"] = TiledInferer(scale, tile_size=20)(data["image"][None], network)[0]
+    whole = RestoreStoredd("pred", Provenance("satellite_sr", None, scale, 2))(data)["pred"]
+    found = in_windows(source, tmp_path / "b.tif", network, scale, kind="auto")
+    assert found.kind == "phase"
+    off = contents(found.output)["pixels"][0] - whole[0].numpy().T
+    off = (off + span[1] / 2) % span[1] - span[1] / 2
+    assert np.abs(off).max() <= (1e-4 if dtype == "float32" else 1)
+    assert (off != 0).mean() < (1 if dtype == "float32" else 1e-3)
+    assert found.agreement.lr_psnr == pytest.approx(whole.meta["sr_lr_psnr"], abs=0.01)
+    assert found.agreement.off_share == pytest.approx(whole.meta["sr_off_share"], abs=0.002)
 
 
 def test_phases_are_right_across_their_wrap(tmp_path, resolver):
