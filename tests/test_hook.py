@@ -146,6 +146,17 @@ def test_a_wrong_option_is_one_line(bundle, photo, tmp_path, command, more, text
     assert not (tmp_path / "out").exists()
 
 
+def test_what_a_macro_of_the_command_line_names_is_not_executed(bundle, photo, tmp_path, command):
+    """MONAI puts the file's content in place of %FILE::key before a bundle can say a word."""
+    ran, file = tmp_path / "ran", tmp_path / "macro.yaml"
+    file.write_text(f"key: $open({str(ran)!r}, 'w')\n")
+    for option in ("--device", "--initialize", "--run"):
+        given = words(bundle, photo, tmp_path / "out", option, f"%{file}::key")
+        assert_one_line(*command(given), f"{option}: must not begin with $ or @ or %")
+        assert not ran.exists()
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n cut"])
 @pytest.mark.parametrize("name", ["bad.png", "bad.dcm", "bad.nii.gz", "bad.tif"])
 def test_a_file_that_is_no_image_is_one_line(bundle, tmp_path, command, name, content):
