@@ -42,7 +42,7 @@ def window_slices(name: str, window: Sequence[Any], width: int, height: int) -> 
     if values is None or any(v != int(v) for v in values) or min(values[2:]) < 1:
         raise OptionError(
             f"window: must be column, row, width and height in whole pixels, got {window!r}; "
-            "write --window '[0,0,512,512]'"
+            "write --window 0 0 512 512, or '[0,0,512,512]' in MONAI's command"
         )
     column, row, columns, rows = map(int, values)
     return _clipped(name, "window", (column, row, column + columns, row + rows), width, height)
@@ -73,7 +73,8 @@ def bbox_slices(
     if values is None or not (values[0] < values[2] and values[1] < values[3]):
         raise OptionError(
             f"bbox: must be left, bottom, right and top, rising, got {bbox!r}; "
-            "write --bbox '[500000,4600000,501000,4601000]'"
+            "write --bbox 500000 4600000 501000 4601000, or in MONAI's command "
+            "'[500000,4600000,501000,4601000]'"
         )
     if not has_transform(transform):
         raise OptionError(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import importlib.util
+import itertools
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from monai_sr.apps import cli
 from tests.network_factory import ROOT
@@ -124,3 +128,72 @@ def test_files_of_bundles_that_are_named_exist():
 def test_scripts_that_are_named_exist():
     named = found(r"((?:benchmarks|samples)/[a-z_0-9]+\.py)")
     assert [(place, name) for place, name in named if not Path(ROOT / name).is_file()] == []
+
+
+# What follows an option in a sentence and is no value of it.
+PROSE = {"out", "or", "in", "for", "and", "to", "all", "of", "enlarges"}
+# What stands for names and numbers that are filled in.
+FILLED = {
+    "DIR": "folder", "FILE": "file.png", "PATH": "file.png", "NAME": "nearest", "LOW": "0",
+    "HIGH": "1", "%g": "0", "N": "2", "{}": "2",
+}  # fmt: skip
+FILLED_FOR = {"--system": "nearest", "--device": "cpu", "--size": "fast", "--bundle": "mri_sr"}
+NEEDED = {
+    "upscale": ["in.png", "-o", "out"],
+    "train": ["-o", "out", "--dataset_dir", "in"],
+    "evaluate": ["-o", "out"],
+}
+_WORD = r"(?: (?:'[^']*'|[^\s,;:()`\"]+))"
+ADVISED = sorted(
+    {
+        (option, rest.strip())
+        for _, remedy in found(r";([^;]*--[a-z][^;]*)")
+        for option, rest in re.findall(rf"(?<![\w-])(--[a-z][a-z_0-9]*)({_WORD}*)", remedy)
+    }
+)
+
+
+def words_of(option, rest):
+    """Return an option with the values that advice gives it, as a shell would split them."""
+    words = [option]
+    for word in shlex.split(rest.replace("\n", " ")):
+        if word in PROSE or word.startswith("--"):
+            break
+        filled = FILLED_FOR.get(option, FILLED["{}"]) if word == "{}" else FILLED.get(word, word)
+        words.append(filled.rstrip("."))
+    return words
+
+
+@pytest.mark.parametrize(
+    "words", [w for w in itertools.starmap(words_of, ADVISED) if len(w) > 1], ids=" ".join
+)
+def test_options_that_are_advised_are_parsed_with_their_values(words, commands, entries):
+    """As a user would type them, after any command that has the option."""
+    takers = [name for name in NEEDED if words[0] in commands[name]]
+    if not takers:
+        assert words[0] in entries | FOREIGN
+        return
+    parsed = []
+    for name in takers:
+        with contextlib.suppress(SystemExit):
+            parsed.append(cli._parser().parse_known_args([name, *NEEDED[name], *words])[1])
+    assert [] in parsed
+
+
+def test_commands_that_are_advised_are_parsed_whole():
+    lines = found(r"(?:`|use |with )monai-sr ((?:upscale|train|evaluate)(?: --[a-z_]+ \{\})*)")
+    assert len(lines) > 2
+    for _, line in lines:
+        name, *rest = line.split()
+        filled = [
+            FILLED_FOR.get(before, FILLED["{}"]) if word == "{}" else word
+            for before, word in zip(["", *rest], rest, strict=False)
+        ]
+        cli._parser().parse_args([name, *NEEDED[name], *filled])
+
+
+def test_packages_that_are_advised_can_be_asked_for():
+    named = found(r"pip install ('[^']+'|[\w.\[\]{}-]+)")
+    assert len(named) > 4
+    for _, name in named:
+        assert Requirement(name.strip("'").replace("{}", "onnx")).name

@@ -242,25 +242,49 @@ def test_two_thousand_images_in_eight_threads(runtime):
 
 
 _PROCESSES = """
-import multiprocessing, sys
+import multiprocessing, pickle, sys
 import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
 from monai_sr import SuperResolver
 
+class Enlarged(Dataset):
+    def __init__(self, resolver, given):
+        self.resolver, self.given = resolver, given
+    def __len__(self):
+        return len(self.given)
+    def __getitem__(self, index):
+        return self.resolver(self.given[index])
+
+def same(found, expected):
+    pairs = zip(map(np.asarray, found), expected, strict=True)
+    return all(np.array_equal(*pair) for pair in pairs)
+
 if __name__ == "__main__":
-    method, runtime, bundle = sys.argv[1:]
+    how, method, runtime, bundle = sys.argv[1:]
     resolver = SuperResolver.from_bundle(bundle, scale=2, device="cpu", runtime=runtime)
     given = [np.random.default_rng(i).random((3, 9 + i, 20 - i), np.float32) for i in range(8)]
-    expected = [resolver(image) for image in given]
-    with multiprocessing.get_context(method).Pool(2) as pool:
-        found = pool.map(resolver, given)
-    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    resolver(given[0])
+    if how == "pool":
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            found = pool.map(resolver, given)
+    else:
+        found = list(DataLoader(
+            Enlarged(resolver, given), batch_size=None, num_workers=2,
+            multiprocessing_context=method, timeout=300,
+        ))
+    if method == "fork":  # computes in one thread
+        torch.set_num_threads(1)
+        resolver = pickle.loads(pickle.dumps(resolver))
+    assert same(found, [resolver(image) for image in given])
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_pools_of_processes_compute(method, runtime, bundle, tmp_path):
+@pytest.mark.parametrize("how", ["pool", "loader"])
+def test_pools_and_loaders_compute_in_processes(how, method, runtime, bundle, tmp_path):
     if not find_runtime(runtime).is_installed():
         pytest.skip("is not installed")
     if (method, runtime) == ("fork", "openvino"):
@@ -270,7 +294,7 @@ def test_pools_of_processes_compute(method, runtime, bundle, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), FOLDER_VARIABLE: str(tmp_path / "cache")}
     environment["OMP_NUM_THREADS"] = "2"
     subprocess.run(
-        [sys.executable, str(script), method, runtime, str(bundle)],
+        [sys.executable, str(script), how, method, runtime, str(bundle)],
         env=environment,
         check=True,
         timeout=600,
