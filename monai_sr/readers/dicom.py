@@ -41,6 +41,7 @@ from monai_sr.readers.dicom_padding import padding_facts
 from monai_sr.readers.dicom_pixels import StoredPixels, decode
 from monai_sr.readers.dicom_series import find_series, find_volumes
 from monai_sr.readers.meaning import (
+    AUTO,
     CODES,
     INTENSITY,
     PHASE,
@@ -161,11 +162,7 @@ class DicomReader(ImageReader):
         Raises:
             BadImageError: pixels are missing, damaged or cannot be decoded.
         """
-        keeps = {"keeps_palette": self._are_codes(img)}
-        if len(img.paths) == 1:
-            slices = [decode(img.headers[0], img.paths[0], **keeps)]
-        else:
-            slices = [decode(open_dicom(path), path, **keeps) for path in img.paths]
+        slices = self._decoded(img)
         _check_alike(img, slices)
         frames = np.concatenate([s.frames for s in slices])
         array = _to_monai(frames)
@@ -197,6 +194,20 @@ class DicomReader(ImageReader):
         meta["filename_or_obj"] = img.name
         return np.ascontiguousarray(array, dtype=exact_float(frames.dtype)), meta
 
+    def _decoded(self, img: DicomImage) -> list[StoredPixels]:
+        header = img.headers[0]
+        is_known, is_palette = (
+            self._are_codes(img),
+            header.get("PhotometricInterpretation") == "PALETTE COLOR",
+        )
+        if is_palette and not is_known and self.kind == AUTO and may_be_classes(header):
+            indices = _decoded(img, keeps_palette=True)
+            tally = Tally()
+            frames = (frame[..., 0] for each in indices for frame in each.frames)
+            if all(tally.add(f, is_named=False) for f in frames) and few_values(tally):
+                return indices
+        return _decoded(img, keeps_palette=is_known)
+
     def _are_codes(self, img: DicomImage) -> bool:
         with refuse_damage(f"{img.name}: tags must be valid; repair the header."):
             declared = dicom_meaning(img.headers[0])
@@ -209,6 +220,12 @@ class DicomReader(ImageReader):
             is_few = len(array) == 1 and tally.add(array[0], is_named=False)
             found = few_values(tally) if is_few else None
         return decided(self.kind, found, img.name, is_rgb=array.shape[0] == 3)
+
+
+def _decoded(img: DicomImage, *, keeps_palette: bool) -> list[StoredPixels]:
+    if len(img.paths) == 1:
+        return [decode(img.headers[0], img.paths[0], keeps_palette=keeps_palette)]
+    return [decode(open_dicom(path), path, keeps_palette=keeps_palette) for path in img.paths]
 
 
 def _turn(

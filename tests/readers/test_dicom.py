@@ -246,7 +246,8 @@ def test_folders_are_grouped_into_images(tmp_path):
     second = factory.stored((2, 6, 9), seed=5)
     factory.write_series(tmp_path / "a" / "more", second, SeriesInstanceUID="1.2.3")
     factory.write(tmp_path / "a" / "x1.dcm", modality="DX", **factory.located())
-    factory.write(tmp_path / "a" / "x2.dcm", modality="DX", **factory.located())
+    other = {"SOPInstanceUID": "1.2.3.4", **factory.located()}
+    factory.write(tmp_path / "a" / "x2.dcm", modality="DX", **other)
     shutil.copy(get_testdata_file("rtplan.dcm"), tmp_path / "a" / "plan.dcm")
     shutil.copy(get_testdata_file("DICOMDIR"), tmp_path / "a" / "DICOMDIR")
     (tmp_path / "a" / "notes.txt").write_text("08 " * 200)
