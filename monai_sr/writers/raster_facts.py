@@ -28,7 +28,13 @@ from monai_sr.geometry.geotransform import (
 from monai_sr.readers.meaning import CODES, GRAY, kind_of
 from monai_sr.readers.raster_bands import domains_of
 from monai_sr.readers.raster_source import RGBA
-from monai_sr.writers.raster_keep_list import is_deidentified, kept_band, kept_tags, kept_unit
+from monai_sr.writers.raster_keep_list import (
+    is_deidentified,
+    kept_band,
+    kept_crs,
+    kept_tags,
+    kept_unit,
+)
 from monai_sr.writers.stored import (
     CODES_DISCLAIMER,
     DISCLAIMER,
@@ -222,7 +228,7 @@ def _copy_georeference(
     src: DatasetReader, dst: DatasetWriter, meta: Mapping[str, Any], grid: Grid
 ) -> None:
     if src.crs is not None:
-        dst.crs = src.crs
+        dst.crs = kept_crs(src.crs) if is_deidentified(meta) else src.crs
     transform = source_transform(src)
     if has_transform(transform):
         # From the source's own six terms where possible: exact for scales that are powers of two.
@@ -240,6 +246,8 @@ def _copy_georeference(
             "%s: GeoTIFF holds a transform or control points; the points are left out.", src.name
         )
     elif points:
+        if crs and is_deidentified(meta):
+            crs = kept_crs(crs)
         dst.gcps = (scaled_gcps(points, grid.scale, grid.offset), crs or CRS())
     if rpcs:
         dst.rpcs = scaled_rpcs(rpcs, grid.scale, grid.offset)

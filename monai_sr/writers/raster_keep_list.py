@@ -15,6 +15,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rasterio.crs import CRS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +52,11 @@ _PROFILES = re.compile(
     r"Adobe RGB \(1998\)|Display P3|ProPhoto RGB|ROMM RGB.*|Rec\.? ?ITU-R BT\.(?:709|2020)-?\d*"
     r"|Apple RGB|ColorMatch RGB|Wide Gamut RGB|Dot Gain \d+ ?%|Gray Gamma \d\.\d|e?ciRGB v[12]"
 )
+# What computes colors, and the description that was compared; ICC.1:2022, section 9.2.
+_COLOR_TAGS = re.compile(
+    rb"[rgb]XYZ|[rgbk]TRC|[wb]tpt|chad|chrm|lumi|gamt|desc|[AB]2[AB]\d|D2B\d|B2D\d"
+)
+_SYSTEMS = re.compile(r'\b(PROJCS|GEOGCS|GEOCCS|LOCAL_CS|VERT_CS|COMPD_CS)\["[^"]*"')
 _SRGB = re.compile(r"sRGB(?: IEC61966-?2[.-]1| built-in|\b.*\bv[24]\b.*)?", re.IGNORECASE)
 
 
@@ -119,12 +125,35 @@ def kept_profile(profile: str, name: object) -> str:
         fresh = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
         return base64.b64encode(fresh.tobytes()).decode()
     if _PROFILES.fullmatch(title):
-        return profile
+        return base64.b64encode(_without_text(base64.b64decode(profile))).decode()
     logger.warning(
         "%s: its color profile may name a person's device and is left out; colors may look "
         "different: convert it to sRGB first", name,
     )  # fmt: skip
     return ""
+
+
+def kept_crs(crs: CRS) -> CRS:
+    """Return a reference system; one that EPSG does not know goes without its own names.
+
+    Args:
+        crs: of the source.
+    """
+    if crs.to_epsg() is not None:
+        return crs
+    return CRS.from_wkt(_SYSTEMS.sub(r'\1["unnamed"', crs.to_wkt()))
+
+
+def _without_text(profile: bytes) -> bytes:
+    """Blank copyright, makers, models, dates and private tags of an ICC profile, in place."""
+    content = bytearray(profile)
+    for begin, end in ((24, 36), (48, 56), (80, 100)):  # date, maker and model, creator and ID
+        content[begin:end] = bytes(end - begin)
+    for place in range(132, 132 + 12 * int.from_bytes(content[128:132], "big"), 12):
+        begin, size = (int.from_bytes(content[place + n : place + n + 4], "big") for n in (4, 8))
+        if not _COLOR_TAGS.fullmatch(content[place : place + 4]) and size > 8:
+            content[begin + 8 : begin + size] = bytes(len(content[begin + 8 : begin + size]))
+    return bytes(content)
 
 
 def _is_number(value: str) -> bool:
