@@ -14,6 +14,7 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.distributed import rank
 from monai_sr.core.errors import OutputError, TrainingFailedError, WeightsError
 from monai_sr.core.log import get_logger
+from monai_sr.core.private_folder import PART, sweep
 from monai_sr.core.types import PathLike
 
 logger = get_logger(__name__)
@@ -120,6 +121,8 @@ class TrainingState:
             ) from error
 
     def _start(self, engine: Engine) -> None:
+        if rank() == 0:
+            sweep(self.path.parent, f".*{PART}")  # what a killed run was writing
         if self.resume and self.path.exists():
             iteration = self.load()
             length = engine.state.epoch_length or len(self.loader)  # type: ignore[arg-type]

@@ -159,6 +159,14 @@ def test_checkpoint_loads_with_weights_only_and_leaves_no_partial_file(killed):
     assert not list(killed.parent.glob(".*"))
 
 
+def test_what_a_killed_run_was_writing_goes_when_it_goes_on(files, killed):
+    left = killed.parent / ".0123456789ab.part"
+    left.mkdir(mode=0o700)
+    (left / "whole.pt").write_bytes(b"half")
+    Run(files, killed).go()
+    assert not left.exists()
+
+
 def test_checkpoint_of_another_run_is_refused(files, killed):
     torch.save({"iteration": 5}, killed)
     with pytest.raises(WeightsError, match="remove it or start with --resume False"):
