@@ -41,6 +41,8 @@ def dicom_meaning(dataset: Dataset) -> Meaning | None:
         return Meaning(FRACTION, "a fractional segmentation")
     if segmentation == "LABELMAP" or sop_class == _LABELMAP:
         return Meaning(LABEL, "a label map segmentation")
+    if segmentation == "BINARY" or dataset.get("BitsAllocated") == 1:
+        return Meaning(LABEL, "a mask of one bit a pixel")
     if modality == "RTDOSE" or sop_class == _DOSE:
         return Meaning(DOSE, "RT Dose")
     types = set(_image_type(dataset)[2:])

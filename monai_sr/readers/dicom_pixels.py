@@ -77,21 +77,22 @@ def decode(dataset: FileDataset, name: PathLike, *, keeps_palette: bool = False)
     Args:
         dataset: an opened file with pixel data.
         name: what messages call it.
-        keeps_palette: the indices of a palette are wanted, not its colors.
+        keeps_palette: the values are codes: the indices of a palette are wanted, not its colors.
 
     Returns:
-        The frames and their facts.
+        The frames and their facts; masks of one bit as uint8.
 
     Raises:
-        BadImageError: no pixels, a segmentation, a whole slide, an odd pixel description, a
-            compression without decoder, or data that are truncated or damaged.
+        BadImageError: no pixels, a mask of one bit that is to be gray values, a whole slide, an
+            odd pixel description, a compression without decoder, or data that are truncated or
+            damaged.
     """
     truncated = (
         f"{name}: pixel data must be whole and match Rows, Columns and NumberOfFrames, got "
         "truncated or inconsistent data; copy the file again from its source."
     )
     with refuse_damage(truncated):
-        _check_header(dataset, name)
+        _check_header(dataset, name, keeps_palette)
         check_frames(dataset)
         array, facts = run_decoder(dataset, name)
         photometric = str(facts["photometric_interpretation"])
@@ -150,7 +151,7 @@ def _state_facts(
     )
 
 
-def _check_header(dataset: FileDataset, name: PathLike) -> None:
+def _check_header(dataset: FileDataset, name: PathLike, are_codes: bool) -> None:
     """Refuse what holds no image of intensities, in words that name what it is."""
     if not any(keyword in dataset for keyword in PIXEL_KEYWORDS):
         raise BadImageError(_no_pixels(dataset, name))
@@ -175,10 +176,10 @@ def _check_header(dataset: FileDataset, name: PathLike) -> None:
     item_bytes = max(bits // 8, 1)
     float_bytes = 8 if is_wide(item_bytes, "PixelData" not in dataset) else 4
     check_memory(name, (frames, rows, columns, samples), 2 * item_bytes + float_bytes)
-    if bits == 1:
+    if bits == 1 and not are_codes:
         raise BadImageError(
-            f"{name}: must hold gray values or colors, got a one-bit mask (segmentation); enlarge "
-            "masks by nearest neighbor instead."
+            f"{name}: must hold gray values or colors, got a mask of one bit a pixel, which has no "
+            "values between; leave --kind out, or add --kind label."
         )
     if is_slide:
         raise BadImageError(

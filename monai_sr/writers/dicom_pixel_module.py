@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydicom.pixels.utils import pack_bits
 from pydicom.uid import ExplicitVRBigEndian
 
 from monai_sr.core.errors import OutputError
@@ -90,7 +91,9 @@ def swap_to_little_endian(dataset: FileDataset) -> None:
 def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> None:
     """Write frames into the pixel module in place.
 
-    Shape: frames (N, H, W, C), C = 1 or 3, in the dtype that the source stores.
+    Masks of one bit a pixel stay so, packed (PS3.5 8.1.1).
+
+    Shape: frames (N, H, W, C), C = 1 or 3, in the dtype that the source stores, masks as uint8.
 
     Args:
         dataset: the source's dataset.
@@ -105,11 +108,16 @@ def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> None:
         _describe_colors(dataset, frames)
     else:
         _update_extremes(dataset, frames)
-    data = frames.astype(frames.dtype.newbyteorder("<"), copy=False).tobytes()
+    is_mask = dataset.BitsAllocated == 1
+    data = (
+        pack_bits(frames.reshape(-1), pad=False)
+        if is_mask
+        else frames.astype(frames.dtype.newbyteorder("<"), copy=False).tobytes()
+    )
     keyword = _FLOAT_KEYWORDS.get(frames.dtype.name, "PixelData")
     setattr(dataset, keyword, data + b"\0" * (len(data) % 2))
     if keyword == "PixelData":
-        dataset.BitsAllocated = frames.dtype.itemsize * 8
+        dataset.BitsAllocated = 1 if is_mask else frames.dtype.itemsize * 8
         dataset["PixelData"].VR = "OB" if frames.dtype.itemsize == 1 else "OW"
         dataset["PixelData"].is_undefined_length = False
 

@@ -59,7 +59,7 @@ def test_objects_without_pixels_are_named_in_words(name, words):
     ("tags", "remedy"),
     [
         ({"Rows": 0}, "0 x 9 x 1; export the image again"),
-        ({"BitsAllocated": 1}, "nearest neighbor"),
+        ({"BitsAllocated": 1}, "leave --kind out, or add --kind label"),
         ({"PhotometricInterpretation": "CMYK"}, "convert it to RGB"),
         ({"HighBit": 15}, "convert it to current DICOM"),
         ({"Rows": 7}, "copy the file again"),
