@@ -25,7 +25,7 @@ from monai_sr.engines.degradations import Degradation
 from monai_sr.functional.resize import upsample
 from monai_sr.inferers import TiledInferer
 from monai_sr.metrics import LPIPSMetric, LRPSNRMetric, PSNRMetric
-from monai_sr.networks import load_weights
+from monai_sr.networks import load_faces, load_weights, save_weights
 from monai_sr.transforms.restore import file_sha256
 
 LARGEST_SIDE = {2: 384, 3: 128}
@@ -35,6 +35,8 @@ SLICES = 8
 TILE = {2: 192, 3: 64}
 PERCEPTUAL_SHARE = 0.8
 """LPIPS that perceptual weights of a bundle may have at most, of that of its faithful ones."""
+BLENDS = (0.85, 0.7, 0.55, 0.4)
+"""Shares of perceptual weights in their blend with the faithful ones, where they alone fail."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +97,18 @@ class Judge:
             consistency=0 if self.job.system else own,
         )
         return self._means(lambda lr: torch.as_tensor(inferer(lr, network)))
+
+    def blended(self, weights: Path, faithful: Path, share: float) -> Path:
+        """Write a blend of perceptual weights and the faithful ones that they started from.
+
+        References:
+            Wang et al. (2018), ESRGAN, section 3.4 (network interpolation).
+        """
+        network = self.parsed("network_def").eval()
+        load_faces(network, faithful, weights, share)
+        file = weights.with_name(f"model_blend_{round(100 * share)}.pt")
+        save_weights(network, file)
+        return file
 
     def _means(self, upscale: Callable[[Tensor], Tensor]) -> Figures:
         found: dict[str, list[float]] = {name: [] for name in self.metrics}
@@ -185,6 +199,8 @@ class Line:
     bicubic_lpips: float = math.nan
     own_psnr: float = math.nan
     """Of the bundle's own model on the same images, where this is a system's."""
+    blend: float = 1.0
+    """Share of perceptual weights in what was judged; the rest are the faithful ones."""
     shipped: str = "not judged"
     weights_sha256: str = ""
 
@@ -255,9 +271,17 @@ def judge_and_ship(
     judge, target = Judge(campaign, job, data), job.shipped(root)
     new, bicubic = judge.weights(weights), judge.bicubic()
     old = judge.weights(target) if target.is_file() else None
-    faithful = judge.weights(target.with_name("model.pt")) if job.is_perceptual else None
+    own = target.with_name("model.pt")
+    faithful = judge.weights(own) if job.is_perceptual else None
     better = is_better(job, new, old, bicubic, faithful)
     line = ledger.line(job)
+    line.blend = 1.0
+    for share in BLENDS if job.is_perceptual and not better else ():
+        blended = judge.blended(weights, own, share)
+        figures = judge.weights(blended)
+        if is_better(job, figures, old, bicubic, faithful):
+            weights, new, better, line.blend = blended, figures, True, share
+            break
     line.weights_sha256 = file_sha256(weights)
     line.val_psnr, line.val_lpips, line.val_lr_psnr = new.psnr, new.lpips, new.lr_psnr
     line.bicubic_psnr, line.bicubic_lpips = bicubic.psnr, bicubic.lpips

@@ -90,8 +90,9 @@ def _enlarge(source: Path, output: Path, weights: str) -> Path:
 def test_a_missing_perceptual_face_is_said(scenes, tmp_path) -> None:
     folder, _ = scenes
     workflow = _workflow(
-        "inference", "infer", input=str(folder), output_dir=str(tmp_path / "out"), perception=1.0
-    )
+        "inference", "infer", input=str(folder), output_dir=str(tmp_path / "out"), perception=1.0,
+        perceptual_path=str(tmp_path / "model_perceptual.pt"),
+    )  # fmt: skip
     with pytest.raises(Exception, match=r"perceptual|Failed") as caught:
         workflow.run()
     assert "this bundle has no perceptual weights" in str(user_message(caught.value))

@@ -26,6 +26,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "pipeline.md"
 SECTIONS = sections(PAGE)
 QUICK = ('"xray_sr", scale=2', '"xray_sr", scale=2, system="bicubic", device="cpu"')
 SCANS = ("a", "b", "c")
+# The page's two workers are more than a machine of one core has.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 
 
 @pytest.fixture

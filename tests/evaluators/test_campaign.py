@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import sys
 import time
@@ -137,6 +138,49 @@ def test_perceptual_weights_need_gain_agreement_and_a_fifth_less_lpips(modules):
     assert better(job, figures(27.6, 0.15, 56.0), None, bicubic, faithful)
     for worse in (figures(27.4, 0.15, 56.0), figures(27.6, 0.17, 56.0), figures(27.6, 0.15, 54.0)):
         assert not better(job, worse, None, bicubic, faithful)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(0.9, 0.85), (0.6, 0.55), (0.1, 1.0)])
+def test_perceptual_weights_that_fail_are_blended_with_faithful_ones(
+    modules, tmp_path, monkeypatch, most, expected
+):
+    judge = modules.campaign_judge
+
+    class Judge:
+        """Figures by the share that a file's content tells; the agreement fails above ``most``."""
+
+        def __init__(self, *_):
+            pass
+
+        def bicubic(self):
+            return judge.Figures(27.0, 0.3, 38.0)
+
+        def weights(self, file):
+            share = float(file.read_text())
+            return judge.Figures(30 - share, 0.2 - share / 10, 64.0 if share <= most else 50.0)
+
+        def blended(self, weights, faithful, share):
+            assert (weights.read_text(), faithful.read_text()) == ("1", "0")
+            file = weights.with_name("blend.pt")
+            file.write_text(str(share))
+            return file
+
+    monkeypatch.setattr(judge, "Judge", Judge)
+    monkeypatch.setattr(judge, "write_weights_sums", lambda _: None)
+    job = modules.campaign_jobs.Job("xray_sr", 2, 1.0, least_gain=0.5, least_lr_psnr=55.0)
+    shipped, weights = job.shipped(tmp_path), tmp_path / "model.pt"
+    shipped.parent.mkdir(parents=True)
+    shipped.with_name("model.pt").write_text("0")
+    weights.write_text("1")
+    ledger = judge.Ledger(tmp_path / "campaign.csv")
+    campaign = dataclasses.replace(modules.campaign_jobs.read_campaign(), jobs=[])
+    line = judge.judge_and_ship(campaign, job, weights, tmp_path, ledger, tmp_path)
+    assert line.blend == expected
+    assert line.shipped == ("yes" if expected < 1 else "no")
+    assert shipped.is_file() is (expected < 1)
+    if expected < 1:
+        assert shipped.read_text() == str(expected)
+        assert line.weights_sha256 == hashlib.sha256(shipped.read_bytes()).hexdigest()
 
 
 def test_weights_are_judged_and_copied_into_the_bundle(modules, tmp_path, shared_data):
