@@ -23,7 +23,7 @@ _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(?:\s*;\s*([^\\\n]+?))?\s*
 
 def document() -> dict[str, Any]:
     """Return the whole; the same for the same files."""
-    version = re.search(r'__version__ = "(.+?)"', (ROOT / "monai_sr/__init__.py").read_text())
+    version = re.search(r'__version__ = "(.+?)"', (ROOT / "monai_sr/core/version.py").read_text())
     assert version is not None
     parts = [*_libraries(), *_weights()]
     root = {

@@ -39,7 +39,7 @@ from campaign_judge import Ledger, Line, judge_and_ship
 from campaign_runs import Had, Run
 
 from monai_sr.core.errors import SRError
-from monai_sr.evaluators.facts import hardware
+from monai_sr.evaluation.facts import hardware
 from monai_sr.transforms.restore import file_sha256
 
 ENOUGH = 0.99

@@ -18,15 +18,15 @@ from campaign_jobs import Campaign, Job
 from torch import Tensor
 from volumes import cubic_spline, measured_volume
 
-from monai_sr.apps.bundles import write_weights_sums
-from monai_sr.apps.workflow import SRWorkflow
 from monai_sr.core.atomic import atomic_file
-from monai_sr.engines.degradations import Degradation
+from monai_sr.core.bundles import write_weights_sums
 from monai_sr.functional.resize import upsample
 from monai_sr.inferers import TiledInferer
 from monai_sr.metrics import LPIPSMetric, LRPSNRMetric, PSNRMetric
 from monai_sr.networks import load_faces, load_weights, save_weights
+from monai_sr.training.degradations import Degradation
 from monai_sr.transforms.restore import file_sha256
+from monai_sr.upscaling.workflow import SRWorkflow
 
 LARGEST_SIDE = {2: 384, 3: 128}
 """Larger images and volumes are judged by their center."""

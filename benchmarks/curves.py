@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from monai_sr.core.optional import import_extra
-from monai_sr.evaluators.training import campaign_curves
+from monai_sr.evaluation.training import campaign_curves
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = ("loss", "psnr", "pixel", "perceptual", "adversarial", "discriminator", "real", "fake")

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from monai_sr import SuperResolver
-from monai_sr.apps.demo import draw
+from monai_sr.cli.demo import draw
 from monai_sr.core.atomic import atomic_file
 from monai_sr.networks import list_systems
 

@@ -74,7 +74,7 @@ class Jobs:
         self.pipeline.evaluator(source, output, in_windows=True).run()
 
     def _train(self, source: Path, output: Path) -> None:
-        from monai_sr.apps.workflow import SRWorkflow
+        from monai_sr.upscaling.workflow import SRWorkflow
 
         options: dict[str, Any] = {
             "dataset_dir": str(source), "validation_dir": str(source), "output_dir": str(output),

@@ -248,7 +248,7 @@ class Faults:
         """Run the command in a process of its own; return its complaint and its results."""
         output = self.folder / "out"
         run = subprocess.run(
-            [sys.executable, "-m", "monai_sr.apps.cli", "upscale", "-o", str(output),
+            [sys.executable, "-m", "monai_sr.cli.main", "upscale", "-o", str(output),
              str(self.jobs.inputs("folder")), "--bundle", "natural_sr", "--system", "nearest",
              "--scale", str(SCALE)],
             capture_output=True, text=True, check=False, env={**os.environ, **more},

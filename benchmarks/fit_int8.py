@@ -29,15 +29,15 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
-from monai_sr.apps.bundles import find_bundle, write_weights_sums
-from monai_sr.apps.super_resolver import inference_config
 from monai_sr.core.atomic import atomic_file
+from monai_sr.core.bundles import find_bundle, write_weights_sums
 from monai_sr.core.errors import SRError, unwrapped
-from monai_sr.engines import BicubicDegradation, ReadTrainingImage
-from monai_sr.engines.training_images import Source, list_images, training_split
 from monai_sr.networks import load_weights
 from monai_sr.networks.weights import state_digest
 from monai_sr.runtimes.int8 import MARKS, Range, Ranges, Rounding, quantized
+from monai_sr.training import BicubicDegradation, ReadTrainingImage
+from monai_sr.training.training_images import Source, list_images, training_split
+from monai_sr.upscaling.super_resolver import inference_config
 
 SCALES = (2, 4)
 _CONVOLUTIONS = (nn.Conv2d,)

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from monai_sr import SuperResolver
-from monai_sr.apps.bundles import find_bundle
 from monai_sr.core.atomic import atomic_file
+from monai_sr.core.bundles import find_bundle
 from monai_sr.core.errors import SRError
-from monai_sr.engines import BicubicDegradation, ReadTrainingImage
-from monai_sr.engines.training_images import Source, first_file, list_images, training_split
 from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.inferers.self_ensemble import interval_half_width
+from monai_sr.training import BicubicDegradation, ReadTrainingImage
+from monai_sr.training.training_images import Source, first_file, list_images, training_split
 from monai_sr.transforms.uncertainty import COVERAGE
 
 _logger = logging.getLogger("monai_sr.fit_uncertainty")
@@ -39,7 +39,7 @@ def central_parts(source: Source, size: int, channels: int) -> list[Tensor]:
         Tensors (1, channels, side, side), uint8 or floating point in [0, 1].
 
     Raises:
-        BadImageError: as :class:`monai_sr.engines.ReadTrainingImage`.
+        BadImageError: as :class:`monai_sr.training.ReadTrainingImage`.
     """
     found = ReadTrainingImage(channels)(source)
     images = found[_SLICES // 2 :: _SLICES] or found if isinstance(found, list) else [found]

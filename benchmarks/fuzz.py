@@ -49,9 +49,9 @@ class Pipeline:
     """A bundle's steps, with a network that costs nothing."""
 
     def __init__(self) -> None:
-        from monai_sr.apps.scene import Scenes
-        from monai_sr.apps.workflow import SRWorkflow
         from monai_sr.transforms import PlanGrid, Provenance
+        from monai_sr.upscaling.scene import Scenes
+        from monai_sr.upscaling.workflow import SRWorkflow
 
         workflow = SRWorkflow("xray_sr", system="nearest", scale=SCALE, consistency=0, device="cpu")
         get = workflow.parser.get_parsed_content
@@ -65,8 +65,8 @@ class Pipeline:
         """Return what runs an input, ready to go."""
         from monai.data import DataLoader
 
-        from monai_sr.apps.evaluator import UpscaleEvaluator
-        from monai_sr.apps.files import FileDataset
+        from monai_sr.upscaling.evaluator import UpscaleEvaluator
+        from monai_sr.upscaling.files import FileDataset
 
         scenes = self.scenes if in_windows else None
         dataset = FileDataset(source, self.before, output_dir, SCALE, scenes=scenes)

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from monai_sr.apps.candidates import Candidate
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import SRError
-from monai_sr.evaluators.benchmark import evaluate
-from monai_sr.evaluators.datasets import load_benchmark
+from monai_sr.evaluation.benchmark import evaluate
+from monai_sr.evaluation.candidates import Candidate
+from monai_sr.evaluation.datasets import load_benchmark
 from monai_sr.runtimes import find_runtime
 
 RESULTS = Path(__file__).parent / "results" / "int8.csv"

@@ -17,14 +17,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from monai_sr.evaluators.benchmark import BICUBIC
-from monai_sr.evaluators.datasets import load_benchmark
-from monai_sr.evaluators.facts import read_facts
-from monai_sr.evaluators.intervals import mean_interval
-from monai_sr.evaluators.rows import Row, read_rows
-from monai_sr.evaluators.standing import standing
-from monai_sr.evaluators.summary import Summary, summarize
-from monai_sr.evaluators.table import FACTS, OUTPUT, render
+from monai_sr.evaluation.benchmark import BICUBIC
+from monai_sr.evaluation.datasets import load_benchmark
+from monai_sr.evaluation.facts import read_facts
+from monai_sr.evaluation.intervals import mean_interval
+from monai_sr.evaluation.rows import Row, read_rows
+from monai_sr.evaluation.standing import standing
+from monai_sr.evaluation.summary import Summary, summarize
+from monai_sr.evaluation.table import FACTS, OUTPUT, render
 from monai_sr.transforms.restore import file_sha256
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import torch
 
-from monai_sr.apps.candidates import find_candidates
 from monai_sr.core.errors import SRError
-from monai_sr.evaluators.benchmark import BICUBIC, System, evaluate
-from monai_sr.evaluators.datasets import load_benchmark
-from monai_sr.evaluators.facts import Facts, write_facts
-from monai_sr.evaluators.measures import FAST, STANDARD
-from monai_sr.evaluators.rows import write_rows
-from monai_sr.evaluators.table import FACTS, OUTPUT, RESULTS, write_table
+from monai_sr.evaluation.benchmark import BICUBIC, System, evaluate
+from monai_sr.evaluation.candidates import find_candidates
+from monai_sr.evaluation.datasets import load_benchmark
+from monai_sr.evaluation.facts import Facts, write_facts
+from monai_sr.evaluation.rows import write_rows
+from monai_sr.evaluation.table import FACTS, OUTPUT, RESULTS, write_table
+from monai_sr.metrics.measures import FAST, STANDARD
 
 _logger = logging.getLogger("monai_sr.quality")
 

@@ -36,11 +36,11 @@ from torch import Tensor, nn
 
 from monai_sr import SuperResolver, __version__
 from monai_sr.core.errors import SRError
-from monai_sr.evaluators.complexity import multiply_adds_per_pixel
+from monai_sr.evaluation.complexity import multiply_adds_per_pixel
 from monai_sr.inferers import TiledInferer, tile_run
 from monai_sr.networks import create_generator
 from monai_sr.runtimes import find_runtime, installed_runtimes, list_runtimes, measured_peak
-from monai_sr.writers import SaveImageSRd
+from monai_sr.transforms import SaveImageSRd
 
 RESULTS = Path(__file__).parent / "results" / "speed.csv"
 PHASES = ("network", "consistency", "reading", "writing")

@@ -25,7 +25,7 @@ from monai_sr import __version__
 RESULTS = Path(__file__).parent / "results" / "startup.csv"
 SIDE = 512
 
-_COMMAND = "import sys; from monai_sr.apps.cli import main; sys.exit(main(sys.argv[1:]))"
+_COMMAND = "import sys; from monai_sr.cli.main import main; sys.exit(main(sys.argv[1:]))"
 # Says when the first tile has been enlarged, and goes on.
 _FIRST_PIXELS = (
     """

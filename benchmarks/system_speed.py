@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 from systems import DOMAINS, ROOT, WHOLE, Built, timed
 
-from monai_sr.apps.super_resolver import inference_config
 from monai_sr.core.errors import SRError
-from monai_sr.evaluators.complexity import multiply_adds_per_pixel
-from monai_sr.evaluators.facts import Facts, hardware, read_facts, write_facts
-from monai_sr.evaluators.table import FACTS, OUTPUT, RESULTS, write_table
+from monai_sr.evaluation.complexity import multiply_adds_per_pixel
+from monai_sr.evaluation.facts import Facts, hardware, read_facts, write_facts
+from monai_sr.evaluation.table import FACTS, OUTPUT, RESULTS, write_table
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import Generator, load_weights
 from monai_sr.networks.systems import create_network, list_systems, weights_file
+from monai_sr.upscaling.super_resolver import inference_config
 
 _TIMED = "timed on"
 

@@ -28,18 +28,18 @@ from torch import Tensor
 
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import SRError, WeightsError
-from monai_sr.evaluators.benchmark import BICUBIC, System, evaluate
-from monai_sr.evaluators.complexity import (
+from monai_sr.evaluation.benchmark import BICUBIC, System, evaluate
+from monai_sr.evaluation.complexity import (
     OUTPUT_SIZE,
     count_parameters,
     multiply_adds_per_pixel,
 )
-from monai_sr.evaluators.datasets import load_benchmark
-from monai_sr.evaluators.facts import Facts, hardware, read_facts, write_facts
-from monai_sr.evaluators.measures import FAST, STANDARD
-from monai_sr.evaluators.rows import write_rows
-from monai_sr.evaluators.table import FACTS, OUTPUT, RESULTS, write_table
+from monai_sr.evaluation.datasets import load_benchmark
+from monai_sr.evaluation.facts import Facts, hardware, read_facts, write_facts
+from monai_sr.evaluation.rows import write_rows
+from monai_sr.evaluation.table import FACTS, OUTPUT, RESULTS, write_table
 from monai_sr.inferers import TiledInferer
+from monai_sr.metrics.measures import FAST, STANDARD
 from monai_sr.networks import Generator, load_weights
 from monai_sr.networks.systems import (
     create_network,

@@ -32,10 +32,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from monai_sr.apps.workflow import SRWorkflow
 from monai_sr.functional.resize import downsample_uint8
 from monai_sr.inferers import AutocastInferer
 from monai_sr.networks import save_weights
+from monai_sr.upscaling.workflow import SRWorkflow
 
 RESULTS = Path(__file__).parent / "results" / "training_speed.csv"
 CASES: dict[str, dict[str, Any]] = {

@@ -22,16 +22,16 @@ import torch
 from torch import Tensor
 
 from monai_sr.core.types import PathLike
-from monai_sr.engines import ReadTrainingVolume
-from monai_sr.evaluators.complexity import count_parameters
-from monai_sr.evaluators.facts import Facts, write_facts
-from monai_sr.evaluators.rows import Row, write_rows
-from monai_sr.evaluators.table import FACTS, OUTPUT, RESULTS, write_table
+from monai_sr.evaluation.complexity import count_parameters
+from monai_sr.evaluation.facts import Facts, write_facts
+from monai_sr.evaluation.rows import Row, write_rows
+from monai_sr.evaluation.table import FACTS, OUTPUT, RESULTS, write_table
 from monai_sr.functional.resize import downsample, upsample
 from monai_sr.inferers import TiledInferer
 from monai_sr.metrics import LPIPSMetric, SSIMMetric
 from monai_sr.metrics.psnr import psnr
 from monai_sr.networks import create_generator, load_weights
+from monai_sr.training import ReadTrainingVolume
 from monai_sr.transforms.restore import file_sha256
 
 ROOT = Path(__file__).resolve().parents[1]

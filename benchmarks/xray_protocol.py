@@ -25,13 +25,13 @@ from PIL import Image
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError, SRError
-from monai_sr.evaluators.benchmark import BICUBIC, System, enlarge_image, evaluate, measure_image
-from monai_sr.evaluators.comparison import Comparison
-from monai_sr.evaluators.datasets import Benchmark, load_benchmark
-from monai_sr.evaluators.images import BenchmarkImage
-from monai_sr.evaluators.intervals import mean_interval
-from monai_sr.evaluators.measures import FAST, find_measures
-from monai_sr.evaluators.rows import Row
+from monai_sr.evaluation.benchmark import BICUBIC, System, enlarge_image, evaluate, measure_image
+from monai_sr.evaluation.datasets import Benchmark, load_benchmark
+from monai_sr.evaluation.images import BenchmarkImage
+from monai_sr.evaluation.intervals import mean_interval
+from monai_sr.evaluation.rows import Row
+from monai_sr.metrics.comparison import Comparison
+from monai_sr.metrics.measures import FAST, find_measures
 from monai_sr.metrics.protocol import make_lr, modcrop, to_stored
 
 IMAGES = Path(__file__).with_name("xray_images.csv")

@@ -10,9 +10,9 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
+from monai_sr.formats.dicom.reader import DicomReader
+from monai_sr.formats.dicom.writer import DicomWriter
 from monai_sr.geometry.affine import scaled_affine
-from monai_sr.readers.dicom import DicomReader
-from monai_sr.writers.dicom import DicomWriter
 
 SECRETS = ("Doe^Jane", "ID-4711", "1.2.826.0.1.3680043.8.498.")
 

@@ -13,11 +13,17 @@ from monai.data import MetaTensor
 from rasterio.errors import NotGeoreferencedWarning
 from torch import nn
 
-from monai_sr.apps.scene import Scenes
-from monai_sr.apps.scene_job import SceneResult
 from monai_sr.inferers import TiledInferer
-from monai_sr.transforms import PlanGrid, Provenance, RestoreStoredd, ScaleToUnitd, load_image
-from monai_sr.writers import SaveImageSRd
+from monai_sr.transforms import (
+    PlanGrid,
+    Provenance,
+    RestoreStoredd,
+    SaveImageSRd,
+    ScaleToUnitd,
+    load_image,
+)
+from monai_sr.upscaling.scene import Scenes
+from monai_sr.upscaling.scene_job import SceneResult
 from tests.image_factory import NORTH_UP, write_raster
 from tests.network_factory import tiny
 

@@ -51,7 +51,7 @@ def check_sum(path: PathLike, content: bytes) -> None:
         raise WeightsError(
             f"{path}: must have {wanted} of its bundle's configs/metadata.json, got {found}; "
             "download the bundle again, or, where the weights are your own, run "
-            f"python -m monai_sr.apps.bundles {bundle}"
+            f"python -m monai_sr.core.bundles {bundle}"
         )
 
 

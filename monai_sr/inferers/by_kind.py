@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
-from monai_sr.readers.meaning import CODES, PHASE, kind_of
+from monai_sr.formats.meaning import CODES, PHASE, kind_of
 from monai_sr.transforms.agreement import covering
 from monai_sr.transforms.phase import circle_points, joined, mosaic_side, tiles_of, turns_of
 

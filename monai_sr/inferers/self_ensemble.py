@@ -18,9 +18,9 @@ from monai.data import MetaTensor
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
+from monai_sr.formats.meaning import CODES, PHASE, kind_of
 from monai_sr.inferers.batch_meta import with_meta
 from monai_sr.inferers.tiled import TiledInferer
-from monai_sr.readers.meaning import CODES, PHASE, kind_of
 
 SPREAD_KEY = "sr_spread"
 """Metadata of a result: the standard deviation of its eight predictions, of its own shape."""

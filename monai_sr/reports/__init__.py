@@ -1,8 +1,5 @@
 """Pages that open anywhere: of one result, of an evaluation, and for blind comparisons."""
 
-from __future__ import annotations
+import lazy_loader
 
-from monai_sr.reports.case import CaseReportd
-from monai_sr.reports.naming import report_path
-
-__all__ = ["CaseReportd", "report_path"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,9 +20,10 @@ from monai.transforms import MapTransform
 from PIL import Image
 
 from monai_sr.core.types import PathLike
-from monai_sr.readers.meaning import kind_of
+from monai_sr.formats.meaning import kind_of
+from monai_sr.formats.report_name import report_path
+from monai_sr.formats.uncertainty_map import uncertainty_path
 from monai_sr.reports.display import Display, dicom_header, display_of, uncertainty_levels
-from monai_sr.reports.naming import report_path
 from monai_sr.reports.pages import data_uri, write_page
 from monai_sr.reports.planes import (
     PlanePair,
@@ -33,7 +34,6 @@ from monai_sr.reports.planes import (
 )
 from monai_sr.reports.training_range import compare_with_training
 from monai_sr.transforms.intensity import to_stored
-from monai_sr.writers.uncertainty import uncertainty_path
 
 _OVERVIEW_PX = 1024  # longest side of whole planes
 _CROP_PX = (16, 48)  # smallest and largest side of crops, in pixels of the input
@@ -61,7 +61,7 @@ class CaseReportd(MapTransform):
     """Write ``<result>_report.html`` beside each result that was saved; without it, none stays.
 
     Args:
-        keys: results as :class:`monai_sr.writers.SaveImageSRd` leaves them.
+        keys: results as :class:`monai_sr.transforms.SaveImageSRd` leaves them.
         metadata: ``metadata.json`` of the bundle.
         enabled: whether pages are written at all.
         ref: key of the input in [0, 1].

@@ -13,7 +13,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-from monai_sr.readers.dicom_files import open_dicom
+from monai_sr.formats.dicom.files import open_dicom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,10 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup, escape
 from PIL import Image
 
-from monai_sr import __version__
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.printable import printable
-from monai_sr.writers.stored import DISCLAIMER
+from monai_sr.core.version import __version__
+from monai_sr.formats.stored import DISCLAIMER
 
 if TYPE_CHECKING:
     import numpy.typing as npt

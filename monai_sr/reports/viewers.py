@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.readers import find_series, is_dicom
+from monai_sr.formats import find_series, is_dicom
 from monai_sr.reports.display import display_of
 from monai_sr.transforms import ScaleToUnit, load_image
 

@@ -14,7 +14,7 @@ import numpy as np
 from monai.data import MetaTensor
 from torch import Tensor
 
-from monai_sr.readers.meaning import CODES, kind_of
+from monai_sr.formats.meaning import CODES, kind_of
 from monai_sr.transforms.agreement import Agreement, covering
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from monai_sr.core.dtypes import PART, exact_float, is_wide, to_integers
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.readers.meaning import PHASE, kind_of
+from monai_sr.formats.meaning import PHASE, kind_of
 from monai_sr.transforms.borders import Border
 from monai_sr.transforms.codes import are_codes, as_unit
 from monai_sr.transforms.hot_pixels import calm_hot_pixels

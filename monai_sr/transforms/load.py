@@ -13,8 +13,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from monai_sr.core.types import PathLike
-from monai_sr.readers import DicomReader, find_reader
-from monai_sr.readers.meaning import AUTO, INTENSITY, check_asked
+from monai_sr.formats import DicomReader, find_reader
+from monai_sr.formats.meaning import AUTO, INTENSITY, check_asked
 
 
 def load_image(source: PathLike | Sequence[PathLike], kind: str = INTENSITY) -> MetaTensor:
@@ -23,7 +23,7 @@ def load_image(source: PathLike | Sequence[PathLike], kind: str = INTENSITY) -> 
     Args:
         source: a path, the folder of one DICOM series, or the paths of its files.
         kind: what the values mean: gray or color unless asked, see
-            :mod:`monai_sr.readers.meaning`.
+            :mod:`monai_sr.formats.meaning`.
 
     Returns:
         MetaTensor (C, X, Y[, Z]), float32, or float64 for element types wider than 16 bits, with

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from monai_sr.formats.meaning import PHASE, kind_of
 from monai_sr.functional.resize import resize_to
-from monai_sr.readers.meaning import PHASE, kind_of
 from monai_sr.transforms.agreement import Agreement, AgreementSums, covering, stored_agreement
 from monai_sr.transforms.codes import code_bands
 

@@ -15,11 +15,11 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from torch import Tensor
 
-from monai_sr import __version__
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import WeightsError
 from monai_sr.core.types import PathLike
-from monai_sr.readers.meaning import kind_of
+from monai_sr.core.version import __version__
+from monai_sr.formats.meaning import kind_of
 from monai_sr.transforms.agreement import Agreement, covering
 from monai_sr.transforms.codes import (
     are_codes,

@@ -12,10 +12,10 @@ from monai.bundle import ConfigParser, create_workflow
 from packaging.version import Version
 
 import monai_sr
-from monai_sr.apps.bundles import json_twin, list_bundles, write_json_twins
-from monai_sr.apps.super_resolver import inference_config
+from monai_sr.core.bundles import json_twin, list_bundles, write_json_twins
 from monai_sr.networks import load_weights
 from monai_sr.runtimes import find_runtime
+from monai_sr.upscaling.super_resolver import inference_config
 
 FORMAT_FIELDS = {
     "type", "format", "modality", "num_channels", "spatial_shape", "dtype", "value_range",
@@ -130,7 +130,7 @@ def test_configuration_may_be_given_as_json(bundle) -> None:
     for config in sorted(bundle.configs.glob("*.yaml")):
         twin = config.with_suffix(".json")
         assert twin.read_text(encoding="utf-8") == json_twin(config), (
-            f"{config.name} was edited: run `python -m monai_sr.apps.bundles`"
+            f"{config.name} was edited: run `python -m monai_sr.core.bundles`"
         )
         parsed = [ConfigParser.load_config_file(str(f)) for f in (config, twin)]
         assert parsed[0] == parsed[1]

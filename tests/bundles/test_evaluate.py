@@ -11,7 +11,7 @@ import pytest
 from monai.bundle import create_workflow
 from PIL import Image
 
-from monai_sr.apps.cli import main
+from monai_sr.cli.main import main
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from monai.bundle import ConfigParser, create_workflow
 from PIL import Image
 
 from monai_sr import SuperResolver
-from monai_sr.apps.bundles import list_bundles, write_bundle
-from monai_sr.apps.cli import main
-from monai_sr.apps.recipe import MEASURED
-from monai_sr.apps.super_resolver import inference_config
-from monai_sr.apps.workflow import SRWorkflow
+from monai_sr.cli.main import main
+from monai_sr.core.bundles import list_bundles, write_bundle
+from monai_sr.core.domain_configs import MEASURED
 from monai_sr.core.errors import OptionError
+from monai_sr.upscaling.super_resolver import inference_config
+from monai_sr.upscaling.workflow import SRWorkflow
 
 LONGEST_DOMAIN = 25  # lines
 MOST_YAML = 750  # lines of all that is written by hand; 3,568 in four copies before
@@ -59,13 +59,13 @@ def test_files_are_what_recipe_and_domain_make(bundle, tmp_path) -> None:
         if file.name != "metadata.json":  # it holds what was measured
             file.unlink()
     write_bundle(copy)
-    assert _files(copy) == _files(bundle.folder), "run `python -m monai_sr.apps.bundles`"
+    assert _files(copy) == _files(bundle.folder), "run `python -m monai_sr.core.bundles`"
 
 
 def test_what_is_made_says_so(bundle) -> None:
     for config in bundle.configs.glob("*.yaml"):
         head = config.read_text()[:200]
-        assert "python -m monai_sr.apps.bundles" in head
+        assert "python -m monai_sr.core.bundles" in head
         assert f"{bundle.name}/domain.yaml" in head
         assert f"recipe/{config.name}" in head
 

@@ -12,9 +12,9 @@ import torch
 import yaml
 from PIL import Image
 
-from monai_sr.apps.workflow import SRWorkflow
 from monai_sr.networks import create_network, list_systems, load_weights, read_system
 from monai_sr.networks.systems import generator_class
+from monai_sr.upscaling.workflow import SRWorkflow
 
 STEPS = 2
 LARGE = {

@@ -10,9 +10,9 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from monai_sr.apps.bundles import list_bundles
-from monai_sr.apps.workflow import SRWorkflow
+from monai_sr.core.bundles import list_bundles
 from monai_sr.networks import load_weights
+from monai_sr.upscaling.workflow import SRWorkflow
 from tests.image_factory import write_nifti
 
 BUNDLES = [f for f in list_bundles().values() if (f / "configs" / "train_3d.yaml").is_file()]

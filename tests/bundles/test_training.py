@@ -14,9 +14,9 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser, create_workflow
 
 from monai_sr import hook
-from monai_sr.apps.bundles import list_bundles
-from monai_sr.apps.workflow import SRWorkflow
+from monai_sr.core.bundles import list_bundles
 from monai_sr.core.errors import OptionError, user_message
+from monai_sr.upscaling.workflow import SRWorkflow
 from tests.bundles.conftest import BundleFiles
 
 STEPS, KILLED_AT, SAVED_EVERY = 40, 23, 7

@@ -16,8 +16,8 @@ import monai_sr
 API = """
 import monai_sr, numpy as np, pathlib, sys
 from monai_sr import SuperResolver
-from monai_sr.apps.bundles import list_bundles
-from monai_sr.evaluators.datasets import load_benchmark
+from monai_sr.core.bundles import list_bundles
+from monai_sr.evaluation.datasets import load_benchmark
 from monai.bundle import load
 home = pathlib.Path(sys.argv[1])
 assert home in pathlib.Path(monai_sr.__file__).parents, monai_sr.__file__
@@ -81,7 +81,7 @@ def test_wheel_names_its_license_and_command(wheel) -> None:
     metadata = archive.read(f"{info}/METADATA").decode()
     assert "License-Expression: Apache-2.0" in metadata
     assert "Requires-Python: >=3.10" in metadata
-    assert "monai-sr = monai_sr.apps.cli:main" in archive.read(f"{info}/entry_points.txt").decode()
+    assert "monai-sr = monai_sr.cli.main:main" in archive.read(f"{info}/entry_points.txt").decode()
 
 
 @pytest.mark.slow
@@ -98,7 +98,7 @@ def test_command_works_from_an_empty_folder(installed, samples_dir, tmp_path, bu
         (f for f in samples_dir.rglob("*") if f.parent.name == bundle_name),
         key=lambda f: f.stat().st_size,
     )
-    words = ["-m", "monai_sr.apps.cli", "upscale", str(source), "-o", "out"]
+    words = ["-m", "monai_sr.cli.main", "upscale", str(source), "-o", "out"]
     words += ["--bundle", bundle_name, "--scale", "2", "--consistency", "0"]
     done = _run(words, installed, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -108,7 +108,7 @@ def test_command_works_from_an_empty_folder(installed, samples_dir, tmp_path, bu
 
 @pytest.mark.slow
 def test_bundles_are_listed_from_an_empty_folder(installed, tmp_path) -> None:
-    done = _run(["-m", "monai_sr.apps.cli", "bundles"], installed, tmp_path)
+    done = _run(["-m", "monai_sr.cli.main", "bundles"], installed, tmp_path)
     assert done.returncode == 0, done.stderr
     lines = dict(line.split("\t") for line in done.stdout.splitlines())
     assert {

@@ -11,13 +11,14 @@ import pytest
 from tests.network_factory import ROOT
 
 
-@pytest.mark.parametrize("first", ["monai_sr.readers", "monai_sr.geometry.dicom_plane", "monai"])
+@pytest.mark.parametrize("first", ["monai_sr.formats", "monai_sr.geometry.dicom_plane", "monai"])
 @pytest.mark.parametrize("name", ["dl", "DLFCN"])
 def test_dicom_is_read_beside_a_folder_of_that_name(tmp_path, name, first):
     (tmp_path / name).mkdir()
     (tmp_path / name / "model.bin").write_bytes(b"")
     code = (
-        f"import {first}, monai_sr.readers.dicom, pydicom.uid, gdcm, {name}; assert {name}.__path__"
+        f"import {first}, monai_sr.formats.dicom.reader, pydicom.uid, gdcm, {name}; "
+        f"assert {name}.__path__"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_sr.apps.manifest import Manifest
 from monai_sr.core.printable import print_safely, printable, safe_cell, true_cell
+from monai_sr.upscaling.manifest import Manifest
 from tests.image_factory import pixels, write_raster
 
 BAD = "a\n\x1b]0;x\x07\x1b[2J\r\x9b31m‮gpj.\u2066⁩\u200b\u061c\x7fé.png"
@@ -97,7 +97,7 @@ def test_any_name_is_enlarged_under_any_locale(tmp_path, variables):
         os.link(tmp_path / "a.png", os.path.join(os.fsencode(folder), name))
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG"))}
     run = subprocess.run(
-        [sys.executable, "-m", "monai_sr.apps.cli", "upscale", str(folder), "-o",
+        [sys.executable, "-m", "monai_sr.cli.main", "upscale", str(folder), "-o",
          str(tmp_path / "out"), "--system", "nearest", "--scale", "2"],
         capture_output=True, check=False, env={**environment, **variables},
     )  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from monai_sr import SuperResolver
-from monai_sr.apps.bundles import write_weights_sums
+from monai_sr.core.bundles import write_weights_sums
 from monai_sr.core.errors import WeightsError
 from monai_sr.core.weights_sums import KEY, weights_sums
 from monai_sr.networks import read_weights
@@ -35,7 +35,7 @@ def test_every_shipped_weights_file_has_its_checksum():
             str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in files
         }
-        assert declared == sums, f"{folder.name}: run `python -m monai_sr.apps.bundles`"
+        assert declared == sums, f"{folder.name}: run `python -m monai_sr.core.bundles`"
         assert list(declared) == sorted(declared)
 
 

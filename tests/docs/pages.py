@@ -17,9 +17,9 @@ import monai.bundle
 import numpy as np
 from PIL import Image
 
-from monai_sr.apps import cli
+from monai_sr.cli import main as cli
 from monai_sr.core.errors import OptionError
-from monai_sr.engines import split_images
+from monai_sr.training import split_images
 from tests.image_factory import write_nifti
 
 _BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from monai_sr.apps import cli
-from monai_sr.apps.manifest import FIELDS
+from monai_sr.cli import main as cli
+from monai_sr.upscaling.manifest import FIELDS
 from tests.docs.pages import sections
 from tests.image_factory import NORTH_UP, pixels, write_raster
 
@@ -61,7 +61,7 @@ def test_the_whole_page_works_in_a_shell(tmp_path):
         outputs = []
         for command in OURS:
             done = subprocess.run(
-                [sys.executable, "-m", "monai_sr.apps.cli", *shlex.split(command)[1:]],
+                [sys.executable, "-m", "monai_sr.cli.main", *shlex.split(command)[1:]],
                 cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
                 timeout=300,
             )  # fmt: skip

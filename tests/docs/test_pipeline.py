@@ -19,7 +19,7 @@ from monai.transforms import Compose, CopyItemsd, Flipd, Lambdad, LoadImaged, Sa
 from monai.transforms.io.array import SUPPORTED_READERS
 
 from monai_sr.core.errors import user_message
-from monai_sr.writers import NiftiWriter
+from monai_sr.formats import NiftiWriter
 from tests.docs.pages import sections
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "pipeline.md"

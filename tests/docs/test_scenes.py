@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from monai_sr.apps import cli
+from monai_sr.cli import main as cli
 from tests.docs.pages import sections
 from tests.network_factory import tiny_bundle
 from tests.scene_factory import contents, smooth, write_scene

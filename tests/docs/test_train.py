@@ -18,16 +18,16 @@ from monai.bundle import ConfigParser
 from monai.engines import SupervisedEvaluator
 from monai.handlers import PeakSignalToNoiseRatio, ValidationHandler, from_engine
 from rasterio.transform import Affine
+from tests.engines.test_adversarial import Batches, trainer
 
 from monai_sr import hook
-from monai_sr.apps import cli
-from monai_sr.apps.bundles import find_bundle
-from monai_sr.engines import ReadTrainingImage, step_scalars, training_split
-from monai_sr.engines.training_images import first_file
+from monai_sr.cli import main as cli
+from monai_sr.core.bundles import find_bundle
 from monai_sr.networks import create_generator, create_network, load_weights
+from monai_sr.training import ReadTrainingImage, step_scalars, training_split
+from monai_sr.training.training_images import first_file
 from tests.dicom_factory import write_series
 from tests.docs.pages import run, sections, write_photos, write_volumes
-from tests.engines.test_adversarial import Batches, trainer
 from tests.image_factory import pixels, write_nifti, write_raster
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "train.md"

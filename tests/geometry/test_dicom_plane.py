@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from monai.data import PydicomReader
 from pydicom.data import get_testdata_file
 
+from monai_sr.formats.dicom.files import open_dicom
 from monai_sr.geometry.dicom_plane import (
     Plane,
     flat_affine,
@@ -19,7 +20,6 @@ from monai_sr.geometry.dicom_plane import (
     position_gaps,
     stack_affine,
 )
-from monai_sr.readers.dicom_files import open_dicom
 from tests import dicom_factory as factory
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from monai_sr.apps.cli import main
+from monai_sr.cli.main import main
 from monai_sr.core.errors import BadImageError
 from monai_sr.reports.blind import COLUMNS, plan_trials, read_choices
 from tests import dicom_factory as factory

@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-from monai_sr.apps.cli import main
+from monai_sr.cli.main import main
 from tests.image_factory import pixels, write_raster
 from tests.network_factory import tiny_bundle
 from tests.reports.test_evaluation import write_results

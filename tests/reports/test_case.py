@@ -12,9 +12,9 @@ import pydicom
 import pytest
 from PIL import Image
 
-from monai_sr.apps.cli import main
-from monai_sr.apps.manifest import Manifest
-from monai_sr.reports import report_path
+from monai_sr.cli.main import main
+from monai_sr.formats import report_path
+from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory as factory
 from tests.image_factory import pixels, write_nifti, write_raster
 from tests.network_factory import tiny_bundle

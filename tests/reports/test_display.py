@@ -7,8 +7,8 @@ import pydicom
 import pytest
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from monai_sr.readers import is_dicom
-from monai_sr.readers.dicom_files import open_dicom
+from monai_sr.formats import is_dicom
+from monai_sr.formats.dicom.files import open_dicom
 from monai_sr.reports.display import display_of, uncertainty_levels
 from monai_sr.transforms import load_image
 from tests import dicom_factory as factory

@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from monai_sr.apps.cli import main
+from monai_sr.cli.main import main
 from monai_sr.core.errors import BadImageError
-from monai_sr.evaluators import findings
-from monai_sr.evaluators.comparison import Comparison
-from monai_sr.evaluators.measures import find_measures
-from monai_sr.evaluators.pictures import save_pictures, slug
-from monai_sr.evaluators.rows import Row, write_rows
+from monai_sr.evaluation import findings
+from monai_sr.evaluation.pictures import save_pictures, slug
+from monai_sr.evaluation.rows import Row, write_rows
+from monai_sr.metrics.comparison import Comparison
+from monai_sr.metrics.measures import find_measures
 from monai_sr.metrics.protocol import NATURAL
 from monai_sr.reports import crops
 from monai_sr.reports.evaluation import main_system, table, write_evaluation_report

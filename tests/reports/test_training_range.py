@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from monai_sr.apps.bundles import list_bundles
+from monai_sr.core.bundles import list_bundles
 from monai_sr.functional.statistics import image_statistics
 from monai_sr.reports.training_range import TITLES, compare_with_training
 from monai_sr.transforms.restore import file_sha256

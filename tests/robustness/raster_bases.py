@@ -16,7 +16,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.rpc import RPC
 
-from monai_sr.readers.raster_bands import premultiplied
+from monai_sr.formats.raster.bands import premultiplied
 from tests.image_factory import ROTATED, pixels, write_raster
 
 UTM = {"crs": "EPSG:32633", "transform": ROTATED}

@@ -16,7 +16,7 @@ from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 from rasterio.enums import ColorInterp, MaskFlags
 
-from monai_sr.readers.raster_bands import associated_alpha
+from monai_sr.formats.raster.bands import associated_alpha
 
 _DECODERS = {RLELossless: "pydicom", JPEGBaseline8Bit: "pillow"}
 

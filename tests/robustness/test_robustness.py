@@ -16,8 +16,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from monai_sr.apps.manifest import Manifest
 from monai_sr.core.errors import BadImageError
+from monai_sr.upscaling.manifest import Manifest
 from tests.robustness import runner
 from tests.robustness.bombs import bombs
 from tests.robustness.mutants import mutants

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from monai_sr.apps.record import FileResult
+    from monai_sr.upscaling.record import FileResult
 
 SCALE = 2
 
@@ -42,7 +42,7 @@ class Pipeline:
     """The bundle's reader, network, inferer and writer; nearest neighbor, so that all is exact."""
 
     def __init__(self) -> None:
-        from monai_sr.apps.workflow import SRWorkflow
+        from monai_sr.upscaling.workflow import SRWorkflow
 
         workflow = SRWorkflow("xray_sr", system="nearest", scale=SCALE, consistency=0, device="cpu")
         parser = workflow.parser
@@ -67,9 +67,9 @@ class Pipeline:
         """Enlarge all that an input stands for; those that fail are among the results."""
         from monai.data import DataLoader
 
-        from monai_sr.apps.evaluator import UpscaleEvaluator
-        from monai_sr.apps.files import FileDataset
-        from monai_sr.apps.record import RunFailedError
+        from monai_sr.upscaling.evaluator import UpscaleEvaluator
+        from monai_sr.upscaling.files import FileDataset
+        from monai_sr.upscaling.record import RunFailedError
 
         dataset = FileDataset(source, self.preprocessing, output_dir, SCALE)
         evaluator = UpscaleEvaluator(

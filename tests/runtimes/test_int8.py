@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from monai_sr import SuperResolver
-from monai_sr.apps.bundles import list_bundles
-from monai_sr.apps.super_resolver import inference_config
+from monai_sr.core.bundles import list_bundles
 from monai_sr.core.errors import OptionError
 from monai_sr.networks import load_weights
 from monai_sr.networks.weights import state_digest
 from monai_sr.runtimes import RuntimeChoice, RuntimeUnfitError, find_runtime
 from monai_sr.runtimes.int8 import QuantizedConv, quantized, read_ranges
+from monai_sr.upscaling.super_resolver import inference_config
 from tests.network_factory import tiny
 
 BUNDLES = sorted(list_bundles())

@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError, OptionError, OutputError
-from monai_sr.readers.common import image_meta
+from monai_sr.formats.facts import image_meta
 from monai_sr.transforms import ScaleToUnit, ScaleToUnitd, load_image
 from monai_sr.transforms.intensity import fill_invalid, to_stored, valid_mask
 from tests import dicom_factory

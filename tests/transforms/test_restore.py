@@ -14,10 +14,10 @@ from monai.data import MetaTensor
 from monai_sr import __version__
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import WeightsError
+from monai_sr.formats.facts import image_meta
 from monai_sr.functional.resize import downsample, resize_to
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import create_generator
-from monai_sr.readers.common import image_meta
 from monai_sr.transforms import Provenance, RestoreStoredd, ScaleToUnitd
 from monai_sr.transforms.agreement import stored_agreement
 from monai_sr.transforms.restore import (

@@ -1,0 +1,220 @@
+"""Name what an evaluation judges: a bundle's model, one of its faces, or a method of the papers."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from torch import Tensor
+
+from monai_sr.core.bundles import find_bundle
+from monai_sr.core.errors import OptionError, unwrapped
+from monai_sr.core.types import PathLike
+from monai_sr.evaluation.benchmark import BICUBIC, System
+from monai_sr.evaluation.cache import folder_digest, source_digest
+from monai_sr.evaluation.complexity import count_parameters, multiply_adds_per_pixel
+from monai_sr.inferers import SelfEnsembleInferer
+from monai_sr.inferers.self_ensemble import VIEWS
+from monai_sr.networks.systems import find_system, generator_class, read_system
+from monai_sr.runtimes import CompiledGenerator
+from monai_sr.upscaling.super_resolver import SuperResolver, inference_config, weights_in_use
+
+FACES: dict[str, dict[str, Any]] = {
+    "model": {},
+    "fast": {"size": "fast"},
+    "perceptual": {"perception": 1.0},
+    "robust": {"robust": True},
+    "views": {"uncertainty": True},
+}
+"""Names of a bundle's own model in its several ways -> options of its ``inference.yaml``."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Know a system by name and options; it is built only when something must be enlarged.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+        scale: the enlargement.
+        options: entries of the bundle's ``inference.yaml`` that differ.
+    """
+
+    bundle: PathLike
+    scale: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What tables call it: the bundle or the system, and what differs from its defaults."""
+        system = self.options.get("system")
+        words = []
+        for key in ("consistency", "perception"):
+            value = self.options.get(key)
+            if value is not None and not (system and key == "consistency" and value == 0):
+                words.append(f"{key} {value:g}")
+        words += ["fast"] if self.options.get("size") == "fast" else []
+        words += ["robust"] if self.options.get("robust") else []
+        words += ["8 views"] if self.options.get("uncertainty") else []
+        own = Path(find_bundle(self.bundle)).name
+        return ", ".join([Path(system).stem if system else own, *words])
+
+    @property
+    def is_bicubic(self) -> bool:
+        """Whether it is the row that every other is compared with."""
+        return self.options.get("system") == BICUBIC.name
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """Hash of its weights file, empty where it learns nothing.
+
+        Raises:
+            WeightsError: if it has none.
+        """
+        return "" if self.is_bicubic else weights_in_use(self._parser)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides on its results, but for the code of this package."""
+        if self.is_bicubic:
+            return {"system": BICUBIC.name, "scale": self.scale}
+        options = {k: v for k, v in self.options.items() if k not in ("system", "ckpt_path")}
+        system = self.options.get("system")
+        return {
+            "config": folder_digest(find_bundle(self.bundle) / "configs"),
+            "metadata": self._factor() if options.get("uncertainty") else 0.0,
+            "system": _digest(find_system(system)) if system else "",
+            "code": self._code_digest(),
+            "options": options,
+            "scale": self.scale,
+            "weights": self.weights_sha256,
+        }
+
+    def build(self) -> tuple[System, dict[str, float]]:
+        """Build it; return it with its costs, see :mod:`monai_sr.evaluation.complexity`.
+
+        Raises:
+            OptionError: if it cannot be built with these options.
+            WeightsError: if its weights are missing or do not fit.
+        """
+        if self.is_bicubic:
+            return BICUBIC, {"parameters": 0}
+        resolver = self.resolver()
+        system = System(
+            self.name, self._upscale(resolver), resolver.in_channels, self.weights_sha256
+        )
+        network: Any = resolver.network
+        views = VIEWS if self.options.get("uncertainty") else 1
+        network = network.generator if isinstance(network, CompiledGenerator) else network
+        costs = {
+            "parameters": count_parameters(network),
+            "multiply_adds_per_output_pixel": views * multiply_adds_per_pixel(network, self.scale),
+        }
+        return system, costs
+
+    def resolver(self) -> SuperResolver:
+        """Build the object that enlarges, in torch; the same errors as of :meth:`build`."""
+        options = {"runtime": "torch", **self.options}
+        return SuperResolver.from_bundle(self.bundle, scale=self.scale, **options)
+
+    @property
+    def _parser(self) -> ConfigParser:
+        return inference_config(self.bundle, {"scale": self.scale, **self.options})
+
+    def _factor(self) -> float:
+        with unwrapped():
+            return float(self._parser.get_parsed_content("restore#interval_factor"))
+
+    def _upscale(self, resolver: SuperResolver) -> Any:
+        if not self.options.get("uncertainty"):
+            return lambda lr, _scale: torch.as_tensor(resolver(lr))
+        factor, inferer = self._factor(), resolver.inferer
+        if not isinstance(inferer, SelfEnsembleInferer):
+            raise OptionError("uncertainty: needs a bundle whose inferer is SelfEnsembleInferer")
+
+        def upscale(lr: Tensor, _scale: int) -> tuple[Tensor, Tensor]:
+            mean, spread = inferer.mean_and_spread(lr.to(resolver.device), resolver.network)
+            return mean, spread * factor
+
+        return upscale
+
+    def _code_digest(self) -> str:
+        """Return the hash of code that bundle or system bring along."""
+        system = self.options.get("system")
+        own = generator_class(read_system(system)["network_def"]).__module__ if system else ""
+        named = {target.rpartition(".")[0] for target in _targets(self._parser.config)}
+        for name in sorted(named - {""}):
+            with suppress(ImportError):  # a class inside of a class; building it says what is wrong
+                importlib.import_module(name)
+        return source_digest(sorted({own, *named} - {""}))
+
+
+def find_candidates(
+    bundle: PathLike,
+    scale: int,
+    systems: PathLike | Sequence[PathLike | None] | None = None,
+    **options: Any,
+) -> list[Candidate]:
+    """Return bicubic and what was asked for, each once.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+        scale: the enlargement.
+        systems: one or several of: name or file of a system; "model" or None, the bundle's own
+            model as ``size``, ``perception``, ``robust`` and ``uncertainty`` say; "fast",
+            "perceptual", "robust" or "views", that model in another way.
+        **options: entries of the bundle's ``inference.yaml``. Systems of the papers are taken
+            without back-projection unless ``consistency`` is given, for so they were published.
+
+    Raises:
+        OptionError: if there is no such bundle or system.
+    """
+    given = {k: v for k, v in options.items() if v is not None and v is not False}
+    wanted = (
+        [systems] if systems is None or isinstance(systems, str | os.PathLike) else list(systems)
+    )
+    if "ckpt_path" in given and len(wanted) > 1:
+        raise OptionError(f"ckpt_path: is for one system, got {len(wanted)} systems; name one")
+    ways = ("size", "perception", "robust", "uncertainty")
+    own = {key: given.pop(key) for key in ways if key in given}
+    if own.get("size") == "best":
+        del own["size"]
+    if own.get("perception") == 0:
+        del own["perception"]
+    found = [Candidate(bundle, scale, {"system": BICUBIC.name})]
+    for name in (each if each is None else str(each) for each in wanted):
+        if name is None or name == "model":
+            found.append(Candidate(bundle, scale, given | own))
+        elif name in FACES:
+            found.append(Candidate(bundle, scale, given | FACES[name]))
+        elif name != BICUBIC.name:
+            find_system(name)
+            found.append(Candidate(bundle, scale, {"consistency": 0, **given, "system": name}))
+    named: dict[str, Candidate] = {}
+    for candidate in found:
+        if named.setdefault(candidate.name, candidate) != candidate:
+            raise OptionError(f"system: two are called {candidate.name!r}; rename one of the files")
+    return list(named.values())
+
+
+def _targets(content: object) -> Iterator[str]:
+    """Yield what a configuration builds."""
+    if isinstance(content, Mapping):
+        if isinstance(content.get("_target_"), str):
+            yield content["_target_"]
+        content = list(content.values())
+    if isinstance(content, list):
+        for part in content:
+            yield from _targets(part)
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,0 +1,285 @@
+"""Find the images of a benchmark: one that a YAML file describes, or any folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from monai_sr.core.configs import find_config, list_configs
+from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.log import get_logger
+from monai_sr.core.types import PathLike
+from monai_sr.evaluation.decoding import (
+    Files,
+    dicom_patient,
+    is_volume,
+    photo_pixels,
+    read_image,
+    read_raster,
+    read_volume,
+)
+from monai_sr.evaluation.downloads import download
+from monai_sr.evaluation.images import BenchmarkImage, every_image
+from monai_sr.evaluation.pairs import match_pairs
+from monai_sr.metrics.protocol import Protocol, get_protocol, make_lr, modcrop
+from monai_sr.training.split_table import Box
+
+_logger = get_logger(__name__)
+_REQUIRED = {"title", "folders", "pattern", "protocol"}
+_KNOWN = _REQUIRED | {
+    "count", "classes", "data_range", "channels", "citation", "slice_step", "area", "patient",
+    "lr_folders", "pixels", "download", "left_out", "grey",
+}  # fmt: skip
+_CONTENT = 0.1
+"""Share of a slice that must differ from the volume's darkest value, for it to be judged."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Describe a set of reference images and how results on it are judged.
+
+    Args:
+        name: file name of tables, such as ``set5``.
+        title: name in headings.
+        folders: places below the root; the first that exists is used.
+        pattern: shell pattern of image files; empty for every image with those of subfolders, whose
+            names are the classes.
+        protocol: how pairs are compared.
+        count: expected number of images, None where it is open.
+        classes: sub-folder -> expected number of images; empty where the set has no classes.
+        channels: 1 for a grey set, 3 where color images stay color; other numbers are rasters of
+            so many bands.
+        citation: who made the images.
+        left_out: names of images (without suffix) that lie there and are not judged.
+        grey: names of images of one channel in a set of color images, which published figures take
+            for color images.
+        slice_step: 0 for a set of images; of volumes, every how many slices one is judged. Slices
+            that are nearly empty are left out.
+        area: of georeferenced rasters, the west, south, east and north of what is judged, in the
+            units of their reference system; all of them if None.
+        patient: regular expression whose first group, at the start of a file's name, says whose
+            image it is; empty where that is unknown (DICOM files say it themselves).
+        lr_folders: places of given low-resolution images below the root, with ``{scale}``; empty
+            where they are made from the references.
+        pixels: accepted numbers of pixels of all images together; empty where it is open.
+        download: archives, see :func:`monai_sr.evaluation.downloads.download`.
+    """
+
+    name: str
+    title: str
+    folders: tuple[str, ...]
+    pattern: str
+    protocol: Protocol
+    count: int | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
+    channels: int = 3
+    citation: str = ""
+    left_out: frozenset[str] = frozenset()
+    grey: frozenset[str] = frozenset()
+    slice_step: int = 0
+    area: Box | None = None
+    patient: str = ""
+    lr_folders: tuple[str, ...] = ()
+    pixels: tuple[int, ...] = ()
+    download: Sequence[Mapping[str, Any]] = ()
+
+    def images(self, root: PathLike, scale: int | None = None) -> list[BenchmarkImage]:
+        """List the images below a root, in name order; a wrong number is logged as a warning.
+
+        Args:
+            root: folder that holds the images.
+            scale: the enlargement; needed where low-resolution images are given.
+
+        Raises:
+            BadImageError: if no folder exists or none holds an image, or partners are missing.
+        """
+        base = self._base(root, self.folders)
+        found: list[BenchmarkImage] = []
+        for label in self.classes or ("",):
+            if self.pattern:
+                files = sorted(p for p in (base / label).glob(self.pattern) if p.is_file())
+                images = [BenchmarkImage(path, path.stem, label) for path in files]
+            else:
+                images = every_image(base)
+            images = [image for image in images if image.path.stem not in self.left_out]
+            found += [part for image in images for part in self._parts(image)]
+        if not found:
+            raise BadImageError(
+                f"{base}: must hold images {self.pattern!r} for benchmark {self.name!r}, got none; "
+                "copy the reference images there"
+            )
+        for complaint in self.complaints(found):
+            _logger.warning("%s: %s", base, complaint)
+        return self._paired(root, found, scale) if self.lr_folders and scale else found
+
+    def fetch(self, root: PathLike, scale: int) -> None:
+        """Download the images into a root; see :func:`monai_sr.evaluation.downloads.download`."""
+        download(self.name, self.download, root, scale)
+
+    def load(self, image: BenchmarkImage) -> Tensor:
+        """Decode a reference image.
+
+        Returns:
+            (1, C, H, W) float64 in [0, 1]; C is 1 for grey and 3 for color images. Slices are
+            mapped by the range of their volume.
+
+        Raises:
+            BadImageError: if the file is unreadable, has transparency or another depth than the
+                protocol's range, or is a color image in a grey set.
+        """
+        if image.slice_index is not None:
+            return torch.from_numpy(read_volume(image.files)[image.slice_index])[None, None]
+        return self._decode(image.files)
+
+    def load_pair(self, image: BenchmarkImage, scale: int) -> tuple[Tensor, Tensor]:
+        """Decode a reference, and take or make its low-resolution image.
+
+        Returns:
+            Reference (1, C, H, W), cut to multiples of the scale, and input (1, C, H / scale,
+            W / scale), float64 in [0, 1].
+
+        Raises:
+            BadImageError: as :meth:`load`, or if the two do not belong together.
+        """
+        whole = self.load(image)
+        hr = modcrop(whole, scale)
+        if image.lr_path is None:
+            return hr, make_lr(hr, scale, self.protocol)
+        lr = self._decode((image.lr_path,))
+        height, width = (side // scale for side in hr.shape[-2:])
+        # MATLAB makes one pixel more where a side is no multiple; it lies outside the cut one.
+        extra = [got - side for got, side in zip(lr.shape[-2:], (height, width), strict=True)]
+        uneven = [int(side % scale > 0) for side in whole.shape[-2:]]
+        fits = all(0 <= e <= u for e, u in zip(extra, uneven, strict=True))
+        if lr.shape[1] != hr.shape[1] or not fits:
+            raise BadImageError(
+                f"{image.lr_path}: must have {hr.shape[1]} channels of {width} x {height} pixels "
+                f"to go with {image.path} at x{scale}, got {lr.shape[1]} of {lr.shape[-1]} x "
+                f"{lr.shape[-2]}; replace one of them"
+            )
+        return hr, lr[..., :height, :width]
+
+    @property
+    def expected(self) -> int | None:
+        """How many images the whole set has, None where it is open."""
+        return sum(self.classes.values()) if self.classes else self.count
+
+    def _base(self, root: PathLike, folders: Sequence[str]) -> Path:
+        base = next((Path(root, f) for f in folders if Path(root, f).is_dir()), None)
+        if base is None:
+            raise BadImageError(
+                f"{root}: must hold one of the folders {', '.join(folders)} for benchmark "
+                f"{self.name!r}, got none; pass the folder that holds them as root"
+            )
+        return base
+
+    def complaints(self, images: Sequence[BenchmarkImage]) -> list[str]:
+        """Say how images differ from what the set should have, in number and size."""
+        found = []
+        for label in self.classes or ("",):
+            got = sum(image.label == label for image in images) if self.classes else len(images)
+            expected = self.classes.get(label, self.count)
+            if expected not in (None, got):
+                where = f"{label}: " if label else ""
+                found.append(
+                    f"{where}benchmark {self.name!r} must have {expected} images, got {got}"
+                )
+        if not found and self.pixels:
+            total = sum(photo_pixels(image.path) for image in images)
+            if total not in self.pixels:
+                wanted = " or ".join(f"{pixels:,}" for pixels in self.pixels)
+                found.append(
+                    f"benchmark {self.name!r} must have {wanted} pixels in all, got {total:,}"
+                )
+        return [f"{text}; its means do not compare with published ones" for text in found]
+
+    def _parts(self, image: BenchmarkImage) -> list[BenchmarkImage]:
+        """Name the patient, and list the slices of a volume that are judged."""
+        match = re.match(self.patient, image.path.name) if self.patient else None
+        patient = match[1] if match else "" if self.patient else dicom_patient(image.files)
+        image = dataclasses.replace(image, patient=patient)
+        if not self.slice_step or (not self.pattern and not is_volume(image.files)):
+            return [image]
+        volume = read_volume(image.files)
+        stem = image.name.split(".")[0]
+        return [
+            dataclasses.replace(image, name=f"{stem}_{index:03d}", slice_index=index)
+            for index in range(0, len(volume), self.slice_step)
+            if (volume[index] > volume.min()).mean() >= _CONTENT
+        ]
+
+    def _paired(
+        self, root: PathLike, images: list[BenchmarkImage], scale: int
+    ) -> list[BenchmarkImage]:
+        places = [folder.format(scale=scale) for folder in self.lr_folders]
+        folder = self._base(root, places)
+        partners = match_pairs([image.path for image in images], folder, scale)
+        return [
+            dataclasses.replace(image, lr_path=partner)
+            for image, partner in zip(images, partners, strict=True)
+        ]
+
+    def _decode(self, files: Files) -> Tensor:
+        if self.area is not None or self.channels not in (1, 3):
+            values, levels = read_raster(files[0], self.channels, self.area)
+        else:
+            values, levels = read_image(files)
+        if self.protocol.data_range not in (1, levels):
+            raise BadImageError(
+                f"{files[0]}: must hold values 0…{self.protocol.data_range:g} for benchmark "
+                f"{self.name!r}, got a range of {levels}; set data_range in its YAML file, or use "
+                "--protocol native"
+            )
+        if self.channels == 1 and len(values) == 3:
+            if not (values == values[:1]).all():
+                raise BadImageError(
+                    f"{files[0]}: must be grey for benchmark {self.name!r}, got a color image; "
+                    "convert or remove it"
+                )
+            values = values[:1]
+        return torch.from_numpy(values)[None].contiguous()
+
+
+def load_benchmark(name: PathLike) -> Benchmark:
+    """Read the description of a benchmark.
+
+    Args:
+        name: path of a YAML file, or the name of one that comes with the package (``set5``).
+
+    Raises:
+        OptionError: if there is no such benchmark or its file lacks or misspells a key.
+    """
+    # Papers write Set14, files are called set14.
+    lower = str(name).lower()
+    path = find_config("benchmarks", lower if lower in list_configs("benchmarks") else name)
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    keys = set(content) if isinstance(content, dict) else set()
+    if not _REQUIRED <= keys <= _KNOWN:
+        raise OptionError(
+            f"{path}: must have the keys {', '.join(sorted(_REQUIRED))} and may have "
+            f"{', '.join(sorted(_KNOWN - _REQUIRED))}, got {', '.join(sorted(keys)) or 'none'}; "
+            "correct it"
+        )
+    options = {key: content[key] for key in content if key not in ("protocol", "data_range")}
+    for key in ("folders", "lr_folders", "pixels", "download"):
+        options[key] = tuple(content.get(key, ()))
+    for key in ("left_out", "grey"):
+        names = content.get(key, [])
+        if not all(isinstance(each, str) for each in names):
+            # YAML reads 00010012_024 as a number.
+            raise OptionError(
+                f"{path.stem}: {key} must hold texts, got {names}; put them in quotes"
+            )
+        options[key] = frozenset(names)
+    if "area" in content:
+        options["area"] = tuple(content["area"])
+    protocol = get_protocol(content["protocol"], content.get("data_range"))
+    return Benchmark(name=path.stem, protocol=protocol, **options)

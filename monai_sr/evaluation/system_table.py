@@ -1,0 +1,206 @@
+"""Format what the papers' systems cost, how they were trained, and their claims beside our figures.
+
+A claim is an entry of ``claims`` in a system's YAML file: ``set`` (several joined by "+" are
+pooled), ``scale`` (null where the paper does not state it), ``psnr``, ``ssim``, ``lpips`` as far as
+stated, ``source``, and ``why`` our figure differs, to which the time of training is added.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from monai_sr.evaluation.complexity import OUTPUT_SIZE
+from monai_sr.evaluation.facts import Facts
+from monai_sr.evaluation.rows import Row
+from monai_sr.evaluation.set_tables import marked_name
+from monai_sr.evaluation.standing import expected_images, literature_gain
+from monai_sr.evaluation.summary import fixed, grouped, short, summarize
+from monai_sr.evaluation.training import key_of, learns, told_time
+
+_ORDER = ("proposal", "baseline", "variant", "shipped")
+_DIGITS = {"psnr": 2, "ssim": 4, "lpips": 3}
+
+
+def system_section(
+    systems: Mapping[str, Mapping[str, Any]], rows: Sequence[Row], facts: Sequence[Facts]
+) -> list[str]:
+    """Return the lines of the section "The systems of the papers"; none without systems.
+
+    Args:
+        systems: name -> content of its YAML file.
+        rows: every measured row.
+        facts: costs and training of the systems.
+    """
+    if not systems:
+        return []
+    names = sorted(systems, key=lambda name: (_rank(systems[name].get("row")), name))
+    lines = ["## The systems of the papers\n"]
+    lines += _names(names, systems)
+    lines += _shrunk_otherwise(names, systems)
+    lines += _costs([f for name in names for f in facts if f.system == name])
+    lines += _claims(names, systems, rows, facts)
+    return lines
+
+
+def _rank(kind: object) -> int:
+    return _ORDER.index(str(kind)) if kind in _ORDER else len(_ORDER)
+
+
+def _names(names: Sequence[str], systems: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = ["| system | title | row | paper |", "|---|---|---|---|"]
+    for name in names:
+        content = systems[name]
+        cells = [name, *(_plain(content.get(key)) for key in ("title", "row", "paper"))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _shrunk_otherwise(names: Sequence[str], systems: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say whose small images were made in another way than those of the sets above."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        target = (systems[name].get("degradation") or {}).get("_target_", "")
+        if target:
+            found.setdefault(target.rpartition(".")[2], []).append(name)
+    return [
+        f"{', '.join(group)} learn from images that `{way}` shrinks, as their paper does, and "
+        "the campaign judges them on such. The sets above are shrunk by MATLAB's bicubic, for all "
+        "alike: there these systems see images of a kind that they did not learn from.\n"
+        for way, group in found.items()
+    ]
+
+
+def _costs(facts: Sequence[Facts]) -> list[str]:
+    if not facts:
+        return []
+    pixels = math.prod(OUTPUT_SIZE)
+    heads = [
+        "system", "domain", "scale", "parameters", "MACs/px", "MACs of 1280x720", "MP/s",
+        "measured on", "HR MP seen", "minutes 1 + 2", "steps 1 + 2", "note",
+    ]  # fmt: skip
+    lines = [
+        "### What they cost and how they were trained\n",
+        f"| {' | '.join(heads)} |",
+        f"|---|---|{'---:|' * 5}---|---:|---:|---:|---|",
+    ]
+    for f in facts:
+        threads = "" if math.isnan(f.threads) else f", {f.threads:.0f} threads"
+        cells = [
+            marked_name(f.system, f),
+            f.domain,
+            f"x{f.scale}",
+            short(f.parameters),
+            short(f.multiply_adds_per_output_pixel),
+            short(f.multiply_adds_per_output_pixel * pixels),
+            short(f.output_mp_per_s),
+            (f.device or "-") + threads,
+            short(f.hr_megapixels_seen),
+            f"{short(f.minutes_stage_1)} + {short(f.minutes_stage_2)}",
+            f"{fixed(f.steps_stage_1, 0)} + {fixed(f.steps_stage_2, 0)}",
+            f.note or "-",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _claims(
+    names: Sequence[str],
+    systems: Mapping[str, Mapping[str, Any]],
+    rows: Sequence[Row],
+    facts: Sequence[Facts],
+) -> list[str]:
+    claims = [(name, claim) for name in names for claim in systems[name].get("claims") or ()]
+    if not claims:
+        return []
+    lines = [
+        "### What the papers claim, beside our figures\n",
+        "PSNR (dB) / SSIM / LPIPS as far as the paper states them; ours on the same set by the "
+        "protocol above, at every measured scale where the paper names none; in brackets PSNR as "
+        "the literature counts grey images, and how many images, where not all.\n",
+        "| system | set | scale | claimed | ours | source | why they differ |",
+        "|---|---|---:|---:|---:|---|---|",
+    ]
+    for name, claim in claims:
+        stated = [measure for measure in _DIGITS if claim.get(measure) is not None]
+        scale = claim.get("scale")
+        cells = [
+            name,
+            _plain(claim.get("set")),
+            f"x{scale}" if scale else "not stated",
+            " / ".join(_figure(measure, float(claim[measure])) for measure in stated) or "-",
+            _ours(name, claim, stated, rows, is_trained=_is_trained(name, systems[name], rows)),
+            _plain(claim.get("source")),
+            _why(name, claim, rows, facts),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _is_trained(name: str, content: Mapping[str, Any], rows: Sequence[Row]) -> bool:
+    return not learns(content) or any(row.system == name for row in rows)
+
+
+def _why(name: str, claim: Mapping[str, Any], rows: Sequence[Row], facts: Sequence[Facts]) -> str:
+    """Return the reason that the claim gives, and how long training was here."""
+    wanted = {_key(part) for part in str(claim.get("set", "")).split("+")}
+    scale = claim.get("scale")
+    weights = {key_of(r) for r in rows if r.system == name and _key(r.set) in wanted}
+    own = [f for f in facts if f.system == name and scale in (None, f.scale)]
+    meant = [f for f in own if key_of(f) in weights]
+    time = told_time(meant or [f for f in own if f.domain == "natural"])
+    told = f"trained here for {time}" if time else ""
+    if told and not any(row.system == name for row in rows):
+        told = f"{time} of training here were not enough"
+    return "; ".join(filter(None, (_plain(claim.get("why")), told)))
+
+
+def _ours(
+    name: str,
+    claim: Mapping[str, Any],
+    stated: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    is_trained: bool,
+) -> str:
+    """Return our means of the stated measures on the claim's sets, for one scale or for each."""
+    if not stated:
+        return "-"
+    wanted = {_key(part) for part in str(claim.get("set", "")).split("+")}
+    scale = claim.get("scale")
+    found = [r for r in rows if r.system == name and _key(r.set) in wanted]
+    texts = []
+    for each, group in sorted(grouped(found, lambda row: row.scale), key=lambda g: str(g[0])):
+        if scale in (None, each) and {_key(r.set) for r in group} == wanted:
+            summary = summarize(group)
+            figures = " / ".join(_figure(m, float(getattr(summary, m))) for m in stated)
+            figures += _remark(group, stated)
+            texts.append(figures if scale else f"x{each}: {figures}")
+    return ", ".join(texts) or ("not measured" if is_trained else "not trained here")
+
+
+def _remark(rows: Sequence[Row], stated: Sequence[str]) -> str:
+    """Return what keeps our means from being read as the literature's, in brackets."""
+    gain, expected = literature_gain(rows), expected_images(rows)
+    remarks = []
+    if gain and "psnr" in stated:
+        remarks.append(f"grey as luma {_figure('psnr', summarize(rows).psnr + gain)}")
+    if expected > len(rows):
+        remarks.append(f"{len(rows)} of {expected} images")
+    return f" ({'; '.join(remarks)})" if remarks else ""
+
+
+def _figure(measure: str, value: float) -> str:
+    return fixed(value, _DIGITS[measure])
+
+
+def _key(name: str) -> str:
+    """Bring "X-ray" and "Set 5" to the names of files."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _plain(value: object) -> str:
+    """Return text that fits in one cell."""
+    return " ".join(str(value or "-").replace("|", "/").split())

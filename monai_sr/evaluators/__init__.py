@@ -1,1 +1,0 @@
-"""Many images become tables: systems are judged on benchmarks, results are kept as CSV."""

@@ -1,0 +1,1 @@
+"""DICOM: images, series and volumes, and derived objects written from them."""

@@ -1,0 +1,185 @@
+"""Opens DICOM files and tells them from others.
+
+DICOM PS3.10 section 7.1: a file starts with 128 free bytes and "DICM". Older files lack both and
+are recognized by their first element.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import zlib
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pydicom
+from pydicom.dataset import FileMetaDataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from monai_sr.core.errors import BadImageError, SRError
+from monai_sr.core.log import get_logger
+from monai_sr.core.shared import ignored_warnings, silent_pydicom
+from monai_sr.formats.dicom.bounds import check_inflated
+from monai_sr.formats.dicom.unknown import resolve_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydicom.dataset import FileDataset
+
+    from monai_sr.core.types import PathLike
+
+logger = get_logger(__name__)
+
+DAMAGE_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom and its decoders raise, by experiment, on damaged or unsupported files."""
+
+_PREAMBLE_BYTES = 128
+_NO_META_SYNTAX = {
+    (True, True): ImplicitVRLittleEndian,
+    (False, True): ExplicitVRLittleEndian,
+    (False, False): ExplicitVRBigEndian,
+}
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Hide pydicom's remarks on odd but harmless headers, which quote values and alarm users."""
+    is_wanted = logger.isEnabledFor(logging.DEBUG)
+    with ignored_warnings(module=r"pydicom"), nullcontext() if is_wanted else silent_pydicom():
+        yield
+
+
+@contextmanager
+def refuse_damage(message: str) -> Iterator[None]:
+    """Turn what pydicom raises on a damaged file into one line; elements decode when touched.
+
+    Args:
+        message: the line for the user.
+
+    Raises:
+        BadImageError: with ``message``; errors of this package pass as they are.
+    """
+    try:
+        with quiet_pydicom():
+            yield
+    except SRError:
+        raise
+    except DAMAGE_ERRORS as error:
+        raise BadImageError(message) from error
+
+
+def is_dicom(path: PathLike) -> bool:
+    """Tell whether a file is DICOM, from its "DICM" mark or else its first elements.
+
+    Args:
+        path: any path; folders and files that cannot be read are not DICOM.
+
+    Returns:
+        True for DICOM files, with or without images in them.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            head = stream.read(_PREAMBLE_BYTES + 4)
+    except OSError:
+        return False
+    return head[_PREAMBLE_BYTES:] == b"DICM" or (_may_start_dataset(head) and _parses(path))
+
+
+def open_dicom(path: PathLike, *, stop_before_pixels: bool = False) -> FileDataset:
+    """Read one DICOM file; files without preamble or meta header are completed.
+
+    Args:
+        path: the file.
+        stop_before_pixels: leave the pixel data on the disk.
+
+    Returns:
+        The dataset; its ``file_meta`` names a transfer syntax.
+
+    Raises:
+        BadImageError: the file is missing, empty, not DICOM, or damaged.
+    """
+    file = Path(path)
+    if not file.is_file():
+        got = "a folder" if file.is_dir() else "no such file"
+        raise BadImageError(f"{path}: must be a DICOM file, got {got}; check the path.")
+    damaged = f"{path}: must be a whole DICOM file, got a damaged header; copy it again."
+    try:
+        if file.stat().st_size == 0:
+            raise BadImageError(f"{path}: must be a DICOM file, got 0 bytes; copy it again.")
+        if not is_dicom(file):
+            raise BadImageError(
+                f"{path}: must be a DICOM file, got another kind of file; "
+                "use the reader of its format or remove it from the input."
+            )
+        with refuse_damage(damaged):
+            check_inflated(file)
+            dataset = pydicom.dcmread(file, force=True, stop_before_pixels=stop_before_pixels)
+            resolve_unknown(dataset)
+            _complete_meta(dataset)
+    except OSError as error:
+        reason = error.strerror or "an input/output error"
+        raise BadImageError(f"{path}: must be readable, got '{reason}'; check it.") from error
+    return dataset
+
+
+def _complete_meta(dataset: FileDataset) -> None:
+    """Give files without a transfer syntax the one that their elements are encoded in."""
+    if not hasattr(dataset, "file_meta"):
+        dataset.file_meta = FileMetaDataset()
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        implicit, little = dataset.original_encoding
+        syntax = _NO_META_SYNTAX.get((bool(implicit), little is not False))
+        dataset.file_meta.TransferSyntaxUID = syntax or ImplicitVRLittleEndian
+
+
+def _may_start_dataset(head: bytes) -> bool:
+    """Check the first element: group 0002 or 0008, then a value representation or a length."""
+    if len(head) < 12 or not any(
+        head[:4] == struct.pack(o, g, e)
+        for o in ("<HH", ">HH")
+        for g in (2, 8)
+        for e in (0, 1, 5, 6, 8, 0x10, 0x12, 0x16, 0x18)
+    ):
+        return False
+    is_explicit = head[4:6].isalpha() and head[4:6].isupper()
+    return is_explicit or struct.unpack("<I", head[4:8])[0] < 4096
+
+
+def _parses(path: PathLike) -> bool:
+    """Read the first groups of a file without preamble and look for what images declare."""
+    try:
+        with quiet_pydicom():
+            header = pydicom.dcmread(
+                path,
+                force=True,
+                stop_before_pixels=True,
+                specific_tags=["SOPClassUID", "Modality", "Rows", "Columns"],
+            )
+            sop_class = str(header.get("SOPClassUID") or "")
+            return sop_class.startswith("1.2.840.10008.") or (
+                isinstance(header.get("Rows"), int) and isinstance(header.get("Columns"), int)
+            )
+    except (OSError, *DAMAGE_ERRORS):
+        return False

@@ -1,0 +1,141 @@
+"""What a DICOM object says about the meaning of its values.
+
+DICOM PS3.3 C.8.20 (segmentations), C.8.8.3 (dose), C.8.13.3.1.1 (complex image component), and
+C.7.6.1.1.2 (image type, whose third and later values vendors fill); Siemens mosaics: CSA header or
+(0019,100A); raw data type of GE: (0043,102F).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from monai_sr.core.errors import BadImageError
+from monai_sr.formats.meaning import COMPLEX, DOSE, FRACTION, LABEL, PHASE, Meaning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydicom.dataset import Dataset
+
+_LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
+_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+_PHASE_TYPES = frozenset({"P", "PHASE", "PHASE MAP", "P_FFE", "P_SE", "P_PCA", "VELOCITY MAP"})
+_PART_TYPES = frozenset({"R", "REAL", "R_FFE", "R_SE", "I", "IMAGINARY", "I_FFE", "I_SE"})
+_CLASS_TYPES = frozenset({"LABEL", "LABELMAP", "SEGMENTATION", "MASK"})
+_COMPONENTS = {"PHASE": PHASE, "REAL": COMPLEX, "IMAGINARY": COMPLEX, "COMPLEX": COMPLEX}
+_GE_KINDS = {1: PHASE, 2: COMPLEX, 3: COMPLEX}
+_UNMEASURED = frozenset({"", "OT", "SC", "SEG"})
+
+
+def dicom_meaning(dataset: Dataset) -> Meaning | None:
+    """Return what a header declares; None for gray values and colors.
+
+    Args:
+        dataset: an opened object.
+    """
+    sop_class, modality = str(dataset.get("SOPClassUID")), str(dataset.get("Modality") or "")
+    segmentation = str(dataset.get("SegmentationType") or "")
+    if segmentation == "FRACTIONAL":
+        return Meaning(FRACTION, "a fractional segmentation")
+    if segmentation == "LABELMAP" or sop_class == _LABELMAP:
+        return Meaning(LABEL, "a label map segmentation")
+    if segmentation == "BINARY" or dataset.get("BitsAllocated") == 1:
+        return Meaning(LABEL, "a mask of one bit a pixel")
+    if modality == "RTDOSE" or sop_class == _DOSE:
+        return Meaning(DOSE, "RT Dose")
+    types = set(_image_type(dataset)[2:])
+    if types & _CLASS_TYPES:
+        return Meaning(LABEL, f"ImageType {min(types & _CLASS_TYPES)}")
+    return _of_mr(dataset, types) if modality == "MR" else None
+
+
+def may_be_classes(dataset: Dataset) -> bool:
+    """Tell whether few values are a sign of classes: what a scanner measured may be few as well.
+
+    Segmentations are often exported as derived images of the modality that they were drawn on, or
+    as images that do not say what they are.
+    """
+    modality = str(dataset.get("Modality") or "").upper()
+    return "ORIGINAL" not in _image_type(dataset)[:1] or modality in _UNMEASURED
+
+
+def rescaling(dataset: Dataset) -> tuple[float, float]:
+    """Return slope and intercept of the first frame; those of nothing where none are given."""
+    for item in (dataset, *_items(dataset, "PixelValueTransformationSequence")):
+        if item.get("RescaleSlope"):
+            return float(item.RescaleSlope), float(item.get("RescaleIntercept") or 0)
+    return 1.0, 0.0
+
+
+def mosaic_side(dataset: Dataset, name: object) -> int:
+    """Return how many slices lie beside each other in a Siemens mosaic, 1 for other images.
+
+    Raises:
+        BadImageError: it is a mosaic that does not tell, or cannot be cut so.
+    """
+    if "MOSAIC" not in _image_type(dataset):
+        return 1
+    count = _mosaic_count(dataset)
+    side = math.ceil(math.sqrt(count)) if count else 0
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    if not side or rows % side or columns % side:
+        raise BadImageError(
+            f"{name}: a mosaic must say how many slices of one size it holds, got "
+            f"{count or 'no number'} in {columns} x {rows} pixels; convert it to NIfTI (dcm2niix)"
+        )
+    return side
+
+
+def _image_type(dataset: Dataset) -> list[str]:
+    value = dataset.get("ImageType") or []
+    values = [value] if isinstance(value, str) else value  # a single value is no list
+    return [str(each).strip().upper() for each in values]
+
+
+def _of_mr(dataset: Dataset, types: set[str]) -> Meaning | None:
+    frames = _items(dataset, "MRImageFrameTypeSequence")
+    components = {str(item.get("ComplexImageComponent") or "") for item in (dataset, *frames)}
+    kinds = {_COMPONENTS[c] for c in components & set(_COMPONENTS)}
+    is_mixed = "MAGNITUDE" in components and bool(kinds)
+    if kinds == {PHASE} and not is_mixed:
+        return Meaning(PHASE, "ComplexImageComponent PHASE")
+    if kinds:
+        return Meaning(COMPLEX, f"ComplexImageComponent {min(components & set(_COMPONENTS))}")
+    for found, kind in ((types & _PHASE_TYPES, PHASE), (types & _PART_TYPES, COMPLEX)):
+        if found:
+            return Meaning(kind, f"ImageType {min(found)}")
+    raw = _private(dataset, 0x0043, "GEMS_PARM_01", 0x2F)
+    values = [int(v) for v in ([raw] if isinstance(raw, int) else raw or [])[:1]]
+    raw_kind = _GE_KINDS.get(values[0]) if values else None
+    return Meaning(raw_kind, "raw data type (0043,102F)") if raw_kind else None
+
+
+def _items(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in dataset.get(groups) or []:
+            yield from group.get(keyword) or []
+
+
+def _private(dataset: Dataset, group: int, creator: str, offset: int) -> Any:
+    try:
+        return dataset.private_block(group, creator)[offset].value
+    except KeyError:
+        return None
+
+
+def _mosaic_count(dataset: Dataset) -> int:
+    number = _private(dataset, 0x0019, "SIEMENS MR HEADER", 0x0A)
+    if isinstance(number, bytes):
+        number = int.from_bytes(number[:2], "little")
+    if number:
+        return int(number)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nibabel calls its reader experimental
+        from nibabel.nicom import csareader
+    try:
+        csa = csareader.get_csa_header(dataset, "image")
+        return int((csareader.get_n_mosaic(csa) if csa else 0) or 0)
+    except (csareader.CSAReadError, ValueError, TypeError, KeyError):
+        return 0

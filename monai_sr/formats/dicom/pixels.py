@@ -1,0 +1,221 @@
+"""Decodes the stored pixel values of one DICOM object and states what they can be.
+
+DICOM PS3.3 C.7.6.3 (image pixel module), PS3.5 section 8 (native and compressed pixel data).
+Rescale slope, windows and look-up tables for display are not applied: values stay as stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.uid import UID
+
+from monai_sr.core.dtypes import is_wide
+from monai_sr.core.errors import BadImageError
+from monai_sr.core.memory import check_memory
+from monai_sr.formats.dicom.bounds import check_frames
+from monai_sr.formats.dicom.decoders import run_decoder
+from monai_sr.formats.dicom.files import refuse_damage
+from monai_sr.formats.dicom.padding import padding_range
+from monai_sr.formats.facts import holes_of_infinity
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+    from pydicom.dataset import Dataset, FileDataset
+
+    from monai_sr.core.types import PathLike
+
+PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+
+_DECLARED_BITS = 12  # deeper files seldom fill their range: the values themselves must tell
+_PHOTOMETRIC = frozenset(
+    {
+        "MONOCHROME1",
+        "MONOCHROME2",
+        "PALETTE COLOR",
+        "RGB",
+        "YBR_FULL",
+        "YBR_FULL_422",
+        "YBR_PARTIAL_420",
+        "YBR_ICT",
+        "YBR_RCT",
+    }
+)
+
+
+@dataclass(frozen=True)
+class StoredPixels:
+    """Hold decoded frames and the facts that the header declares about them.
+
+    Args:
+        frames: (N, H, W, C), C = 1 for gray and 3 for RGB.
+        storable: least and greatest value that the stored type holds.
+        declared: range that the header declares, (nan, nan) where the values must tell.
+        is_inverted: True for MONOCHROME1, where the least value is white.
+        padding: least and greatest value that is padding, None where none is declared.
+    """
+
+    frames: NDArray[Any]
+    storable: tuple[float, float]
+    declared: tuple[float, float]
+    is_inverted: bool
+    padding: tuple[float, float] | None
+
+
+def decode(dataset: FileDataset, name: PathLike, *, keeps_palette: bool = False) -> StoredPixels:
+    """Decode all frames of an object; YBR and palettes become RGB, the rest stays as stored.
+
+    Palettes expand to 8 bits per channel, the only depth of the color objects that may carry
+    them (PS3.3 A.6.4, C.8.5.6.1); 16-bit palette entries give their upper byte.
+
+    Args:
+        dataset: an opened file with pixel data.
+        name: what messages call it.
+        keeps_palette: the values are codes: the indices of a palette are wanted, not its colors.
+
+    Returns:
+        The frames and their facts; masks of one bit as uint8.
+
+    Raises:
+        BadImageError: no pixels, a mask of one bit that is to be gray values, a whole slide, an
+            odd pixel description, a compression without decoder, or data that are truncated or
+            damaged.
+    """
+    truncated = (
+        f"{name}: pixel data must be whole and match Rows, Columns and NumberOfFrames, got "
+        "truncated or inconsistent data; copy the file again from its source."
+    )
+    with refuse_damage(truncated):
+        _check_header(dataset, name, keeps_palette)
+        check_frames(dataset)
+        array, facts = run_decoder(dataset, name)
+        photometric = str(facts["photometric_interpretation"])
+        samples = int(facts["samples_per_pixel"])
+        if photometric == "PALETTE COLOR" and not keeps_palette:
+            array, samples = _expand_palette(array, dataset, name), 3
+        elif samples == 3 and photometric != "RGB":
+            raise BadImageError(
+                f"{name}: colors must be RGB, YBR_FULL or YBR_FULL_422 after decoding, got "
+                f"{photometric}; convert it to uncompressed RGB DICOM."
+            )
+        frames = array.reshape(-1, int(dataset.Rows), int(dataset.Columns), samples)
+        if frames.dtype.kind == "f":
+            frames = holes_of_infinity(name, frames)
+        return _state_facts(dataset, frames, photometric, keeps_palette)
+
+
+def stored_range(dataset: Dataset, *, keeps_palette: bool = False) -> tuple[float, float]:
+    """Return the least and greatest value that an object's pixels can store.
+
+    Args:
+        dataset: an object with an image pixel module.
+        keeps_palette: as for :func:`decode`.
+
+    Returns:
+        The range of BitsStored and PixelRepresentation; infinite for float pixel data.
+    """
+    if "PixelData" not in dataset:
+        return -np.inf, np.inf
+    if dataset.PhotometricInterpretation == "PALETTE COLOR" and not keeps_palette:
+        return 0.0, 255.0
+    bits = int(dataset.BitsStored)
+    if int(dataset.get("PixelRepresentation") or 0):
+        return -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1
+    return 0.0, 2.0**bits - 1
+
+
+def _state_facts(
+    dataset: Dataset, frames: NDArray[Any], photometric: str, keeps_palette: bool
+) -> StoredPixels:
+    low, high = stored_range(dataset, keeps_palette=keeps_palette)
+    declared = (np.nan, np.nan)
+    if np.isfinite(high):
+        outside = frames.min() < low or frames.max() > high
+        if outside:  # wider than BitsStored says: trust the type of the values
+            limits = np.iinfo(frames.dtype)
+            low, high = float(limits.min), float(limits.max)
+        elif high - low < 2.0**_DECLARED_BITS:
+            declared = (low, high)
+    return StoredPixels(
+        frames=frames,
+        storable=(low, high),
+        declared=declared,
+        is_inverted=photometric == "MONOCHROME1",
+        padding=padding_range(dataset, frames.dtype),
+    )
+
+
+def _check_header(dataset: FileDataset, name: PathLike, are_codes: bool) -> None:
+    """Refuse what holds no image of intensities, in words that name what it is."""
+    if not any(keyword in dataset for keyword in PIXEL_KEYWORDS):
+        raise BadImageError(_no_pixels(dataset, name))
+    unreadable = (
+        f"{name}: Rows, Columns, BitsAllocated and the other pixel tags must be valid, got a "
+        "missing or unreadable one; repair the header or export the image again."
+    )
+    with refuse_damage(unreadable):
+        rows, columns = int(dataset.Rows), int(dataset.Columns)
+        frames = int(dataset.get("NumberOfFrames") or 1)
+        bits, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
+        photometric = str(dataset.PhotometricInterpretation)
+        is_slide = dataset.get("SOPClassUID") == WHOLE_SLIDE
+        high_bit = int(dataset.get("HighBit", int(dataset.get("BitsStored", 1)) - 1))
+        has_low_gap = "PixelData" in dataset and high_bit != int(dataset.BitsStored) - 1
+    if min(rows, columns, frames) < 1:
+        raise BadImageError(
+            f"{name}: must have at least one row, column and frame, got {rows} x {columns} x "
+            f"{frames}; export the image again."
+        )
+    # As decoded, once more where frames are joined, and as the reader's floats.
+    item_bytes = max(bits // 8, 1)
+    float_bytes = 8 if is_wide(item_bytes, "PixelData" not in dataset) else 4
+    check_memory(name, (frames, rows, columns, samples), 2 * item_bytes + float_bytes)
+    if bits == 1 and not are_codes:
+        raise BadImageError(
+            f"{name}: must hold gray values or colors, got a mask of one bit a pixel, which has no "
+            "values between; leave --kind out, or add --kind label."
+        )
+    if is_slide:
+        raise BadImageError(
+            f"{name}: must be a whole image, got tiles of a microscope slide; convert it to TIFF."
+        )
+    if photometric not in _PHOTOMETRIC or samples not in (1, 3):
+        raise BadImageError(
+            f"{name}: must be gray, RGB, YBR or palette, got '{photometric[:16]}' with {samples} "
+            "samples per pixel; convert it to RGB."
+        )
+    if has_low_gap:
+        raise BadImageError(
+            f"{name}: HighBit must be BitsStored - 1, got {high_bit}; convert it to current DICOM."
+        )
+
+
+def _no_pixels(dataset: FileDataset, name: PathLike) -> str:
+    # pydicom gives an empty dataset where the file ends within compressed pixels.
+    declared = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
+    sop_class = UID(str(declared or ""))
+    kind = "an unknown kind of object" if sop_class.name == sop_class else sop_class.name
+    if "Rows" in dataset or "Image Storage" in kind or len(dataset) == 0:
+        return (
+            f"{name}: must hold pixel data, got a header alone ({kind}); the file is truncated or "
+            "was stripped: copy it again from its source."
+        )
+    return (
+        f"{name}: must be an image, got a DICOM object without pixels ({kind}); "
+        "remove it from the input."
+    )
+
+
+def _expand_palette(array: NDArray[Any], dataset: Dataset, name: PathLike) -> NDArray[Any]:
+    broken = f"{name}: the color palette must be whole, got damaged tables; export it as RGB."
+    with refuse_damage(broken):
+        colors: NDArray[Any] = apply_color_lut(array, dataset)
+    # Some writers declare 16-bit entries and fill only the lower byte.
+    is_deep = colors.dtype.itemsize > 1 and int(colors.max()) > np.iinfo(np.uint8).max
+    return (colors >> 8 if is_deep else colors)[..., :3].astype(np.uint8)

@@ -1,0 +1,347 @@
+"""Reads DICOM images and series with their geometry and stored values, as a MONAI reader."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from monai.data import ImageReader
+from monai.utils import ensure_tuple
+
+from monai_sr.core.dtypes import exact_float
+from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import get_logger
+from monai_sr.formats.dicom.files import (
+    is_dicom,
+    open_dicom,
+    refuse_damage,
+)
+from monai_sr.formats.dicom.meaning import (
+    dicom_meaning,
+    may_be_classes,
+    mosaic_side,
+    rescaling,
+)
+from monai_sr.formats.dicom.padding import padding_facts
+from monai_sr.formats.dicom.pixels import StoredPixels, decode
+from monai_sr.formats.dicom.series import find_series, find_volumes
+from monai_sr.formats.facts import image_meta
+from monai_sr.formats.meaning import (
+    AUTO,
+    CODES,
+    INTENSITY,
+    PHASE,
+    Meaning,
+    Tally,
+    check_asked,
+    decided,
+    few_values,
+    phase_turn,
+)
+from monai_sr.geometry.dicom_plane import (
+    OrientationError,
+    Plane,
+    flat_affine,
+    frame_planes,
+    is_parallel,
+    pixel_spacing,
+    position_gaps,
+    slice_distance,
+    stack_affine,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+    from pydicom.dataset import FileDataset
+
+    from monai_sr.core.types import PathLike
+    from monai_sr.geometry.dicom_plane import FloatArray
+
+__all__ = ["DicomImage", "DicomReader", "find_series", "is_dicom"]
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class DicomImage:
+    """Hold the opened files of one image between ``read`` and ``get_data``.
+
+    Args:
+        name: the file or folder as the user gave it.
+        paths: the files in slice order.
+        headers: one dataset per file; of a single file with its pixel data.
+        planes: one per frame where all frames have a place in the patient, else empty.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    headers: tuple[FileDataset, ...]
+    planes: tuple[Plane, ...]
+
+
+class DicomReader(ImageReader):
+    """Read one DICOM file, or the files of one series as a volume, for ``LoadImage``.
+
+    Gives stored values (no rescale, no window) as (C, X, Y) or (C, X, Y, Z): X runs along the
+    columns, Z along the slices or frames. MONOCHROME1 stays as stored and is flagged by
+    ``sr_inverted``; YBR and palettes become RGB. Integers of 32 bits or more come as float64, all
+    others as float32, so ask ``LoadImage`` for ``dtype=None`` to keep them.
+
+    Args:
+        kind: what the values mean, see :mod:`monai_sr.formats.meaning`; "auto" asks the header,
+            and palettes of classes then stay indices.
+
+    Example:
+        >>> from monai.transforms import LoadImage
+        >>> from pydicom.data import get_testdata_file
+        >>> image = LoadImage(reader=DicomReader, dtype=None)(get_testdata_file("CT_small.dcm"))
+        >>> tuple(image.shape), image.meta["sr_dtype"]
+        ((1, 128, 128), 'int16')
+    """
+
+    def __init__(self, kind: str = INTENSITY) -> None:
+        super().__init__()
+        check_asked(kind)
+        self.kind = kind
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Tell whether every name is a DICOM file by content, or a folder that holds some."""
+        names = ensure_tuple(filename)
+        return bool(names) and all(
+            bool(find_series(n)) if os.path.isdir(n) else is_dicom(n) for n in names
+        )
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> DicomImage:
+        """Open a file, the files of one series, or a folder that holds one series.
+
+        Args:
+            data: one path, several paths, or one folder.
+            kwargs: unused; present in MONAI's interface.
+
+        Returns:
+            The opened image, its slices in order along the slice normal.
+
+        Raises:
+            BadImageError: a file cannot be used, or the files do not form one image.
+        """
+        names = [os.fspath(n) for n in ensure_tuple(data)]
+        given = names[0] if names else ""
+        if len(names) == 1 and os.path.isdir(given):
+            names = _only_series(given)
+        if not names:
+            raise BadImageError("image: must be at least one DICOM file, got none; name a file.")
+        is_series = len(names) > 1
+        headers = [open_dicom(n, stop_before_pixels=is_series) for n in names]
+        planes = [_planes(header, name) for header, name in zip(headers, names, strict=True)]
+        with refuse_damage(f"{given}: headers of a series must be valid; copy it again."):
+            order = _slice_order(given, names, headers, planes) if is_series else [0]
+        flat = [plane for i in order for plane in planes[i]]
+        located = [plane for plane in flat if plane is not None]
+        return DicomImage(
+            name=given,
+            paths=tuple(names[i] for i in order),
+            headers=tuple(headers[i] for i in order),
+            planes=tuple(located) if len(located) == len(flat) else (),
+        )
+
+    def get_data(self, img: DicomImage) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Decode an opened image and state its geometry and value range.
+
+        Args:
+            img: what ``read`` returned.
+
+        Returns:
+            The stored values, channel-first, and the metadata of the package's data contract.
+
+        Raises:
+            BadImageError: pixels are missing, damaged or cannot be decoded.
+        """
+        slices = self._decoded(img)
+        _check_alike(img, slices)
+        frames = np.concatenate([s.frames for s in slices])
+        array = _to_monai(frames)
+        nodata, valid = padding_facts(slices)
+        with refuse_damage(f"{img.name}: spacing tags must be valid; repair the header."):
+            affine = _affine(img)
+        meaning = self._meaning(img, array, nodata)
+        declared = _common_range(slices)
+        if meaning.kind == PHASE:
+            declared = _turn(img.headers[0], array, slices)
+        meta = image_meta(
+            files=[Path(path) for path in img.paths],
+            sr_format="dicom",
+            affine=affine,
+            spatial_shape=array.shape[1:],
+            dtype=frames.dtype,
+            storable=(min(s.storable[0] for s in slices), max(s.storable[1] for s in slices)),
+            declared=declared,
+            inverted=slices[0].is_inverted,
+            nodata=nodata,
+            valid=None if valid is None else _to_monai(valid),
+            # Files hold slices: whatever the spacings, a slice is what can be written back.
+            slice_axis=2 if array.ndim == 4 else -1,
+            is_rgb=array.shape[0] == 3,
+            unit_mm=1.0 if img.planes or pixel_spacing(img.headers[0]) else float("nan"),
+            meaning=meaning,
+            mosaic=max(mosaic_side(header, img.name) for header in img.headers),
+        )
+        meta["filename_or_obj"] = img.name
+        return np.ascontiguousarray(array, dtype=exact_float(frames.dtype)), meta
+
+    def _decoded(self, img: DicomImage) -> list[StoredPixels]:
+        header = img.headers[0]
+        is_known, is_palette = (
+            self._are_codes(img),
+            header.get("PhotometricInterpretation") == "PALETTE COLOR",
+        )
+        if is_palette and not is_known and self.kind == AUTO and may_be_classes(header):
+            indices = _decoded(img, keeps_palette=True)
+            tally = Tally()
+            frames = (frame[..., 0] for each in indices for frame in each.frames)
+            if all(tally.add(f, is_named=False) for f in frames) and few_values(tally):
+                return indices
+        return _decoded(img, keeps_palette=is_known)
+
+    def _are_codes(self, img: DicomImage) -> bool:
+        with refuse_damage(f"{img.name}: tags must be valid; repair the header."):
+            declared = dicom_meaning(img.headers[0])
+        return decided(self.kind, declared, img.name).kind in CODES
+
+    def _meaning(self, img: DicomImage, array: NDArray[Any], nodata: float) -> Meaning:
+        found = dicom_meaning(img.headers[0])
+        if found is None and may_be_classes(img.headers[0]) and array.dtype.kind in "iu":
+            tally = Tally(nodata)
+            is_few = len(array) == 1 and tally.add(array[0], is_named=False)
+            found = few_values(tally) if is_few else None
+        return decided(self.kind, found, img.name, is_rgb=array.shape[0] == 3)
+
+
+def _decoded(img: DicomImage, *, keeps_palette: bool) -> list[StoredPixels]:
+    if len(img.paths) == 1:
+        return [decode(img.headers[0], img.paths[0], keeps_palette=keeps_palette)]
+    return [decode(open_dicom(path), path, keeps_palette=keeps_palette) for path in img.paths]
+
+
+def _turn(
+    header: FileDataset, array: NDArray[Any], slices: list[StoredPixels]
+) -> tuple[float, float]:
+    """Return the stored values of one turn of phase, NaN where they stay open."""
+    slope, intercept = rescaling(header)
+    low, high = float(array.min()), float(array.max())
+    turn = phase_turn(
+        low, high, slope=slope, intercept=intercept, storable=slices[0].storable
+    )  # fmt: skip
+    return turn or (np.nan, np.nan)
+
+
+def _to_monai(frames: NDArray[Any]) -> NDArray[Any]:
+    """Bring DICOM's order (N, H, W, C) into (C, X, Y), or (C, X, Y, Z) for several frames."""
+    array: NDArray[Any] = frames.transpose(3, 2, 1, 0)
+    return array if len(frames) > 1 else array.squeeze(-1)
+
+
+def _only_series(folder: str) -> list[str]:
+    found = find_volumes(folder)
+    if len(found) != 1:
+        raise BadImageError(
+            f"{folder}: must hold one series of parallel slices, got {len(found)} images; give one "
+            "file, or the files of one series."
+        )
+    if found[0].copies:
+        logger.warning("%s: %d copies of slices were left out.", folder, len(found[0].copies))
+    return [os.fspath(path) for path in found[0].paths]
+
+
+def _planes(header: FileDataset, name: str) -> list[Plane | None]:
+    unreadable = (
+        f"{name}: frame count, position and spacing must be valid numbers, got an unreadable one; "
+        "repair the header or export the image again."
+    )
+    with refuse_damage(unreadable):
+        try:
+            return frame_planes(header)
+        except OrientationError as error:
+            raise BadImageError(
+                f"{name}: ImageOrientationPatient must be two unit vectors at right angles, got "
+                "others; repair the header, or remove the tag to enlarge it without a place."
+            ) from error
+
+
+def _slice_order(
+    given: str, names: list[str], headers: list[FileDataset], planes: list[list[Plane | None]]
+) -> list[int]:
+    """Order single-frame files along the normal; by InstanceNumber where positions lack."""
+    for name, header, own in zip(names, headers, planes, strict=True):
+        if len(own) > 1:
+            raise BadImageError(
+                f"{name}: a series must consist of single-frame files, got a multi-frame one; give "
+                "that file alone."
+            )
+        size, first = (header.get("Rows"), header.get("Columns")), headers[0]
+        if size != (first.get("Rows"), first.get("Columns")):
+            raise BadImageError(
+                f"{name}: slices of a series must be of one size, got {size[0]} x {size[1]} after "
+                f"{first.get('Rows')} x {first.get('Columns')}; give the sizes separately."
+            )
+    single = [p[0] for p in planes]
+    located = [plane for plane in single if plane is not None]
+    numbers = [_instance_number(header) for header in headers]
+    if len(located) < len(names):
+        logger.warning("%s: slices without a position, sorted by InstanceNumber.", given)
+        return sorted(range(len(names)), key=lambda i: (numbers[i], names[i]))
+    if not all(is_parallel(located[0], plane) for plane in located):
+        raise BadImageError(
+            f"{given}: slices of a series must be parallel, got several orientations; give the "
+            "files of each orientation separately."
+        )
+    _report_gaps(given, located)
+    normal = located[0].normal
+    return sorted(
+        range(len(names)),
+        key=lambda i: (round(float(located[i].position @ normal), 3), numbers[i], names[i]),
+    )
+
+
+def _instance_number(header: FileDataset) -> int:
+    try:
+        return int(header.get("InstanceNumber") or 0)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _report_gaps(given: str, planes: list[Plane]) -> None:
+    gaps = position_gaps(planes)
+    repeated = len(planes) - 1 - gaps.size
+    if repeated:
+        logger.warning("%s: %d slices repeat a position.", given, repeated)
+    if gaps.size:
+        missing = int(np.maximum(np.rint(gaps / np.median(gaps)) - 1, 0).sum())
+        if missing:
+            logger.warning("%s: %d slices are missing between others.", given, missing)
+
+
+def _affine(img: DicomImage) -> FloatArray:
+    if img.planes:
+        return stack_affine(img.planes, slice_distance(img.headers[0]))
+    return flat_affine(pixel_spacing(img.headers[0]))
+
+
+def _check_alike(img: DicomImage, slices: list[StoredPixels]) -> None:
+    kinds = {(s.is_inverted, s.frames.shape[-1], s.frames.dtype.name) for s in slices}
+    if len(kinds) > 1:
+        raise BadImageError(
+            f"{img.name}: slices of a series must share photometric interpretation and pixel type, "
+            f"got {len(kinds)} kinds; give the kinds separately."
+        )
+
+
+def _common_range(slices: list[StoredPixels]) -> tuple[float, float]:
+    ranges = {s.declared for s in slices if np.isfinite(s.declared).all()}
+    is_shared = len(ranges) == 1 and all(np.isfinite(s.declared).all() for s in slices)
+    return ranges.pop() if is_shared else (np.nan, np.nan)

@@ -1,0 +1,218 @@
+"""Writes enlarged images as derived DICOM objects beside their sources, as a MONAI writer."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pydicom
+from monai.data import ImageWriter
+from monai.utils import MetaKeys, convert_to_numpy
+
+from monai_sr.core.atomic import atomic_file, atomic_folder
+from monai_sr.core.dtypes import to_integers
+from monai_sr.core.errors import OutputError, SRError
+from monai_sr.formats.dicom.compression import check_compression, compress
+from monai_sr.formats.dicom.deidentify import deidentify
+from monai_sr.formats.dicom.derived import keep_lossy_history, mark_derived
+from monai_sr.formats.dicom.files import DAMAGE_ERRORS, open_dicom, quiet_pydicom
+from monai_sr.formats.dicom.geometry import rescale_geometry
+from monai_sr.formats.dicom.padding import padding_range
+from monai_sr.formats.dicom.pixel_module import (
+    MAX_BYTES,
+    MAX_SIDE,
+    check_size,
+    replace_pixels,
+    swap_to_little_endian,
+)
+from monai_sr.formats.dicom.pixels import decode, stored_range
+from monai_sr.formats.dicom.stored_padding import keep_padding
+from monai_sr.formats.identity import check_unchanged
+from monai_sr.formats.stored import in_rows
+from monai_sr.geometry.affine import scaled_affine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from monai_sr.core.types import PathLike
+
+__all__ = ["MAX_BYTES", "MAX_SIDE", "DicomWriter"]
+
+# Shares of a source pixel: far below what is measured, far above what DS tags round.
+_AFFINE_TOLERANCE = 1e-3
+
+
+class DicomWriter(ImageWriter):
+    """Write stored values with the tags of their source files, as ``SaveImage`` uses writers.
+
+    One source file becomes one file, multi-frame objects stay multi-frame. The files of a series
+    become a folder with ``slice_0001.dcm`` ... in slice order. The result appears whole or not at
+    all.
+
+    Args:
+        output_dtype: unused; the source's pixel module decides.
+        compression: "none" (Explicit VR Little Endian), "rle", "jpegls" or "jpeg2000", lossless.
+        deidentify: remove the patient's identity, see ``dicom_deidentify``.
+        deidentify_key: secret of the hashes that replace UIDs.
+        kwargs: unused; present in MONAI's interface.
+
+    Raises:
+        OptionError: there is no such compression.
+    """
+
+    def __init__(
+        self,
+        output_dtype: Any = None,
+        *,
+        compression: str = "none",
+        deidentify: bool = False,
+        deidentify_key: bytes = b"",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(output_dtype=output_dtype, **kwargs)  # type: ignore[no-untyped-call]
+        check_compression(compression)
+        self.compression = compression
+        self.deidentify = deidentify
+        self.deidentify_key = deidentify_key
+        self._data: NDArray[Any]
+        self._meta: dict[str, Any] = {}
+        self._volume = ""
+
+    def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
+        """Take the image.
+
+        Shape: (C, X, Y) or (C, X, Y, Z); stored values. Floats are rounded, all are clipped.
+
+        Args:
+            data_array: array or tensor.
+            channel_dim: where the channels are; None for a gray image without such an axis.
+            kwargs: unused; present in MONAI's interface.
+        """
+        data: NDArray[Any] = convert_to_numpy(data_array)
+        self._data = data[None] if channel_dim is None else np.moveaxis(data, channel_dim, 0)
+
+    def set_metadata(self, meta_dict: Mapping[str, Any] | None, **options: Any) -> None:
+        """Take the metadata of the package's data contract.
+
+        Args:
+            meta_dict: needs ``sr_files``, ``affine`` and ``original_affine``; ``sr_provenance``
+                goes into the tags.
+            options: unused, the image is never resampled here; present in MONAI's interface.
+        """
+        self._meta = dict(meta_dict or {})
+
+    def write(self, filename: PathLike, verbose: bool = False, **kwargs: Any) -> None:
+        """Write one file, or a folder for a series (``.dcm`` at its end is left out).
+
+        Args:
+            filename: the final name.
+            verbose: let MONAI log the name.
+            kwargs: unused; present in MONAI's interface.
+
+        Raises:
+            OutputError: the image does not belong to the sources, is too large or no number
+                (NaN), or the name cannot be written.
+            BadImageError: a source file has become unreadable.
+        """
+        super().write(filename, verbose=verbose)
+        if self._meta.get("sr_format") != "dicom" or "sr_files" not in self._meta:
+            raise OutputError(
+                f"{filename}: DICOM output needs a DICOM input, got an image of another origin; "
+                "write it as NIfTI or PNG, or load it with DicomReader."
+            )
+        sources = json.loads(self._meta["sr_files"])
+        frames = self._frames()
+        self._volume = ""
+        if len(sources) == 1:
+            with atomic_file(filename) as temporary:
+                self._write_one(filename, temporary, sources[0], frames)
+                check_unchanged(str(self._meta.get("sr_input", "")))
+            return
+        if len(sources) != len(frames):
+            raise OutputError(
+                f"{filename}: a series needs one slice per source file, got {len(frames)} slices "
+                f"for {len(sources)} files; keep all slices or write NIfTI."
+            )
+        first = open_dicom(sources[0], stop_before_pixels=True).get("SOPInstanceUID")
+        self._volume = str(first or "series")
+        folder = Path(filename)
+        folder = folder.with_suffix("") if folder.suffix.lower() == ".dcm" else folder
+        with atomic_folder(folder) as temporary:
+            for i, (source, frame) in enumerate(zip(sources, frames, strict=True)):
+                path = temporary / f"slice_{i + 1:04d}.dcm"
+                self._write_one(filename, path, source, frame[None])
+            check_unchanged(str(self._meta.get("sr_input", "")))
+
+    def _frames(self) -> NDArray[Any]:
+        """Bring (C, X, Y[, Z]) into DICOM's order (N, H, W, C)."""
+        data = self._data if self._data.ndim == 4 else self._data[..., None]
+        return np.transpose(data, (3, 2, 1, 0))
+
+    def _write_one(self, name: PathLike, path: Path, source: str, frames: NDArray[Any]) -> None:
+        dataset = open_dicom(source)
+        try:
+            with quiet_pydicom():
+                self._fill(name, dataset, frames, source)
+                pydicom.dcmwrite(
+                    path, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True
+                )
+        except SRError:
+            raise
+        except DAMAGE_ERRORS as error:
+            raise OutputError(
+                f"{name}: tags of the source must be valid DICOM to be copied, got an invalid one "
+                f"in {os.path.basename(source)}; repair that file or write NIfTI."
+            ) from error
+
+    def _fill(
+        self, name: PathLike, dataset: pydicom.FileDataset, frames: NDArray[Any], source: str
+    ) -> None:
+        dtype = np.dtype(str(self._meta["sr_dtype"]))
+        check_size(name, frames.shape, dtype.itemsize)
+        scale = self._scale(name, dataset, frames)
+        if dtype.kind == "f":
+            values = frames.astype(dtype)
+        else:
+            limits = np.asarray(self._meta.get("sr_storable", stored_range(dataset))).tolist()
+            values = to_integers(frames, dtype, limits, name)
+        if values.shape[-1] == 1:
+            values = in_rows(values[..., 0])[..., None]
+        if padding_range(dataset, dtype) is not None:
+            values = keep_padding(values, decode(dataset, source))
+        keep_lossy_history(dataset, round(values.nbytes / (scale[0] * scale[1])))
+        swap_to_little_endian(dataset)
+        note = rescale_geometry(dataset, scale)
+        replace_pixels(dataset, values)
+        provenance = json.loads(str(self._meta.get("sr_provenance") or "{}"))
+        if self.deidentify:
+            deidentify(dataset, name, self.deidentify_key)
+        mark_derived(dataset, provenance, scale, volume=self._volume, note=note)
+        compress(dataset, self.compression, name)
+
+    def _scale(
+        self, name: PathLike, dataset: pydicom.FileDataset, frames: NDArray[Any]
+    ) -> tuple[float, float]:
+        """Find the enlargement and refuse images that do not cover their source's field."""
+        count = max(int(dataset.get("NumberOfFrames") or 1), 1)
+        scale = (frames.shape[2] / int(dataset.Columns), frames.shape[1] / int(dataset.Rows))
+        # The inferer keeps the source's affine: it enlarges "original_affine" with the image.
+        before = self._meta.get("sr_source_affine", self._meta.get(MetaKeys.ORIGINAL_AFFINE))
+        after = self._meta.get(MetaKeys.AFFINE)
+        is_same_field = count == len(frames)
+        if is_same_field and before is not None and after is not None:
+            expected = scaled_affine(convert_to_numpy(before), scale)
+            pixel = np.linalg.norm(expected[:3, :2], axis=0).min()
+            shift = np.abs(convert_to_numpy(after)[:3] - expected[:3]).max()
+            is_same_field = bool(shift <= _AFFINE_TOLERANCE * pixel)
+        if not is_same_field:
+            raise OutputError(
+                f"{name}: DICOM output must cover all of its source, got a cropped, turned or "
+                "resampled image; write it as NIfTI."
+            )
+        return scale

@@ -1,0 +1,195 @@
+"""Says what an input is made of, and whether that is as it was: files, checksums, changes.
+
+A raster is more than its file: GDAL takes statistics and nodata from .aux.xml, overviews from .ovr,
+the place from a worldfile, and the pixels of a VRT from other files.
+https://gdal.org/user/raster_data_model.html, "Auxiliary files".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from monai_sr.core.errors import BadImageError
+from monai_sr.core.shared import ignored_warnings
+from monai_sr.formats.dicom.files import is_dicom
+from monai_sr.formats.nifti.pair import pair_of
+from monai_sr.formats.raster.open import open_raster
+from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
+from monai_sr.formats.sentinel2.metadata import Product, open_product
+from monai_sr.formats.sentinel2.product import class_file, split_part
+
+if TYPE_CHECKING:
+    from monai_sr.core.types import PathLike
+
+SIDECARS = (
+    ".aux.xml", ".aux", ".ovr", ".msk", ".rrd", ".prj", ".wld", ".tfw", ".tifw", ".tiffw", ".pgw",
+    ".pngw", ".jgw", ".jpgw", ".jpegw", ".gfw", ".bpw", ".j2w", ".jp2w",
+)  # fmt: skip
+"""Ends of names of files that belong to an image beside them and are no images of their own."""
+
+_CHUNK_BYTES = 2**20
+_HEADER_BYTES = 2048
+_NIFTI = (".nii", ".nii.gz")
+
+
+def dependencies(path: PathLike) -> list[Path]:
+    """Return all files that decide on an image: itself, those beside it, the sources of a VRT.
+
+    Args:
+        path: a file.
+
+    Returns:
+        The file first, then the others, sorted; those of a VRT's sources, too.
+    """
+    first = Path(path)
+    found: dict[str, Path] = {}
+    todo = [first]
+    while todo:
+        file = todo.pop()
+        key = os.path.realpath(file)
+        if key not in found and (file == first or file.is_file()):
+            found[key] = file
+            todo += _direct(file)
+    others = [file for file in found.values() if file != first]
+    return [first, *sorted(others, key=lambda file: (file.name, str(file)))]
+
+
+def _direct(path: Path) -> list[Path]:
+    name = path.name.lower()
+    pair = pair_of(path)
+    if pair is not None:
+        return list(pair)
+    if name.endswith((*_NIFTI, *SIDECARS)) or not path.is_file() or is_dicom(path):
+        return []
+    try:
+        beside = [path.with_name(entry) for entry in os.listdir(path.parent)]
+    except OSError:
+        beside = []
+    found = [file for file in beside if _is_sidecar(file.name.lower(), name)]
+    with ignored_warnings(NotGeoreferencedWarning):
+        try:
+            with open_raster(path) as dataset:  # refuses what names files elsewhere
+                found += [_on_disk(name) for name in dataset.files]
+            with path.open("rb") as stream:
+                if is_vrt(stream.read(_HEADER_BYTES)):
+                    found += [source for _, source in vrt_sources(path)]
+        except (BadImageError, OSError, RasterioError, CPLE_BaseError):
+            pass  # its reader will say what is wrong
+    return found
+
+
+def _is_sidecar(name: str, image: str) -> bool:
+    """Tell whether a name is that of an image, or of its stem, with an end that GDAL looks for."""
+    end = next((end for end in SIDECARS if name.endswith(end)), None)
+    return end is not None and name.removesuffix(end) in (image, image.rpartition(".")[0])
+
+
+def _on_disk(name: str) -> Path:
+    """Return the file behind a name of GDAL's such as /vsizip/a.zip/b.jp2."""
+    # GDAL gives UTF-8, whatever encoding Python has for names.
+    name = os.fsdecode(name.encode("utf-8", "surrogateescape"))
+    path = Path(name)
+    if name.startswith("/vsi"):
+        inside = Path(name.split("/", 2)[-1])
+        places = (place for p in (inside, Path("/") / inside) for place in (p, *p.parents))
+        path = next((place for place in places if place.is_file()), path)
+    return path
+
+
+def digest(paths: Iterable[PathLike]) -> str:
+    """Return the SHA-256 of a file; of several or a folder, that of their names and sums.
+
+    Raises:
+        OSError: if a file cannot be read.
+    """
+    files = [Path(path) for path in paths]
+    if len(files) == 1 and files[0].is_dir():
+        files = sorted(file for file in files[0].rglob("*") if file.is_file())
+    elif len(files) == 1:
+        return _file_digest(files[0])
+    lines = "".join(f"{_file_digest(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
+
+
+def _file_digest(file: Path) -> str:
+    total = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            total.update(chunk)
+    return total.hexdigest()
+
+
+def input_digest(image: str | Sequence[str]) -> str:
+    """Return the checksum of an input and of all that it depends on.
+
+    Of a part of a product, those are its bands and metadata.
+
+    Args:
+        image: file, files of a DICOM series, or part of a Sentinel-2 product.
+
+    Raises:
+        OSError: if a file cannot be read.
+        BadImageError: if a product is damaged.
+    """
+    if not isinstance(image, str):
+        return digest(image)
+    part = split_part(image)
+    if part is None:
+        return digest(dependencies(image))
+    if part[0].is_file():
+        return digest([part[0]])
+    product = open_product(part[0])
+    return digest([*part[0].glob("MTD_MSIL*.xml"), *_files(product, part[1])])
+
+
+def _files(product: Product, resolution: int) -> list[str]:
+    classes = class_file(product, resolution)
+    images = [product.images[band, resolution] for band in product.bands(resolution)]
+    return [*(file for file in images if file), *([] if classes is None else [classes])]
+
+
+def input_record(image: str | Sequence[str], sha256: str, name: str) -> str:
+    """Return what :func:`check_unchanged` needs, as text.
+
+    Args:
+        image: as for :func:`input_digest`.
+        sha256: its checksum before it was read.
+        name: what messages call it.
+    """
+    return json.dumps([image, sha256, name])
+
+
+def check_unchanged(record: str) -> None:
+    """Refuse a result whose input is not what it was when it was read.
+
+    Args:
+        record: from :func:`input_record`; empty where nothing is known.
+
+    Raises:
+        BadImageError: the input has changed or is gone.
+    """
+    if not record:
+        return
+    image, sha256, name = json.loads(record)
+    try:
+        now = input_digest(image)
+    except (OSError, BadImageError):
+        now = ""
+    if now != sha256:
+        raise changed(name)
+
+
+def changed(name: PathLike) -> BadImageError:
+    """Return the error of an input that another program has written to meanwhile."""
+    return BadImageError(
+        f"{name}: must stay as it is until its result is written, got other content than at the "
+        "start; run again when nothing writes to it"
+    )

@@ -1,0 +1,291 @@
+"""Names the outputs: format by a stated rule, no two results alike, sizes checked beforehand.
+
+| source | result |
+|---|---|
+| DICOM file / series folder | ``.dcm`` / folder |
+| NIfTI | ``.nii`` or ``.nii.gz``, as the source; a pair (.hdr, .img): ``.nii`` |
+| TIFF, GeoTIFF | ``.tif`` |
+| PNG, BMP and formats that lose data or cannot be written (JPEG, WebP, GIF, JPEG 2000, VRT, ...) | ``.png`` for 1 to 4 channels of uint8 or uint16 without georeference, else ``.tif`` |
+
+PNG has no place for masks, names and domains of bands, scales and offsets, units and nodata of
+several bands either: inputs with one of these become ``.tif``, too.
+"""  # noqa: E501 - a table row
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from monai_sr.core.errors import BadImageError, OutputError
+from monai_sr.core.shared import ignored_warnings
+from monai_sr.formats.dicom.files import is_dicom
+from monai_sr.formats.nifti.pair import pair_of
+from monai_sr.formats.raster.bands import domains_of
+from monai_sr.formats.raster.facts import is_kept_domain
+from monai_sr.formats.raster.open import open_raster
+from monai_sr.geometry.geotransform import is_georeferenced, unit_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rasterio.io import DatasetReader
+
+    from monai_sr.core.types import PathLike
+
+PNG_DTYPES = ("uint8", "uint16")
+_PNG_CHANNELS = 4
+_TIFF_SUFFIXES = (".tif", ".tiff")
+_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+# A name such as 1.2.840.113 has no extension; one begins with a letter: .tif, .j2k.
+_EXTENSION = re.compile(r"\.(nii|hdr|img)\.gz$|\.[a-z][a-z0-9]{0,7}$", re.IGNORECASE)
+_ZIP = re.compile(r"\.zip$", re.IGNORECASE)  # of a series; folders have no extension
+# libpng's user limit (PNG_USER_WIDTH_MAX); GDAL's raster sizes are 32-bit; NIfTI-1 dim is int16;
+# (0028,0010) Rows and (0028,0011) Columns are US.
+_SIDE_LIMITS = {
+    ".png": (1_000_000, "write a .tif"),
+    ".tif": (2**31 - 1, "cut the image into parts"),
+    ".tiff": (2**31 - 1, "cut the image into parts"),
+    ".nii": (2**15 - 1, "convert the input to NIfTI-2"),
+    ".nii.gz": (2**15 - 1, "convert the input to NIfTI-2"),
+    ".dcm": (2**16 - 1, "cut the image into parts"),
+    "": (2**16 - 1, "cut the image into parts"),
+}
+
+
+def output_suffix(
+    source: PathLike | Mapping[str, Any],
+    dtype: str | None = None,
+    channels: int | None = None,
+    georeferenced: bool | None = None,
+) -> str:
+    """Choose the extension of a result by the table at the top of this file.
+
+    Args:
+        source: path of the input, or the meta of a sample read from it.
+        dtype: stored dtype; None reads the source's header.
+        channels: number of channels; None reads the source's header.
+        georeferenced: whether PNG would lose where the image lies, or what else the top of this
+            file names; None reads the header.
+
+    Returns:
+        ".dcm", ".nii", ".nii.gz", ".tif", ".png", or "" for a folder (DICOM series).
+
+    Raises:
+        BadImageError: the header is needed and no image can be opened.
+    """
+    path, kind = _source(source)
+    if kind == "series":
+        return ""
+    if kind == "dicom":
+        return ".dcm"
+    name = path.name.lower()
+    if kind == "nifti":
+        return ".nii.gz" if name.endswith(".gz") else ".nii"
+    if name.endswith(_TIFF_SUFFIXES):
+        return ".tif"
+    if dtype is None or channels is None or georeferenced is None:
+        facts = _raster_facts(path)
+        dtype = facts[0] if dtype is None else dtype
+        channels = facts[1] if channels is None else channels
+        georeferenced = facts[2] if georeferenced is None else georeferenced
+    fits = dtype in PNG_DTYPES and 1 <= channels <= _PNG_CHANNELS and not georeferenced
+    return ".png" if fits else ".tif"
+
+
+def plan_outputs(
+    sources: Sequence[Path],
+    root: Path,
+    output_dir: Path,
+    scale: float,
+    suffix_of: Callable[[Path], str],
+    spacing: float | Sequence[float | None] | None = None,
+    unit_of: Callable[[Path], str] | None = None,
+) -> list[Path]:
+    """Name the result of every input of one run: ``<folder>/<stem>_x<scale><suffix>``.
+
+    Where a spacing was asked for, it takes the place of the scale: ``<stem>_0.5mm<suffix>``.
+
+    Inputs that would share a result (a.png and a.jpg) get ``<stem>_<extension>_x<scale>``, and
+    where that is still shared, a short hash of the path below ``root``. No result takes the name
+    of an input. The names do not depend on the order of the inputs.
+
+    Args:
+        sources: files, and folders of DICOM series.
+        root: the input that the user named; folders below it are repeated in the output.
+        output_dir: where the results go.
+        scale: enlargement, part of the name.
+        suffix_of: extension of the result of a source, such as :func:`output_suffix`.
+        spacing: spacing that was asked for, one or one for each axis.
+        unit_of: unit of the spacing of a source, such as :func:`spacing_unit`; None: mm.
+
+    Returns:
+        One path per source, in the order of the sources.
+
+    Example:
+        >>> from pathlib import PurePosixPath
+        >>> files = [Path("in/a.png"), Path("in/a.jpg"), Path("in/b.nii.gz")]
+        >>> plan = plan_outputs(files, Path("in"), Path("out"), 4, lambda p: "".join(p.suffixes))
+        >>> [p.name for p in plan]
+        ['a_x4.png', 'a_x4.jpg', 'b_x4.nii.gz']
+    """
+    suffixes = {source: suffix_of(source) for source in sources}
+    units = {s: "mm" if spacing is None or unit_of is None else unit_of(s) for s in sources}
+    taken = {_key(source) for source in sources}
+    levels = dict.fromkeys(suffixes, 0)
+    while True:
+        names = {
+            source: output_dir
+            / _name(
+                source, root, result_mark(scale, spacing, units[source]), suffixes[source], level
+            )
+            for source, level in levels.items()
+        }
+        sharing: dict[str, list[Path]] = defaultdict(list)
+        for source, name in names.items():
+            sharing[_key(name)].append(source)
+        clashing = [
+            source
+            for key, group in sharing.items()
+            if len(group) > 1 or key in taken
+            for source in group
+            if levels[source] < len(_HASH_DIGITS) - 1
+        ]
+        if not clashing:
+            return [names[source] for source in sources]
+        for source in clashing:
+            levels[source] += 1
+
+
+def check_output_size(suffix: str, shape: Sequence[int], source: PathLike | None = None) -> None:
+    """Refuse, before hours of work, a size that the format of the result cannot hold.
+
+    Args:
+        suffix: extension of the result as :func:`output_suffix` gives it.
+        shape: (C, X, Y[, Z]) of the result.
+        source: the input; a NIfTI-2 file lifts the limit of NIfTI-1.
+
+    Raises:
+        OutputError: a side is too long.
+    """
+    limit, remedy = _SIDE_LIMITS[suffix.lower()]
+    longest = max(shape[1:3]) if suffix in (".dcm", "") else max(shape)
+    if longest <= limit:
+        return
+    if suffix.startswith(".nii") and source is not None and _is_nifti2(source):
+        return
+    form = suffix or "a DICOM series"
+    raise OutputError(
+        f"{source or 'output'}: {form} holds at most {limit} per side, got {longest}; "
+        f"{remedy} or choose a smaller scale."
+    )
+
+
+# Hash digits per level: plain name, name with extension, short hash, full hash.
+_HASH_DIGITS = (0, 0, 8, 64)
+
+
+def result_mark(
+    scale: float, spacing: float | Sequence[float | None] | None = None, unit: str = "mm"
+) -> str:
+    """Return what names of results end in: "_x4", "_x2.5", "_0.5mm", "_0.5x0.5x1mm", "_10m"."""
+    if spacing is None:
+        return f"_x{scale:g}" if isinstance(scale, int | float) else f"_x{scale}"
+    given = [spacing] if isinstance(spacing, int | float) else spacing
+    return "_" + "x".join("-" if s is None else f"{s:g}" for s in given) + unit
+
+
+def spacing_unit(source: Path) -> str:
+    """Return the unit of ``--spacing`` as names of results show it, without spaces.
+
+    Args:
+        source: a file, or the folder of a DICOM series.
+
+    Returns:
+        "mm", or for rasters the unit of their geotransform: "m", "degree", "USsurveyfoot".
+    """
+    if _source(source)[1] != "raster":
+        return "mm"
+    try:
+        with ignored_warnings(NotGeoreferencedWarning), open_raster(source) as dataset:
+            return re.sub(r"\W", "", unit_name(dataset))
+    except (RasterioError, CPLE_BaseError, BadImageError):
+        return ""  # its reader will say what is wrong
+
+
+def _name(source: Path, root: Path, mark: str, suffix: str, level: int) -> Path:
+    inside = source.relative_to(root) if source.is_relative_to(root) else Path(source.name)
+    found = (_ZIP if suffix == "" else _EXTENSION).search(source.name)
+    stem = source.name[: found.start()] if found else source.name
+    if level >= 1 and found:
+        stem += "_" + found.group()[1:].replace(".", "_").lower()
+    if _HASH_DIGITS[level]:
+        digest = hashlib.sha256(inside.as_posix().encode(errors="surrogateescape")).hexdigest()
+        stem += "_" + digest[: _HASH_DIGITS[level]]
+    return inside.parent / f"{stem}{mark}{suffix}"
+
+
+def _key(path: Path) -> str:
+    """Return what tells files apart everywhere: some file systems ignore case."""
+    return str(path.absolute()).casefold()
+
+
+def _source(source: PathLike | Mapping[str, Any]) -> tuple[Path, str]:
+    """Return the first file and its kind: "series", "dicom", "nifti" or "raster"."""
+    if not isinstance(source, Mapping):
+        path = Path(source)
+        name = path.name.lower()
+        if path.is_dir():
+            return path, "series"
+        if name.endswith((".nii", ".nii.gz")) or pair_of(path) is not None:
+            return path, "nifti"
+        if name.endswith(_DICOM_SUFFIXES) or (path.is_file() and is_dicom(path)):
+            return path, "dicom"
+        return path, "raster"
+    files = json.loads(str(source["sr_files"]))
+    kind = str(source["sr_format"])
+    return Path(files[0]), "series" if kind == "dicom" and len(files) > 1 else kind
+
+
+def _raster_facts(path: Path) -> tuple[str, int, bool]:
+    """Read dtype, channels (palette expanded) and georeference from the header."""
+    try:
+        with ignored_warnings(NotGeoreferencedWarning), open_raster(path) as dataset:
+            if not dataset.count:
+                return "", 0, False
+            has_palette = dataset.colorinterp[0] == ColorInterp.palette
+            dtype = "uint8" if has_palette else np.result_type(*dataset.dtypes).name
+            return dtype, dataset.count, is_georeferenced(dataset) or _exceeds_png(dataset)
+    except (RasterioError, CPLE_BaseError) as error:
+        raise BadImageError(
+            f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "
+            "convert it to GeoTIFF or PNG."
+        ) from error
+
+
+def _exceeds_png(dataset: DatasetReader) -> bool:
+    """Tell whether a raster says of its bands what PNG has no place for."""
+    flags = dataset.mask_flag_enums
+    # A transparent color, and alpha, PNG can hold; a mask file or masks of single bands it cannot.
+    has_mask = not all(flags) or set(flags[0]) == {MaskFlags.per_dataset}
+    has_nodata = dataset.count > 1 and any(value is not None for value in dataset.nodatavals)
+    has_nodata = has_nodata and "NODATA_VALUES" not in dataset.tags()
+    has_physics = any(dataset.offsets) or any(scale != 1 for scale in dataset.scales)
+    has_names = any(dataset.descriptions) or any(dataset.units)
+    domains = {name for band in dataset.indexes for name in domains_of(dataset, band)}
+    has_domains = any(map(is_kept_domain, domains))
+    return has_mask or has_nodata or has_physics or has_names or has_domains
+
+
+def _is_nifti2(source: PathLike) -> bool:
+    return isinstance(nib.load(source).header, nib.Nifti2Header)

@@ -1,0 +1,192 @@
+"""Writes enlarged NIfTI images with the source's header, raw values untouched by scaling.
+
+NIfTI-1 data format, https://nifti.nimh.nih.gov/nifti-1 (fields pixdim, qform, sform, scl_slope,
+descrip; header extensions, code 6 = comment).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+from monai.data.image_writer import ImageWriter
+from nibabel.nifti1 import Nifti1Extension
+from nibabel.openers import ImageOpener
+
+from monai_sr.core.atomic import atomic_file
+from monai_sr.core.errors import OutputError
+from monai_sr.formats.identity import check_unchanged
+from monai_sr.formats.naming import check_output_size
+from monai_sr.formats.nifti.header import raw_header, source_affine
+from monai_sr.formats.nifti.reader import stored_layout
+from monai_sr.formats.raster.keep_list import is_deidentified
+from monai_sr.formats.stored import (
+    as_stored,
+    disclaimer,
+    provenance_of,
+    software,
+    source_path,
+    stored_array,
+)
+from monai_sr.geometry.affine import grid_change
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from monai_sr.core.types import PathLike
+
+_COMMENT = 6  # extension code of plain text
+_TEXTS = ("data_type", "db_name", "aux_file", "intent_name", "descrip", "unused_str")
+_UNUSED = ("extents", "session_error", "glmax", "glmin")
+
+
+class NiftiWriter(ImageWriter):
+    """Write a result as NIfTI-1 or NIfTI-2, whichever the source is, with its header, in one file.
+
+    Of a de-identified result, texts and extensions are left out but for our own.
+
+    Kept: dtype (RGB too), number of axes, scl_slope and scl_inter bit by bit, qform and sform
+    codes, units, intent, extensions. Rewritten: dim, pixdim, qform, sform, descrip; a comment
+    extension takes the provenance.
+
+    ``SaveImage`` passes options of resampling and dtype, which this writer ignores: it
+    never resamples, and the dtype is the source's.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._array: npt.NDArray[Any]
+        self._meta: dict[str, Any] = {}
+
+    def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
+        """Take the voxels.
+
+        Shape: data_array (C, X, Y[, Z]) raw stored values.
+
+        Args:
+            data_array: array or tensor.
+            channel_dim: its channel axis, None when there is none.
+            **kwargs: options of MONAI's other writers, not used.
+        """
+        self._array = stored_array(data_array, channel_dim)
+
+    def set_metadata(self, meta_dict: Mapping[str, Any] | None, **options: Any) -> None:
+        """Take the meta of the sample; its ``affine`` is that of the result.
+
+        Args:
+            meta_dict: meta of a sample read by ``NiftiReader``.
+            **options: options of MONAI's other writers, not used.
+        """
+        self._meta = dict(meta_dict or {})
+
+    def write(self, filename: PathLike, verbose: bool = True, **kwargs: Any) -> None:
+        """Write the file; it appears whole or not at all.
+
+        Args:
+            filename: ends in .nii or .nii.gz.
+            verbose: log the name.
+            **kwargs: options of MONAI's other writers, not used.
+
+        Raises:
+            OutputError: the format cannot hold the result, or the file cannot be written.
+        """
+        super().write(filename, verbose=verbose)
+        name = Path(filename).name.lower()
+        if not name.endswith((".nii", ".nii.gz")):
+            raise OutputError(
+                f"{filename}: must end in .nii or .nii.gz, got '{Path(filename).suffix}'; "
+                "choose one of these names."
+            )
+        source = source_path(self._meta, "nifti", filename)
+        suffix = ".nii.gz" if name.endswith(".gz") else ".nii"
+        check_output_size(suffix, self._array.shape, source)
+        image: Any = nib.load(source)
+        channels = as_stored(self._array, self._meta, filename)
+        dtype = image.header.get_data_dtype()
+        stored = stored_layout(channels, image.shape, dtype.newbyteorder("="))
+        header = _header(image, stored.shape, self._meta, filename)
+        is_second = isinstance(header, nib.Nifti2Header)
+        result: Any = (nib.Nifti2Image if is_second else nib.Nifti1Image)(stored, None, header)
+        # Both fields as found: nibabel then stores the array as it is and does not rescale.
+        raw = raw_header(source, image)
+        result.header["scl_slope"], result.header["scl_inter"] = raw["scl_slope"], raw["scl_inter"]
+        with atomic_file(filename) as temporary:
+            write_image(result, temporary)
+            check_unchanged(str(self._meta.get("sr_input", "")))
+
+
+def write_image(image: Any, path: Path) -> None:
+    """Write a NIfTI image of one file; nibabel's own way leaves it open where the disk is full."""
+    with ImageOpener(path, "wb") as stream:
+        image.to_stream(stream)
+
+
+def _header(
+    image: Any,
+    shape: tuple[int, ...],
+    meta: Mapping[str, Any],
+    filename: PathLike,
+) -> Any:
+    matrix, scale = grid_change(source_affine(image), np.asarray(meta["affine"]))
+    if np.allclose(scale, 1) and np.prod(shape) >= 4 * np.prod(image.shape):
+        raise OutputError(
+            f"{filename}: the affine must belong to the enlarged image, got that of the source; "
+            "update it with monai_sr.geometry.affine.scaled_affine."
+        )
+    header = _of_one_file(image.header)
+    header.set_data_shape(shape)
+    _scale_pixdim(header, scale)
+    # sform and qform may differ (scanner and template space): each moves in its own space.
+    sform, sform_code = image.header.get_sform(coded=True)
+    qform, qform_code = image.header.get_qform(coded=True)
+    # One that is no matrix stays as broken as it is.
+    with np.errstate(invalid="ignore", over="ignore"):
+        if qform_code and np.isfinite(qform @ matrix).all():
+            header.set_qform(qform @ matrix, int(qform_code))
+        if sform_code and np.isfinite(sform @ matrix).all():
+            header.set_sform(sform @ matrix, int(sform_code))
+    _drop_slice_timing(header, scale)
+    if is_deidentified(meta):
+        _drop_texts(header)
+    said = disclaimer(provenance_of(meta))
+    header["descrip"] = f"{said}; {software(meta)}"[:79].encode("ascii", "replace")
+    if meta.get("sr_provenance"):
+        note = Nifti1Extension(_COMMENT, str(meta["sr_provenance"]).encode())
+        header.extensions.append(note)
+    return header
+
+
+def _drop_texts(header: Any) -> None:
+    """Empty every field of characters, those that only ANALYZE used included, and extensions."""
+    for name in set(_TEXTS) & set(header.keys()):
+        header[name] = b""
+    for name in set(_UNUSED) & set(header.keys()):
+        header[name] = 0
+    header.extensions.clear()
+
+
+def _of_one_file(header: Any) -> Any:
+    """Copy a header, that of a pair (.hdr, .img) as that of a file which holds both."""
+    if header.is_single:
+        return header.copy()
+    kind = nib.Nifti2Header if isinstance(header, nib.nifti2.Nifti2PairHeader) else nib.Nifti1Header
+    single: Any = kind(header.binaryblock, header.endianness, False, header.extensions)
+    single["magic"], single["vox_offset"] = kind.single_magic, 0
+    return single
+
+
+def _scale_pixdim(header: Any, scale: npt.NDArray[np.float64]) -> None:
+    axes = min(3, int(header["dim"][0]))
+    header["pixdim"][1 : 1 + axes] /= scale[:axes]
+
+
+def _drop_slice_timing(header: Any, scale: npt.NDArray[np.float64]) -> None:
+    """Forget slice order and times where the slices themselves were enlarged."""
+    slice_axis = header.get_dim_info()[2]
+    if slice_axis is not None and not np.isclose(scale[slice_axis], 1):
+        header["slice_start"], header["slice_end"] = 0, 0
+        header["slice_code"], header["slice_duration"] = 0, 0

@@ -1,0 +1,1 @@
+"""What GDAL reads and writes: GeoTIFF, PNG, JPEG and more."""

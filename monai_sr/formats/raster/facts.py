@@ -1,0 +1,278 @@
+"""Copies what a source raster says beside its pixels to the enlarged raster, rescaled.
+
+TIFF 6.0 tags 270 (ImageDescription), 305 (Software), 282/283 (XResolution, YResolution); PNG
+text chunks, W3C PNG 11.3.3.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
+
+from monai_sr.core.log import get_logger
+from monai_sr.formats.meaning import CODES, GRAY, kind_of
+from monai_sr.formats.raster.bands import domains_of
+from monai_sr.formats.raster.keep_list import (
+    is_deidentified,
+    kept_band,
+    kept_crs,
+    kept_tags,
+    kept_unit,
+)
+from monai_sr.formats.raster.source import RGBA
+from monai_sr.formats.stored import (
+    CODES_DISCLAIMER,
+    DISCLAIMER,
+    disclaimer,
+    provenance_of,
+    software,
+)
+from monai_sr.geometry.geotransform import (
+    corner_transform,
+    has_transform,
+    scaled_gcps,
+    scaled_rpcs,
+    scaled_transform,
+    source_rpcs,
+    source_transform,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rasterio.io import DatasetReader, DatasetWriter
+
+logger = get_logger(__name__)
+
+# Domains that GDAL computes itself, that describe the source's grid, or that name other files:
+# whoever opens the result must not be led to those.
+_SKIPPED_DOMAINS = {
+    "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "RPC", "GEOLOCATION", "COLOR_PROFILE",
+    "TIFF", "OVERVIEWS", "VRT_SOURCES", "NEW_VRT_SOURCES", "LOCATIONINFO", "ESRI", "DEBUG",
+}  # fmt: skip
+_XMP = "xml:XMP"
+# Whatever a domain is called: what GDAL or another program would follow.
+_NAMES_FILES = re.compile(r"(FILE|FILE_?NAME|DATASET|URL|HREF)$", re.IGNORECASE)
+_LEADS_AWAY = re.compile(r"^/vsi|://", re.IGNORECASE)
+_STATISTICS = "STATISTICS_"
+# Of the stored picture: the result is upright, and larger.
+_XMP_OF_GRID = "tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimension"
+# NODATA_VALUES: an invalid color, which the result has as alpha or mask.
+_SKIPPED_TAGS = {
+    "EXIF_Orientation", "EXIF_PixelXDimension", "EXIF_PixelYDimension", "NODATA_VALUES",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How the result's grid lies in the source's, (column, row) order."""
+
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+    is_aligned: bool
+
+
+def has_same_bands(src: DatasetReader, count: int, kind: str = GRAY) -> bool:
+    """Tell whether bands were neither expanded from a palette nor added by the user.
+
+    Args:
+        src: source raster.
+        count: number of bands of the result.
+        kind: what its values are: codes keep their palette.
+
+    Returns:
+        True when what the source says of each band holds for the result.
+    """
+    is_expanded = src.colorinterp[0] == ColorInterp.palette and kind not in CODES
+    return bool(src.count == count and not is_expanded)
+
+
+def colors_of(src: DatasetReader, count: int, kind: str = GRAY) -> tuple[ColorInterp, ...]:
+    """Return the color interpretation of the result's bands.
+
+    Args:
+        src: source raster.
+        count: number of bands of the result.
+        kind: what its values are.
+
+    Returns:
+        One entry per band.
+    """
+    if has_same_bands(src, count, kind):
+        return tuple(src.colorinterp)
+    return RGBA[:count] if count in (3, 4) else (ColorInterp.gray,) * count
+
+
+def copy_facts(
+    src: DatasetReader,
+    dst: DatasetWriter,
+    meta: Mapping[str, Any],
+    grid: Grid,
+    driver: str | None = None,
+) -> None:
+    """Copy georeference, colors, tags, band names, scales, offsets and units.
+
+    Of a de-identified result, what the keep-list has of them.
+
+    Args:
+        src: source raster.
+        dst: result, open for writing, no pixels written yet.
+        meta: meta of the result.
+        grid: where the result lies in the source.
+        driver: of the file that ``dst`` is to become, where that is another one.
+    """
+    driver = driver or dst.driver
+    if driver == "GTiff":
+        _copy_georeference(src, dst, meta, grid)
+    kind = kind_of(meta)
+    _copy_colors(src, dst, kind)
+    is_private = is_deidentified(meta)
+    for domain in () if is_private else filter(is_kept_domain, domains_of(src)):
+        dst.update_tags(ns=domain, **_kept_tags(src.tags(ns=domain)))
+    tags = kept_tags(src.tags()) if is_private else src.tags()
+    dst.update_tags(**_tags(tags, meta, grid, driver))
+    if driver == "GTiff":
+        _copy_xmp(src, dst, meta)
+    _warn_of_geolocation(src)
+    if has_same_bands(src, dst.count, kind):
+        _copy_bands(src, dst, is_private)
+
+
+def _copy_bands(src: DatasetReader, dst: DatasetWriter, is_private: bool) -> None:
+    kept = kept_tags if is_private else _kept_tags
+    for band in src.indexes:
+        own = {k: v for k, v in src.tags(band).items() if not k.startswith(_STATISTICS)}
+        dst.update_tags(band, **(kept_tags(own) if is_private else own))
+        for domain in filter(is_kept_domain, domains_of(src, band)):
+            if tags := kept(src.tags(band, ns=domain)):
+                dst.update_tags(band, ns=domain, **tags)
+        name = src.descriptions[band - 1]
+        if name := kept_band(name) if is_private else name:
+            dst.set_band_description(band, name)
+    if any(scale != 1 for scale in src.scales) or any(src.offsets):
+        dst.scales, dst.offsets = src.scales, src.offsets
+    if any(src.units):
+        dst.units = [kept_unit(unit) if is_private else unit or "" for unit in src.units]
+
+
+def _copy_colors(src: DatasetReader, dst: DatasetWriter, kind: str) -> None:
+    colors = colors_of(src, dst.count, kind)
+    if colors[0] == ColorInterp.palette:
+        dst.write_colormap(1, src.colormap(1))
+    else:
+        dst.colorinterp = colors
+
+
+def xmp_of(src: DatasetReader, meta: Mapping[str, Any]) -> str:
+    """Return the XMP packet of a raster without what it says of the stored grid; empty without one.
+
+    Args:
+        src: source raster.
+        meta: meta of the result, which has none where it is de-identified.
+    """
+    if is_deidentified(meta):
+        return ""
+    packet = "".join(src.tags(ns=_XMP).values())
+    packet = re.sub(rf"""\s(?:{_XMP_OF_GRID})\s*=\s*("[^"]*"|'[^']*')""", "", packet)
+    return re.sub(rf"<({_XMP_OF_GRID})(?:\s[^>]*)?>[^<]*</\1\s*>", "", packet)
+
+
+def _copy_xmp(src: DatasetReader, dst: DatasetWriter, meta: Mapping[str, Any]) -> None:
+    # GDAL takes the packet as one line; rasterio writes lines as name=value.
+    name, is_split, value = xmp_of(src, meta).partition("=")
+    if is_split:
+        dst.update_tags(ns=_XMP, **{name: value})
+
+
+def is_kept_domain(domain: str) -> bool:
+    """Tell whether a domain describes the scene and no file, grid or format of GDAL's.
+
+    Args:
+        domain: of a raster's tags.
+    """
+    is_structured = domain.lower().startswith(("xml:", "json:"))
+    return domain.upper() not in _SKIPPED_DOMAINS and not is_structured
+
+
+def _kept_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of a domain that hold for the result and lead to no other file."""
+    return {
+        key: value
+        for key, value in tags.items()
+        if not key.startswith(_STATISTICS)
+        and not _NAMES_FILES.search(key)
+        and not _LEADS_AWAY.search(value)
+    }
+
+
+def _warn_of_geolocation(src: DatasetReader) -> None:
+    if src.tags(ns="GEOLOCATION"):
+        logger.warning(
+            "%s: its geolocation arrays have the source's grid and are not in the result; bring it "
+            "onto a map first (gdalwarp -geoloc).", src.name,
+        )  # fmt: skip
+    if src.tags(ns="RPC") and source_rpcs(src) is None:
+        logger.warning(
+            "%s: its rational polynomials cannot be read and are not in the result; orthorectify "
+            "it first (gdalwarp -rpc).", src.name,
+        )  # fmt: skip
+
+
+def _copy_georeference(
+    src: DatasetReader, dst: DatasetWriter, meta: Mapping[str, Any], grid: Grid
+) -> None:
+    if src.crs is not None:
+        dst.crs = kept_crs(src.crs) if is_deidentified(meta) else src.crs
+    transform = source_transform(src)
+    if has_transform(transform):
+        # From the source's own six terms where possible: exact for scales that are powers of two.
+        dst.transform = (
+            scaled_transform(transform, grid.scale, grid.offset)
+            if grid.is_aligned
+            else corner_transform(np.asarray(meta["affine"]))
+        )
+    (points, crs), rpcs = src.gcps, source_rpcs(src)
+    if (points or rpcs) and not grid.is_aligned:
+        logger.warning("%s: a turned image loses its control points and RPCs.", src.name)
+        return
+    if points and has_transform(transform):
+        logger.warning(
+            "%s: GeoTIFF holds a transform or control points; the points are left out.", src.name
+        )
+    elif points:
+        if crs and is_deidentified(meta):
+            crs = kept_crs(crs)
+        dst.gcps = (scaled_gcps(points, grid.scale, grid.offset), crs or CRS())
+    if rpcs:
+        dst.rpcs = scaled_rpcs(rpcs, grid.scale, grid.offset)
+
+
+def _tags(
+    source: Mapping[str, str], meta: Mapping[str, Any], grid: Grid, driver: str
+) -> dict[str, str]:
+    """Return the source's tags with resolution, software and description brought up to date."""
+    tags = {
+        key: value
+        for key, value in source.items()
+        if key not in _SKIPPED_TAGS and not key.startswith(_STATISTICS)
+    }
+    for key, scale in zip(("TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION"), grid.scale, strict=True):
+        with suppress(KeyError, ValueError):  # absent, or no number
+            tags[key] = f"{float(tags[key]) * scale:.9g}"
+    is_png = driver == "PNG"
+    description, program = (
+        ("Description", "Software") if is_png else ("TIFFTAG_IMAGEDESCRIPTION", "TIFFTAG_SOFTWARE")
+    )
+    before = tags.get(description, "")
+    if not before.startswith((DISCLAIMER, CODES_DISCLAIMER)):
+        tags[description] = f"{disclaimer(provenance_of(meta))}. {before}".strip()
+    tags[program] = software(meta)
+    if meta.get("sr_provenance"):
+        tags["SUPER_RESOLUTION"] = str(meta["sr_provenance"])
+    return tags

@@ -1,0 +1,104 @@
+"""Keeps what a raster hides: masks and alpha of two levels are enlarged exactly, by blocks.
+
+GDAL RFC 15 (band masks).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rasterio.enums import ColorInterp, MaskFlags
+
+from monai_sr.core.log import get_logger
+from monai_sr.formats.meaning import CODES, INTENSITY
+from monai_sr.formats.raster.reader import RasterReader
+from monai_sr.geometry.target_grid import covering_samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from rasterio.io import DatasetReader, DatasetWriter
+
+    from monai_sr.formats.raster.facts import Grid
+    from monai_sr.formats.raster.image import RasterImage
+
+logger = get_logger(__name__)
+
+
+def hidden_in(source: Path, src: DatasetReader, kind: str = INTENSITY) -> RasterImage | None:
+    """Read a source again where it may hide pixels: the result's values cannot tell.
+
+    Args:
+        source: path of the source.
+        src: the same file, open.
+        kind: what its values are: the palette of classes hides nothing.
+
+    Returns:
+        The source with its alpha and mask, None where it has neither.
+    """
+    is_code = kind in CODES
+    colors = (ColorInterp.alpha, *(() if is_code else (ColorInterp.palette,)))
+    may_hide = any(color in colors for color in src.colorinterp)
+    if not may_hide and MaskFlags.per_dataset not in src.mask_flag_enums[0]:
+        return None
+    image = RasterReader(kind if is_code else INTENSITY).read(source)
+    return image if image.alpha >= 0 or image.mask is not None else None
+
+
+def keep_alpha(pixels: npt.NDArray[Any], image: RasterImage, grid: Grid) -> npt.NDArray[Any]:
+    """Replace alpha by blocks of the source's where that knows only two levels.
+
+    Shape: (C, H, W) -> the same.
+
+    Args:
+        pixels: result in the source's dtype.
+        image: the source.
+        grid: where the result lies in the source.
+
+    Returns:
+        ``pixels`` itself where alpha is smooth, or where the result is a crop.
+    """
+    if image.alpha < 0 or len(pixels) != len(image.pixels):
+        return pixels
+    alpha = image.pixels[image.alpha]
+    enlarged = _blocks(alpha, grid, pixels.shape[1:])
+    if enlarged is None or not ((alpha == alpha.min()) | (alpha == alpha.max())).all():
+        return pixels
+    result: npt.NDArray[Any] = pixels.copy()
+    result[image.alpha] = enlarged
+    return result
+
+
+def copy_mask(image: RasterImage, dst: DatasetWriter, grid: Grid) -> npt.NDArray[Any] | None:
+    """Enlarge the mask of the source: each source pixel becomes a block.
+
+    Args:
+        image: the source; its alpha channel and nodata are not masks here.
+        dst: result, pixels written.
+        grid: where the result lies in the source.
+
+    Returns:
+        What was written; None where nothing was.
+    """
+    if image.mask is None:
+        return None
+    mask = _blocks(image.mask, grid, dst.shape) if dst.driver == "GTiff" else None
+    if mask is None:
+        logger.warning(
+            "%s: its mask is not in the result, which is a crop or not TIFF.", image.path.name
+        )
+    else:
+        dst.write_mask(mask)
+    return mask
+
+
+def _blocks(plane: npt.NDArray[Any], grid: Grid, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
+    """Repeat (H, W) to the result's shape; None where the result does not cover just that."""
+    covered = [round(n * f) for n, f in zip(plane.shape, reversed(grid.scale), strict=True)]
+    if any(grid.offset) or covered != list(shape):
+        return None
+    rows, columns = (covering_samples(n, m) for n, m in zip(plane.shape, shape, strict=True))
+    enlarged: npt.NDArray[Any] = plane[np.ix_(rows, columns)]
+    return enlarged

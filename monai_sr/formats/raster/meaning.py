@@ -1,0 +1,133 @@
+"""What a raster says about the meaning of its bands: color tables, names and the values themselves.
+
+A color table on a map names classes, a palette without one may be that of a picture: there its
+values decide. JPEG and lossy WebP hold no codes: they would not survive.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rasterio.enums import ColorInterp
+from rasterio.windows import Window
+
+from monai_sr.formats.meaning import (
+    CODES,
+    FRACTION,
+    GRAY,
+    LABEL,
+    PHASE,
+    Meaning,
+    Tally,
+    by_name,
+    few_values,
+    is_sure_phase,
+    phase_turn,
+)
+from monai_sr.formats.raster.pam import has_category_names
+from monai_sr.geometry.geotransform import has_transform, source_transform
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+
+_LOSSY_DRIVERS = frozenset({"JPEG", "WEBP"})
+_LOSSY = frozenset({"jpeg", "webp", "jxl", "lerc"})
+_PART_PX = 2**18
+_MOST_PARTS = 256  # of a large raster, evenly spread: its kind shows in 67 million pixels
+# No part of a block can be read without all of it; JPEG 2000 does not tell how large its are.
+_LARGEST_BLOCK_PX = 2**27
+
+
+def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
+    """Return what a raster says; None where nothing speaks against gray values and colors.
+
+    The answer rests on the file, not on a window, so that windows and the whole have one.
+
+    Args:
+        path: the file.
+        dataset: the same, open.
+    """
+    if dataset.driver in _LOSSY_DRIVERS or str(_compression(dataset)) in _LOSSY:
+        return None
+    colors = dataset.colorinterp
+    if colors[0] == ColorInterp.palette and is_on_map(dataset):
+        return Meaning(LABEL, "a color table on a map")
+    if dataset.count == 1 and has_category_names(path):
+        return Meaning(LABEL, "category names")
+    is_hidden = dataset.driver.startswith("JP2")
+    if math.prod(dataset.shape if is_hidden else dataset.block_shapes[0]) > _LARGEST_BLOCK_PX:
+        return None
+    bands = [band for band in dataset.indexes if colors[band - 1] != ColorInterp.alpha]
+    own = {band: by_name(dataset.descriptions[band - 1] or "") for band in bands}
+    named = {band: m for band, m in own.items() if m is not None and _is_true(m, dataset, band)}
+    codes = tuple(band for band, meaning in named.items() if meaning.kind in CODES)
+    if codes and len(codes) < len(bands):
+        names = ", ".join(dataset.descriptions[band - 1] for band in codes)
+        return Meaning(GRAY, f"bands of codes: {names}", tuple(band - 1 for band in codes))
+    if named and len(named) == len(bands):
+        return next(iter(named.values()))
+    stem = path.name.partition(".")[0]
+    of_file = by_name(stem)
+    if of_file is not None and all(_is_true(of_file, dataset, band, stem) for band in bands):
+        return of_file
+    is_whole = np.dtype(dataset.dtypes[0]).kind in "iu"
+    if len(bands) > 1 or not is_whole:
+        return None
+    tally = Tally(dataset.nodatavals[0])
+    return few_values(tally) if _counted(dataset, 1, tally, is_named=False) else None
+
+
+def raster_turn(
+    dataset: DatasetReader, *, is_sure: bool = True, band: int = 1
+) -> tuple[float, float] | None:
+    """Return the stored values of one turn of phase, None where they stay open."""
+    low, high = np.inf, -np.inf
+    nodata = dataset.nodatavals[band - 1]
+    for window in _windows(dataset):
+        part = dataset.read(band, window=window)
+        valid = part[np.isfinite(part) & (part != (np.nan if nodata is None else nodata))]
+        if valid.size:
+            low, high = min(low, float(valid.min())), max(high, float(valid.max()))
+    if low > high:
+        return None
+    slope, intercept = float(dataset.scales[band - 1] or 1), float(dataset.offsets[band - 1])
+    return phase_turn(low, high, slope=slope, intercept=intercept, is_sure=is_sure)
+
+
+def is_on_map(dataset: DatasetReader) -> bool:
+    """Tell whether a raster lies anywhere on Earth."""
+    places = (dataset.crs, dataset.gcps[0], dataset.rpcs)
+    return any(bool(place) for place in places) or has_transform(source_transform(dataset))
+
+
+def _is_true(meaning: Meaning, dataset: DatasetReader, band: int, name: str = "") -> bool:
+    """Tell whether the values of a band can be what its name says."""
+    if meaning.kind == FRACTION:
+        return True
+    if meaning.kind == PHASE:
+        if ColorInterp.red in dataset.colorinterp:
+            return False
+        text = name or dataset.descriptions[band - 1] or ""
+        return is_sure_phase(text) or raster_turn(dataset, is_sure=False, band=band) is not None
+    tally = Tally(dataset.nodatavals[band - 1])
+    _counted(dataset, band, tally, is_named=True)
+    return tally.are_codes(is_named=True)
+
+
+def _counted(dataset: DatasetReader, band: int, tally: Tally, *, is_named: bool) -> bool:
+    parts = (dataset.read(band, window=window) for window in _windows(dataset))
+    return all(tally.add(part, is_named=is_named) for part in parts)
+
+
+def _windows(dataset: DatasetReader) -> list[Window]:
+    rows = max(_PART_PX // dataset.width, 1)
+    tops = range(0, dataset.height, rows)
+    tops = tops[:: math.ceil(len(tops) / _MOST_PARTS)]
+    return [Window(0, t, dataset.width, min(rows, dataset.height - t)) for t in tops]
+
+
+def _compression(dataset: DatasetReader) -> str:
+    return str(dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION", "")).lower()

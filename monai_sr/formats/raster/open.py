@@ -1,0 +1,268 @@
+"""Opens rasters: every one that this package reads passes here, so that none reaches further.
+
+GDAL chooses a driver by content, and some drivers open what a file names: VRT, MRF (which even
+writes), WMS, STACIT, tile indexes, and overviews beside an image. An image that came by mail must
+not make a machine read, write or contact anything but the image and what lies beside it. So the
+drivers are named, and what is opened along with a file is looked at before GDAL sees it.
+GDAL, security considerations: https://gdal.org/user/security.html.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import weakref
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import rasterio
+from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
+
+from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.gdal_names import linked_image
+from monai_sr.core.log import get_logger
+from monai_sr.core.private_folder import is_private
+from monai_sr.formats.raster.pam import is_dispensable
+from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monai_sr.core.types import PathLike
+
+logger = get_logger(__name__)
+
+LINKED_FILES = "MONAI_SR_LINKED_FILES"
+"""Environment variable: whether an input may name files outside its folder. It reaches workers."""
+
+JPEG_2000 = ("JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2Grok", "JPEG2000")
+"""GDAL's drivers for JPEG 2000, whichever are built in."""
+
+# Known by their first bytes, whatever a name says: GDAL cannot take one for another format.
+_BY_MAGIC = (
+    "GTiff", "PNG", "JPEG", "BMP", *JPEG_2000, "WEBP", "GIF", "BIGGIF", "HFA", "netCDF",
+)  # fmt: skip
+DRIVERS = (*_BY_MAGIC, "ENVI", "EHdr", "PNM", "AAIGrid", "USGSDEM", "DTED", "SRTMHGT", "NITF")
+"""Drivers that read a file, what lies beside it under its own name, and nothing else."""
+
+_MAGICS = (
+    b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG", b"\xff\xd8\xff", b"BM", b"\0\0\0\x0cjP",
+    b"\xff\x4f\xff\x51", b"RIFF", b"GIF8", b"EHFA_HEADER_TAG", b"CDF",
+)  # fmt: skip
+_BESIDE_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"EHFA_HEADER_TAG")
+# HDF5 may keep its values in any file of the machine (external storage, links, virtual datasets).
+_CLASSIC_NETCDF = b"CDF"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_MADE = "made_by_monai_sr"
+_HEADER_BYTES = 2048  # GDAL looks at 1024
+_DEEPEST = 4
+_SOURCE_SUFFIXES = (
+    ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".jp2", ".j2k", ".webp", ".gif", ".img",
+    ".nc", ".vrt",
+)  # fmt: skip
+_BESIDE = re.compile(r"\.(ovr|msk|aux|rrd|r\d)$", re.IGNORECASE)
+_REMEDY = "if you trust it, set --linked_files anywhere"
+_HTTP_SECONDS = {"GDAL_HTTP_CONNECTTIMEOUT": "10", "GDAL_HTTP_TIMEOUT": "60"}
+
+
+def may_link() -> bool:
+    """Tell whether inputs may name files anywhere, by the user's leave.
+
+    Raises:
+        OptionError: the environment variable has another value.
+    """
+    value = os.environ.get(LINKED_FILES, "folder")
+    if value not in ("folder", "anywhere"):
+        raise OptionError(f"linked_files: must be folder or anywhere, got {value!r}; correct it.")
+    return value == "anywhere"
+
+
+def gdal_options() -> dict[str, str]:
+    """Return GDAL's configuration while rasters are read: nothing runs, nothing waits forever."""
+    if may_link():
+        return {k: v for k, v in _HTTP_SECONDS.items() if k not in os.environ}
+    return {"GDAL_VRT_ENABLE_PYTHON": "NO", "CPL_VSIL_CURL_ALLOWED_FILENAME": "/none"}
+
+
+def open_raster(path: PathLike, drivers: Sequence[str] = DRIVERS, **options: Any) -> DatasetReader:
+    """Open a raster for reading.
+
+    Args:
+        path: the file, or ``/vsizip/`` and a file in a Sentinel-2 product.
+        drivers: those that may open it; a VRT is judged by what it names.
+        **options: of GDAL's driver; ``driver`` chooses among those above.
+
+    Returns:
+        The open dataset of rasterio.
+
+    Raises:
+        BadImageError: it names files elsewhere, or what lies beside it is no image.
+        RasterioIOError: none of the drivers opens it.
+    """
+    asked = options.pop("driver", None)
+    if asked is not None:
+        wanted = {asked} if isinstance(asked, str) else set(asked)
+        drivers = [name for name in (*drivers, "VRT") if name in wanted]
+    return _opened(Path(path), drivers, 0, options)
+
+
+def _opened(
+    path: Path, drivers: Sequence[str], depth: int, options: dict[str, Any]
+) -> DatasetReader:
+    header = _header(path)
+    trusts = may_link()
+    if is_vrt(header):
+        if not trusts and not _is_made_here(path):
+            _check_sources(path, depth)
+        drivers = ["VRT"]
+    elif header.startswith(_HDF5) and not trusts:
+        _refuse(path, "must not be HDF5, which may keep its values in other files", "HDF5",
+                "convert it to GeoTIFF or classic netCDF; or, ")  # fmt: skip
+    elif not header.startswith(_CLASSIC_NETCDF) and not trusts:
+        drivers = [name for name in drivers if name != "netCDF"]
+    if not trusts:
+        _check_beside(path, depth)
+    with rasterio.Env(**gdal_options()):
+        dataset = _dataset(path, drivers, options)
+        try:
+            if not trusts and dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
+                return _without_pam(path, dataset, drivers, depth, options)
+            if not trusts and dataset.driver == "HFA":
+                _check_dependents(path, dataset)
+        except BaseException:
+            dataset.close()
+            raise
+    return dataset
+
+
+def _dataset(path: Path, drivers: Sequence[str], options: dict[str, Any]) -> DatasetReader:
+    name, links = linked_image(path)
+    try:
+        dataset = DatasetReader(name, driver=list(drivers), **options)
+    except BaseException:
+        if links:
+            shutil.rmtree(links, ignore_errors=True)
+        raise
+    if links:
+        weakref.finalize(dataset, shutil.rmtree, links, ignore_errors=True)
+    return dataset
+
+
+def made_folder(private: Path, name: str) -> Path:
+    """Return where a VRT of this package's own making goes, which may name files anywhere.
+
+    Args:
+        private: from :func:`monai_sr.core.private_folder.make_private_folder`.
+        name: of the folder.
+    """
+    folder = private / _MADE / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _is_made_here(path: Path) -> bool:
+    # Links to the inputs, whose names a user wants hidden, lie in private folders, too.
+    real = Path(os.path.realpath(path))
+    return real.parent.parent.name == _MADE and is_private(real.parent)
+
+
+def _header(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_HEADER_BYTES)
+    except OSError:  # inside a zip, or the driver will say what is wrong
+        return b""
+
+
+def _check_sources(path: Path, depth: int) -> None:
+    """Open what a VRT names, so that GDAL meets nothing there that it may not open here."""
+    if depth >= _DEEPEST:
+        _refuse(path, f"VRTs must be nested at most {_DEEPEST} deep", "more")
+    home = Path(os.path.realpath(path)).parent
+    for name, source in vrt_sources(path):
+        real = Path(os.path.realpath(source))
+        if ":" in os.path.splitdrive(name)[1] or not real.is_relative_to(home):
+            _refuse(path, "must name files of its own folder only", repr(name))
+        if not real.is_file():
+            _refuse(path, "must name files that exist", repr(name))
+        header = _header(real)
+        is_known = header.startswith(_MAGICS) or is_vrt(header)
+        if not is_known or real.suffix.lower() not in _SOURCE_SUFFIXES:
+            _refuse(path, f"must name images in {', '.join(_SOURCE_SUFFIXES)}", repr(name))
+        try:
+            # Under the name by which GDAL will look for what lies beside it.
+            _opened(source, _BY_MAGIC, depth + 1, {}).close()
+        except RasterioIOError:
+            _refuse(path, "must name images that GDAL opens", repr(name))
+
+
+def _check_beside(path: Path, depth: int) -> None:
+    """Refuse overviews and masks beside a file that are no TIFF: GDAL opens them by content."""
+    try:
+        folder = path.parent
+        names = _beside(os.fspath(folder), folder.stat().st_mtime_ns)
+    except OSError:  # inside a zip
+        return
+    whole, stem = path.name.lower(), path.stem.lower()
+    for name in names:
+        base = name[: name.rindex(".")].lower()
+        is_ours = base in (whole, stem) or base.startswith(whole + ".")
+        if not is_ours or name == path.name:
+            continue
+        header = _header(folder / name)
+        if header and (not header.startswith(_BESIDE_MAGICS) or is_vrt(header)):
+            _refuse(folder / name, "beside an image must be TIFF or HFA, as GDAL writes it",
+                    "another file", "remove it; or, ")  # fmt: skip
+        if header and depth < _DEEPEST:
+            with suppress(RasterioIOError):
+                _opened(folder / name, ("GTiff", "HFA"), depth + 1, {}).close()
+
+
+@lru_cache(maxsize=16)
+def _beside(folder: str, _mtime_ns: int) -> tuple[str, ...]:
+    """Return the names in a folder that GDAL may take for parts of an image, in any case."""
+    with os.scandir(folder or ".") as entries:
+        return tuple(e.name for e in entries if _BESIDE.search(e.name))
+
+
+def _without_pam(
+    path: Path, dataset: DatasetReader, drivers: Sequence[str], depth: int, options: dict[str, Any]
+) -> DatasetReader:
+    """Open a file again without its .aux.xml, which names overviews elsewhere."""
+    named = dataset.tags(ns="OVERVIEWS")["OVERVIEW_FILE"]
+    dataset.close()
+    pam = path.with_name(f"{path.name}.aux.xml")
+    # GDAL opens the sources of a VRT itself.
+    if depth or not is_dispensable(pam):
+        _refuse(path, "must name no overviews in other files", repr(named),
+                "drop OVERVIEW_FILE from its metadata; or, ")  # fmt: skip
+    with rasterio.Env(GDAL_PAM_ENABLED="NO"):
+        dataset = _dataset(path, drivers, options)
+        if dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
+            dataset.close()
+            _refuse(path, "must name no overviews in other files", repr(named))
+    return dataset
+
+
+def warn_of_overviews(path: Path) -> None:
+    """Say that the .aux.xml of a file that could be opened is left out, where that is so."""
+    pam = path.with_name(f"{path.name}.aux.xml")
+    with suppress(OSError):
+        if "OVERVIEW_FILE" in pam.read_text(encoding="utf-8", errors="replace"):
+            logger.warning("%s: names overviews in another file and is left out", pam)
+
+
+def _check_dependents(path: Path, dataset: DatasetReader) -> None:
+    """Refuse an Erdas file whose values lie in another folder."""
+    home = os.path.abspath(path.parent)
+    for file in dataset.files:
+        if os.path.dirname(os.path.abspath(file)) != home:
+            _refuse(path, "must name files of its own folder only", repr(os.path.basename(file)))
+
+
+def _refuse(path: Path, must: str, got: str, remedy: str = "") -> NoReturn:
+    raise BadImageError(f"{path}: {must}, got {got}; {remedy}{_REMEDY}.")

@@ -1,0 +1,1 @@
+"""Sentinel-2 products (SAFE), level 1C and 2A."""

@@ -1,0 +1,5 @@
+"""Training: where batches come from, the engines that take them, what they call at events."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,176 @@
+"""Which images a training run uses, and what for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from monai_sr.core.errors import OptionError
+from monai_sr.core.types import PathLike
+from monai_sr.formats.dicom.files import is_dicom
+from monai_sr.formats.dicom.series import find_series
+from monai_sr.training.split_table import SplitEntry, read_split_table
+from monai_sr.training.training_rasters import Area, places
+
+Source = Path | tuple[Path, ...] | Area
+"""A file, the files of a DICOM series, or an area of a georeferenced file."""
+
+_NO_IMAGES = (
+    ".csv", ".json", ".md", ".txt", ".xml", ".yaml",
+    ".ovr", ".msk", ".tfw", ".pgw", ".jgw", ".wld", ".prj",  # beside rasters; GDAL opens the first
+)  # fmt: skip
+# Told from DICOM without being opened: folders of photos are large.
+_NO_DICOM = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".nii", ".gz")
+
+
+def list_images(folders: PathLike | Sequence[PathLike] | None) -> list[Source]:
+    """List the images of folders and their subfolders, sorted; tables and texts are left out.
+
+    The DICOM files of a series of parallel slices are one entry, the tuple of their paths.
+
+    Raises:
+        OptionError: if none is given, one does not exist, or there is no image.
+    """
+    if not folders:
+        raise OptionError("dataset_dir: no folder of training images given; add --dataset_dir DIR")
+    found: list[Source] = []
+    for folder in [folders] if isinstance(folders, str | Path) else list(folders):  # type: ignore[arg-type]
+        root = Path(folder)
+        if not root.is_dir():
+            raise OptionError(f"{folder}: is no folder of images; check --dataset_dir")
+        files = [f for f in sorted(root.rglob("*")) if f.is_file() and f.name[0] != "."]
+        found += _grouped([f for f in files if f.suffix.lower() not in _NO_IMAGES])
+    if not found:
+        raise OptionError(f"{folders}: holds no image; check --dataset_dir")
+    return found
+
+
+def _grouped(files: Sequence[Path]) -> list[Source]:
+    """Put the files of each DICOM series together, at the place of its first file."""
+    dicom = {f for f in files if f.suffix.lower() not in _NO_DICOM and is_dicom(f)}
+    series: dict[Path, tuple[Path, ...]] = {}
+    for folder in sorted({f.parent for f in dicom}):
+        for group in find_series(folder):
+            if len(group) > 1:
+                series |= dict.fromkeys(group, tuple(group))
+    first = {group: min(group) for group in series.values()}
+    return [series.get(f, f) for f in files if f not in series or f == first[series[f]]]
+
+
+def first_file(source: Source) -> Path:
+    """Return the file of an image, the first file of a series."""
+    if isinstance(source, Area):
+        return source.file
+    return source[0] if isinstance(source, tuple) else source
+
+
+def split_images(
+    images: Sequence[Source], share: float, subjects: Mapping[Source, str] | None = None
+) -> tuple[list[Source], list[Source]]:
+    """Hold out a share of the images for validation, never parts of one subject in both.
+
+    A subject is what ``subjects`` says; without it, the ground of a georeferenced raster (see
+    :func:`monai_sr.training.training_rasters.places`), else what precedes the first "_" of a file's
+    name (the patient of an NIH X-ray, the photo of a tile), or the folder of a series. The choice
+    depends on that name alone.
+
+    Returns:
+        Images to train on and images to validate on.
+
+    Raises:
+        OptionError: if ``share`` is not in [0, 1), or leaves one of the parts empty.
+    """
+    if not 0 <= share < 1:
+        raise OptionError(f"validation_share: must be in [0, 1), got {share}")
+
+    if subjects is None:
+        grounds = places([image for image in images if isinstance(image, Path)])
+        subjects = {i: Path(grounds[i]).name if i in grounds else _subject(i) for i in images}
+
+    def position(image: Source) -> float:
+        subject = subjects[image]
+        return int.from_bytes(hashlib.sha256(subject.encode()).digest()[:8], "big") / 2**64
+
+    train = [f for f in images if position(f) >= share]
+    held = [f for f in images if position(f) < share]
+    if not train or (share and not held):
+        raise OptionError(
+            f"validation_share: {share} of {len(images)} images leaves nothing to "
+            f"{'validate' if train else 'train'} on; name a --validation_dir"
+        )
+    return train, held
+
+
+def _subject(image: Source) -> str:
+    if isinstance(image, tuple):
+        return image[0].parent.name
+    return first_file(image).stem.split("_")[0]
+
+
+def training_split(
+    dataset_dir: PathLike | Sequence[PathLike] | None,
+    validation_dir: PathLike | Sequence[PathLike] | None,
+    validation_share: float,
+    split_table: PathLike | None = None,
+) -> tuple[list[Source], list[Source]]:
+    """Return the images to train on and those to validate on.
+
+    Validation images come from ``validation_dir``, or where that is None from a share of the
+    training folder, see :func:`split_images`. A ``split_table`` says who is whom, see
+    :func:`monai_sr.training.split_table.read_split_table`: its patients are kept apart, and where
+    it has a column ``split``, that decides.
+
+    Raises:
+        OptionError: if an option or the table does not fit.
+    """
+    images = list_images(dataset_dir)
+    if split_table is None:
+        if validation_dir is not None:
+            return images, list_images(validation_dir)
+        return split_images(images, validation_share)
+    table = read_split_table(split_table)
+    entries: dict[Source, SplitEntry] = {}
+    for image in images:
+        for line in table.lines(_names(image)):
+            entries[_area(image, line)] = line
+    kept = [image for image, line in entries.items() if line.split != "test"]
+    if validation_dir is not None:
+        return kept, list_images(validation_dir)
+    if not table.has_split:
+        return split_images(kept, validation_share, {i: entries[i].subject for i in kept})
+    parts = {
+        part: [image for image in kept if entries[image].split == part]
+        for part in ("train", "validation")
+    }
+    for part, members in parts.items():
+        if not members:
+            raise OptionError(
+                f"{split_table}: gives no image of {dataset_dir} to {part!r}; add some to the table"
+            )
+    return parts["train"], parts["validation"]
+
+
+def _area(image: Source, line: SplitEntry) -> Source:
+    if line.box is None:
+        return image
+    if not isinstance(image, Path):
+        raise OptionError(
+            f"{shown_name(image)}: must be a georeferenced file to be divided by area, "
+            "got a series; leave west, south, east, north of the table empty"
+        )
+    return Area(image, line.box)
+
+
+def _names(image: Source) -> Iterator[str]:
+    """Yield what a table may call an image: the ends of its path, longest first."""
+    parts = (image[0].parent if isinstance(image, tuple) else first_file(image)).parts
+    for start in range(len(parts)):
+        yield "/".join(parts[start:])
+
+
+def shown_name(source: Source | PathLike) -> str:
+    """Return what messages call an image: its file, the folder of a series."""
+    if isinstance(source, tuple):
+        return str(source[0].parent)
+    return str(source.file if isinstance(source, Area) else source)

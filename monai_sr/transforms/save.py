@@ -1,0 +1,111 @@
+"""Write a restored result with the writer of its source's format."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.data import ImageWriter
+from monai.transforms import MapTransform
+
+from monai_sr.core.errors import OutputError
+from monai_sr.core.together import appear_together
+from monai_sr.core.types import PathLike
+from monai_sr.formats.dicom.compression import check_compression
+from monai_sr.formats.dicom.deidentify import read_key
+from monai_sr.formats.dicom.writer import DicomWriter
+from monai_sr.formats.naming import output_suffix, plan_outputs
+from monai_sr.formats.nifti.writer import NiftiWriter
+from monai_sr.formats.raster.writer import RasterWriter
+from monai_sr.formats.sentinel2.classes import CLASSES, with_classes
+from monai_sr.formats.uncertainty_map import write_uncertainty
+
+WRITERS: dict[str, type[ImageWriter]] = {
+    "dicom": DicomWriter,
+    "nifti": NiftiWriter,
+    "raster": RasterWriter,
+}
+
+
+class SaveImageSRd(MapTransform):
+    """Write results as files of the kind they came from; nothing half-written is ever left.
+
+    The path of a result is the value of the key ``output`` where the sample has one, else the
+    source's name with ``_x<scale>`` in ``output_dir``. It is recorded as ``sr_output`` in the
+    metadata. A result with ``sr_uncertainty`` gets a map of it beside it, one with "classes" in its
+    sample the classes of the scene: together, or none is left.
+
+    Args:
+        keys: restored results, see :class:`monai_sr.transforms.RestoreStoredd`.
+        output_dir: folder for results without a planned path.
+        path_key: key of the planned path.
+        compression: how DICOM pixels are stored: "none", "rle", "jpegls" or "jpeg2000".
+        deidentify: remove what tells of a person from results: DICOM by the profile of PS3.15,
+            other formats by a keep-list; needs planned paths, for the source's name tells, too.
+        deidentify_key: a file with a secret, which keys the hashes that replace UIDs.
+
+    Raises:
+        OptionError: there is no such compression.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: PathLike,
+        path_key: str = "output",
+        allow_missing_keys: bool = False,
+        compression: str | None = "none",
+        deidentify: bool = False,
+        deidentify_key: PathLike | None = None,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        kind = str(compression).lower()  # the command line makes None of "None"
+        check_compression(kind)
+        self.deidentify = deidentify
+        self.dicom_options = {"compression": kind, "deidentify": deidentify}
+        if key := read_key(deidentify_key, deidentify):
+            self.dicom_options["deidentify_key"] = key
+        self.output_dir = Path(str(output_dir))
+        self.path_key = path_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write every key.
+
+        Raises:
+            OutputError: if a result cannot be written.
+        """
+        d = dict(data)
+        for key in self.key_iterator(d):
+            path = Path(d[self.path_key]) if self.path_key in d else self._path(d[key].meta)
+            d[key].meta["sr_output"] = str(path)
+            kind = str(d[key].meta.get("sr_format"))
+            if kind not in WRITERS:
+                raise OutputError(f"{path}: no writer for a result of format {kind!r}")
+            d[key].meta["sr_deidentified"] = int(self.deidentify)
+            writer = WRITERS[kind](**(self.dicom_options if kind == "dicom" else {}))
+            writer.set_data_array(d[key], channel_dim=0)  # type: ignore[no-untyped-call]
+            writer.set_metadata(d[key].meta)
+            classes = str(d[CLASSES]) if CLASSES in d else None
+            if "sr_uncertainty" not in d[key].meta:
+                with with_classes(path, classes) as place:
+                    writer.write(place, verbose=False)
+                continue
+            with appear_together(path.parent) as hidden:
+                with with_classes(hidden / path.name, classes) as place:
+                    writer.write(place, verbose=False)
+                write_uncertainty(hidden / path.name, d[key].meta)
+        return d
+
+    def _path(self, meta: Mapping[str, Any]) -> Path:
+        if self.deidentify:
+            raise OutputError(
+                f"result: a de-identified one needs a name under key {self.path_key!r}, for its "
+                "source's may name the patient; load inputs with FileDataset(deidentify=True)."
+            )
+        source = Path(str(meta["filename_or_obj"]))
+        scale = float(np.asarray(meta["sr_scale"]).ravel()[0])
+        suffix = output_suffix(meta)
+        return plan_outputs([source], source.parent, self.output_dir, scale, lambda _: suffix)[0]

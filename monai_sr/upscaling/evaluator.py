@@ -1,0 +1,225 @@
+"""The engine of the inference bundles: enlarge file after file, report each, survive a bad one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.engines import SupervisedEvaluator
+from monai.inferers import Inferer
+from monai.utils import CommonKeys
+from torch import nn
+
+from monai_sr.core.devices import usable_device
+from monai_sr.core.errors import user_message
+from monai_sr.core.log import shown
+from monai_sr.core.types import PathLike
+from monai_sr.formats.identity import digest
+from monai_sr.formats.meaning import kind_of
+from monai_sr.formats.sentinel2.classes import CLASSES
+from monai_sr.networks import load_faces
+from monai_sr.runtimes import CompiledGenerator, RuntimeChoice
+from monai_sr.transforms.agreement import Agreement
+from monai_sr.upscaling.files import FACTS, failure
+from monai_sr.upscaling.record import FileResult, RunRecord
+from monai_sr.upscaling.scene import Scenes
+
+
+class UpscaleEvaluator(SupervisedEvaluator):
+    """MONAI's evaluator over :class:`monai_sr.upscaling.files.FileDataset`, one file a batch.
+
+    Args:
+        device: where the network runs.
+        val_data_loader: batches of one sample.
+        network: generator.
+        inferer: enlarges whole images, see :class:`monai_sr.inferers.TiledInferer`.
+        output_dir: folder of the results; checked before any work, and given a manifest.
+        weights: weights file, loaded strictly before the run; None keeps the network as it is.
+        perceptual_weights: weights of the model's perceptual face.
+        perception: share of the perceptual face, see :func:`monai_sr.networks.load_faces`.
+        scenes: enlarges rasters that the dataset does not hold in memory.
+        runtime: chooses what runs the network once its weights are loaded; None: torch.
+        **kwargs: the other arguments of ``SupervisedEvaluator``.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str,
+        val_data_loader: Any,
+        network: nn.Module,
+        *,
+        inferer: Inferer,
+        output_dir: PathLike,
+        weights: PathLike | None = None,
+        perceptual_weights: PathLike | None = None,
+        perception: float = 0.0,
+        scenes: Scenes | None = None,
+        runtime: RuntimeChoice | None = None,
+        postprocessing: Any = None,
+        val_handlers: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        place = usable_device(device)
+        self._place = place
+        super().__init__(
+            device=place,
+            val_data_loader=val_data_loader,
+            network=network.to(place),
+            inferer=inferer,
+            postprocessing=postprocessing,
+            val_handlers=val_handlers,
+            **kwargs,
+        )
+        self.output_dir = Path(str(output_dir))
+        self.weights = weights
+        self.perceptual_weights = perceptual_weights
+        self.perception = perception
+        self.scenes = scenes
+        self.runtime = runtime
+        self.results: list[FileResult] = []
+        self._record: RunRecord | None = None
+        self._started = time.perf_counter()
+
+    def prepare(self) -> None:
+        """Check the options, load the weights and choose what runs the network.
+
+        Raises:
+            WeightsError: if the weights do not fit.
+            OptionError: if the scale was not trained, there is no such perceptual face, or the
+                runtime that was named cannot run the network.
+        """
+        check = getattr(self.inferer, "check", None)
+        scale = None if check is None else check(self.network)
+        network = self.network
+        if isinstance(network, CompiledGenerator):
+            network = network.generator
+        load_faces(network, self.weights, self.perceptual_weights, self.perception)
+        if self.runtime is not None:
+            self.network = self.runtime(network, self._place, scale)
+
+    def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
+        """Enlarge everything.
+
+        Raises:
+            OutputError: if the output folder cannot be written.
+            WeightsError: if the weights do not fit.
+            OptionError: if the scale was not trained, or there is no such perceptual face.
+            RunFailedError: after the run, if some inputs failed.
+        """
+        self.prepare()
+        # Whether results can be written shows before hours of work.
+        loader: Any = self.data_loader
+        no_images = getattr(loader.dataset, "no_images", 0)
+        self._record = RunRecord(self.output_dir, self.state.epoch_length, no_images)
+        self.results = self._record.results
+        self._started = time.perf_counter()
+        try:
+            super().run(global_epoch)
+        finally:
+            self._record.end()
+        self._record.finish()
+
+    def enlarge(self, item: Mapping[str, Any]) -> FileResult:
+        """Enlarge one input that was planned elsewhere; the caller keeps the record.
+
+        Args:
+            item: one of :class:`monai_sr.upscaling.files.FileDataset`.
+        """
+        loader: Any = self.data_loader
+        loader.dataset.data = [dict(item)]
+        self.results.clear()
+        self._started = time.perf_counter()
+        super().run()
+        return self.results[0]
+
+    def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
+        started, self._started = self._started, time.perf_counter()
+        known: dict[str, Any] = {key: str(batchdata[key][0]) for key in FACTS}
+        if "error" in batchdata:
+            is_unexpected = bool(batchdata["is_unexpected"][0])
+            message = str(batchdata["error"][0])
+            self._report(FileResult(**known, error=message, is_unexpected=is_unexpected))
+            return {}
+        if "skipped" in batchdata:
+            self._report(FileResult(**known, output=batchdata["skipped"][0], is_skipped=True))
+            return {}
+        try:
+            if self._record is not None:
+                self._record.begin(known["origin"], str(batchdata["output"][0]))
+            facts = self._enlarge(engine, batchdata)
+            facts["output_sha256"] = digest([facts["output"]]) if facts["output"] else ""
+        except Exception as error:  # one failed file must not end the run
+            message = shown(failure(error, known["source"]))
+            is_unexpected = user_message(error) is None
+            self._report(FileResult(**known, error=message, is_unexpected=is_unexpected))
+            return {}
+        finally:
+            self._started = time.perf_counter()
+            # Nothing of a finished file is kept: images may be large.
+            engine.state.batch = engine.state.output = None
+        self._report(FileResult(**known, seconds=time.perf_counter() - started, **facts))
+        return {}
+
+    def _enlarge(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
+        """Enlarge one input and return what is to be reported."""
+        if "scene" in batchdata and self.scenes is not None:
+            path, output = (str(batchdata[key][0]) for key in ("scene", "output"))
+            scene = self.scenes.upscale(
+                path, output, self.network, self.inferer, self._place,
+                str(batchdata["input"][0]), next(iter(batchdata.get(CLASSES, ())), None),
+            )  # fmt: skip
+            found, name = scene.agreement, str(scene.output)
+            before, after, kind = scene.shape_in, scene.shape_out, scene.kind
+            far = scene.far_share
+        else:
+            super()._iteration(engine, batchdata)
+            pred = engine.state.output[0][CommonKeys.PRED]
+            found, name = _agreement(pred.meta), str(pred.meta.get("sr_output", ""))
+            before, after = batchdata[CommonKeys.IMAGE][0].shape, pred.shape
+            kind = kind_of(pred.meta)
+            far = float(np.asarray(pred.meta.get("sr_far_share", 0)).ravel()[0])
+        return {
+            "output": name,
+            "kind": kind,
+            "size_in": _size(before),
+            "size_out": _size(after),
+            "lr_psnr": found.lr_psnr,
+            "off_share": found.off_share,
+            "bands": found.bands if len(found.bands) > 1 else (),
+            "worst_off": found.worst_off,
+            "worst_at": _where(found.worst_at, after[0]),
+            "far_share": far,
+        }
+
+    def _report(self, result: FileResult) -> None:
+        if self._record is None:
+            self.results.append(result)
+        else:
+            self._record.add(result)
+
+
+def _size(shape: Sequence[int]) -> str:
+    channels, *sizes = shape
+    text = " x ".join(map(str, sizes))
+    return text if channels == 1 else f"{text}, {channels} bands"
+
+
+def _agreement(meta: Mapping[str, Any]) -> Agreement:
+    """Read what :class:`monai_sr.transforms.RestoreStoredd` has left."""
+    keys = ("sr_lr_psnr", "sr_off_share", "sr_worst_off")
+    lr_psnr, off, worst = (float(np.asarray(meta[key]).ravel()[0]) for key in keys)
+    place = tuple(int(i) for i in np.asarray(meta["sr_worst_at"]).ravel())
+    bands = np.asarray(meta["sr_bands"], dtype=np.float64).reshape(-1, 2).tolist()
+    return Agreement(lr_psnr, off, worst, place, tuple((psnr, share) for psnr, share in bands))
+
+
+def _where(worst_at: Sequence[int], channels: int) -> str:
+    if not worst_at:
+        return ""
+    band, *place = worst_at
+    text = ", ".join(map(str, place))
+    return text if channels == 1 else f"{text}, band {band + 1}"

@@ -1,0 +1,308 @@
+"""The finished tiles of a scene, and what is made of them: the file, and how well it agrees."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from monai_sr.core.journal import Journal
+from monai_sr.formats.meaning import PHASE, kind_of
+from monai_sr.formats.raster.sink import RasterBlocks
+from monai_sr.functional.bands import source_span
+from monai_sr.functional.resize import resize_part
+from monai_sr.geometry.target_grid import covering_samples
+from monai_sr.inferers.tile_plan import Tile, TileGrid, within
+from monai_sr.inferers.tile_run import spatial
+from monai_sr.transforms.agreement import AgreementSums
+from monai_sr.transforms.codes import code_bands
+from monai_sr.transforms.hot_pixels import hot_planes
+from monai_sr.transforms.intensity import range_of, to_unit
+from monai_sr.transforms.phase import circle_points, half_turn_apart, turns_of
+from monai_sr.transforms.restore import nodata_of_result, stored_unit
+from monai_sr.upscaling.scene_source import SceneSource
+
+_CACHE_BYTES = 2**25  # of tiles beside each other; rows of large scenes fit into no cache
+# Columns and rows of the input that are compared at once, in float64.
+_CHUNK_PX = (128, 256)
+
+
+class TileBlocks:
+    """Stored values of finished tiles, before nodata takes its place, in a journal.
+
+    Args:
+        journal: keeps them.
+        tiles: all tiles of a job: every combination of some columns and some rows.
+        channels: of the result.
+        dtype: of the result.
+    """
+
+    def __init__(
+        self, journal: Journal, tiles: Sequence[Tile], channels: int, dtype: np.dtype[Any]
+    ) -> None:
+        self.journal, self.channels, self.dtype = journal, channels, dtype
+        self._columns = sorted({(t.place[0].start, t.place[0].stop) for t in tiles})
+        self._rows = sorted({(t.place[1].start, t.place[1].stop) for t in tiles})
+        self._cache: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._cached_bytes = 0
+
+    def finished(self, tiles: Sequence[Tile]) -> set[str]:
+        """Return the names of the tiles that an earlier run has finished."""
+        item = self.dtype.itemsize
+        sizes = {t.name: math.prod(self._shape(t.place)) * item for t in tiles}
+        return {t.name for t in tiles if self.journal.has(_name(t.place), sizes[t.name])}
+
+    def write(self, tile: Tile, stored: np.ndarray | None) -> None:
+        """Keep a tile (C, x, y); None: nothing but nodata."""
+        block: bytes | memoryview = b""
+        if stored is not None:
+            block = np.ascontiguousarray(stored).data.cast("B")
+        self.journal.write(_name(tile.place), block)
+
+    def read(self, x: slice, y: slice) -> np.ndarray | None:
+        """Return a window of the result (C, x, y), zero where nothing is; None: nothing at all."""
+        result: np.ndarray | None = None
+        for place in itertools.product(_overlapping(self._columns, x), _overlapping(self._rows, y)):
+            block = self._block(place)
+            if block is None:
+                continue
+            if result is None:
+                result = np.zeros(self._shape((x, y)), self.dtype)
+            common = tuple(
+                slice(max(a.start, b.start), min(a.stop, b.stop))
+                for a, b in zip(place, (x, y), strict=True)
+            )
+            result[spatial(within(common, (x, y)))] = block[spatial(within(common, place))]
+        return result
+
+    def _block(self, place: tuple[slice, ...]) -> np.ndarray | None:
+        name = _name(place)
+        if name in self._cache:
+            self._cache.move_to_end(name)
+            return self._cache[name]
+        data = self.journal.read(name)
+        if not data:
+            return None
+        block = np.frombuffer(data, self.dtype).reshape(self._shape(place))
+        self._cache[name] = block
+        self._cached_bytes += block.nbytes
+        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        return block
+
+    def _shape(self, place: Sequence[slice]) -> tuple[int, ...]:
+        return (self.channels, *(p.stop - p.start for p in place))
+
+
+def _name(place: Sequence[slice]) -> str:
+    return f"{place[0].start}_{place[1].start}.block"
+
+
+def _overlapping(edges: list[tuple[int, int]], part: slice) -> Iterator[slice]:
+    first = max(bisect.bisect_right(edges, (part.start, math.inf)) - 1, 0)
+    for start, stop in edges[first:]:
+        if start >= part.stop:
+            return
+        if stop > part.start:
+            yield slice(start, stop)
+
+
+class Assembly:
+    """Makes the file from finished tiles, from top to bottom, as far as they reach.
+
+    Args:
+        source: the scene; used by this object alone.
+        grid: of the whole.
+        blocks: finished tiles.
+        place: columns and rows of the whole result that the file holds.
+        output: the file.
+    """
+
+    def __init__(
+        self,
+        source: SceneSource,
+        grid: TileGrid,
+        blocks: TileBlocks,
+        place: Sequence[slice],
+        output: RasterBlocks,
+    ) -> None:
+        self.source, self.grid, self.blocks, self.output = source, grid, blocks, output
+        self.columns, self.rows = place
+        self._nodata = nodata_of_result(source.meta)
+        self._chunks = list(output.chunks())
+        self._done = 0
+
+    def __len__(self) -> int:
+        """Count the steps that it takes."""
+        return len(self._chunks)
+
+    def step(self, bottom: float) -> bool:
+        """Write a window above a row of the whole result; tell whether there was one."""
+        if self._done == len(self):
+            return False
+        rows, columns = self._chunks[self._done]
+        if self.rows.start + rows.stop > bottom:
+            return False
+        self._write(rows, columns)
+        self._done += 1
+        return True
+
+    def _write(self, rows: slice, columns: slice) -> None:
+        x = slice(self.columns.start + columns.start, self.columns.start + columns.stop)
+        y = slice(self.rows.start + rows.start, self.rows.start + rows.stop)
+        pixels = self.blocks.read(x, y)
+        (width, height), (large_width, large_height) = self.grid.sizes, self.grid.targets
+        below_x = covering_samples(width, large_width, x.start, x.stop)
+        below_y = covering_samples(height, large_height, y.start, y.stop)
+        if pixels is None and not self.source.raster.has_mask:
+            return
+        left, top = int(below_x[0]), int(below_y[0])
+        piece = self.source.read(
+            slice(left, int(below_x[-1]) + 1), slice(top, int(below_y[-1]) + 1)
+        )
+        covering = (below_y - top, below_x - left)
+        if pixels is not None:
+            for band in code_bands(self.source.meta):
+                pixels[band] = piece.stored[band].numpy()[np.ix_(*covering[::-1])]
+            for where, value in ((piece.lost, self._nodata), (piece.nan, np.nan)):
+                covered = where[:, below_x - left][:, :, below_y - top]
+                if covered.any():
+                    pixels[covered] = value
+            bounds = self.source.meta["sr_bounds"]
+            for channel, plane in hot_planes(piece.hot, piece.stored.shape, bounds):
+                large = plane[np.ix_(*covering[::-1])]
+                np.copyto(pixels[channel], large, where=~np.isnan(large), casting="unsafe")
+            pixels = np.ascontiguousarray(pixels.transpose(0, 2, 1))
+        self.output.write(rows, columns, pixels, piece.image, covering)
+
+
+class Comparison:
+    """How the result agrees with the scene, summed up exactly over its pixels.
+
+    Of a part it counts the pixels whose surroundings are known.
+
+    Args:
+        source: the scene; used by this object alone.
+        grid: of the whole.
+        blocks: finished tiles.
+        known: columns and rows of the whole result that tiles cover.
+        part: columns and rows of the input that count.
+    """
+
+    def __init__(
+        self,
+        source: SceneSource,
+        grid: TileGrid,
+        blocks: TileBlocks,
+        known: Sequence[slice],
+        part: tuple[slice, slice],
+    ) -> None:
+        self.source, self.grid, self.blocks = source, grid, blocks
+        self._done = 0
+        ranges = np.broadcast_to(range_of(source.meta), (source.shape[0], 2))
+        self._low, self._width = ranges[:, 0], ranges[:, 1] - ranges[:, 0]
+        self.sums = AgreementSums(stored_unit(blocks.dtype, ranges) / self._width)
+        columns, rows = (
+            list(self._chunks(axis, within, of))
+            for axis, (within, of) in enumerate(zip(known, part, strict=True))
+        )
+        self._pairs = list(itertools.product(rows, columns))
+
+    def __len__(self) -> int:
+        """Count the steps that it takes."""
+        return len(self._pairs)
+
+    def step(self, bottom: float) -> bool:
+        """Compare a part above a row of the whole result; tell whether there was one."""
+        if self._done == len(self):
+            return False
+        (y, above), (x, beside) = self._pairs[self._done]
+        if above.stop > bottom:
+            return False
+        self._compare(x, y, beside, above)
+        self._done += 1
+        return True
+
+    def _chunks(self, axis: int, known: slice, part: slice) -> Iterator[tuple[slice, slice]]:
+        """Yield pieces of an axis of the input, each with the samples of the result it needs."""
+        start, stop = part.start, part.stop
+        while start < stop and self._span(axis, start, start + 1).start < known.start:
+            start += 1
+        while start < stop and self._span(axis, stop - 1, stop).stop > known.stop:
+            stop -= 1
+        for first in range(start, stop, _CHUNK_PX[axis]):
+            last = min(first + _CHUNK_PX[axis], stop)
+            yield slice(first, last), self._span(axis, first, last)
+
+    def _span(self, axis: int, start: int, stop: int) -> slice:
+        size, target = self.grid.sizes[axis], self.grid.targets[axis]
+        if size == target:
+            return slice(start, stop)
+        return slice(*source_span(target, size / target, start, stop))
+
+    def _compare(self, x: slice, y: slice, beside: slice, above: slice) -> None:
+        piece = self.source.read(x, y)
+        valid = piece.valid
+        stored = self.blocks.read(beside, above) if bool(valid.any()) else None
+        if stored is None:
+            return
+        # What is no measurement may be infinite in these units, and must not count even so.
+        low = torch.tensor(self._low, dtype=piece.stored.dtype)[:, None, None]
+        measured = torch.where(valid, piece.stored, low)
+        lr = to_unit(measured, dict(self.source.meta)).as_tensor()
+        parts = [(part.start, part.stop) for part in (x, y)]
+        codes = code_bands(self.source.meta)
+        for channel, (plane, given, counted) in enumerate(zip(stored, lr, valid, strict=True)):
+            if channel in codes:
+                continue
+            values = torch.from_numpy(plane.astype(np.float64))
+            unit = (values - self._low[channel]) / self._width[channel]
+            grids = self.grid.targets, self.grid.sizes, parts
+            before = given.double()
+            if kind_of(self.source.meta) == PHASE:
+                points = circle_points(unit[None, None])[0]
+                small = turns_of(torch.stack([resize_part(p, *grids) for p in points])[None])[0, 0]
+                small, before = half_turn_apart(small, before), torch.zeros_like(before)
+            else:
+                small = resize_part(unit, *grids)
+            self.sums.add(channel, small, before, counted, (x.start, y.start))
+
+
+class Rows:
+    """Lets those who wait for tiles advance as far as all tiles above are finished.
+
+    With each tile they take as many steps as a tile is worth: a row of a wide scene that were
+    left to its end would hold up the tiles after it.
+
+    Args:
+        missing: tiles that are not.
+        waiting: who waits.
+    """
+
+    def __init__(self, missing: Sequence[Tile], waiting: Sequence[Assembly | Comparison]) -> None:
+        self._missing = Counter(t.place[1].stop for t in missing)
+        self._paces = [(each, math.ceil(len(each) / max(len(missing), 1))) for each in waiting]
+        self._bottom = 0
+
+    def done(self, tile: Tile) -> None:
+        """Take note of a finished tile."""
+        self._missing[tile.place[1].stop] -= 1
+        if self._missing[tile.place[1].stop] == 0:
+            # Rows of one height: what lies above the first that lacks tiles is complete.
+            first = min((row for row, count in self._missing.items() if count), default=math.inf)
+            self._bottom = max((row for row in self._missing if row < first), default=0)
+        for each, pace in self._paces:
+            for _ in range(pace):
+                each.step(self._bottom)
+
+    def finish(self) -> None:
+        """Let all go on to the end."""
+        for each, _ in self._paces:
+            while each.step(math.inf):
+                pass

@@ -1,0 +1,229 @@
+"""Reads a scene by windows, each with the values that it would have within the whole."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from rasterio.windows import Window
+from torch import Tensor
+
+from monai_sr.core.errors import BadImageError
+from monai_sr.core.log import get_logger
+from monai_sr.core.types import PathLike
+from monai_sr.formats import RasterReader
+from monai_sr.formats.facts import single_path
+from monai_sr.formats.identity import dependencies
+from monai_sr.formats.meaning import INTENSITY
+from monai_sr.formats.raster.image import RasterImage
+from monai_sr.formats.raster.source import RasterSource
+from monai_sr.inferers.tile_plan import Tile, within
+from monai_sr.inferers.tile_run import spatial
+from monai_sr.transforms import PlanGrid
+from monai_sr.transforms.borders import Border
+from monai_sr.transforms.hot_pixels import HOT_REACH, calm_hot_pixels, has_far_pixels
+from monai_sr.transforms.intensity import (
+    FILL_REACH,
+    band_levels,
+    declare_nodata,
+    fill_invalid,
+    other_nan,
+    range_of,
+    to_unit,
+    valid_mask,
+    with_corners,
+)
+from monai_sr.transforms.ranges import Levels
+from monai_sr.transforms.restore import lost_pixels
+
+logger = get_logger(__name__)
+
+# Pixels around a tile that the consistency of its neighbors looks at.
+_SEEN_PX = 4
+_DIGEST_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A window of a scene.
+
+    Shape: stored (C, x, y) as read, but for hot pixels; valid, lost and nan, bool, likewise. Lost
+    pixels are nodata in the result, or NaN where they are that beside another nodata value. ``hot``
+    has the place in the window and the value of hot ones, see
+    :mod:`monai_sr.transforms.hot_pixels`; none before the ranges of values are known.
+    """
+
+    image: RasterImage
+    stored: Tensor
+    valid: Tensor
+    lost: np.ndarray
+    nan: np.ndarray
+    hot: np.ndarray
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over a scene finds.
+
+    Attributes:
+        levels: valid values of each band; empty where they were not asked for.
+        occupied: share of the tiles that hold a valid pixel.
+        has_valid: whether any does.
+    """
+
+    levels: list[Levels]
+    occupied: float
+    has_valid: bool
+
+
+class SceneSource:
+    """An open raster and the metadata of the whole.
+
+    Args:
+        path: the file.
+        grid: decides on the sizes of the result.
+        nodata: stored value that is no measurement, beside what the file declares; None: none.
+        kind: what the values mean, see :mod:`monai_sr.formats.meaning`.
+
+    Attributes:
+        meta: as of the whole in memory, ``sr_sizes`` planned.
+        shape: (C, X, Y).
+
+    Raises:
+        BadImageError: it cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        grid: PlanGrid,
+        nodata: float | None = None,
+        kind: str = INTENSITY,
+    ) -> None:
+        self.raster = RasterSource(single_path(path), kind)
+        channels, height, width = self.raster.shape
+        self._named = nodata
+        _, meta = RasterReader().get_data(self.raster.read(Window(0, 0, 1, 1)))
+        if nodata is not None:
+            declare_nodata(torch.zeros(channels, 0), meta, nodata)
+        meta.update(
+            affine=self.raster.affine.copy(),
+            original_affine=self.raster.affine.copy(),
+            spatial_shape=np.array([width, height]),
+            sr_valid=np.empty(0, np.uint8),
+        )
+        self.shape = (channels, width, height)
+        # The plan looks at shape and metadata only: nothing of this size is allocated.
+        planned = grid(MetaTensor(torch.zeros(1).expand(self.shape), meta=meta))
+        self.meta: dict[str, Any] = dict(planned.meta) if isinstance(planned, MetaTensor) else meta
+        raster = self.raster
+        is_hiding = (
+            nodata is not None or raster.fill is not None or raster.alpha >= 0 or raster.has_mask
+        )
+        self._margin = FILL_REACH if is_hiding or raster.dtype.kind == "f" else 0
+
+    def __enter__(self) -> SceneSource:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.raster.close()
+
+    def read(self, x: slice, y: slice) -> Piece:
+        """Read a window of columns and rows."""
+        piece = self._read(x, y)
+        known = "sr_range" in self.meta
+        if not known or not has_far_pixels(piece.stored.numpy(), piece.valid.numpy(), self.meta):
+            return piece
+        sizes = zip((x, y), self.shape[1:], strict=True)
+        wide = [_widened(part, HOT_REACH, size) for part, size in sizes]
+        around, inner = self._read(*wide), within((x, y), wide)
+        calm, hot = calm_hot_pixels(around.stored.numpy(), around.valid.numpy(), self.meta)
+        hot -= [0, *(part.start for part in inner), 0]
+        is_inside = ((hot[:, 1:-1] >= 0) & (hot[:, 1:-1] < piece.stored.shape[1:])).all(axis=1)
+        stored = torch.from_numpy(calm[spatial(inner)])
+        return replace(piece, stored=stored, hot=hot[is_inside])
+
+    def _read(self, x: slice, y: slice) -> Piece:
+        window = Window(x.start, y.start, x.stop - x.start, y.stop - y.start)
+        image = self.raster.read(window)
+        pixels, meta = RasterReader().get_data(image)
+        stored = torch.from_numpy(pixels)
+        if self._named is not None:
+            declare_nodata(stored, meta, self._named)
+        valid = valid_mask(stored, float(meta["sr_nodata"]), meta["sr_valid"])
+        lost, nan = lost_pixels(valid.numpy(), meta), other_nan(stored, meta)
+        return Piece(image, stored, valid, lost, nan, np.empty((0, stored.ndim + 1)))
+
+    def unit(self, tile: Tile) -> Tensor | None:
+        """Return what the network must see of a tile; None where all is nodata in the result.
+
+        The ranges of ``meta`` must be known.
+
+        Shape: -> (1, C, x, y) float32 in [0, 1].
+        """
+        sizes = self.shape[1:]
+        reach = [_widened(part, self._margin, n) for part, n in zip(tile.outer, sizes, strict=True)]
+        piece = self.read(*reach)
+        seen = [_widened(part, _SEEN_PX, n) for part, n in zip(tile.core, sizes, strict=True)]
+        if piece.lost[spatial(within(seen, reach))].all():
+            return None
+        stored = piece.stored
+        if not bool(piece.valid.all()):
+            stored = fill_invalid(stored, piece.valid, range_of(self.meta)[:, 0])
+        inner = stored[spatial(within(tile.outer, reach))]
+        return to_unit(inner, dict(self.meta)).as_tensor()[None]
+
+    def survey(self, tiles: Iterable[Tile], *, with_levels: bool = True) -> Survey:
+        """Decode tiles, so that damage shows here and not later, and measure them.
+
+        Raises:
+            BadImageError: it is damaged.
+        """
+        levels = [Levels.sum([]) for _ in range(self.shape[0])] if with_levels else []
+        occupied, count, has_valid, border = 0, 0, False, Border(self.shape)
+        for tile in tiles:
+            piece = self.read(*tile.core)
+            count += 1
+            occupied += not piece.lost.all()
+            has_valid |= bool(piece.valid.any())
+            if with_levels:
+                found = band_levels(piece.stored, piece.valid)
+                levels = [Levels.sum(pair) for pair in zip(levels, found, strict=True)]
+                border.add(piece.stored.numpy(), piece.valid.numpy(), *tile.core)
+        levels = with_corners(levels, border) if with_levels else levels
+        return Survey(levels, occupied / max(count, 1), has_valid)
+
+    def identity(self) -> list[list[Any]]:
+        """Return what tells this file, with all that belongs to it, from others and from edits."""
+        # Not in the order of the paths: those of a product lie in another folder in each run.
+        return sorted((_identity(file) for file in dependencies(self.raster.path)), key=str)
+
+
+def no_valid_pixel(path: PathLike) -> BadImageError:
+    """Return the error of a scene without any measurement."""
+    return BadImageError(f"{path}: holds no valid pixel; check the file or its nodata value")
+
+
+def _widened(part: slice, margin: int, size: int) -> slice:
+    return slice(max(0, part.start - margin), min(size, part.stop + margin))
+
+
+def _identity(file: Path) -> list[Any]:
+    try:
+        status = file.stat()
+        with file.open("rb") as stream:
+            digest = hashlib.sha256(stream.read(_DIGEST_BYTES))
+            stream.seek(max(0, status.st_size - _DIGEST_BYTES))
+            digest.update(stream.read(_DIGEST_BYTES))
+    except OSError:  # not a file of this system: /vsicurl/..., a database
+        return [os.fspath(file)]
+    return [file.name, status.st_size, status.st_mtime_ns, digest.hexdigest()]

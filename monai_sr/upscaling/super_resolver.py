@@ -1,0 +1,296 @@
+"""The Python interface: one object that enlarges arrays, tensors, MetaTensors and files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.utils import CommonKeys
+from torch import Tensor, nn
+
+from monai_sr.core.bundles import find_bundle
+from monai_sr.core.devices import usable_device
+from monai_sr.core.errors import BadImageError, OptionError, unwrapped
+from monai_sr.core.forks import go_on_without_threads
+from monai_sr.core.plain_options import check_plain
+from monai_sr.core.types import PathLike
+from monai_sr.formats.meaning import announce
+from monai_sr.geometry.target_grid import check_scale
+from monai_sr.inferers import TiledInferer
+from monai_sr.networks import load_faces
+from monai_sr.transforms import PlanGrid
+from monai_sr.transforms.codes import are_codes
+from monai_sr.transforms.restore import file_sha256
+from monai_sr.upscaling.scene import Scenes
+from monai_sr.upscaling.scene_job import SceneResult
+
+Sample = dict[str, Any]
+
+_OVERSHOOT = 0.5  # bicubic resizing overshoots a step of 1 by 0.15 in two dimensions
+
+
+class SuperResolver:
+    """Enlarge images with a trained generator.
+
+    Args:
+        network: generator, weights loaded.
+        inferer: how whole images are run.
+        device: where the network runs.
+        read: path -> sample with "image" in [0, 1]; None: paths are refused.
+        restore: sample with "pred" in [0, 1] -> sample with stored values; likewise.
+        grid: decides on sizes and slice axis of images in memory; None: by the inferer's scale.
+        scenes: enlarges rasters that memory does not hold; None: they are refused.
+        weights_sha256: hash of the weights file, for records; of a mixture of two faces both,
+            joined by "+".
+
+    Attributes:
+        scale: factor of every result.
+        in_channels: channels that the generator takes; other numbers go band by band.
+
+    Example:
+        >>> from monai_sr import SuperResolver
+        >>> resolver = SuperResolver.from_bundle("natural_sr", scale=2)
+        >>> resolver(np.zeros((3, 5, 7), dtype=np.float32)).shape
+        (3, 10, 14)
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        inferer: TiledInferer,
+        *,
+        device: torch.device | str = "cpu",
+        read: Callable[[Sample], Sample] | None = None,
+        restore: Callable[[Sample], Sample] | None = None,
+        grid: PlanGrid | None = None,
+        scenes: Scenes | None = None,
+        weights_sha256: str = "",
+    ) -> None:
+        self.device = usable_device(device)
+        self.network = network.to(self.device).eval()
+        self.inferer = inferer
+        self.read = read
+        self.restore = restore
+        self.grid = grid
+        self.scenes = scenes
+        self.weights_sha256 = weights_sha256
+        self.scale = inferer.check(network)
+        self.in_channels = int(getattr(network, "in_channels", 1))
+
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: PathLike,
+        *,
+        scale: float | None = None,
+        consistency: int | None = None,
+        device: torch.device | str | None = None,
+        weights: PathLike | None = None,
+        **overrides: Any,
+    ) -> SuperResolver:
+        """Build one from a bundle's ``inference.yaml``.
+
+        Args:
+            bundle: folder of a bundle, or the name of an installed one ("natural_sr").
+            scale: factor; the bundle's own where None.
+            consistency: back-projection steps; the bundle's own where None.
+            device: where to run; a GPU if there is one, where None.
+            weights: weights file instead of the bundle's.
+            **overrides: further entries of the configuration, as ``monai.bundle run`` takes them:
+                ``runtime="openvino"``, ``precision="int8"``, ... They are data: what begins with
+                "$", "@" or "%", which a configuration obeys, is refused.
+
+        Raises:
+            OptionError: if there is no such bundle or option, the scale was not trained, or the
+                runtime that was named cannot run the network.
+            MissingDependencyError: if that runtime is not installed.
+            WeightsError: if the weights are missing or do not fit.
+        """
+        given = {"scale": scale, "consistency": consistency, "device": device, "ckpt_path": weights}
+        parser = inference_config(bundle, given | overrides)
+        with unwrapped():
+            network: nn.Module = parser.get_parsed_content("network_def")
+            inferer: TiledInferer = parser.get_parsed_content("inferer")
+            inferer.progress = False
+            checkpoint, perceptual, share = (
+                parser.get_parsed_content(key)
+                for key in ("ckpt_path", "perceptual_path", "perception")
+            )
+            load_faces(network, checkpoint, perceptual, share)
+            place = usable_device(parser.get_parsed_content("device"))
+            choose = parser.get_parsed_content("runtime_choice")
+            return cls(
+                choose(network, place, inferer.check(network)),
+                inferer,
+                device=place,
+                read=parser.get_parsed_content("preprocessing"),
+                restore=parser.get_parsed_content("restore"),
+                grid=parser.get_parsed_content("grid"),
+                scenes=parser.get_parsed_content("scenes"),
+                weights_sha256=weights_in_use(parser),
+            )
+
+    @overload
+    def __call__(self, image: np.ndarray) -> np.ndarray: ...
+    @overload
+    def __call__(self, image: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, image: PathLike) -> MetaTensor: ...
+    def __call__(self, image: np.ndarray | Tensor | PathLike) -> np.ndarray | Tensor:
+        """Enlarge one image.
+
+        Shape: (C, H, W) or (N, C, H, W), as MetaTensor also (C, X, Y, Z) or a batch of them, values
+        in [0, 1]; no axis is ever transposed -> the same layout with enlarged axes, float32,
+        clipped to [0, 1] (an image of our readers: to what its file can store). Values may
+        overshoot [0, 1] a little, as after bicubic resizing; an image on another range is refused.
+
+        Args:
+            image: numpy array; tensor on any device (the result is on the same); MetaTensor
+                (C, X, Y[, Z]), whose geometry is updated; or a path, for which the result holds
+                stored values (data type and range of the file) with the file's metadata.
+
+        Returns:
+            The enlarged image, of the kind that was given; a MetaTensor for a path.
+
+        Raises:
+            BadImageError: if the image has a wrong rank, type or range, is empty, or holds NaN.
+        """
+        go_on_without_threads()
+        if isinstance(image, np.ndarray):
+            return self._enlarge(self._planned(_as_tensor(image))).cpu().numpy()
+        if isinstance(image, Tensor):
+            return self._enlarge(self._planned(image)).to(image.device)
+        return self._enlarge_file(image)
+
+    def upscale_scene(self, source: PathLike, output: PathLike) -> SceneResult:
+        """Enlarge a raster of any size, or a part of it, into a file.
+
+        Which part, and how it is written, say ``window``, ``bbox`` and ``cog`` of
+        :meth:`from_bundle`. A run that was killed goes on where it was.
+
+        Args:
+            source: the raster.
+            output: the result, .tif or .png; the name of a part's says which.
+
+        Raises:
+            OptionError: if the resolver has no configuration, or an option does not fit.
+            BadImageError: if the raster cannot be used.
+            OutputError: if the result cannot be written.
+        """
+        go_on_without_threads()
+        if self.scenes is None:
+            raise OptionError("scenes: need a resolver made by SuperResolver.from_bundle")
+        with unwrapped():
+            return self.scenes.upscale(source, output, self.network, self.inferer, self.device)
+
+    def _enlarge(self, image: Tensor) -> Tensor:
+        if not image.is_floating_point():
+            raise _not_floating(image.dtype)
+        is_single = isinstance(image, MetaTensor) and not image.is_batch
+        is_volumes = image.ndim == 5 and isinstance(image, MetaTensor) and not is_single
+        if not (image.ndim in (3, 4) or is_volumes) or 0 in image.shape:
+            raise BadImageError(
+                f"image: must be (C, H, W), (N, C, H, W) or (C, X, Y, Z), got {tuple(image.shape)}"
+            )
+        is_code = isinstance(image, MetaTensor) and are_codes(image.meta)
+        if not is_code and not bool(torch.isfinite(image).all()):
+            raise BadImageError("image: holds NaN or infinite values; fill them first")
+        _check_range(image)
+        is_batch = image.ndim >= 4 and not is_single
+        # From a processor's memory tiles go to the device by themselves, while it computes. The
+        # views of an estimate are turned and summed up in whole images: better there.
+        stays = image.device.type == "cpu" and not getattr(self.inferer, "spread", False)
+        place = image.device if stays else self.device
+        batch = image.to(place, image.dtype if is_code else torch.float32)
+        result: Tensor = self.inferer(batch if is_batch else batch[None], self.network)
+        return result if is_batch else result[0]
+
+    def _planned(self, image: Tensor) -> Tensor:
+        is_batch = isinstance(image, MetaTensor) and (image.is_batch or image.ndim < 3)
+        return image if self.grid is None or is_batch else self.grid(image)
+
+    def _enlarge_file(self, path: Any) -> MetaTensor:
+        if not isinstance(path, str | os.PathLike):
+            kind = type(path).__name__
+            raise BadImageError(f"image: must be an array, a tensor or a path, got a {kind}")
+        if self.read is None or self.restore is None:
+            raise OptionError("image: paths need a resolver made by SuperResolver.from_bundle")
+        with unwrapped():
+            sample = self.read({CommonKeys.IMAGE: os.fspath(path)})
+            announce(path, sample[CommonKeys.IMAGE].meta)
+            sample[CommonKeys.PRED] = self._enlarge(sample[CommonKeys.IMAGE]).cpu()
+            result: MetaTensor = self.restore(sample)[CommonKeys.PRED]
+        return result
+
+
+def inference_config(bundle: PathLike, options: Mapping[str, Any]) -> ConfigParser:
+    """Read a bundle's ``inference.yaml`` with other values for some of its entries.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+        options: entry -> value; one that is None stays as it is.
+
+    Raises:
+        OptionError: if there is no such bundle or entry, or a value would be executed.
+    """
+    check_scale(options)
+    root = find_bundle(bundle)
+    parser = ConfigParser()
+    parser.read_config(root / "configs" / "inference.yaml")
+    pairs = {key: value for key, value in options.items() if value is not None}
+    check_plain(pairs, may_build=False)
+    unknown = [key for key in pairs if key.replace("::", "#").split("#")[0] not in parser]
+    if unknown:
+        raise OptionError(f"{unknown[0]}: is no entry of {bundle}'s inference.yaml")
+    if "device" in pairs:
+        pairs["device"] = str(pairs["device"])
+    # Paths, not strings: MONAI rewrites "#" and "::" inside strings.
+    if "ckpt_path" in pairs:
+        pairs["ckpt_path"] = Path(pairs["ckpt_path"])
+    parser.update({"bundle_root": root, **pairs})
+    return parser
+
+
+def weights_in_use(parser: ConfigParser) -> str:
+    """Return the hash of the weights of a configuration; of two faces both, joined by "+".
+
+    Raises:
+        WeightsError: if there are none.
+    """
+    with unwrapped():
+        share = parser.get_parsed_content("perception")
+        faces = (("ckpt_path", 1 - share), ("perceptual_path", share))
+        files = [parser.get_parsed_content(key) for key, part in faces if part]
+    return "+".join(file_sha256(file) for file in files if file)
+
+
+def _not_floating(dtype: object) -> BadImageError:
+    return BadImageError(
+        f"image: must be floating point in [0, 1], got {dtype}; divide it by its range"
+    )
+
+
+def _as_tensor(image: np.ndarray) -> Tensor:
+    """Return a float32 tensor; read-only arrays and foreign byte orders are copied."""
+    if image.dtype.kind != "f":
+        raise _not_floating(image.dtype)
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(np.require(image, np.float32, ["C", "W"]))
+
+
+def _check_range(image: Tensor) -> None:
+    """Refuse values that would be clipped to nothing; our readers' images say their own limits."""
+    if isinstance(image, MetaTensor) and "sr_clip" in image.meta:
+        return
+    low, high = float(image.min()), float(image.max())
+    if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
+        raise BadImageError(
+            f"image: values must lie in [0, 1], got {low:g} to {high:g}; map them first "
+            "(monai.transforms.ScaleIntensityRange), or give the path of the file"
+        )

@@ -1,0 +1,147 @@
+"""A bundle workflow that finds its bundle by name and answers a misspelt option."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigWorkflow
+
+from monai_sr.core.bundles import find_bundle
+from monai_sr.core.devices import usable_device
+from monai_sr.core.errors import OptionError
+from monai_sr.core.plain_options import check_plain
+from monai_sr.core.registry import unknown_name
+from monai_sr.core.shared import silent_monai_bundle
+from monai_sr.core.types import PathLike
+from monai_sr.core.version import __version__
+from monai_sr.formats.identity import digest
+from monai_sr.geometry.target_grid import check_scale
+from monai_sr.networks.systems import find_system, generator_class
+
+PATH_OPTIONS = (
+    "input", "output_dir", "ckpt_path", "pretrained", "teacher", "dataset_dir", "validation_dir",
+    "system", "perceptual_weights", "root", "lr_root", "lr_dir", "cache_dir",
+)  # fmt: skip
+"""Options that name one file or folder."""
+
+# What a result does not depend on. Files among them count by their content.
+_PLACES = (
+    "imports", "bundle_root", "input", "dataset_dir", "output_dir", "device", "system", "ckpt_path",
+    "perceptual_path", "dataset", "dataloader", "handlers", "initialize", "run", "deidentify_key",
+)  # fmt: skip
+_FILES = ("system", "ckpt_path", "perceptual_path", "deidentify_key")
+_DIGITS = 16
+_DATASET = "monai_sr.upscaling.FileDataset"
+
+
+class SRWorkflow(ConfigWorkflow):
+    """Run one of a bundle's configurations from anywhere; a program's logging stays as it is.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+        config: "inference", "train", ...: which file of its ``configs``.
+        workflow_type: "infer" or "train"; by the configuration's name where None.
+        system: name or file of a system in place of the bundle's own model; for "evaluate" also
+            a list, see :func:`monai_sr.evaluation.candidates.find_candidates`.
+        overlays: further YAML files, each overriding what is before it.
+        **override: entries of the configuration to replace; strings that begin with "$", "@" or
+            "%", which a configuration obeys, are refused.
+
+    Raises:
+        OptionError: if the bundle, the configuration or an entry is unknown, a value would be
+            executed, or, in training, the device is absent or the system learns nothing.
+    """
+
+    def __init__(
+        self,
+        bundle: PathLike,
+        config: str = "inference",
+        workflow_type: str | None = None,
+        *,
+        system: Any = None,
+        overlays: Sequence[PathLike] = (),
+        **override: Any,
+    ) -> None:
+        check_plain({"system": system, **override})
+        if config == "inference":
+            check_scale(override)
+        root = find_bundle(bundle)
+        known = {f.stem: f for f in sorted((root / "configs").glob("*.yaml"))}
+        if config not in known:
+            raise unknown_name("configuration", config, known)
+        files = [str(known[config])]
+        if config == "evaluate":
+            override["system"] = system
+        elif system is not None:
+            # Whatever a file calls itself: stage 2 finds the system of stage 1 by this.
+            override["system"] = str(find_system(system))
+            if "train" in config:
+                # A system's file overrides the recipe; inference builds its network alone.
+                files.append(override["system"])
+        files += [str(file) for file in overlays]
+        with silent_monai_bundle():
+            super().__init__(
+                config_file=files,
+                workflow_type=workflow_type or ("train" if "train" in config else "infer"),
+                logging_file=False,
+                # A Path, not a string: MONAI rewrites "#" and "::" inside strings.
+                bundle_root=root,
+            )
+        self._check_names(override)
+        # Of some, a list may be given.
+        paths = {k: Path(v) for k, v in override.items() if k in PATH_OPTIONS and _is_path(v)}
+        self.parser.update({**override, **paths})
+        if "train" in config:
+            if override.get("device") is not None:
+                usable_device(override["device"])
+            if system is not None:
+                self._check_system(system)
+
+    def _check_names(self, override: Iterable[str]) -> None:
+        for key in override:
+            if key.replace("::", "#").split("#")[0] not in self.parser:
+                raise unknown_name("option", key, self.parser.get())
+
+    def run(self) -> Any:
+        """Run; results are recorded with the fingerprint of what made them."""
+        if str(self.workflow_type).startswith("infer") and self.has_file_dataset():
+            self.sign()
+        return super().run()
+
+    def sign(self) -> None:
+        """Tell the bundle's dataset the fingerprint of this workflow."""
+        self.parser.update({"dataset#made_by": self.fingerprint()})
+
+    def has_file_dataset(self) -> bool:
+        """Tell whether the bundle reads its inputs through :class:`.FileDataset`."""
+        dataset = self.parser.get("dataset")
+        return isinstance(dataset, dict) and dataset.get("_target_") == _DATASET
+
+    def fingerprint(self) -> str:
+        """Return what tells runs apart that may give other results: version, options, weights.
+
+        The device is none of it: a GPU computes in bfloat16 where the bundle says so, and a result
+        made there is as good as one made on a CPU.
+        """
+        options = {k: v for k, v in self.parser.get().items() if k not in _PLACES}
+        sums = {}
+        for key in _FILES:
+            file: Any = self.parser.get_parsed_content(key) if key in self.parser else None
+            sums[key] = digest([file]) if file is not None and Path(file).is_file() else None
+        text = json.dumps([__version__, options, sums], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:_DIGITS]
+
+    def _check_system(self, system: PathLike) -> None:
+        if generator_class(self.parser["network_def"]).info.learns == "nothing":
+            raise OptionError(
+                f"{system}: learns nothing, there is nothing to train; use it as it is, "
+                f"monai-sr upscale --system {system}"
+            )
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | Path)

@@ -1,0 +1,96 @@
+"""Given low-resolution images are matched by name; what is left over is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from monai_sr.core.errors import BadImageError
+from monai_sr.evaluation.datasets import load_benchmark
+from monai_sr.evaluation.folder_benchmark import folder_benchmark
+from monai_sr.evaluation.pairs import match_pairs
+from monai_sr.metrics import make_lr
+
+
+def _touch(folder, *names):
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+    return [folder / name for name in names]
+
+
+@pytest.mark.parametrize(
+    "name", ["0801.png", "0801x4.png", "0801_x4.png", "0801X4.bmp", "0801x4m.png"]
+)
+def test_partners_go_by_name_with_or_without_the_scale(tmp_path, name):
+    references = _touch(tmp_path / "hr", "0801.png")
+    assert match_pairs(references, _touch(tmp_path / "lr", name)[0].parent, 4)[0].name == name
+
+
+def test_a_reference_whose_own_name_ends_in_a_scale_keeps_it(tmp_path):
+    references = _touch(tmp_path / "hr", "a.png", "ax4.png")
+    _touch(tmp_path / "lr", "ax4.png", "ax4x4.png")
+    found = match_pairs(references, tmp_path / "lr", 4)
+    assert [file.name for file in found] == ["ax4.png", "ax4x4.png"]
+
+
+@pytest.mark.parametrize(
+    ("hr", "lr", "words"),
+    [
+        (["a.png", "b.png"], ["ax4.png"], "partner at x4 of every reference, none found of b.png"),
+        (["a.png"], ["ax4.png", "cx4.png"], "none found for cx4.png"),
+        (["a.png"], ["ax2.png"], "none found of a.png"),
+        ([f"{i}.png" for i in range(7)], [], r"0\.png, .*4\.png and 2 more"),
+    ],
+)
+def test_files_without_partner_are_named(tmp_path, hr, lr, words):
+    references = _touch(tmp_path / "hr", *hr)
+    _touch(tmp_path / "lr", *lr)
+    with pytest.raises(BadImageError, match=words):
+        match_pairs(references, tmp_path / "lr", 4)
+
+
+@pytest.fixture
+def div2k(tmp_path):
+    """Write one image as the unknown track lays it out."""
+    image = np.random.default_rng(0).integers(0, 256, (42, 49, 3), dtype=np.uint8)
+    for folder, name, pixels in (
+        ("DIV2K_valid_HR", "0801", image),
+        ("DIV2K_valid_LR_unknown/X4", "0801x4", image[:41:4, :49:4]),  # one pixel more, as MATLAB's
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / folder / f"{name}.png")
+    return tmp_path, image
+
+
+def test_layout_of_div2k_is_found_with_its_own_low_resolution_images(div2k, caplog):
+    root, image = div2k
+    benchmark = load_benchmark("DIV2K_unknown")
+    (found,) = benchmark.images(root, 4)
+    assert "must have 100 images, got 1" in caplog.text
+    hr, lr = benchmark.load_pair(found, 4)
+    np.testing.assert_array_equal(hr[0].permute(1, 2, 0).numpy() * 255, image[:40, :48])
+    np.testing.assert_array_equal(lr[0].permute(1, 2, 0).numpy() * 255, image[:40:4, :48:4])
+    with pytest.raises(BadImageError, match="X2"):
+        benchmark.images(root, 2)
+    made = load_benchmark("DIV2K").load_pair(load_benchmark("DIV2K").images(root, 4)[0], 4)[1]
+    assert (made == make_lr(hr, 4, "natural")).all()
+
+
+@pytest.mark.parametrize("shape", [(9, 12, 3), (10, 12), (42, 49, 3)])
+def test_a_partner_of_another_size_or_kind_is_refused(div2k, shape):
+    root, _ = div2k
+    Image.fromarray(np.zeros(shape, np.uint8)).save(root / "DIV2K_valid_LR_unknown/X4/0801x4.png")
+    benchmark = load_benchmark("DIV2K_unknown")
+    with pytest.raises(BadImageError, match=r"3 channels of 12 x 10 pixels to go with .*0801\.png"):
+        benchmark.load_pair(benchmark.images(root, 4)[0], 4)
+
+
+def test_the_given_images_of_set5_are_ours_within_one_grey_level(shared_data):
+    root = shared_data / "benchmarks"
+    benchmark = folder_benchmark(root / "Set5", lr_root=root / "Set5_LR_bicubic_X4")
+    images = benchmark.images(root / "Set5", 4)
+    assert len(images) == 5
+    hr, lr = benchmark.load_pair(images[0], 4)
+    assert float((lr - make_lr(hr, 4, "natural")).abs().max()) <= 1.01 / 255

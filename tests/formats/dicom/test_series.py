@@ -1,0 +1,152 @@
+"""Files of a folder become volumes with one slice for each position, whatever series they share."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import RLELossless
+
+from monai_sr.formats.dicom.series import find_volumes, merge_copies
+from tests import dicom_factory as factory
+
+PLACES = factory.slice_positions(3)
+
+
+def _write(folder, volumes, **common):
+    """Write one volume for each dictionary of tags; numbers run through all of them."""
+    number = itertools.count(1)
+    for v, tags in enumerate(volumes):
+        for z, place in enumerate(PLACES):
+            own = {k: x[z] if isinstance(x, tuple) else x for k, x in tags.items()}
+            place_tags = factory.located([round(float(p), 10) for p in place])
+            factory.write(
+                folder / f"v{v:02d}z{z}.dcm",
+                factory.stored((6, 9), seed=10 * v + z),
+                modality="MR",
+                **{**place_tags, "InstanceNumber": next(number), **common, **own},
+            )
+    return folder
+
+
+def _found(folder):
+    return {v.label: [p.stem for p in v.paths] for v in find_volumes(folder)}
+
+
+SERIES = {
+    "echoes": ([{"EchoTime": 10, "EchoNumbers": 1}, {"EchoTime": 20, "EchoNumbers": 2}],
+               ["echo1", "echo2"]),
+    "echo times": ([{"EchoTime": 20}, {"EchoTime": 10}], ["echo2", "echo1"]),
+    "time points": ([{"TemporalPositionIdentifier": i} for i in (1, 2, 3)],
+                    ["time1", "time2", "time3"]),
+    "trigger times": ([{"TriggerTime": 100 * i} for i in range(10)],
+                      [f"time{i:02d}" for i in range(1, 11)]),
+    "diffusion": ([{"DiffusionBValue": 0.0}, {"DiffusionBValue": 1000.0}], ["b0", "b1000"]),
+    "directions": (
+        [{"DiffusionBValue": 0.0}]
+        + [{"DiffusionBValue": 1000.0, "DiffusionGradientOrientation": d}
+           for d in ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])],
+        ["b0", "b1000_direction2", "b1000_direction1"],
+    ),
+    "kinds of image": ([{"ImageType": ["ORIGINAL", "PRIMARY", kind]} for kind in "MP"], ["m", "p"]),
+    "echoes at times": (
+        [{"EchoTime": e, "TemporalPositionIdentifier": t} for e in (5, 9) for t in (1, 2)],
+        ["echo1_time1", "echo1_time2", "echo2_time1", "echo2_time2"],
+    ),
+    "kinds of image at echoes": (
+        [{"ImageType": ["ORIGINAL", "PRIMARY", kind], "EchoTime": e} for kind in "MP"
+         for e in (5, 9)],
+        ["m_echo1", "m_echo2", "p_echo1", "p_echo2"],
+    ),
+    "acquisitions": ([{"AcquisitionNumber": i} for i in (1, 2)], ["acquisition1", "acquisition2"]),
+    "times of volumes": ([{"AcquisitionTime": f"10100{i}"} for i in (1, 2)], ["time1", "time2"]),
+    # Each slice has a time of its own: the first ones of all positions belong together.
+    "times of slices": (
+        [{"AcquisitionTime": tuple(f"10{i}0{z}" for z in range(3))} for i in (10, 11)],
+        ["part1", "part2"],
+    ),
+    "nothing but numbers": ([{}, {}], ["part1", "part2"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_repeated_positions_are_volumes_of_their_own(tmp_path, name):
+    volumes, labels = SERIES[name]
+    found = _found(_write(tmp_path, volumes))
+    assert found == {label: [f"v{v:02d}z{z}" for z in range(3)] for v, label in enumerate(labels)}
+
+
+def test_a_time_point_that_was_interrupted_is_kept(tmp_path):
+    _write(tmp_path, [{"TemporalPositionIdentifier": i} for i in (1, 2, 3)])
+    (tmp_path / "v02z2.dcm").unlink()
+    assert [len(f) for f in _found(tmp_path).values()] == [3, 3, 2]
+
+
+def test_one_position_over_time_stays_one_image(tmp_path):
+    for i in range(4):
+        factory.write(tmp_path / f"{i}.dcm", TriggerTime=10 * i, **factory.located())
+    assert [len(v.paths) for v in find_volumes(tmp_path)] == [4]
+
+
+def test_orientations_that_jitter_are_one_series(tmp_path):
+    for i, place in enumerate(factory.slice_positions(8)):
+        # On both sides of where two decimals are rounded.
+        turn = 0.025 + (2e-7 if i % 2 else -2e-7)
+        cosines = [np.sqrt(1 - turn**2), turn, 0, -turn, np.sqrt(1 - turn**2), 0]
+        factory.write(tmp_path / f"{i}.dcm", **factory.located(place.round(9), cosines))
+    assert [len(v.paths) for v in find_volumes(tmp_path)] == [8]
+
+
+def test_copies_of_one_object_count_once(tmp_path):
+    _write(tmp_path, [{}])
+    shutil.copy(tmp_path / "v00z1.dcm", tmp_path / "v00z1 (1).dcm")
+    (volume,) = find_volumes(tmp_path)
+    assert [p.name for p in volume.paths] == ["v00z0.dcm", "v00z1.dcm", "v00z2.dcm"]
+    assert [p.name for p in volume.copies] == ["v00z1 (1).dcm"]
+    assert volume.label == ""
+
+
+def test_a_copy_may_be_compressed_anew(tmp_path):
+    """An archive that sends an object again may store it otherwise: the pixels are the same."""
+    _write(tmp_path, [{}])
+    again = pydicom.dcmread(tmp_path / "v00z1.dcm")
+    again.compress(RLELossless, generate_instance_uid=False)
+    again.save_as(tmp_path / "resent.dcm")
+    (volume,) = find_volumes(tmp_path)
+    assert len(volume.paths) == 3
+    assert [p.name for p in volume.copies] == ["resent.dcm"]
+
+
+def test_copies_of_an_object_that_stands_alone_count_once(tmp_path):
+    for name in ("chest.dcm", "chest (1).dcm"):
+        factory.write(tmp_path / name, modality="DX")
+    factory.write(tmp_path / "other.dcm", factory.stored((6, 9), seed=1), modality="DX")
+    chest, other = find_volumes(tmp_path)
+    assert [p.name for p in (*chest.paths, *chest.copies)] == ["chest.dcm", "chest (1).dcm"]
+    assert (other.paths[0].name, other.copies) == ("other.dcm", ())  # other pixels
+
+
+def test_copies_in_another_folder_count_once_whatever_their_names(tmp_path):
+    _write(tmp_path / "a", [{}])
+    (tmp_path / "b").mkdir()
+    for number, file in enumerate(sorted((tmp_path / "a").iterdir(), reverse=True)):
+        shutil.copy(file, tmp_path / "b" / f"copied{number}.dcm")
+    volumes = [*find_volumes(tmp_path / "a"), *find_volumes(tmp_path / "b")]
+    (volume,) = merge_copies(volumes)
+    assert {p.parent.name for p in volume.paths} == {"a"}
+    assert {p.parent.name for p in volume.copies} == {"b"}
+
+
+def test_one_uid_for_all_makes_no_copies(tmp_path):
+    _write(tmp_path, [{"SOPInstanceUID": "1.2.3"}])
+    (volume,) = find_volumes(tmp_path)
+    assert len(volume.paths) == 3
+    assert not volume.copies
+
+
+def test_equal_objects_with_other_pixels_are_no_copies(tmp_path):
+    _write(tmp_path, [{"SOPInstanceUID": "1.2.3"}, {"SOPInstanceUID": "1.2.3"}])
+    assert sum(len(v.paths) for v in find_volumes(tmp_path)) == 6

@@ -1,0 +1,98 @@
+"""What bands are declared to be: groups of one unit, natural bounds, and alpha that is data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.enums import ColorInterp
+
+from monai_sr.formats.raster.reader import RasterReader
+from monai_sr.formats.raster.source import RasterSource
+from tests.image_factory import NORTH_UP, pixels, write_raster
+
+RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+
+
+def declared(path, dtype="float32", **facts):
+    """Write a raster of as many bands as there are facts."""
+    count = len(next(iter(facts.values())))
+    write_raster(path, pixels((count, 5, 7), dtype), transform=NORTH_UP, crs="EPSG:32633")
+    with rasterio.open(path, "r+") as dst:
+        for name, values in facts.items():
+            setattr(dst, name, values)
+    return RasterReader().get_data(RasterReader().read(path))[1]
+
+
+def test_bands_of_one_unit_scale_and_offset_are_one_group(tmp_path):
+    meta = declared(
+        tmp_path / "a.tif",
+        units=("K", "", "K", "", ""),
+        scales=(1.0, 1e-4, 1.0, 1e-4, 1.0),
+        offsets=(0.0, -0.1, 0.0, -0.1, 0.0),
+    )
+    first, second, third, fourth, fifth = meta["sr_groups"].tolist()
+    assert first == third >= 0
+    assert second == fourth >= 0
+    assert first != second
+    assert fifth == -1
+
+
+@pytest.mark.parametrize(
+    ("description", "unit", "scale", "offset", "bounds"),
+    [
+        ("NDVI", "", 1.0, 0.0, (-1, 1)),
+        ("mean_ndwi_2020", "", 1e-4, 0.0, (-10000, 10000)),
+        ("Surface reflectance, red", "", 1e-4, -0.1, (1000, np.inf)),
+        ("cover", "%", 1.0, 0.0, (0, 100)),
+        ("snow_fraction", "", 0.01, 0.0, (0, 100)),
+        ("elevation", "m", 1.0, 0.0, (-np.inf, np.inf)),
+        ("", "", 1.0, 0.0, (-np.inf, np.inf)),
+    ],
+)
+def test_bounds_follow_what_a_band_is_declared_to_be(
+    tmp_path, description, unit, scale, offset, bounds
+):
+    meta = declared(
+        tmp_path / "a.tif", descriptions=(description,), units=(unit,), scales=(scale,),
+        offsets=(offset,),
+    )  # fmt: skip
+    assert meta["sr_natural"][0] == pytest.approx(bounds)
+
+
+def naip(path, fourth, dtype="uint8", **options):
+    array = np.concatenate([pixels((3, 40, 30), dtype), fourth[None]])
+    options = {"photometric": "RGB", "alpha": "YES", "transform": NORTH_UP, **options}
+    return write_raster(path, array, **options)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_near_infrared_that_is_tagged_as_alpha_is_data(tmp_path, dtype, caplog):
+    infrared = pixels((40, 30), dtype, seed=1)
+    infrared[:10] = 0  # water
+    path = naip(tmp_path / "a.tif", infrared, dtype)
+    image = RasterReader().read(path)
+    assert image.alpha == -1
+    assert image.valid() is None
+    assert np.array_equal(image.pixels[3], infrared)
+    assert "band 4 is tagged as alpha but has many levels" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["binary", "feathered", "half", "png", "premultiplied"])
+def test_alpha_stays_alpha(tmp_path, kind, caplog):
+    alpha = np.full((40, 30), 255, np.uint8)
+    alpha[:10] = 0
+    if kind == "feathered":
+        alpha[10:14] = np.arange(120).reshape(4, 30) + 60
+    elif kind == "half":
+        alpha[10:] = 128
+    elif kind in ("png", "premultiplied"):
+        alpha = pixels((40, 30), seed=1)
+    if kind == "png":
+        path = write_raster(tmp_path / "a.png", np.concatenate([pixels((3, 40, 30)), alpha[None]]))
+    else:
+        options = {"alpha": "PREMULTIPLIED"} if kind == "premultiplied" else {}
+        path = naip(tmp_path / "a.tif", alpha, **options)
+    with RasterSource(path) as source:
+        assert source.alpha == 3
+    assert "tagged" not in caplog.text

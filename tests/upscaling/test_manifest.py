@@ -1,0 +1,92 @@
+"""The record of a run survives the next one, and is refused where it is something else."""
+
+from __future__ import annotations
+
+import csv
+import os
+
+import pytest
+
+from monai_sr.core.errors import OutputError
+from monai_sr.upscaling.manifest import FIELDS, Manifest
+
+
+def saved(folder, *rows):
+    manifest = Manifest(folder)
+    for row in rows:
+        manifest.add(**row)
+    manifest.save()
+    return manifest
+
+
+def test_rows_come_back(tmp_path):
+    saved(tmp_path / "out", {"source": "/a.png", "output": "a_x4.png", "lr_psnr": "60.00"})
+    again = Manifest(tmp_path / "out")
+    assert again.rows["/a.png", "a_x4.png"]["lr_psnr"] == "60.00"
+    assert again.rows["/a.png", "a_x4.png"]["error"] == ""
+    assert again.sources() == {tmp_path / "out" / "a_x4.png": "/a.png"}
+
+
+def test_a_second_run_replaces_its_own_rows_and_keeps_the_others(tmp_path):
+    saved(tmp_path, {"source": "/b.png", "output": "b_x4.png"}, {"source": "/a.png", "error": "no"})
+    saved(tmp_path, {"source": "/a.png", "output": "a_x4.png"})
+    with (tmp_path / Manifest.name).open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(r["source"], r["output"], r["error"]) for r in rows] == [
+        ("/a.png", "a_x4.png", ""),
+        ("/b.png", "b_x4.png", ""),
+    ]
+    assert tuple(rows[0]) == FIELDS
+
+
+def test_results_at_two_scales_and_before_a_failure_stay_on_record(tmp_path):
+    record = saved(
+        tmp_path,
+        {"source": "/a.png", "output": "a_x2.png"},
+        {"source": "/a.png", "output": "a_x4.png"},
+        {"source": "/a.png", "error": "is gone"},
+    )
+    assert set(record.sources()) == {tmp_path / "a_x2.png", tmp_path / "a_x4.png"}
+
+
+def test_failed_inputs_have_no_result(tmp_path):
+    assert saved(tmp_path, {"source": "/a.png", "error": "is empty"}).sources() == {}
+
+
+@pytest.mark.parametrize("name", ["a,b.png", 'a"b.png', "ä ö.png", "a\nb.png",
+                                  os.fsdecode(b"\xff\xfe.png")])  # fmt: skip
+def test_any_name_of_a_file_comes_back(tmp_path, name):
+    saved(tmp_path, {"source": f"/{name}", "output": name})
+    assert Manifest(tmp_path).sources() == {tmp_path / name: f"/{name}"}
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\x00\x01\x02", b"\xff\xd8\xff\xe0"])
+def test_another_file_of_that_name_is_neither_read_nor_replaced(tmp_path, content):
+    (tmp_path / Manifest.name).write_bytes(content)
+    with pytest.raises(OutputError, match=r"monai_sr_manifest\.csv: must be the record"):
+        Manifest(tmp_path)
+    assert (tmp_path / Manifest.name).read_bytes() == content
+
+
+def test_a_row_that_was_cut_is_read_as_far_as_it_goes(tmp_path):
+    (tmp_path / Manifest.name).write_text("output,source\na_x4.png,/a.png\nb_x4.png")
+    assert set(Manifest(tmp_path).rows) == {("/a.png", "a_x4.png"), ("", "b_x4.png")}
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        saved(tmp_path / "file" / "out", {"source": "/a.png"})
+
+
+def test_what_a_killed_run_began_is_known_until_it_is_recorded(tmp_path):
+    killed = Manifest(tmp_path)
+    killed.begin("/in/a\udcff.png", tmp_path / "a_x2.png")
+    assert Manifest(tmp_path).begun() == {tmp_path / "a_x2.png": "/in/a\udcff.png"}
+    with (tmp_path / f".{Manifest.name}.begun").open("a") as stream:
+        stream.write('["/in/b')
+    again = Manifest(tmp_path)
+    assert len(again.begun()) == 1
+    again.end()
+    assert Manifest(tmp_path).begun() == {}
+    assert [path.name for path in tmp_path.iterdir()] == [Manifest.name]

@@ -1,0 +1,202 @@
+"""Folders, zips and DICOMDIRs give their images; what is no image is counted, not failed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from monai.transforms import Compose
+from pydicom.fileset import FileSet
+from tests.readers.test_claims import KO, PR, SR, write_object
+
+from monai_sr.core.errors import BadImageError
+from monai_sr.transforms import LoadImageSRd
+from monai_sr.upscaling import FileDataset
+from monai_sr.upscaling.inputs import find_inputs
+from tests import dicom_factory
+from tests.image_factory import pixels, write_nifti, write_raster
+
+DATES = {"StudyDate": "20200101", "StudyTime": "120000", "StudyID": "1", "SeriesNumber": 1}
+
+
+def found(data, out):
+    return find_inputs(data, Path(out), (), True)
+
+
+def names(inputs, root):
+    return {os.path.relpath(name, root): len(files) for name, files in inputs.files.items()}
+
+
+def zipped(folder, path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder))
+    return path
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Write a series of four slices beside a report, a presentation state and key objects."""
+    folder = dicom_factory.write_series(tmp_path / "study", **DATES)
+    for number, kind in enumerate((SR, PR, KO)):
+        write_object(folder / f"other{number}", kind)
+    return folder
+
+
+def test_objects_without_pixels_neither_fail_nor_change_the_name_of_a_series(study, tmp_path):
+    inputs = found(study, tmp_path / "out")
+    assert names(inputs, tmp_path) == {"study": 4}
+    assert inputs.no_images == 3
+
+
+def test_copies_of_an_object_run_once_and_are_said(tmp_path, caplog):
+    given = dicom_factory.write(tmp_path / "in" / "1" / "chest.dcm", modality="DX")
+    for copy in ("1/chest (1).dcm", "2/chest.dcm"):
+        (tmp_path / "in" / copy).parent.mkdir(exist_ok=True)
+        shutil.copy(given, tmp_path / "in" / copy)
+    dicom_factory.write(tmp_path / "in" / "2" / "other.dcm", modality="CR")
+    inputs = found(tmp_path / "in", tmp_path / "out")
+    assert names(inputs, tmp_path / "in") == {"1/chest.dcm": 1, "2/other.dcm": 1}
+    assert inputs.no_images == 0
+    (said,) = caplog.messages
+    assert said == (
+        f"{given.parent}: 2 files are copies of others and were left out "
+        f"(chest (1).dcm, {tmp_path / 'in' / '2' / 'chest.dcm'})"
+    )
+
+
+def test_one_that_is_named_itself_fails(study, tmp_path):
+    (item,) = FileDataset(study / "other0", Compose([LoadImageSRd("image")]), tmp_path / "out", 4)
+    assert "other0: must hold" in item["error"] or "pixel" in item["error"]
+
+
+def test_photos_beside_other_files(tmp_path):
+    root = tmp_path / "in"
+    write_raster((root / "a.png").parent.mkdir() or root / "a.png")
+    (root / "a.png").rename(root / "photo")  # an image without a suffix
+    write_raster(root / "b.png")
+    for name in ("README", "notes.md", "a.json", "Thumbs.db"):
+        (root / name).write_text("text")
+    (root / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    inputs = found(root, tmp_path / "out")
+    assert names(inputs, root) == {"b.png": 1, "cut.jpg": 1, "photo": 1}
+    assert inputs.no_images == 4
+    assert names(found(f"{root}/*", tmp_path / "out"), root) == names(inputs, root)
+
+
+def test_a_folder_without_any_image_says_so(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "README").write_text("text")
+    with pytest.raises(BadImageError, match="holds no file to enlarge, got 1 other files"):
+        found(tmp_path / "in", tmp_path / "out")
+
+
+def test_parts_of_an_image_are_no_inputs_and_no_other_files(tmp_path):
+    root = tmp_path / "in"
+    root.mkdir()
+    nib.Nifti1Pair(pixels((4, 5, 6), "int16"), np.eye(4)).to_filename(root / "pair.img")
+    write_raster(root / "envi.dat", driver="ENVI")
+    write_raster(root / "a.tif")
+    for name in ("a.tif.aux.xml", "a.tfw", "a.prj"):
+        (root / name).write_text("<PAMDataset/>" if name.endswith("xml") else "")
+    inputs = found(root, tmp_path / "out")
+    assert names(inputs, root) == {"a.tif": 1, "envi.dat": 1, "pair.hdr": 1}
+    assert inputs.no_images == 0
+    assert names(found(root / "pair.img", tmp_path / "out"), root) == {"pair.hdr": 1}
+
+
+def test_a_zip_of_a_study_is_the_study(study, tmp_path):
+    path = zipped(study, tmp_path / "study.zip")
+    inputs = found(path, tmp_path / "out")
+    assert names(inputs, tmp_path) == {"study.zip": 4}
+    assert (inputs.root, inputs.no_images) == (tmp_path, 3)
+    assert [f.read_bytes() for f in inputs.files[path]] == [
+        f.read_bytes() for f in sorted(study.glob("im*"))
+    ]
+    data = FileDataset(path, Compose([LoadImageSRd("image")]), tmp_path / "out", 4)
+    (item,) = data
+    assert item["source"] == str(path)
+    assert Path(item["output"]) == tmp_path / "out" / "study_x4"
+    assert item["image"].shape == (1, 9, 6, 4)
+    place = Path(data.data[0]["image"][0])
+    del data, item
+    assert not place.exists()
+
+
+def test_members_of_zips_go_by_the_zip_and_their_names(tmp_path):
+    root, inside = tmp_path / "in", tmp_path / "inside"
+    root.mkdir()
+    (inside / "sub").mkdir(parents=True)
+    write_raster(inside / "a.png")
+    write_nifti(inside / "sub" / "b.nii.gz")
+    (inside / "README").write_text("text")
+    zipped(inside, root / "some.zip")
+    zipped(inside / "sub", root / "other.zip")
+    shutil.copy(inside / "a.png", root / "a.png")
+    (root / "broken.zip").write_bytes(b"PK\x03\x04")
+    (inside / "code").mkdir()
+    (inside / "code" / "a.py").write_text("pass\n")
+    (inside / "code" / "b.py").write_text("pass\n")
+    zipped(inside / "code", root / "code.zip")
+    data = FileDataset(root, Compose([LoadImageSRd("image")]), tmp_path / "out", 4)
+    samples = {os.path.relpath(s["source"], root): s for s in (data[i] for i in range(len(data)))}
+    results = {
+        k: os.path.relpath(s["output"], tmp_path / "out")
+        for k, s in samples.items()
+        if "output" in s
+    }
+    assert results == {
+        "a.png": "a_x4.png",
+        "some.zip/a.png": "some.zip/a_x4.png",
+        "some.zip/sub/b.nii.gz": "some.zip/sub/b_x4.nii.gz",
+        "other.zip/b.nii.gz": "other.zip/b_x4.nii.gz",
+    }
+    assert samples["some.zip/a.png"]["origin"] == str(root / "some.zip" / "a.png")
+    assert "must be a complete zip" in samples["broken.zip"]["error"]
+    assert data.no_images == 2  # README and all of code.zip
+
+
+def test_messages_name_members_not_the_temporary_folder(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("b.png", b"text")
+    (item,) = FileDataset(
+        tmp_path / "a.zip", lambda s: LoadImageSRd("image")(s), tmp_path / "out", 4
+    )
+    assert item["error"].startswith(f"{tmp_path}/a.zip/b.png: must be an image")
+    assert "unpacked" not in item["error"]
+
+
+def test_a_zip_that_cannot_be_used_is_an_error_where_it_is_named(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04")
+    with pytest.raises(BadImageError, match=r"a\.zip: must be a complete zip"):
+        found(tmp_path / "a.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize("is_series", [True, False])
+def test_a_dicomdir_stands_for_what_it_lists(tmp_path, is_series):
+    if is_series:
+        source = dicom_factory.write_series(tmp_path / "source", **DATES)
+    else:
+        source = tmp_path / "source"
+        for number in range(2):
+            tags = {**DATES, "SeriesNumber": number, "InstanceNumber": 1}
+            dicom_factory.write(
+                source / f"{number}", dicom_factory.stored((1, 6, 9)), modality="CR", **tags
+            )
+    files = FileSet()
+    for file in sorted(source.iterdir()):
+        files.add(file)
+    files.write(tmp_path / "disc")
+    files._stage["t"].cleanup()
+    dicom_factory.write(tmp_path / "disc" / "unlisted", dicom_factory.stored((1, 6, 9)))
+    (tmp_path / "disc" / "README").write_text("text")
+    inputs = found(tmp_path / "disc" / "DICOMDIR", tmp_path / "out")
+    assert sorted(map(len, inputs.files.values())) == ([4] if is_series else [1, 1])
+    assert inputs.root == tmp_path / "disc"
+    assert inputs.no_images == 0
+    assert all("unlisted" not in str(f) for group in inputs.files.values() for f in group)
