@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.engines.test_measured_pairs import scene
 
 from monai_sr import hook
 from monai_sr.cli import main as cli
 from tests.dicom_factory import slice_positions, write_series
 from tests.docs.pages import _held_out, run, sections, write_photos
+from tests.training.test_measured_pairs import scene
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "measured-pairs.md"
 SECTIONS = sections(PAGE)

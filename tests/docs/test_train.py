@@ -18,7 +18,6 @@ from monai.bundle import ConfigParser
 from monai.engines import SupervisedEvaluator
 from monai.handlers import PeakSignalToNoiseRatio, ValidationHandler, from_engine
 from rasterio.transform import Affine
-from tests.engines.test_adversarial import Batches, trainer
 
 from monai_sr import hook
 from monai_sr.cli import main as cli
@@ -29,6 +28,7 @@ from monai_sr.training.training_images import first_file
 from tests.dicom_factory import write_series
 from tests.docs.pages import run, sections, write_photos, write_volumes
 from tests.image_factory import pixels, write_nifti, write_raster
+from tests.training.test_adversarial import Batches, trainer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "train.md"
 SECTIONS = sections(PAGE)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
-from tests.engines.test_measured_pairs import scene
 
 from monai_sr.functional.resize import downsample
 from tests.image_factory import write_nifti
+from tests.training.test_measured_pairs import scene
 
 
 def test_cubic_splines_are_exact_on_planes_and_keep_outer_edges(modules):

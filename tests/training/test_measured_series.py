@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.engines.test_measured_pairs import scene, shifted, small
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.functional.resize import downsample
 from monai_sr.training import ReadTrainingImage, ReadTrainingVolume, training_split
 from tests.dicom_factory import slice_positions, write_series
+from tests.training.test_measured_pairs import scene, shifted, small
 
 AXIAL = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 

@@ -10,7 +10,6 @@ import pytest
 import rasterio
 import torch
 from monai.data import MetaTensor
-from tests.readers.test_meaning import PALETTE, patches
 
 from monai_sr import SuperResolver
 from monai_sr.core.errors import OptionError
@@ -19,6 +18,7 @@ from monai_sr.transforms import PlanGrid, Provenance, RestoreStoredd, ScaleToUni
 from monai_sr.transforms.phase import circle_points, joined, tiles_of, turns_of
 from monai_sr.upscaling.workflow import SRWorkflow
 from tests.dicom_factory import dataset, located
+from tests.formats.test_meaning import PALETTE, patches
 from tests.image_factory import NORTH_UP, write_nifti, write_raster
 from tests.network_factory import tiny, tiny_bundle
 from tests.scene_factory import contents, in_windows

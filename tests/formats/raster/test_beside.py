@@ -12,10 +12,10 @@ import rasterio.shutil
 from PIL import Image
 from rasterio.crs import CRS
 from rasterio.transform import Affine
-from tests.writers.test_raster_facts import opened, upscale
 
 from monai_sr.formats.raster import writer as raster_writer
 from monai_sr.formats.raster.facts import xmp_of
+from tests.formats.raster.test_facts import opened, upscale
 from tests.image_factory import NORTH_UP, ROTATED_POLE, pixels, write_raster
 
 UTM = "EPSG:32633"
