@@ -33,7 +33,7 @@ def bundle(tmp_path_factory):
     folder = tiny_bundle(tmp_path_factory.mktemp("bundles"))
     file = folder / "configs" / "inference.yaml"
     content = yaml.safe_load(file.read_text())
-    fault = {"_target_": "tests.apps.cluster_faults.Fault"}
+    fault = {"_target_": "tests.cli.cluster_faults.Fault"}
     content["preprocessing"]["transforms"].insert(0, fault)
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     return folder
