@@ -38,8 +38,8 @@ from campaign_jobs import JOBS, ROOT, SHIPPED, Campaign, Job, read_campaign
 from campaign_judge import Ledger, Line, judge_and_ship
 from campaign_runs import Had, Run
 
+from monai_sr.core.devices import hardware
 from monai_sr.core.errors import SRError
-from monai_sr.evaluation.facts import hardware
 from monai_sr.transforms.restore import file_sha256
 
 ENOUGH = 0.99

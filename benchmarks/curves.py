@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
+from systems_page import campaign_curves
 
 from monai_sr.core.optional import import_extra
-from monai_sr.evaluation.training import campaign_curves
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = ("loss", "psnr", "pixel", "perceptual", "adversarial", "discriminator", "real", "fake")

@@ -43,7 +43,7 @@ def measure(options: argparse.Namespace, name: str, scale: int, runtime: str) ->
         system = candidate.build()[0]
         rows.append(list(evaluate(benchmark, options.root, system, scale, per_class=options.first)))
     exact, integer = rows
-    losses = [a.psnr - b.psnr for a, b in zip(exact, integer, strict=True)]
+    losses = [a["psnr"] - b["psnr"] for a, b in zip(exact, integer, strict=True)]
     count = len(losses)
     return {
         "set": name,
@@ -53,12 +53,12 @@ def measure(options: argparse.Namespace, name: str, scale: int, runtime: str) ->
         "runtime": runtime,
         "version": find_runtime(runtime).version(),
         "images": count,
-        "psnr_float32": f"{sum(r.psnr for r in exact) / count:.4f}",
-        "psnr_int8": f"{sum(r.psnr for r in integer) / count:.4f}",
+        "psnr_float32": f"{sum(r['psnr'] for r in exact) / count:.4f}",
+        "psnr_int8": f"{sum(r['psnr'] for r in integer) / count:.4f}",
         "loss": f"{sum(losses) / count:.4f}",
         "worst_loss": f"{max(losses):.4f}",
-        "lr_psnr_float32": f"{sum(r.lr_psnr for r in exact) / count:.2f}",
-        "lr_psnr_int8": f"{sum(r.lr_psnr for r in integer) / count:.2f}",
+        "lr_psnr_float32": f"{sum(r['lr_psnr'] for r in exact) / count:.2f}",
+        "lr_psnr_int8": f"{sum(r['lr_psnr'] for r in integer) / count:.2f}",
     }
 
 

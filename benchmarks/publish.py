@@ -17,14 +17,15 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from facts import read_facts
+from results_page import FACTS, OUTPUT, render
+from summary import Summary, standing, summarize
+
 from monai_sr.evaluation.benchmark import BICUBIC
 from monai_sr.evaluation.datasets import load_benchmark
-from monai_sr.evaluation.facts import read_facts
 from monai_sr.evaluation.intervals import mean_interval
 from monai_sr.evaluation.rows import Row, read_rows
-from monai_sr.evaluation.standing import standing
-from monai_sr.evaluation.summary import Summary, summarize
-from monai_sr.evaluation.table import FACTS, OUTPUT, render
+from monai_sr.metrics import FAST
 from monai_sr.transforms.restore import file_sha256
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,8 +69,8 @@ def measured(bundle: str) -> Figures:
         if not len(ours) == len(fast) == len(bicubic):
             raise SystemExit(f"{name} x{scale}: must be measured on {len(bicubic)} images, got "
                              f"{len(ours)} and {len(fast)}; run benchmarks/quality.py")  # fmt: skip
-        before = {(row.label, row.image): row.psnr for row in bicubic}
-        gain = statistics.median(row.psnr - before[row.label, row.image] for row in ours)
+        before = {(row.label, row.image): row["psnr"] for row in bicubic}
+        gain = statistics.median(row["psnr"] - before[row.label, row.image] for row in ours)
         found[name, scale] = (summarize(bicubic), summarize(ours), summarize(fast), gain)
     return found
 
@@ -86,9 +87,9 @@ def table(figures: Figures) -> str:
     ]
     for (name, scale), (bicubic, ours, fast, median) in figures.items():
         lines.append(
-            f"| {NAMES[name]} | ×{scale} | {bicubic.psnr:.2f} | {ours.psnr:.2f} "
-            f"| {ours.psnr - bicubic.psnr:+.2f} | {median:+.2f} "
-            f"| {ours.ssim:.4f} | {ours.lr_psnr:.1f} | {fast.psnr:.2f} |"
+            f"| {NAMES[name]} | ×{scale} | {bicubic['psnr']:.2f} | {ours['psnr']:.2f} "
+            f"| {ours['psnr'] - bicubic['psnr']:+.2f} | {median:+.2f} "
+            f"| {ours['ssim']:.4f} | {ours['lr_psnr']:.1f} | {fast['psnr']:.2f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -97,7 +98,7 @@ def class_table() -> str:
     """Format what the protocol for chest X-rays finds, a line for each scale and system."""
     benchmark = load_benchmark("xray")
     rows, _ = standing(read_rows(RESULTS / "xray.csv"), read_facts(RESULTS / FACTS))
-    before = {(r.scale, r.label, r.image): r.psnr for r in _of(rows, BICUBIC.name)}
+    before = {(r.scale, r.label, r.image): r["psnr"] for r in _of(rows, BICUBIC.name)}
     heads = [f"{label} ({count})" for label, count in benchmark.classes.items()]
     lines = [
         f"| scale | system | {' | '.join(heads)} | all | gain over bicubic (95 %) | images |",
@@ -108,12 +109,12 @@ def class_table() -> str:
             part = [row for row in _of(rows, system) if row.scale == scale]
             groups = [[row for row in part if row.label == label] for label in benchmark.classes]
             means = [summarize(group) for group in (*groups, part)]
-            gains = [row.psnr - before[scale, row.label, row.image] for row in part]
+            gains = [row["psnr"] - before[scale, row.label, row.image] for row in part]
             gain = mean_interval(gains, [_owner(row) for row in part])
             cells = [
                 f"×{scale}",
                 system,
-                *(f"{mean.psnr:.2f} / {mean.ssim:.4f}" for mean in means),
+                *(f"{mean['psnr']:.2f} / {mean['ssim']:.4f}" for mean in means),
                 f"{gain.mean:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})"
                 if system != BICUBIC.name
                 else "-",
@@ -133,9 +134,9 @@ def metadata(path: Path, figures: Figures) -> str:
     """Return a bundle's metadata with its measured means."""
     content = json.loads(path.read_text(encoding="utf-8"))
     content["eval_metrics"] = {
-        f"{name}_x{scale}_{metric}": round(value, 4)
+        f"{name}_x{scale}_{metric}": round(ours[metric], 4)
         for (name, scale), (_, ours, *_) in figures.items()
-        for metric, value in (("psnr", ours.psnr), ("ssim", ours.ssim), ("lr_psnr", ours.lr_psnr))
+        for metric in FAST
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+from facts import Facts, write_facts
+from results_page import FACTS, OUTPUT, RESULTS, write_table
 
 from monai_sr.core.errors import SRError
 from monai_sr.evaluation.benchmark import BICUBIC, System, evaluate
 from monai_sr.evaluation.candidates import find_candidates
 from monai_sr.evaluation.datasets import load_benchmark
-from monai_sr.evaluation.facts import Facts, write_facts
 from monai_sr.evaluation.rows import write_rows
-from monai_sr.evaluation.table import FACTS, OUTPUT, RESULTS, write_table
-from monai_sr.metrics.measures import FAST, STANDARD
+from monai_sr.metrics import FAST, STANDARD
 
 _logger = logging.getLogger("monai_sr.quality")
 
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
             measures = FAST if options.no_perceptual else STANDARD
             rows = list(evaluate(benchmark, options.root, system, scale, measures=measures))
             write_rows(options.results / f"{benchmark.name}.csv", rows)
-            mean = sum(row.psnr for row in rows) / len(rows)
+            mean = sum(row["psnr"] for row in rows) / len(rows)
             _logger.info("%s x%d %s: %.2f dB", benchmark.name, scale, system.name, mean)
         if facts is not None:
             write_facts(options.results / FACTS, [facts])

@@ -13,12 +13,13 @@ import math
 from pathlib import Path
 
 import torch
+from facts import Facts, read_facts, write_facts
+from results_page import FACTS, OUTPUT, RESULTS, write_table
 from systems import DOMAINS, ROOT, WHOLE, Built, timed
 
+from monai_sr.core.devices import hardware
 from monai_sr.core.errors import SRError
 from monai_sr.evaluation.complexity import multiply_adds_per_pixel
-from monai_sr.evaluation.facts import Facts, hardware, read_facts, write_facts
-from monai_sr.evaluation.table import FACTS, OUTPUT, RESULTS, write_table
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import Generator, load_weights
 from monai_sr.networks.systems import create_network, list_systems, weights_file

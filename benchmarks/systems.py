@@ -24,9 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from facts import Facts, read_facts, write_facts
+from results_page import FACTS, OUTPUT, RESULTS, write_table
 from torch import Tensor
 
-from monai_sr.core.devices import usable_device
+from monai_sr.core.devices import hardware, usable_device
 from monai_sr.core.errors import SRError, WeightsError
 from monai_sr.evaluation.benchmark import BICUBIC, System, evaluate
 from monai_sr.evaluation.complexity import (
@@ -35,11 +37,9 @@ from monai_sr.evaluation.complexity import (
     multiply_adds_per_pixel,
 )
 from monai_sr.evaluation.datasets import load_benchmark
-from monai_sr.evaluation.facts import Facts, hardware, read_facts, write_facts
 from monai_sr.evaluation.rows import write_rows
-from monai_sr.evaluation.table import FACTS, OUTPUT, RESULTS, write_table
 from monai_sr.inferers import TiledInferer
-from monai_sr.metrics.measures import FAST, STANDARD
+from monai_sr.metrics import FAST, STANDARD
 from monai_sr.networks import Generator, load_weights
 from monai_sr.networks.systems import (
     create_network,
@@ -154,7 +154,7 @@ def judge(built: Built, options: argparse.Namespace) -> None:
             )
         )
         write_rows(options.results / f"{name}.csv", rows)
-        mean = statistics.fmean(row.psnr for row in rows)
+        mean = statistics.fmean(row["psnr"] for row in rows)
         _logger.info("%s x%d %s: %.2f dB", name, built.scale, built.name, mean)
 
 

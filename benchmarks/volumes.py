@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import scipy.ndimage
 import torch
+from facts import Facts, write_facts
+from results_page import FACTS, OUTPUT, RESULTS, write_table
 from torch import Tensor
 
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.complexity import count_parameters
-from monai_sr.evaluation.facts import Facts, write_facts
 from monai_sr.evaluation.rows import Row, write_rows
-from monai_sr.evaluation.table import FACTS, OUTPUT, RESULTS, write_table
 from monai_sr.functional.resize import downsample, upsample
 from monai_sr.inferers import TiledInferer
 from monai_sr.metrics import LPIPSMetric, SSIMMetric
@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> None:
             rows.append(
                 Row(set=SET, image=file.name.partition(".")[0], label="", scale=SCALE, system=name,
                     seconds=seconds, protocol="native", weights_sha256=sha256, patient=patient,
-                    **figures)
+                    figures=figures)
             )  # fmt: skip
             _logger.info("%s, %s: %.2f dB, %.1f s", patient, name, figures["psnr"], seconds)
     write_rows(options.results / "mr_volumes.csv", rows)

@@ -30,8 +30,8 @@ from monai_sr.evaluation.datasets import Benchmark, load_benchmark
 from monai_sr.evaluation.images import BenchmarkImage
 from monai_sr.evaluation.intervals import mean_interval
 from monai_sr.evaluation.rows import Row
+from monai_sr.metrics import FAST, find_measures
 from monai_sr.metrics.comparison import Comparison
-from monai_sr.metrics.measures import FAST, find_measures
 from monai_sr.metrics.protocol import make_lr, modcrop, to_stored
 
 IMAGES = Path(__file__).with_name("xray_images.csv")
@@ -141,9 +141,9 @@ def judge(root: Path, enlarged: Path, scale: int) -> list[Row]:
         quality, likeness, gain = (
             mean_interval(values, owners)
             for values in (
-                [r.psnr for r, _ in pairs],
-                [r.ssim for r, _ in pairs],
-                [r.psnr - b.psnr for r, b in pairs],
+                [r["psnr"] for r, _ in pairs],
+                [r["ssim"] for r, _ in pairs],
+                [r["psnr"] - b["psnr"] for r, b in pairs],
             )
         )
         print(

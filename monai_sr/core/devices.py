@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -76,3 +78,12 @@ def check_precision(device: torch.device | str, precision: str) -> None:
             "precision: must be float32 or bfloat16 on a CPU, got float16, which never ends there; "
             "use --precision float32"
         )
+
+
+def hardware(device: torch.device) -> str:
+    """Name the processor that a network runs on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{len(models)} x {models[0]}" if models else platform.processor()

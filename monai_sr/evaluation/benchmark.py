@@ -15,10 +15,9 @@ from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.datasets import Benchmark
 from monai_sr.evaluation.images import BenchmarkImage
-from monai_sr.evaluation.rows import MEASURED, Row
+from monai_sr.evaluation.rows import Row
 from monai_sr.functional.resize import upsample
-from monai_sr.metrics.comparison import Comparison
-from monai_sr.metrics.measures import STANDARD, Measure, find_measures
+from monai_sr.metrics import STANDARD, Comparison, Measure, find_measures
 
 _logger = get_logger(__name__)
 
@@ -141,7 +140,6 @@ def measure_image(
         comparison: both.
         measures: those of every row, and others.
     """
-    figures = {measure.name: measure(comparison) for measure in measures}
     return Row(
         set=benchmark.name,
         image=image.name,
@@ -152,8 +150,7 @@ def measure_image(
         protocol=benchmark.protocol.name,
         weights_sha256=system.weights_sha256,
         patient=image.patient,
-        **{name: figures.pop(name) for name in MEASURED if name in figures},
-        more=figures,
+        figures={measure.name: measure(comparison) for measure in measures},
     )
 
 
@@ -183,7 +180,7 @@ def evaluate(
     for image in first_of_classes(benchmark.images(root, scale), per_class):
         comparison = enlarge_image(benchmark, image, system, scale)
         row = measure_image(benchmark, image, system, comparison, chosen)
-        _logger.info("%s x%d %s %s: %.2f dB", row.set, scale, system.name, row.image, row.psnr)
+        _logger.info("%s x%d %s %s: %.2f dB", row.set, scale, system.name, row.image, row["psnr"])
         yield row
 
 

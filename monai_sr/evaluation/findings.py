@@ -18,15 +18,15 @@ import numpy as np
 import torch
 
 import monai_sr
+from monai_sr.core.devices import hardware
 from monai_sr.core.errors import OptionError
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.benchmark import BICUBIC
 from monai_sr.evaluation.datasets import Benchmark
-from monai_sr.evaluation.facts import hardware
 from monai_sr.evaluation.images import BenchmarkImage
 from monai_sr.evaluation.intervals import CONFIDENCE, DRAWS, Mean, mean_interval
 from monai_sr.evaluation.rows import Row
-from monai_sr.metrics.measures import Measure
+from monai_sr.metrics import Measure
 
 FORMAT = 1
 
@@ -85,10 +85,9 @@ def describe_versions() -> dict[str, str]:
 
 def describe_measures(measures: Sequence[Measure], *, is_luma: bool) -> dict[str, Any]:
     """Name the columns: title, direction, decimals and definition."""
-    luma = {"psnr": "PSNR-Y (dB)", "ssim": "SSIM-Y"} if is_luma else {}
     return {
         m.name: {
-            "title": luma.get(m.name, m.title),
+            "title": m.title(is_luma=is_luma),
             "is_more_better": m.is_more_better,
             "digits": m.digits,
             "about": m.about,
@@ -174,9 +173,9 @@ def _averages(
     owners = [row.patient or f"{row.label}/{row.image}" for row in rows]
     means, differences = {}, {}
     for measure in measures:
-        values = [row.value(measure.name) for row in rows]
+        values = [row[measure.name] for row in rows]
         means[measure.name] = _json(mean_interval(values, owners, seed=seed))
-        before = [base[row.label, row.image].value(measure.name) for row in rows]
+        before = [base[row.label, row.image][measure.name] for row in rows]
         # Infinity less infinity is no difference; nor is one side alone.
         pairs = [
             a - b if math.isfinite(a) and math.isfinite(b) else math.nan

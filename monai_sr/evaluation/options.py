@@ -10,7 +10,7 @@ import torch
 
 from monai_sr.core.errors import OptionError
 from monai_sr.core.types import PathLike
-from monai_sr.metrics.measures import STANDARD
+from monai_sr.metrics import STANDARD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,11 @@
-"""What was measured, one row an image and system, and the CSV files that keep rows."""
+"""What was measured, one row an image and system; the CSV files that keep rows; numbers as text."""
 
 from __future__ import annotations
 
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,30 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.printable import safe_cell, true_cell
 from monai_sr.core.types import PathLike
+from monai_sr.metrics import FAST, MEASURES, STANDARD
+
+_BEFORE = ("set", "image", "class", "scale", "system")
+_AFTER = ("seconds", "protocol", "weights_sha256")
+HEADER = (*_BEFORE, *STANDARD, *_AFTER)
+"""Columns of every new file; files of older releases may lack measures that are not of FAST."""
+_SECONDS_DIGITS, _MORE_DIGITS = 3, 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """Hold what was measured on one image.
 
-    PSNR and LR-PSNR in dB; ``lpips`` with SqueezeNet's offline weights, ``gmsd``, ``dss``: NaN
-    where they were not measured; time in seconds; ``more``: further measures by name; ``patient``:
-    whose image it is, empty where unknown.
+    Args:
+        set: the benchmark.
+        image: its name.
+        label: its class, empty where the set has none.
+        scale: the enlargement.
+        system: what enlarged it.
+        figures: measure -> what it gave; ``row["psnr"]`` is one of them, NaN if it was not taken.
+        seconds: what the enlargement took.
+        protocol: name of the protocol.
+        weights_sha256: of the system's weights, empty where it has none.
+        patient: whose image it is, empty where unknown.
     """
 
     set: str
@@ -29,27 +44,19 @@ class Row:
     label: str
     scale: int
     system: str
-    psnr: float
-    ssim: float
-    lpips: float = math.nan
-    gmsd: float = math.nan
-    dss: float = math.nan
-    lr_psnr: float
+    figures: Mapping[str, float] = field(default_factory=dict)
     seconds: float
     protocol: str
     weights_sha256: str
     patient: str = ""
-    more: Mapping[str, float] = field(default_factory=dict)
 
-    def value(self, measure: str) -> float:
-        """Return one measure by its name; NaN where it was not measured."""
-        if measure in MEASURED:
-            return float(getattr(self, measure))
-        return self.more.get(measure, math.nan)
+    def __getitem__(self, measure: str) -> float:
+        """Return one figure by the name of its measure; NaN where it was not taken."""
+        return self.figures.get(measure, math.nan)
 
-    def cells(self, columns: Sequence[str] | None = None) -> list[str]:
+    def cells(self, columns: Sequence[str] = HEADER) -> list[str]:
         """Return the row as text, in the order of the columns; an unknown figure is empty."""
-        return [self._cell(column) for column in columns or HEADER]
+        return [self._cell(column) for column in columns]
 
     @property
     def key(self) -> tuple[int, str, str, str]:
@@ -57,25 +64,11 @@ class Row:
         return (self.scale, self.system, self.label, self.image)
 
     def _cell(self, column: str) -> str:
-        value: Any
-        if column in self.more:
-            value, digits = self.more[column], _MORE_DIGITS
-        else:
-            value = getattr(self, "label" if column == "class" else column, math.nan)
-            digits = _DIGITS.get(column, 0)
-        if not isinstance(value, float):
-            return str(value)
-        return "" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-MEASURED = ("psnr", "ssim", "lpips", "gmsd", "dss", "lr_psnr")
-"""Measures that every row has a field for."""
-_DIGITS = {"psnr": 4, "ssim": 5, "lpips": 5, "gmsd": 5, "dss": 5, "lr_psnr": 2, "seconds": 3}
-_MORE_DIGITS = 6
-_OPTIONAL = ("patient", "more")
-HEADER = ["class" if f.name == "label" else f.name for f in fields(Row) if f.name not in _OPTIONAL]
-_ADDED = {"lpips", "gmsd", "dss"}
-"""Columns that older files lack."""
+        if column in (*_BEFORE, *_AFTER, "patient"):
+            value: Any = getattr(self, "label" if column == "class" else column)
+            return f"{value:.{_SECONDS_DIGITS}f}" if column == "seconds" else str(value)
+        known = MEASURES.get(column).stored_digits if column in MEASURES else _MORE_DIGITS
+        return "" if math.isnan(self[column]) else f"{self[column]:.{known}f}"
 
 
 def has_rows(path: PathLike) -> bool:
@@ -87,7 +80,7 @@ def has_rows(path: PathLike) -> bool:
 def _is_header(cells: list[str]) -> bool:
     """Columns of our own, then those of further measures."""
     known = [cell for cell in cells if cell in HEADER]
-    return set(HEADER) - _ADDED <= set(known) and cells[: len(known)] == known
+    return {*_BEFORE, *FAST, *_AFTER} <= set(known) and cells[: len(known)] == known
 
 
 def read_rows(path: PathLike) -> list[Row]:
@@ -133,8 +126,9 @@ def write_rows(path: PathLike, rows: Iterable[Row], *, keep_others: bool = True)
     old = read_rows(path) if keep_others else []
     kept = [row for row in old if (row.system, row.scale) not in replaced]
     every = sorted([*kept, *new], key=lambda row: row.key)
-    columns = [*HEADER, *(["patient"] if any(row.patient for row in every) else [])]
-    columns += dict.fromkeys(name for row in every for name in row.more)
+    patient = ["patient"] if any(row.patient for row in every) else []
+    figures = [name for row in every for name in row.figures if name not in HEADER]
+    columns = [*HEADER, *patient, *dict.fromkeys(figures)]
     with (
         atomic_file(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as stream,
@@ -155,6 +149,22 @@ def _row(text: dict[str, str]) -> Row:
         protocol=text.pop("protocol"),
         weights_sha256=text.pop("weights_sha256"),
         patient=text.pop("patient", ""),
-        **{name: float(text.pop(name, "") or "nan") for name in MEASURED},
-        more={name: float(cell) for name, cell in text.items() if cell},
+        figures={name: float(cell) for name, cell in text.items() if cell},
     )
+
+
+def short(value: float) -> str:
+    """Write a number with three digits and a unit prefix; a dash where it is unknown.
+
+    Example:
+        >>> short(1548547), short(75), short(0.05), short(float("nan"))
+        ('1.55 M', '75', '0.05', '-')
+    """
+    if math.isnan(value):
+        return "-"
+    for limit, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= limit * 0.9995:
+            value /= limit
+            digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+            return f"{value:.{digits}f}{prefix}"
+    return f"{value:.3g}"

@@ -34,7 +34,7 @@ from monai_sr.evaluation.images import BenchmarkImage
 from monai_sr.evaluation.options import EvaluationOptions, is_true, whole_scale
 from monai_sr.evaluation.pictures import has_pictures, save_pictures, slug
 from monai_sr.evaluation.rows import Row, write_rows
-from monai_sr.metrics.measures import find_measures
+from monai_sr.metrics import find_measures
 
 logger = get_logger(__name__)
 
@@ -215,7 +215,7 @@ class BenchmarkEvaluator:
             self.cache.put(key, dataclasses.asdict(row))
             logger.info(
                 "%s x%d %s %s: %.2f dB",
-                benchmark.name, row.scale, system.name, row.image, row.psnr,
+                benchmark.name, row.scale, system.name, row.image, row["psnr"],
             )  # fmt: skip
         return row
 

@@ -1,12 +1,23 @@
 """Numbers for a result and its reference, under one stated protocol."""
 
+from monai_sr.metrics.comparison import Comparison, View
 from monai_sr.metrics.consistency import LRPSNRHandler, LRPSNRMetric, lr_psnr
 from monai_sr.metrics.coverage import CoverageHandler, CoverageMetric, coverage
-from monai_sr.metrics.dss import DSSHandler, DSSMetric, dss
-from monai_sr.metrics.features import VGGHandler, VGGMetric, vgg_distance
-from monai_sr.metrics.gmsd import GMSDHandler, GMSDMetric, gmsd
-from monai_sr.metrics.lpips import LPIPSHandler, LPIPSMetric, lpips
-from monai_sr.metrics.mse import MSEHandler, MSEMetric, mse
+from monai_sr.metrics.lpips import (
+    LPIPSHandler,
+    LPIPSMetric,
+    VGGHandler,
+    VGGMetric,
+    lpips,
+    vgg_distance,
+)
+from monai_sr.metrics.measures import (
+    MEASURES,
+    Measure,
+    column_names,
+    find_measures,
+    register_metric,
+)
 from monai_sr.metrics.opensr import OpenSR, OpenSRHandler, OpenSRMetric, opensr
 from monai_sr.metrics.protocol import (
     Protocol,
@@ -17,7 +28,7 @@ from monai_sr.metrics.protocol import (
     prepare_colors,
     prepare_pair,
 )
-from monai_sr.metrics.psnr import PSNRHandler, PSNRMetric, psnr
+from monai_sr.metrics.psnr import MSEHandler, MSEMetric, PSNRHandler, PSNRMetric, mse, psnr
 from monai_sr.metrics.sfrc import SFRCHandler, SFRCMetric, sfrc
 from monai_sr.metrics.spectral import (
     ERGASHandler,
@@ -27,15 +38,32 @@ from monai_sr.metrics.spectral import (
     ergas,
     sam,
 )
-from monai_sr.metrics.ssim import MSSSIMHandler, MSSSIMMetric, SSIMHandler, SSIMMetric
+from monai_sr.metrics.structure import (
+    DSSHandler,
+    DSSMetric,
+    GMSDHandler,
+    GMSDMetric,
+    MSSSIMHandler,
+    MSSSIMMetric,
+    SSIMHandler,
+    SSIMMetric,
+    dss,
+    gmsd,
+)
+
+FAST = column_names(is_always=True)
+"""Measures that are taken unasked."""
+STANDARD = column_names()
+"""Measures of the tables of this project."""
 
 __all__ = [
-    "CoverageHandler", "CoverageMetric", "DSSHandler", "DSSMetric", "ERGASHandler", "ERGASMetric",
-    "GMSDHandler", "GMSDMetric", "LPIPSHandler", "LPIPSMetric", "LRPSNRHandler", "LRPSNRMetric",
-    "MSEHandler", "MSEMetric", "MSSSIMHandler", "MSSSIMMetric", "OpenSR", "OpenSRHandler",
-    "OpenSRMetric", "PSNRHandler", "PSNRMetric", "Protocol", "SAMHandler", "SAMMetric",
-    "SFRCHandler", "SFRCMetric", "SSIMHandler", "SSIMMetric", "VGGHandler", "VGGMetric",
-    "coverage", "dss", "ergas", "get_protocol", "gmsd", "lpips", "lr_psnr", "make_lr", "modcrop",
-    "mse", "native", "opensr", "prepare_colors", "prepare_pair", "psnr", "sam", "sfrc",
+    "FAST", "MEASURES", "STANDARD", "Comparison", "CoverageHandler", "CoverageMetric", "DSSHandler",
+    "DSSMetric", "ERGASHandler", "ERGASMetric", "GMSDHandler", "GMSDMetric", "LPIPSHandler",
+    "LPIPSMetric", "LRPSNRHandler", "LRPSNRMetric", "MSEHandler", "MSEMetric", "MSSSIMHandler",
+    "MSSSIMMetric", "Measure", "OpenSR", "OpenSRHandler", "OpenSRMetric", "PSNRHandler",
+    "PSNRMetric", "Protocol", "SAMHandler", "SAMMetric", "SFRCHandler", "SFRCMetric", "SSIMHandler",
+    "SSIMMetric", "VGGHandler", "VGGMetric", "View", "column_names", "coverage", "dss", "ergas",
+    "find_measures", "get_protocol", "gmsd", "lpips", "lr_psnr", "make_lr", "modcrop", "mse",
+    "native", "opensr", "prepare_colors", "prepare_pair", "psnr", "register_metric", "sam", "sfrc",
     "vgg_distance",
 ]  # fmt: skip

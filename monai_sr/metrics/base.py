@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import torch
 from monai.handlers.ignite_metric import IgniteMetricHandler
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from monai_sr.core.errors import OptionError
 from monai_sr.core.log import get_logger
-from monai_sr.metrics.protocol import Protocol, get_protocol, prepare_colors, prepare_pair
+from monai_sr.metrics.comparison import Comparison, View
+from monai_sr.metrics.protocol import Protocol, get_protocol
 
 _logger = get_logger(__name__)
 
@@ -46,13 +47,16 @@ class PairMetric(CumulativeIterationMetric):
     """Base of the metrics that compare a result with its reference.
 
     Call it with ``y_pred`` and ``y``: batches (N, C, H, W[, D]) or lists of images (C, H, W[, D])
-    with values in [0, 1]. ``get_buffer()`` holds one value an image, shape (images, 1).
+    with values in [0, 1]. ``get_buffer()`` holds one value an image, shape (images, 1). Its class
+    attribute ``view`` says which planes are compared, see :class:`View`.
 
     Args:
         scale: the enlargement, which is the border left out; 0 keeps the border.
         protocol: a protocol or its name.
         data_range: for protocol ``"native"``, see :func:`monai_sr.metrics.protocol.native`.
     """
+
+    view: ClassVar[View] = View.PLANES
 
     def __init__(
         self, scale: int, protocol: str | Protocol = "natural", data_range: float | None = None
@@ -65,6 +69,18 @@ class PairMetric(CumulativeIterationMetric):
     def _measure(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Compare prepared planes (N, C, H, W[, D]); returns (N,)."""
 
+    @classmethod
+    def load(cls, **options: Any) -> None:
+        """Load the network that these options name, where there is one.
+
+        Raises:
+            WeightsError: if its weights cannot be had.
+        """
+
+    def compare(self, comparison: Comparison) -> float:
+        """Compute the figure of one image in an evaluation."""
+        return self._measure(*comparison.seen(self.view)).item()
+
     def _compute_tensor(self, y_pred: Tensor, y: Tensor | None = None, **_kwargs: Any) -> Tensor:
         if y is None:
             raise OptionError(
@@ -75,7 +91,7 @@ class PairMetric(CumulativeIterationMetric):
         return self._measure(*self._prepare(sr, hr))[:, None]
 
     def _prepare(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
-        return prepare_pair(sr, hr, self.scale, self.protocol)
+        return self.view.prepare(sr, hr, self.scale, self.protocol)
 
     def aggregate(self) -> Tensor:
         """Average over all images so far; see :func:`finite_mean` for equal images.
@@ -92,13 +108,6 @@ class PairMetric(CumulativeIterationMetric):
         if left_out:
             _logger.info("%d of %d images equal their reference; left out", left_out, len(values))
         return torch.tensor(mean, dtype=torch.float64)
-
-
-class ColorMetric(PairMetric):
-    """Base of the metrics that look at colors in [0, 1], as a person would, never at luma."""
-
-    def _prepare(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
-        return prepare_colors(sr, hr, self.scale, self.protocol)
 
 
 def color_or_grey(
@@ -126,33 +135,6 @@ def color_or_grey(
         return measure(sr, hr)
     pairs = zip(torch.split(sr, 1, dim=1), torch.split(hr, 1, dim=1), strict=True)
     return torch.stack([measure(a, b) for a, b in pairs]).mean(0)
-
-
-def by_piq(name: str, sr: Tensor, hr: Tensor, side: int) -> Tensor:
-    """Apply a measure of the ``piq`` package to images, see :func:`color_or_grey`.
-
-    Shape: sr, hr (N, C, H, W) in [0, 1] -> (N,).
-
-    Args:
-        name: function of ``piq``, such as "gmsd".
-        sr: the result.
-        hr: the reference.
-        side: smallest side in pixels that the measure takes.
-
-    Raises:
-        OptionError: as :func:`color_or_grey`.
-    """
-    # Imported when used: torchvision, which piq imports, takes a second.
-    from monai_sr.core.torchvision_ops import import_torchvision
-
-    import_torchvision()
-    import piq
-
-    def measure(a: Tensor, b: Tensor) -> Tensor:
-        result: Tensor = getattr(piq, name)(a, b, reduction="none", data_range=1.0)
-        return result
-
-    return color_or_grey(measure, sr, hr, side)
 
 
 class PairHandler(IgniteMetricHandler):
@@ -185,3 +167,18 @@ class PairHandler(IgniteMetricHandler):
             output_transform=output_transform or from_engine(list(self.keys)),
             save_details=save_details,
         )
+
+
+def handler_of(metric: type[PairMetric]) -> type[PairHandler]:
+    """Return the class of handlers that compute a metric while an engine validates.
+
+    They take ``pred`` and ``label``, or ``image`` where the metric looks at the input.
+    """
+    content = {
+        "__doc__": f"Compute :class:`{metric.__name__}` while an engine validates.",
+        "__module__": metric.__module__,
+        "metric_class": metric,
+        "keys": ("pred", "image" if metric.view is View.INPUT else "label"),
+    }
+    name = f"{metric.__name__.removesuffix('Metric')}Handler"
+    return cast(type[PairHandler], type(name, (PairHandler,), content))

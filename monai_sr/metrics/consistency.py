@@ -14,8 +14,9 @@ from torch import Tensor
 
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.resize import downsample
-from monai_sr.metrics.base import PairHandler, PairMetric
-from monai_sr.metrics.protocol import to_stored
+from monai_sr.metrics.base import PairMetric, handler_of
+from monai_sr.metrics.comparison import View
+from monai_sr.metrics.measures import Measure, register_metric
 from monai_sr.metrics.psnr import psnr
 
 
@@ -47,18 +48,20 @@ def lr_psnr(sr: Tensor, lr: Tensor, scale: int, data_range: float) -> Tensor:
     return psnr(downsample(sr.double(), scale), lr.double(), data_range)
 
 
+@register_metric(
+    Measure(
+        name="lr_psnr", label="LR-PSNR", unit="dB", is_more_better=True, digits=2, stored_digits=2,
+        column=6, is_always=True,
+        about="stored result, shrunk by MATLAB bicubic, against its input",
+    )
+)  # fmt: skip
 class LRPSNRMetric(PairMetric):
     """Average the LR-PSNR over images: ``y`` is the input (N, C, H, W), not the reference."""
 
-    def _prepare(self, sr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
-        return to_stored(sr, self.protocol), to_stored(lr, self.protocol)
+    view = View.INPUT
 
     def _measure(self, sr: Tensor, lr: Tensor) -> Tensor:
         return lr_psnr(sr, lr, self.scale, self.protocol.data_range)
 
 
-class LRPSNRHandler(PairHandler):
-    """Compute the LR-PSNR while an engine validates; takes ``pred`` and ``image``."""
-
-    metric_class = LRPSNRMetric
-    keys = ("pred", "image")
+LRPSNRHandler = handler_of(LRPSNRMetric)

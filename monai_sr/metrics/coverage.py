@@ -6,11 +6,15 @@ promises too much, more and it says too little.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
-from monai_sr.metrics.base import PairHandler, PairMetric
+from monai_sr.metrics.base import PairMetric, handler_of
+from monai_sr.metrics.comparison import Comparison
+from monai_sr.metrics.measures import Measure, register_metric
 from monai_sr.metrics.protocol import to_stored
 
 
@@ -36,6 +40,12 @@ def coverage(sr: Tensor, hr: Tensor, half_width: Tensor) -> Tensor:
     return 100 * holds.double().flatten(1).mean(1)
 
 
+@register_metric(
+    Measure(
+        name="coverage", label="90 % interval holds", unit="%", is_more_better=None, digits=1,
+        about="share of values within their interval; 88 to 92 is calibrated",
+    )
+)  # fmt: skip
 class CoverageMetric(PairMetric):
     """Average the coverage over images, of every channel inside the border, unrounded.
 
@@ -58,8 +68,12 @@ class CoverageMetric(PairMetric):
         result, half_width = torch.chunk(sr, 2, dim=1)
         return coverage(result, hr, half_width)
 
+    def compare(self, comparison: Comparison) -> float:
+        """Compute the coverage; NaN where the system gives no intervals."""
+        if comparison.half_width is None:
+            return math.nan
+        both = torch.cat([comparison.sr, comparison.half_width], dim=1)
+        return self._measure(*self._prepare(both, comparison.hr)).item()
 
-class CoverageHandler(PairHandler):
-    """Compute the coverage while an engine validates."""
 
-    metric_class = CoverageMetric
+CoverageHandler = handler_of(CoverageMetric)

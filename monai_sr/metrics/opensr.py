@@ -27,8 +27,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from monai_sr.core.errors import OptionError
-from monai_sr.metrics.base import ColorMetric, PairHandler
-from monai_sr.metrics.protocol import make_lr
+from monai_sr.metrics.base import PairMetric, handler_of
+from monai_sr.metrics.comparison import Comparison
+from monai_sr.metrics.measures import Measure, register_metric
+from monai_sr.metrics.protocol import make_lr, to_stored
 from monai_sr.metrics.spectral import sam
 
 BORDER_PX = 16
@@ -157,8 +159,34 @@ def _difference(a: Tensor, b: Tensor) -> Tensor:
     return ((a - b).abs() / (a + b + _EPSILON).abs()).mean(0)
 
 
-class OpenSRMetric(ColorMetric):
+def _figure(name: str, is_more_better: bool | None, unit: str = "", channels: int = 1) -> Measure:
+    return Measure(
+        name=f"opensr_{name}",
+        label=name,
+        variant="opensr",
+        unit=unit,
+        is_more_better=is_more_better,
+        digits=4,
+        side_px=SMALLEST_SIDE_PX,
+        channels=channels,
+        options={"figure": name},
+        about="opensr-test, Aybar et al. (2024), doi:10.1109/LGRS.2024.3401394",
+    )
+
+
+@register_metric(
+    _figure("reflectance", False),
+    _figure("spectral", False, "degrees", channels=2),
+    _figure("spatial", False, "LR pixels"),
+    _figure("synthesis", None),
+    _figure("hallucination", False),
+    _figure("omission", False),
+    _figure("improvement", True),
+)
+class OpenSRMetric(PairMetric):
     """Average one figure of opensr-test over images; the input is made from the reference.
+
+    It looks at every channel of the whole image in [0, 1] and leaves out a border of its own.
 
     Args:
         *args: as of every metric here.
@@ -180,8 +208,15 @@ class OpenSRMetric(ColorMetric):
         figures = [getattr(opensr(*parts), self.figure) for parts in zip(sr, hr, lr, strict=True)]
         return torch.tensor(figures, dtype=torch.float64)
 
+    def compare(self, comparison: Comparison) -> float:
+        """Compute the figure with the input that the system was given; all are made at once."""
 
-class OpenSRHandler(PairHandler):
-    """Compute a figure of opensr-test while an engine validates."""
+        def measure() -> OpenSR:
+            images = (comparison.sr, comparison.hr, comparison.lr)
+            stored = (to_stored(image, self.protocol)[0] for image in images)
+            return opensr(*(image / self.protocol.data_range for image in stored))
 
-    metric_class = OpenSRMetric
+        return float(getattr(comparison.once(OpenSR, measure), self.figure))
+
+
+OpenSRHandler = handler_of(OpenSRMetric)

@@ -1,12 +1,35 @@
-"""Measure the peak signal-to-noise ratio in dB; the data range is always stated, never guessed."""
+"""Measure errors of values: mean squared error, and the peak signal-to-noise ratio in dB.
+
+The data range is always stated, never guessed.
+"""
 
 from __future__ import annotations
+
+import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.metrics.base import PairHandler, PairMetric
+from monai_sr.metrics.base import PairMetric, handler_of
+from monai_sr.metrics.comparison import Comparison
+from monai_sr.metrics.measures import Measure, register_metric
+from monai_sr.metrics.protocol import prepare_pair
+
+
+def mse(sr: Tensor, hr: Tensor, data_range: float = 1.0) -> Tensor:
+    """Compute the mean of ((sr - hr) / range)²; lower is better.
+
+    Shape: sr, hr (N, ...) -> (N,) float64.
+
+    Args:
+        sr: the result, already cropped and rounded as the protocol says.
+        hr: the reference.
+        data_range: difference between the largest and the smallest possible value.
+    """
+    error = (sr.double() - hr.double()) / data_range
+    return (error * error).flatten(1).mean(1)
 
 
 def psnr(sr: Tensor, hr: Tensor, data_range: float) -> Tensor:
@@ -32,16 +55,21 @@ def psnr(sr: Tensor, hr: Tensor, data_range: float) -> Tensor:
         raise OptionError(
             f"data_range: must be positive, got {data_range}; pass 255 for 8-bit values"
         )
-    error = sr.double() - hr.double()
-    mse = (error * error).flatten(1).mean(1)
-    if not bool(torch.isfinite(mse).all()):
+    error = mse(sr, hr)
+    if not bool(torch.isfinite(error).all()):
         raise BadImageError(
             "sr: every value must be finite, got NaN or infinity; "
             "check the network's weights and the input"
         )
-    return 10.0 * torch.log10(data_range**2 / mse)
+    return 10.0 * torch.log10(data_range**2 / error)
 
 
+@register_metric(
+    Measure(
+        name="psnr", label="PSNR", luma_label="PSNR-Y", unit="dB", is_more_better=True, digits=2,
+        stored_digits=4, column=1, is_always=True, about="10 log10(range² / mean squared error)",
+    )
+)  # fmt: skip
 class PSNRMetric(PairMetric):
     """Average the PSNR over images; see :class:`monai_sr.metrics.base.PairMetric`.
 
@@ -56,7 +84,41 @@ class PSNRMetric(PairMetric):
         return psnr(sr, hr, self.protocol.data_range)
 
 
-class PSNRHandler(PairHandler):
-    """Compute PSNR while an engine validates, as key metric or beside it."""
+@register_metric(
+    Measure(
+        name="psnr_y", label="PSNR-Y, grey too", unit="dB", is_more_better=True, digits=2,
+        about="luma of 16 to 235 of grey images, too, as published figures have it",
+    )
+)  # fmt: skip
+class PSNRYMetric(PSNRMetric):
+    """Average the PSNR of luma; a grey image counts as a color image of three equal bands.
 
-    metric_class = PSNRMetric
+    Published figures are so: the scripts behind them read every image as RGB.
+    """
+
+    def _prepare(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+        protocol = replace(self.protocol, uses_luma=True)
+        sr, hr = (image.expand(-1, 3, -1, -1) for image in (sr, hr))
+        return prepare_pair(sr, hr, self.scale, protocol)
+
+    def compare(self, comparison: Comparison) -> float:
+        """Compute the figure; NaN where an image is neither grey nor RGB."""
+        if comparison.hr.shape[1] not in (1, 3):
+            return math.nan
+        return self._measure(*self._prepare(comparison.sr, comparison.hr)).item()
+
+
+@register_metric(
+    Measure(
+        name="mse", label="MSE", is_more_better=False, digits=5,
+        about="mean squared error of values in [0, 1]",
+    )
+)  # fmt: skip
+class MSEMetric(PairMetric):
+    """Average the mean squared error of values in [0, 1], as S4's tables (Badiy et al., 2025)."""
+
+    def _measure(self, sr: Tensor, hr: Tensor) -> Tensor:
+        return mse(sr, hr, self.protocol.data_range)
+
+
+PSNRHandler, MSEHandler = handler_of(PSNRMetric), handler_of(MSEMetric)

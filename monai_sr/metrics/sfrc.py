@@ -21,7 +21,9 @@ import torch
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
-from monai_sr.metrics.base import ColorMetric, PairHandler
+from monai_sr.metrics.base import PairMetric, handler_of
+from monai_sr.metrics.comparison import View
+from monai_sr.metrics.measures import Measure, register_metric
 
 PATCH_PX = 64
 THRESHOLD = 0.5
@@ -136,7 +138,14 @@ def sfrc(sr: Tensor, hr: Tensor, **options: Any) -> Tensor:
     return torch.where(judged > 0, share, torch.nan)
 
 
-class SFRCMetric(ColorMetric):
+@register_metric(
+    Measure(
+        name="sfrc", label="patches flagged", variant="sFRC", unit="%", is_more_better=False,
+        digits=1, side_px=PATCH_PX,
+        about="disagree below the input's Nyquist frequency, Kc et al. (2026), arXiv:2603.04673",
+    )
+)  # fmt: skip
+class SFRCMetric(PairMetric):
     """Average the share of flagged patches over images, inside the border.
 
     Args:
@@ -146,6 +155,8 @@ class SFRCMetric(ColorMetric):
         **kwargs: as of every metric here.
     """
 
+    view = View.COLORS
+
     def __init__(self, scale: int, *args: Any, cutoff: float | None = None, **kwargs: Any) -> None:
         super().__init__(scale, *args, **kwargs)
         self.cutoff = 1 / scale if cutoff is None else cutoff
@@ -154,7 +165,4 @@ class SFRCMetric(ColorMetric):
         return sfrc(sr, hr, cutoff=self.cutoff)
 
 
-class SFRCHandler(PairHandler):
-    """Compute the share of flagged patches while an engine validates."""
-
-    metric_class = SFRCMetric
+SFRCHandler = handler_of(SFRCMetric)

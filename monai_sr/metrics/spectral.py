@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
-from monai_sr.metrics.base import ColorMetric, PairHandler
+from monai_sr.metrics.base import PairMetric, handler_of
+from monai_sr.metrics.comparison import View
+from monai_sr.metrics.measures import Measure, register_metric
 
 
 def sam(sr: Tensor, hr: Tensor) -> Tensor:
@@ -64,27 +66,34 @@ def ergas(sr: Tensor, hr: Tensor, scale: int) -> Tensor:
     return torch.where(torch.isfinite(result), result, torch.nan)
 
 
-class SAMMetric(ColorMetric):
-    """Average the spectral angle over images; see :func:`sam`. Lower is better."""
+@register_metric(
+    Measure(
+        name="sam", label="SAM", unit="degrees", is_more_better=False, digits=3, channels=2,
+        about="mean angle between spectra, Yuhas et al. (1992)",
+    )
+)  # fmt: skip
+class SAMMetric(PairMetric):
+    """Average the spectral angle over images; see :func:`sam`."""
+
+    view = View.COLORS
 
     def _measure(self, sr: Tensor, hr: Tensor) -> Tensor:
         return sam(sr, hr)
 
 
-class SAMHandler(PairHandler):
-    """Compute the spectral angle while an engine validates."""
+@register_metric(
+    Measure(
+        name="ergas", label="ERGAS", is_more_better=False, digits=3,
+        about="100 / scale · sqrt(mean (RMSE / mean)²), Wald (2000)",
+    )
+)  # fmt: skip
+class ERGASMetric(PairMetric):
+    """Average ERGAS over images; see :func:`ergas`."""
 
-    metric_class = SAMMetric
-
-
-class ERGASMetric(ColorMetric):
-    """Average ERGAS over images; see :func:`ergas`. Lower is better."""
+    view = View.COLORS
 
     def _measure(self, sr: Tensor, hr: Tensor) -> Tensor:
         return ergas(sr, hr, self.scale)
 
 
-class ERGASHandler(PairHandler):
-    """Compute ERGAS while an engine validates."""
-
-    metric_class = ERGASMetric
+SAMHandler, ERGASHandler = handler_of(SAMMetric), handler_of(ERGASMetric)

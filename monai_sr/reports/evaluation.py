@@ -17,8 +17,7 @@ from monai_sr.core.types import PathLike
 from monai_sr.evaluation.benchmark import BICUBIC
 from monai_sr.evaluation.findings import FORMAT
 from monai_sr.evaluation.pictures import slug
-from monai_sr.evaluation.rows import Row, read_rows
-from monai_sr.evaluation.summary import short
+from monai_sr.evaluation.rows import Row, read_rows, short
 from monai_sr.reports.crops import BUDGET, LADDER, Step, crops_of_image
 from monai_sr.reports.pages import write_page
 from monai_sr.reports.plots import trade_offs
@@ -139,7 +138,7 @@ def _images(
         viewer = window_viewer(files[key], roots) if key in files else None
         crops = crops_of_image(folder, systems, document["scale"], step, viewer)
         psnr, base = (
-            by_system[s].psnr if s in by_system else math.nan for s in (main, BICUBIC.name)
+            by_system[s]["psnr"] if s in by_system else math.nan for s in (main, BICUBIC.name)
         )
         for system, shown in zip(systems, crops["systems"], strict=True):
             shown["figures"] = _figures(by_system[system], document["measures"])
@@ -163,7 +162,7 @@ def _bytes(images: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _figures(row: Row, measures: Mapping[str, Any]) -> list[str]:
-    values = [(m, row.value(m)) for m in _SHOWN if m in measures]
+    values = [(m, row[m]) for m in _SHOWN if m in measures]
     return [
         f"{measures[m]['title'].split(' (')[0]} {v:.{measures[m]['digits']}f}"
         for m, v in values

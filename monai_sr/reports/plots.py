@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from monai_sr.core.optional import import_extra
+from monai_sr.metrics import MEASURES
 
 _SIZE = (4.6, 3.4)  # inches
 _POINT = "#010203"  # replaced by the page's accent color
@@ -45,9 +46,14 @@ def trade_offs(document: Mapping[str, Any]) -> str:
         MissingDependencyError: matplotlib is not installed.
     """
     systems, measures = document["systems"], document["measures"]
+    lpips = MEASURES.get("lpips")
     psnr = {s["name"]: s["means"]["psnr"]["mean"] for s in systems}
     wanted = [
-        ("LPIPS, lower is better", False, {s["name"]: _mean(s, "lpips") for s in systems}),
+        (
+            f"{lpips.label}, {lpips.direction}",
+            False,
+            {s["name"]: _mean(s, "lpips") for s in systems},
+        ),
         (
             "Multiply-adds for one pixel of the result",
             True,

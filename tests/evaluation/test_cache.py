@@ -27,9 +27,9 @@ def test_a_copy_of_the_package_has_the_same_digest(copied):
 @pytest.mark.parametrize(
     "name",
     [
-        "apps/super_resolver.py",
-        "writers/stored.py",
-        "handlers/schedule.py",
+        "upscaling/super_resolver.py",
+        "formats/naming.py",
+        "training/schedule.py",
         "metrics/psnr.py",
         "networks/weights_data/squeezenet1_1_features.safetensors",
     ],

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import math
+import re
+import sys
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio
 
+from monai_sr.cli.main import main
 from monai_sr.core.errors import OptionError
 from monai_sr.core.torchvision_ops import import_torchvision
 from monai_sr.evaluation.benchmark import BICUBIC, enlarge_image
 from monai_sr.evaluation.datasets import load_benchmark
-from monai_sr.evaluation.standing import GREY_GAIN_DB
+from monai_sr.evaluation.rows import read_rows
 from monai_sr.functional.color import rgb_to_y
 from monai_sr.functional.resize import downsample, upsample
 from monai_sr.functional.ssim import ms_ssim
-from monai_sr.metrics import get_protocol, sam
+from monai_sr.metrics import MEASURES, find_measures, get_protocol, sam
 from monai_sr.metrics.comparison import Comparison
-from monai_sr.metrics.measures import MEASURES, find_measures
 from monai_sr.metrics.protocol import NATURAL
 
 _WITH_WEIGHTS = {"lpips_alex", "lpips_vgg", "vgg"}
@@ -75,7 +80,9 @@ def test_grey_images_count_as_published_figures_count_them():
     inner = [plane[2:-2, 2:-2] for plane in planes]
     expected = peak_signal_noise_ratio(*inner[::-1], data_range=255)
     assert MEASURES.get("psnr_y")(grey) == pytest.approx(expected, abs=1e-6)
-    assert expected - MEASURES.get("psnr")(grey) == pytest.approx(GREY_GAIN_DB, abs=1e-6)
+    assert expected - MEASURES.get("psnr")(grey) == pytest.approx(
+        20 * math.log10(255 / 219), abs=1e-6
+    )
     color = _comparison()
     assert MEASURES.get("psnr_y")(color) == MEASURES.get("psnr")(color)
 
@@ -115,3 +122,78 @@ def test_a_measure_whose_weights_are_missing_is_left_out_with_the_reason(tmp_pat
 def test_an_unknown_measure_is_answered_with_the_nearest():
     with pytest.raises(OptionError, match="did you mean 'ergas'"):
         find_measures(["ergass"])
+
+
+MADE_UP = """
+from monai_sr.metrics import Measure, register_metric
+from monai_sr.metrics.base import PairMetric
+
+@register_metric(
+    Measure(name="made_up", label="made up", unit="levels", is_more_better=False, digits=3,
+            about="mean absolute difference")
+)
+class MadeUpMetric(PairMetric):
+    def _measure(self, sr, hr):
+        return (sr - hr).abs().flatten(1).mean(1)
+"""
+
+
+@pytest.fixture
+def made_up(tmp_path, monkeypatch):
+    """Add a metric as anybody would: one file, and the line that imports it."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "made_up_metric.py").write_text(MADE_UP)
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    monkeypatch.setattr(MEASURES, "_entries", dict(MEASURES._entries))
+    yield importlib.import_module("made_up_metric")
+    sys.modules.pop("made_up_metric")
+
+
+def test_a_new_metric_is_one_file_and_one_line(made_up, tmp_path):
+    (tmp_path / "hr").mkdir()
+    image = np.random.default_rng(0).integers(0, 256, (24, 28, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "hr" / "a.png")
+    out = tmp_path / "out"
+    told = ["--measures", "made_up", "--scale", "2", "--system", "nearest", "--save_images"]
+    assert main(["evaluate", "--root", str(tmp_path / "hr"), "-o", str(out), *told]) == 0
+    rows = read_rows(out / "hr_x2.csv")
+    assert [row.system for row in rows] == ["bicubic", "nearest"]
+    for row in rows:
+        files = (out / "images" / "hr_x2" / "a" / f"{name}.png" for name in (row.system, "hr"))
+        luma = [rgb2ycbcr(np.asarray(Image.open(f)))[2:-2, 2:-2, 0] for f in files]
+        # The pictures are of 8 bits, as the protocol rounds results.
+        assert row["made_up"] == pytest.approx(np.abs(luma[0] - luma[1]).mean(), abs=1e-5)
+    found = json.loads((out / "hr_x2.json").read_text())
+    assert found["measures"]["made_up"] == {
+        "title": "made up (levels)", "is_more_better": False, "digits": 3,
+        "about": "mean absolute difference",
+    }  # fmt: skip
+    assert found["systems"][1]["means"]["made_up"]["images"] == 1
+
+
+def test_which_figures_are_better_stands_with_the_metric_alone(repo_root):
+    names = "|".join({*MEASURES, *(MEASURES.get(name).label for name in MEASURES)})
+    pattern = re.compile(rf"[\"']({names})\b.*(\bTrue\b|\bFalse\b|is better|max\(|min\()")
+    files = [*(repo_root / "monai_sr").rglob("*.py"), *(repo_root / "benchmarks").glob("*.py")]
+    told = [
+        f"{file.name}: {line.strip()}"
+        for file in files
+        if file.parent.name != "metrics"
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if pattern.search(line.replace("strict=True", ""))
+    ]
+    assert told == []
+
+
+def test_the_document_names_every_measure_with_its_direction(repo_root):
+    text = (repo_root / "docs/how-to/evaluate.md").read_text(encoding="utf-8")
+    words = {"higher": True, "lower": False, "neither": None, "": None}
+    told = {}
+    for line in text.split("## Measures")[1].splitlines():
+        if line.startswith("| `"):
+            _, names, _, better, _ = (cell.strip() for cell in line.split("|"))
+            found = re.findall(r"`(\w+)`", names)
+            directions = [words[word] for word in better.split(", ")]
+            directions *= len(found) if len(directions) == 1 else 1
+            told |= dict(zip(found, directions, strict=True))
+    assert told == {name: MEASURES.get(name).is_more_better for name in MEASURES}

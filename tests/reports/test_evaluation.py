@@ -17,8 +17,8 @@ from monai_sr.core.errors import BadImageError
 from monai_sr.evaluation import findings
 from monai_sr.evaluation.pictures import save_pictures, slug
 from monai_sr.evaluation.rows import Row, write_rows
+from monai_sr.metrics import find_measures
 from monai_sr.metrics.comparison import Comparison
-from monai_sr.metrics.measures import find_measures
 from monai_sr.metrics.protocol import NATURAL
 from monai_sr.reports import crops
 from monai_sr.reports.evaluation import main_system, table, write_evaluation_report
@@ -45,7 +45,8 @@ def write_results(folder, name="Set5", images=IMAGES, is_pictured=True):
             rows.append(
                 Row(
                     set=name, image=image, label="", scale=SCALE, system=system,
-                    psnr=psnr + ease, ssim=0.5, lpips=lpips, lr_psnr=50.0, seconds=1.0,
+                    figures={"psnr": psnr + ease, "ssim": 0.5, "lpips": lpips, "lr_psnr": 50.0},
+                    seconds=1.0,
                     protocol=protocol.description, weights_sha256="",
                 )
             )  # fmt: skip

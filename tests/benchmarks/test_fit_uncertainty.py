@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
+import fit_uncertainty as script
 import numpy as np
 import pytest
 import torch
@@ -13,16 +13,6 @@ from PIL import Image
 from monai_sr import SuperResolver
 from tests.image_factory import pixels, write_nifti, write_raster
 from tests.network_factory import tiny_bundle
-
-
-@pytest.fixture(scope="module")
-def script(repo_root):
-    spec = importlib.util.spec_from_file_location(
-        "fit_uncertainty", repo_root / "benchmarks" / "fit_uncertainty.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -36,7 +26,7 @@ def photos(tmp_path):
     return folder
 
 
-def test_the_fitted_interval_covers_ninety_percent_of_its_images(script, photos, tmp_path, capsys):
+def test_the_fitted_interval_covers_ninety_percent_of_its_images(photos, tmp_path, capsys):
     bundle = tiny_bundle(tmp_path)
     arguments = ["--bundle", str(bundle), "--images", str(photos), "--check", str(photos)]
     assert script.main([*arguments, "--size", "32"]) == 0
@@ -49,7 +39,7 @@ def test_the_fitted_interval_covers_ninety_percent_of_its_images(script, photos,
     assert resolver.restore.interval_factor == entry["factors"]["4"]
 
 
-def test_of_a_volume_every_eighth_slice_serves_at_its_own_depth(script, tmp_path):
+def test_of_a_volume_every_eighth_slice_serves_at_its_own_depth(tmp_path):
     stored = pixels((41, 38, 20), "int16")
     parts = script.central_parts(write_nifti(tmp_path / "v.nii", stored), 32, 1)
     assert [(part.shape, part.dtype) for part in parts] == [((1, 1, 32, 32), torch.float32)] * 2
@@ -58,7 +48,7 @@ def test_of_a_volume_every_eighth_slice_serves_at_its_own_depth(script, tmp_path
     np.testing.assert_allclose(parts[1][0, 0], unit.T[3:35, 4:36], atol=1e-6)
 
 
-def test_of_a_raster_every_group_of_bands_serves(script, tmp_path):
+def test_of_a_raster_every_group_of_bands_serves(tmp_path):
     stored = pixels((4, 40, 50), "uint16")
     path = write_raster(tmp_path / "a.tif", stored)
     color, infrared = script.central_parts(path, 32, 3)
@@ -68,7 +58,7 @@ def test_of_a_raster_every_group_of_bands_serves(script, tmp_path):
     np.testing.assert_allclose(infrared[0], unit[[3, 3, 3]], atol=1e-6)
 
 
-def test_of_a_split_table_the_validation_images_serve(script, photos, tmp_path, caplog):
+def test_of_a_split_table_the_validation_images_serve(photos, tmp_path, caplog):
     table = tmp_path / "split.csv"
     table.write_text("file,place,split\n0.png,a,train\n1.png,b,validation\n2.png,c,test\n")
     arguments = ["--bundle", str(tiny_bundle(tmp_path)), "--images", str(photos), "--size", "32"]

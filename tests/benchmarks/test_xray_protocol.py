@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import shutil
 
 import numpy as np
 import pytest
+import xray_protocol as script
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from monai_sr.evaluation.datasets import load_benchmark
 from monai_sr.functional.resize import downsample_uint8, upsample
 from monai_sr.metrics.protocol import to_stored
-
-
-@pytest.fixture(scope="module")
-def script(repo_root):
-    path = repo_root / "benchmarks/xray_protocol.py"
-    spec = importlib.util.spec_from_file_location("xray_protocol", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -37,19 +28,19 @@ def few(shared_data, tmp_path):
     return root
 
 
-def test_the_list_agrees_with_the_images(script, shared_data, capsys):
+def test_the_list_agrees_with_the_images(shared_data, capsys):
     assert script.main(["check", "--root", str(shared_data)]) == 0
     assert capsys.readouterr().out == (
         "54 test images, 34 patients known; 127 training images, 119 patients; none on both sides\n"
     )
 
 
-def test_a_changed_or_missing_image_is_named(script, few, capsys):
+def test_a_changed_or_missing_image_is_named(few, capsys):
     assert script.main(["check", "--root", str(few)]) == 2
     assert "are missing, such as" in capsys.readouterr().err
 
 
-def test_a_patient_on_both_sides_is_refused(script, shared_data, tmp_path, monkeypatch, capsys):
+def test_a_patient_on_both_sides_is_refused(shared_data, tmp_path, monkeypatch, capsys):
     with script.IMAGES.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     rows[0]["patient"] = next(row["patient"] for row in rows if row["split"] == "train")
@@ -64,7 +55,7 @@ def test_a_patient_on_both_sides_is_refused(script, shared_data, tmp_path, monke
     assert "1 patients are on both sides" in capsys.readouterr().err
 
 
-def test_results_of_a_method_are_judged_as_the_evaluator_judges(script, few, tmp_path, capsys):
+def test_results_of_a_method_are_judged_as_the_evaluator_judges(few, tmp_path, capsys):
     benchmark = load_benchmark("xray")
     small = tmp_path / "small"
     assert script.main(["make", "--root", str(few), "--output", str(small)]) == 0
@@ -85,13 +76,13 @@ def test_results_of_a_method_are_judged_as_the_evaluator_judges(script, few, tmp
             hr[0, 0].numpy()[inside], large[0, 0].numpy()[inside], data_range=255
         )
     rows = script.judge(few, tmp_path / "mine", 4)
-    assert {row.image: row.psnr for row in rows} == pytest.approx(expected, abs=1e-3)
+    assert {row.image: row["psnr"] for row in rows} == pytest.approx(expected, abs=1e-3)
     # Bicubic enlarged by hand gains nothing over bicubic.
     assert "| all | 3 |" in (text := capsys.readouterr().out)
     assert "+0.00 (+0.00 to +0.00)" in text
 
 
-def test_a_missing_result_is_named(script, few, tmp_path, capsys):
+def test_a_missing_result_is_named(few, tmp_path, capsys):
     options = ["judge", "--root", str(few), "--enlarged", str(tmp_path / "none")]
     assert script.main(options) == 2
     assert "no such file; a method must enlarge every image" in capsys.readouterr().err

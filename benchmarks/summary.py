@@ -1,4 +1,4 @@
-"""Say which measured rows may stand in published tables, and what they would be in the literature.
+"""Average measured rows, and say which of them may stand in published tables.
 
 Published figures of grey images in sets of color images are of their luma, for the scripts read
 every image as RGB: 16 to 235 where ours are compared as stored, 0 to 255. Differences shrink by
@@ -8,16 +8,83 @@ every image as RGB: 16 to 235 where ours are compared as stored, 0 to 255. Diffe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from facts import Facts
+
 from monai_sr.core.errors import OptionError
+from monai_sr.evaluation.benchmark import BICUBIC
 from monai_sr.evaluation.datasets import Benchmark, load_benchmark
-from monai_sr.evaluation.facts import Facts
 from monai_sr.evaluation.rows import Row
 from monai_sr.functional.color import LUMA_SWING
+from monai_sr.metrics import STANDARD
+from monai_sr.metrics.base import finite_mean
 
 GREY_GAIN_DB = -20 * math.log10(LUMA_SWING)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Hold the means of one system on one group of images.
+
+    Infinite figures are left out of them; ``left_out`` counts the infinite PSNRs. A mean is NaN
+    where an image lacks the figure.
+    """
+
+    system: str
+    images: int
+    means: Mapping[str, float]
+    left_out: int
+    weights: str
+
+    def __getitem__(self, measure: str) -> float:
+        """Return one mean by the name of its measure."""
+        return self.means[measure]
+
+
+def summarize(rows: Sequence[Row]) -> Summary:
+    """Average the rows of one system.
+
+    Raises:
+        OptionError: if there are no rows, or they come from different weights.
+    """
+    weights = sorted({row.weights_sha256 for row in rows})
+    if len(weights) != 1:
+        raise OptionError(
+            f"rows: must come from one weights file, got {len(weights)}; evaluate again"
+        )
+    means = {name: finite_mean([row[name] for row in rows]) for name in STANDARD}
+    return Summary(
+        system=rows[0].system,
+        images=len(rows),
+        means={name: mean for name, (mean, _) in means.items()},
+        left_out=means["psnr"][1],
+        weights=weights[0],
+    )
+
+
+def summaries(rows: Iterable[Row]) -> list[Summary]:
+    """Average each system; bicubic first, the others by rising PSNR."""
+    found = [summarize(group) for _, group in grouped(rows, lambda row: row.system)]
+    return sorted(found, key=lambda s: (s.system != BICUBIC.name, s["psnr"], s.system))
+
+
+def grouped(rows: Iterable[Row], key: Callable[[Row], object]) -> list[tuple[object, list[Row]]]:
+    """Collect rows of equal keys, in the order in which the keys appear."""
+    groups: dict[object, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    return list(groups.items())
+
+
+def fixed(value: float, digits: int) -> str:
+    """Write a number with that many decimals; a dash where it is unknown."""
+    if math.isnan(value):
+        return "-"
+    return "∞" if value == float("inf") else f"{value:.{digits}f}"
 
 
 class _Measured(Protocol):
@@ -65,7 +132,7 @@ def literature_gain(rows: Sequence[Row]) -> float:
     Args:
         rows: of one system; those of infinite PSNR are in no mean.
     """
-    finite = [row for row in rows if math.isfinite(row.psnr)]
+    finite = [row for row in rows if math.isfinite(row["psnr"])]
     grey = [row for row in finite if _is_grey(row)]
     return GREY_GAIN_DB * len(grey) / len(finite) if grey else 0.0
 

@@ -1,4 +1,4 @@
-"""The campaign's scripts, and a runner whose training takes no time."""
+"""The folder of scripts to import from, and a runner of campaigns whose training takes no time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import importlib
 import sys
 
 import pytest
+
+from tests.network_factory import ROOT
+
+sys.path.append(str(ROOT / "benchmarks"))  # where its scripts find one another
 
 LEARNER = """
 import pathlib, shutil, sys, time
@@ -24,9 +28,8 @@ time.sleep(float(seconds))
 
 
 @pytest.fixture
-def modules(repo_root, monkeypatch):
+def modules():
     """Return the scripts of the campaign."""
-    monkeypatch.syspath_prepend(str(repo_root / "benchmarks"))
     names = ("volumes", "campaign_jobs", "campaign_judge", "campaign_runs", "campaign")
     yield argparse.Namespace(**{name: importlib.import_module(name) for name in names})
     for name in names:

@@ -6,18 +6,18 @@ import csv
 import math
 
 import pytest
-
-from monai_sr.evaluation.facts import Facts, read_facts
-from monai_sr.evaluation.rows import Row
-from monai_sr.evaluation.system_table import system_section
-from monai_sr.evaluation.training import (
+from facts import Facts, read_facts
+from systems_page import (
     campaign_curves,
     curves_section,
     find_untrained,
     key_of,
+    system_section,
     told_time,
     untrained_section,
 )
+
+from monai_sr.evaluation.rows import Row
 
 SYSTEMS = {
     "deep": {"network_def": {"name": "edsr"}, "discriminator_def": {}},
@@ -27,8 +27,9 @@ SYSTEMS = {
 
 def row(system, psnr, lpips, image="a", **changes):
     values = {
-        "set": "set5", "image": image, "label": "", "scale": 4, "system": system, "psnr": psnr,
-        "ssim": 0.8, "lpips": lpips, "lr_psnr": 40.0, "seconds": 0.1, "protocol": "natural",
+        "set": "set5", "image": image, "label": "", "scale": 4, "system": system,
+        "figures": {"psnr": psnr, "ssim": 0.8, "lpips": lpips, "lr_psnr": 40.0},
+        "seconds": 0.1, "protocol": "natural",
         "weights_sha256": "" if system in ("bicubic", "nearest") else "ab",
     }  # fmt: skip
     return Row(**(values | changes))

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
+import quality
+from facts import Facts
 from PIL import Image
 
 from monai_sr.evaluation.benchmark import System
-from monai_sr.evaluation.facts import Facts
 from monai_sr.evaluation.rows import read_rows
 from monai_sr.functional.resize import upsample
-
-
-@pytest.fixture
-def quality(repo_root):
-    """Return the script as a module."""
-    spec = importlib.util.spec_from_file_location("quality", repo_root / "benchmarks/quality.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -36,7 +26,7 @@ def command(tmp_path):
 
 
 def test_script_keeps_rows_of_every_system_and_scale_and_writes_the_table(
-    quality, command, tmp_path, monkeypatch
+    command, tmp_path, monkeypatch
 ):
     def ours(name, scale, _options):
         return System(name, upsample), Facts(system=name, domain="natural", scale=scale)
@@ -50,7 +40,7 @@ def test_script_keeps_rows_of_every_system_and_scale_and_writes_the_table(
     assert "| ours | **" in (tmp_path / "results.md").read_text()
 
 
-def test_script_ends_with_one_line_and_code_two_where_images_are_missing(quality, command, capsys):
+def test_script_ends_with_one_line_and_code_two_where_images_are_missing(command, capsys):
     command[1] += "/elsewhere"
     assert quality.main(command) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("monai-sr: error: ")

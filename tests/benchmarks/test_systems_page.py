@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from facts import Facts
+from systems_page import system_section
 
-from monai_sr.evaluation.facts import Facts
-from monai_sr.evaluation.rows import Row
-from monai_sr.evaluation.summary import short
-from monai_sr.evaluation.system_table import system_section
+from monai_sr.evaluation.rows import Row, short
 from monai_sr.networks.systems import list_systems, read_system
 
 
 def _row(name="set5", scale=4, psnr=30.0, image="a", system="ours"):
     return Row(
-        set=name, image=image, label="", scale=scale, system=system, psnr=psnr, ssim=0.8,
-        lpips=0.1, lr_psnr=60.0, seconds=0.1, protocol="natural", weights_sha256="ab",
+        set=name, image=image, label="", scale=scale, system=system,
+        figures={"psnr": psnr, "ssim": 0.8, "lpips": 0.1, "lr_psnr": 60.0},
+        seconds=0.1, protocol="natural", weights_sha256="ab",
     )  # fmt: skip
 
 

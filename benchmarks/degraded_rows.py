@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from facts import read_table, write_table
+from summary import fixed
 from torch import Tensor
 
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.benchmark import System
-from monai_sr.evaluation.csv_tables import read_table, write_table
 from monai_sr.evaluation.datasets import Benchmark
 from monai_sr.evaluation.images import BenchmarkImage
-from monai_sr.evaluation.summary import fixed
 from monai_sr.metrics.protocol import prepare_pair, to_stored
 from monai_sr.metrics.psnr import psnr
 from monai_sr.training import Degradation, RandomDegradation

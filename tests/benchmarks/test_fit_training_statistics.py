@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
+import fit_training_statistics as script
 import numpy as np
 import pytest
 
@@ -17,17 +17,7 @@ from tests.image_factory import pixels, write_nifti, write_raster
 from tests.network_factory import tiny_bundle
 
 
-@pytest.fixture(scope="module")
-def script(repo_root):
-    spec = importlib.util.spec_from_file_location(
-        "fit_training_statistics", repo_root / "benchmarks" / "fit_training_statistics.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_range_is_that_of_the_small_images(script, tmp_path):
+def test_the_range_is_that_of_the_small_images(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     for i in range(4):
@@ -51,6 +41,6 @@ def test_the_range_is_that_of_the_small_images(script, tmp_path):
     assert "mean" not in found.verdict.split("in:")[-1].split(", ")
 
 
-def test_of_a_volume_every_slice_counts(script, tmp_path):
+def test_of_a_volume_every_slice_counts(tmp_path):
     path = write_nifti(tmp_path / "v.nii", pixels((40, 36, 5), "int16"))
     assert [lr.shape for lr in script.small_images(path, 1, 4)] == [(1, 9, 10)] * 5

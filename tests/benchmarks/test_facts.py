@@ -6,9 +6,9 @@ import dataclasses
 import math
 
 import pytest
+from facts import Facts, find_facts, read_facts, write_facts
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.evaluation.facts import Facts, find_facts, read_facts, write_facts
 
 _KNOWN = Facts(
     system="ours", domain="natural", scale=4, parameters=43_089_923, output_mp_per_s=0.01234,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
-from monai_sr.metrics import features
+from monai_sr.metrics import vgg_distance
 
 
 @pytest.fixture
@@ -16,7 +18,9 @@ def pair(monkeypatch):
     def network(image, layers):
         return {layer: torch.nn.functional.conv2d(image, weight) for layer in layers}
 
-    monkeypatch.setattr(features, "vgg_network", lambda weights: network)
+    monkeypatch.setattr(
+        sys.modules[vgg_distance.__module__], "vgg_network", lambda weights: network
+    )
     sr, hr = torch.rand(2, 2, 3, 20, 24)
     return sr, hr, [network(image, ["a"])["a"] for image in (sr, hr)]
 
@@ -24,4 +28,4 @@ def pair(monkeypatch):
 def test_it_is_the_mean_of_squares_of_each_image(pair):
     sr, hr, (ours, theirs) = pair
     expected = ((ours - theirs) ** 2).mean((1, 2, 3))
-    torch.testing.assert_close(features.vgg_distance(sr, hr), expected)
+    torch.testing.assert_close(vgg_distance(sr, hr), expected)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import math
-import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
-import torch
-
+from monai_sr.core.atomic import atomic_file
+from monai_sr.core.errors import BadImageError
+from monai_sr.core.printable import safe_cell, true_cell
 from monai_sr.core.types import PathLike
-from monai_sr.evaluation.csv_tables import read_table, write_table
+
+T = TypeVar("T")
 
 UNDERTRAINED_MEGAPIXELS = 20.0
 """Rows whose training saw less say so: it is 130 photographs of 481 x 321 pixels, seen once."""
@@ -107,6 +110,12 @@ def find_facts(
     return found[0] if found else Facts(system=system, domain="", scale=scale)
 
 
+def marked_name(system: str, facts: Facts) -> str:
+    """Return the name of a system with the marks that its training asks for."""
+    dagger = " †" if facts.uses_lpips_features else ""
+    return system + dagger + (" *undertrained*" if facts.is_undertrained else "")
+
+
 def read_facts(path: PathLike) -> list[Facts]:
     """Read a CSV file of facts; an absent file has none.
 
@@ -126,15 +135,6 @@ def write_facts(path: PathLike, facts: Iterable[Facts]) -> None:
     write_table(path, HEADER, (lines[key].cells() for key in sorted(lines)))
 
 
-def hardware(device: torch.device) -> str:
-    """Name the processor that a network runs on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(models)} x {models[0]}" if models else platform.processor()
-
-
 def _cell(value: str | float) -> str:
     if isinstance(value, str):
         return value
@@ -147,3 +147,47 @@ def _facts(text: dict[str, str]) -> Facts:
     words = {name: text[name] for name in _TEXT}
     numbers = {k: float(v or "nan") for k, v in text.items() if k not in (*_TEXT, "scale")}
     return Facts(scale=int(text["scale"]), **words, **numbers)  # type: ignore[arg-type]
+
+
+def read_table(
+    path: PathLike, header: Sequence[str], make: Callable[[dict[str, str]], T], script: str
+) -> list[T]:
+    """Read a table; an absent file has no lines.
+
+    Args:
+        path: the file.
+        header: its columns.
+        make: builds what is returned of a line; may raise ValueError.
+        script: what writes the table, for the remedy of an error.
+
+    Raises:
+        BadImageError: if the file holds something else.
+    """
+    if not Path(path).exists():
+        return []
+    with Path(path).open(encoding="utf-8", newline="") as stream:
+        lines = list(csv.reader(stream))
+    try:
+        if lines[0] != list(header):
+            raise ValueError("another header")
+        return [make(dict(zip(header, map(true_cell, cells), strict=True))) for cells in lines[1:]]
+    except (ValueError, IndexError) as error:
+        raise BadImageError(
+            f"{path}: must be a table with the columns {', '.join(header)}, got {error}; "
+            f"move it away and run {script} again"
+        ) from error
+
+
+def write_table(path: PathLike, header: Sequence[str], lines: Iterable[Iterable[str]]) -> None:
+    """Write a table; it appears whole.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    with (
+        atomic_file(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as stream,
+    ):
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(map(safe_cell, line) for line in lines)

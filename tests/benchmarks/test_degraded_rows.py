@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import math
 
+import degraded as script
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from skimage.data import camera
-from skimage.metrics import peak_signal_noise_ratio
-
-from monai_sr.core.errors import BadImageError
-from monai_sr.evaluation.benchmark import BICUBIC, System
-from monai_sr.evaluation.datasets import Benchmark
-from monai_sr.evaluation.degraded import (
+from degraded_rows import (
     CONDITIONS,
     FILE,
     Condition,
@@ -27,6 +20,13 @@ from monai_sr.evaluation.degraded import (
     read_degraded,
     write_degraded,
 )
+from PIL import Image
+from skimage.data import camera
+from skimage.metrics import peak_signal_noise_ratio
+
+from monai_sr.core.errors import BadImageError
+from monai_sr.evaluation.benchmark import BICUBIC, System
+from monai_sr.evaluation.datasets import Benchmark
 from monai_sr.functional.resize import upsample
 from monai_sr.metrics.protocol import NATURAL
 
@@ -110,11 +110,8 @@ def test_the_section_shows_means_and_marks_the_best(benchmark, tmp_path):
     assert f"| better | **{clean.psnr + 1:.2f}**" in text
 
 
-def test_the_script_measures_every_condition(repo_root, tmp_path):
-    spec = importlib.util.spec_from_file_location("degraded", repo_root / "benchmarks/degraded.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    script.JUDGED["set14"] = [("natural_sr", ["bicubic"])]
+def test_the_script_measures_every_condition(repo_root, tmp_path, monkeypatch):
+    monkeypatch.setitem(script.JUDGED, "set14", [("natural_sr", ["bicubic"])])
     (tmp_path / "Set14").mkdir()
     Image.fromarray(camera()[:64, :64]).save(tmp_path / "Set14" / "camera.png")
     options = ["--root", str(tmp_path), "--sets", "set14", "--results", str(tmp_path / "results")]
