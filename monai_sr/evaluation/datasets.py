@@ -26,9 +26,7 @@ from monai_sr.evaluation.decoding import (
     read_raster,
     read_volume,
 )
-from monai_sr.evaluation.downloads import download
-from monai_sr.evaluation.images import BenchmarkImage, every_image
-from monai_sr.evaluation.pairs import match_pairs
+from monai_sr.evaluation.images import BenchmarkImage, download, every_image, match_pairs
 from monai_sr.metrics.protocol import Protocol, get_protocol, make_lr, modcrop
 from monai_sr.training.split_table import Box
 
@@ -70,7 +68,7 @@ class Benchmark:
         lr_folders: places of given low-resolution images below the root, with ``{scale}``; empty
             where they are made from the references.
         pixels: accepted numbers of pixels of all images together; empty where it is open.
-        download: archives, see :func:`monai_sr.evaluation.downloads.download`.
+        download: archives, see :func:`monai_sr.evaluation.images.download`.
     """
 
     name: str
@@ -121,7 +119,7 @@ class Benchmark:
         return self._paired(root, found, scale) if self.lr_folders and scale else found
 
     def fetch(self, root: PathLike, scale: int) -> None:
-        """Download the images into a root; see :func:`monai_sr.evaluation.downloads.download`."""
+        """Download the images into a root; see :func:`monai_sr.evaluation.images.download`."""
         download(self.name, self.download, root, scale)
 
     def load(self, image: BenchmarkImage) -> Tensor:
@@ -283,3 +281,39 @@ def load_benchmark(name: PathLike) -> Benchmark:
         options["area"] = tuple(content["area"])
     protocol = get_protocol(content["protocol"], content.get("data_range"))
     return Benchmark(name=path.stem, protocol=protocol, **options)
+
+
+def folder_benchmark(
+    root: PathLike,
+    *,
+    protocol: str = "natural",
+    lr_root: PathLike | None = None,
+    slice_step: int = 1,
+    patient: str = "",
+) -> Benchmark:
+    """Describe all images of a folder and its subfolders, whose names are classes.
+
+    Args:
+        root: holds photos, GeoTIFF, NIfTI or DICOM files, maybe in subfolders.
+        protocol: "natural"; or "native": 8-bit and 16-bit images on their own range with rounding,
+            others unrounded on the range of the file.
+        lr_root: folder of their low-resolution images; None makes them.
+        slice_step: of volumes, every how many slices one is judged.
+        patient: see :class:`Benchmark`.
+
+    Raises:
+        BadImageError: if there is no image.
+    """
+    folder = Path(root)
+    first = every_image(folder)[0]
+    levels = 1 if is_volume(first.files) else read_image(first.files)[1]
+    return Benchmark(
+        name=folder.resolve().name,
+        title=folder.resolve().name,
+        folders=(str(folder.resolve()),),
+        pattern="",
+        protocol=get_protocol(protocol, levels if protocol == "native" else None),
+        slice_step=slice_step,
+        patient=patient,
+        lr_folders=() if lr_root is None else (str(Path(lr_root).resolve()),),
+    )

@@ -1,16 +1,27 @@
-"""Name the images of a benchmark, and list those of any folder."""
+"""Name the images of a benchmark, match them with given small ones, and download them."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from monai.apps.utils import download_url, extractall
 
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.log import get_logger
+from monai_sr.core.types import PathLike
 from monai_sr.evaluation.decoding import Files
 from monai_sr.formats.identity import dependencies
+from monai_sr.training.name_pairs import match_names
 from monai_sr.training.training_images import list_images
+
+_logger = get_logger(__name__)
+_SHOWN = 5  # names in a message
 
 
 @dataclass(frozen=True)
@@ -74,3 +85,80 @@ def every_image(root: Path) -> list[BenchmarkImage]:
     if len(set(names)) < len(names):  # a.png beside a.tif
         found = [dataclasses.replace(image, name=image.path.name) for image in found]
     return found
+
+
+def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Path]:
+    """Return the low-resolution file of every reference.
+
+    Names are equal but for the suffix of the file and a mark of the scale, see
+    :func:`monai_sr.training.name_pairs.match_names`.
+
+    Args:
+        references: files of high resolution.
+        folder: holds the files of low resolution.
+        scale: the enlargement.
+
+    Raises:
+        BadImageError: if files of one side lack a partner, or have several; they are named.
+    """
+    if not folder.is_dir():
+        raise BadImageError(f"{folder}: must be the folder of the x{scale} images; check lr_root")
+    files = sorted(f for f in folder.iterdir() if f.is_file() and f.name[0] != ".")
+    places = match_names([_stem(r) for r in references], [_stem(f) for f in files], scale)
+    missing = [r.name for r, found in zip(references, places, strict=True) if not found]
+    if missing:
+        raise _mismatch(folder, f"a partner at x{scale} of every reference, none found of", missing)
+    found = [files[several[0]] for several in places]
+    left = [file.name for file in files if file not in found]
+    if left:
+        raise _mismatch(folder, "a reference for every file, none found for", left)
+    return found
+
+
+def _stem(file: Path) -> str:
+    return file.name.split(".")[0] if file.name.endswith(".nii.gz") else file.stem
+
+
+def _mismatch(folder: Path, what: str, names: Sequence[str]) -> BadImageError:
+    shown = ", ".join(names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return BadImageError(f"{folder}: must hold {what} {shown}{more}; add or remove files")
+
+
+def download(name: str, archives: Sequence[Mapping[str, Any]], root: PathLike, scale: int) -> None:
+    """Download and unpack what a benchmark needs at a scale.
+
+    Args:
+        name: of the benchmark, for messages.
+        archives: each with ``url``, ``sha256`` of the file, ``folder`` that it holds, and ``scale``
+            if it is for one alone. A folder that is there already is not fetched again.
+        root: folder to unpack into.
+        scale: the enlargement.
+
+    Raises:
+        OptionError: if the benchmark has no archives.
+        BadImageError: if one cannot be had, or is not the one that was checked.
+    """
+    if not archives:
+        raise OptionError(
+            f"download: no address is known for {name!r} whose content could be checked; copy the "
+            "images yourself and pass --root"
+        )
+    for archive in archives:
+        is_there = Path(root, archive["folder"]).is_dir()
+        if is_there or archive.get("scale", scale) != scale:
+            continue
+        _logger.info("%s: downloading %s", name, archive["url"])
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder, archive["url"].rsplit("/", 1)[-1])
+                download_url(
+                    archive["url"], file, hash_val=archive["sha256"], hash_type="sha256",
+                    progress=False,
+                )  # fmt: skip
+                extractall(file, Path(root))
+        except (OSError, RuntimeError, ValueError) as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise BadImageError(
+                f"{archive['url']}: cannot be had ({first}); download it yourself into {root}"
+            ) from error

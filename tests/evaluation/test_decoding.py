@@ -11,7 +11,7 @@ import rasterio
 from pydicom.data import get_testdata_file
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.evaluation.folder_benchmark import folder_benchmark
+from monai_sr.evaluation.datasets import folder_benchmark
 from tests.image_factory import pixels, write_nifti, write_raster
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from monai_sr.core.configs import list_configs
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.evaluation.datasets import load_benchmark
-from monai_sr.evaluation.downloads import download
+from monai_sr.evaluation.images import download
 
 
 @pytest.fixture

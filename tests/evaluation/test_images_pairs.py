@@ -7,9 +7,8 @@ import pytest
 from PIL import Image
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.evaluation.datasets import load_benchmark
-from monai_sr.evaluation.folder_benchmark import folder_benchmark
-from monai_sr.evaluation.pairs import match_pairs
+from monai_sr.evaluation.datasets import folder_benchmark, load_benchmark
+from monai_sr.evaluation.images import match_pairs
 from monai_sr.metrics import make_lr
 
 
