@@ -9,16 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pydicom
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import MediaStorageDirectoryStorage
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from monai_sr.core.contents import head
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.shared import ignored_warnings
-from monai_sr.formats.dicom.bounds import check_inflated
 from monai_sr.formats.dicom.files import DAMAGE_ERRORS, is_dicom, quiet_pydicom
+from monai_sr.formats.dicom.series import read_header
 from monai_sr.formats.nifti.reader import NiftiReader
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.raster.reader import RasterReader
@@ -40,7 +40,6 @@ _WEBP = (b"RIFF", b"WEBP")  # at 0 and at 8
 _BRANDS = (b"ftyphei", b"ftypavi", b"ftypmif1")  # at 4
 # At 14 the size of the second header, after four bytes that are zero at 6.
 _BMP_SIZES = (12, 40, 52, 56, 64, 108, 124)
-_HEADER_BYTES = 2048
 # Storage classes with pixels that are not called images (PS3.4 B.5), and the two newest ones.
 _WITH_PIXELS = frozenset(
     (
@@ -66,11 +65,10 @@ def claims_image(path: PathLike) -> bool:
     if has_name or NiftiReader().verify_suffix(path):
         return True
     try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEADER_BYTES)
+        first = head(path)
     except OSError:
         return True  # its reader will say that it cannot be read
-    return bool(head) and (_has_magic(head) or _opens(path))
+    return bool(first) and (_has_magic(first) or _opens(path))
 
 
 def is_dicomdir(path: PathLike) -> bool:
@@ -80,14 +78,14 @@ def is_dicomdir(path: PathLike) -> bool:
     return header is not None and _sop_class(header) == MediaStorageDirectoryStorage
 
 
-def _has_magic(head: bytes) -> bool:
-    is_bmp = head[:2] == b"BM" and not any(head[6:10]) and head[15:18] == b"\0\0\0"
+def _has_magic(first: bytes) -> bool:
+    is_bmp = first[:2] == b"BM" and not any(first[6:10]) and first[15:18] == b"\0\0\0"
     return (
-        head.startswith(_MAGICS)
-        or (head[:4], head[8:12]) == _WEBP
-        or head[4:].startswith(_BRANDS)
-        or (is_bmp and head[14] in _BMP_SIZES)
-        or is_vrt(head)
+        first.startswith(_MAGICS)
+        or (first[:4], first[8:12]) == _WEBP
+        or first[4:].startswith(_BRANDS)
+        or (is_bmp and first[14] in _BMP_SIZES)
+        or is_vrt(first)
     )
 
 
@@ -114,10 +112,7 @@ def _claims_pixels(path: Path) -> bool:
 def _header(path: Path) -> Any:
     try:
         with quiet_pydicom():
-            check_inflated(path)
-            header = pydicom.dcmread(
-                path, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID", "Rows"]
-            )
+            header = read_header(path)
             _sop_class(header)  # elements decode when they are touched
             return header
     except (OSError, BadImageError, *DAMAGE_ERRORS):

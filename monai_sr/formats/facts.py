@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from monai.utils import SpaceKeys
 
+from monai_sr.core.contents import head
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import get_logger
 from monai_sr.formats.meaning import GRAY, Meaning
@@ -55,8 +56,8 @@ def single_path(data: Sequence[PathLike] | PathLike) -> Path:
             raise BadImageError(
                 f"{data}: must hold an image, got an empty file; copy or download it again."
             )
-        with path.open("rb"):
-            return path
+        head(path)
+        return path
     except PermissionError as error:
         raise BadImageError(
             f"{data}: must be readable, got 'permission denied'; change its rights."

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from monai_sr.core.contents import content, file_sha256, head, once_in_folder
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.shared import ignored_warnings
 from monai_sr.formats.dicom.files import is_dicom
@@ -35,8 +36,6 @@ SIDECARS = (
 )  # fmt: skip
 """Ends of names of files that belong to an image beside them and are no images of their own."""
 
-_CHUNK_BYTES = 2**20
-_HEADER_BYTES = 2048
 _NIFTI = (".nii", ".nii.gz")
 
 
@@ -62,13 +61,28 @@ def dependencies(path: PathLike) -> list[Path]:
     return [first, *sorted(others, key=lambda file: (file.name, str(file)))]
 
 
-def _direct(path: Path) -> list[Path]:
+def _direct(path: Path) -> Sequence[Path]:
     name = path.name.lower()
     pair = pair_of(path)
     if pair is not None:
-        return list(pair)
+        return pair
     if name.endswith((*_NIFTI, *SIDECARS)) or not path.is_file() or is_dicom(path):
-        return []
+        return ()
+    try:
+        # A VRT names files of other folders, which may come and go.
+        return _look_beside(path) if is_vrt(head(path)) else _beside(path)
+    except OSError:
+        return ()  # its reader will say what is wrong
+
+
+@once_in_folder
+def _beside(path: PathLike) -> Sequence[Path]:
+    return _look_beside(Path(path))
+
+
+def _look_beside(path: Path) -> list[Path]:
+    """Return the files beside a raster that belong to it, and those that it names."""
+    name = path.name.lower()
     try:
         beside = [path.with_name(entry) for entry in os.listdir(path.parent)]
     except OSError:
@@ -78,9 +92,8 @@ def _direct(path: Path) -> list[Path]:
         try:
             with open_raster(path) as dataset:  # refuses what names files elsewhere
                 found += [_on_disk(name) for name in dataset.files]
-            with path.open("rb") as stream:
-                if is_vrt(stream.read(_HEADER_BYTES)):
-                    found += [source for _, source in vrt_sources(path)]
+            if is_vrt(head(path)):
+                found += [source for _, source in vrt_sources(path)]
         except (BadImageError, OSError, RasterioError, CPLE_BaseError):
             pass  # its reader will say what is wrong
     return found
@@ -104,8 +117,12 @@ def _on_disk(name: str) -> Path:
     return path
 
 
-def digest(paths: Iterable[PathLike]) -> str:
+def digest(paths: Iterable[PathLike], *, anew: bool = False) -> str:
     """Return the SHA-256 of a file; of several or a folder, that of their names and sums.
+
+    Args:
+        paths: of the files, or the folder.
+        anew: read the disk, whatever is kept of the files.
 
     Raises:
         OSError: if a file cannot be read.
@@ -114,40 +131,38 @@ def digest(paths: Iterable[PathLike]) -> str:
     if len(files) == 1 and files[0].is_dir():
         files = sorted(file for file in files[0].rglob("*") if file.is_file())
     elif len(files) == 1:
-        return _file_digest(files[0])
-    lines = "".join(f"{_file_digest(file)}  {file.name}\n" for file in files)
+        return file_sha256(files[0], anew=anew)
+    lines = "".join(f"{file_sha256(file, anew=anew)}  {file.name}\n" for file in files)
     return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
 
 
-def _file_digest(file: Path) -> str:
-    total = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            total.update(chunk)
-    return total.hexdigest()
-
-
-def input_digest(image: str | Sequence[str]) -> str:
+def input_digest(image: str | Sequence[str], *, anew: bool = False) -> str:
     """Return the checksum of an input and of all that it depends on.
 
     Of a part of a product, those are its bands and metadata.
 
     Args:
         image: file, files of a DICOM series, or part of a Sentinel-2 product.
+        anew: read the disk; else the bytes are kept that a reader will take, where they are few.
 
     Raises:
         OSError: if a file cannot be read.
         BadImageError: if a product is damaged.
     """
+    part = split_part(image) if isinstance(image, str) else None
     if not isinstance(image, str):
-        return digest(image)
-    part = split_part(image)
-    if part is None:
-        return digest(dependencies(image))
-    if part[0].is_file():
-        return digest([part[0]])
-    product = open_product(part[0])
-    return digest([*part[0].glob("MTD_MSIL*.xml"), *_files(product, part[1])])
+        files = [Path(file) for file in image]
+    elif part is None:
+        files = dependencies(image)
+    elif part[0].is_file():
+        files = [part[0]]
+    else:
+        product = open_product(part[0])
+        files = [*part[0].glob("MTD_MSIL*.xml"), *map(Path, _files(product, part[1]))]
+    for file in files:
+        if not anew and (file.name.lower().endswith(_NIFTI) or is_dicom(file)):
+            content(file)
+    return digest(files, anew=anew)
 
 
 def _files(product: Product, resolution: int) -> list[str]:
@@ -180,7 +195,7 @@ def check_unchanged(record: str) -> None:
         return
     image, sha256, name = json.loads(record)
     try:
-        now = input_digest(image)
+        now = input_digest(image, anew=True)
     except (OSError, BadImageError):
         now = ""
     if now != sha256:

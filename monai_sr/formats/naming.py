@@ -27,6 +27,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from monai_sr.core.contents import once_in_folder
 from monai_sr.core.errors import BadImageError, OutputError
 from monai_sr.core.shared import ignored_warnings
 from monai_sr.formats.dicom.files import is_dicom
@@ -257,7 +258,8 @@ def _source(source: PathLike | Mapping[str, Any]) -> tuple[Path, str]:
     return Path(files[0]), "series" if kind == "dicom" and len(files) > 1 else kind
 
 
-def _raster_facts(path: Path) -> tuple[str, int, bool]:
+@once_in_folder
+def _raster_facts(path: PathLike) -> tuple[str, int, bool]:
     """Read dtype, channels (palette expanded) and georeference from the header."""
     try:
         with ignored_warnings(NotGeoreferencedWarning), open_raster(path) as dataset:

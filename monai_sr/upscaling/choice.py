@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from nibabel.filebasedimages import ImageFileError
-from nibabel.loadsave import load
 
 from monai_sr.core.bundles import find_bundle
+from monai_sr.core.contents import content
 from monai_sr.core.errors import OptionError, SRError, WeightsError
 from monai_sr.core.log import get_logger
 from monai_sr.core.printable import printable
 from monai_sr.core.types import PathLike
 from monai_sr.formats import DicomReader, NiftiReader, RasterReader, find_reader
-from monai_sr.formats.raster.source import RasterSource
+from monai_sr.formats.dicom.series import read_header
+from monai_sr.formats.nifti.header import load_image
+from monai_sr.formats.raster.source import raster_facts
 from monai_sr.formats.sentinel2.product import split_part
 from monai_sr.networks import weights_file
 from monai_sr.upscaling.evaluator import UpscaleEvaluator
@@ -87,8 +88,7 @@ def choose_bundle(source: PathLike | Sequence[PathLike]) -> Choice:
 
 
 def _of_dicom(path: Path) -> Choice:
-    names = ["Modality", "Rows", "SamplesPerPixel"]
-    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=names, force=True)
+    header = read_header(path)
     if "Rows" not in header:
         return UNKNOWN
     modality = str(header.get("Modality", "") or "").strip().upper()
@@ -99,7 +99,8 @@ def _of_dicom(path: Path) -> Choice:
 
 
 def _of_nifti(path: Path) -> Choice:
-    image: Any = load(path)
+    content(path)
+    image: Any = load_image(path)
     if image.get_data_dtype().names:
         return Choice("natural_sr", "it is a NIfTI image in color")
     middle = tuple(
@@ -115,20 +116,18 @@ def _of_nifti(path: Path) -> Choice:
 
 
 def _of_raster(path: Path) -> Choice:
-    with RasterSource(path) as raster:
-        dataset = raster.dataset
-        has_place = not dataset.transform.is_identity or bool(dataset.gcps[0])
-        if dataset.crs is not None or has_place or dataset.rpcs is not None:
-            return Choice("satellite_sr", "it has a place on the Earth")
-        if dataset.count not in _PHOTO_BANDS or dataset.nodata is not None:
-            return Choice("satellite_sr", f"it has {dataset.count} bands, or a nodata value")
-        if dataset.dtypes[0] not in _PHOTO_DTYPES:
-            return Choice("satellite_sr", f"its values are {dataset.dtypes[0]}")
-        if dataset.count == 1:
-            return Choice(
-                "natural_sr", "it is a gray image of unknown origin; for an X-ray say "
-                "--bundle xray_sr",
-            )  # fmt: skip
+    facts = raster_facts(path)
+    if facts.has_place:
+        return Choice("satellite_sr", "it has a place on the Earth")
+    if facts.count not in _PHOTO_BANDS or facts.nodata is not None:
+        return Choice("satellite_sr", f"it has {facts.count} bands, or a nodata value")
+    if facts.dtype not in _PHOTO_DTYPES:
+        return Choice("satellite_sr", f"its values are {facts.dtype}")
+    if facts.count == 1:
+        return Choice(
+            "natural_sr", "it is a gray image of unknown origin; for an X-ray say "
+            "--bundle xray_sr",
+        )  # fmt: skip
     return Choice("natural_sr", "it is a photo")
 
 

@@ -27,7 +27,7 @@ from monai_sr.formats.meaning import (
     check_asked,
     kind_of,
 )
-from monai_sr.formats.raster.source import RasterSource
+from monai_sr.formats.raster.source import raster_facts
 from monai_sr.geometry.geotransform import source_transform
 from monai_sr.geometry.windows import bbox_slices, window_slices
 from monai_sr.inferers import TiledInferer
@@ -130,8 +130,8 @@ class Scenes:
             raise OptionError(f"{name}: {self._asked} is for rasters, got another format; leave it")
         if not is_raster or self.uncertainty:
             return False
-        with RasterSource(single_path(name)) as raster:
-            is_upright, values = raster.is_upright, math.prod(raster.shape)
+        facts = raster_facts(single_path(name))
+        is_upright, values = facts.is_upright, math.prod(facts.shape)
         if not is_upright and self._asked:
             raise OptionError(
                 f"{name}: {self._asked} needs pixels that lie as they are shown, got a photo that "

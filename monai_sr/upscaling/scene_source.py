@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from monai.data import MetaTensor
 from rasterio.windows import Window
 from torch import Tensor
 
+from monai_sr.core.contents import ends_sha256
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
@@ -47,7 +47,6 @@ logger = get_logger(__name__)
 
 # Pixels around a tile that the consistency of its neighbors looks at.
 _SEEN_PX = 4
-_DIGEST_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -220,10 +219,6 @@ def _widened(part: slice, margin: int, size: int) -> slice:
 def _identity(file: Path) -> list[Any]:
     try:
         status = file.stat()
-        with file.open("rb") as stream:
-            digest = hashlib.sha256(stream.read(_DIGEST_BYTES))
-            stream.seek(max(0, status.st_size - _DIGEST_BYTES))
-            digest.update(stream.read(_DIGEST_BYTES))
+        return [file.name, status.st_size, status.st_mtime_ns, ends_sha256(file)]
     except OSError:  # not a file of this system: /vsicurl/..., a database
         return [os.fspath(file)]
-    return [file.name, status.st_size, status.st_mtime_ns, digest.hexdigest()]

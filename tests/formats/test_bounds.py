@@ -65,10 +65,14 @@ def test_deflated_dicom_is_as_long_as_memory_and_a_dataset_allow(monkeypatch, tm
     path = tmp_path / "b.dcm"
     path.write_bytes((tmp_path / "a.dcm").read_bytes()[:end] + 300 * block)
     monkeypatch.setattr(dicom_bounds, "available_bytes", lambda: 1e12)
-    dicom_bounds.check_inflated(path)
+    with path.open("rb") as stream:
+        dicom_bounds.check_inflated(path, stream)
     monkeypatch.setattr(dicom_bounds, "available_bytes", lambda: 599 * 2**20)
-    with pytest.raises(BadImageError, match="must inflate to what memory"):
-        dicom_bounds.check_inflated(path)
+    with (
+        path.open("rb") as stream,
+        pytest.raises(BadImageError, match="must inflate to what memory"),
+    ):
+        dicom_bounds.check_inflated(path, stream)
 
 
 @pytest.mark.parametrize(

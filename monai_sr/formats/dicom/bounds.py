@@ -10,11 +10,11 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import rasterio
 from pydicom.encaps import generate_frames
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     JPEG2000TransferSyntaxes,
@@ -119,32 +119,34 @@ def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
     return None
 
 
-def check_inflated(path: PathLike) -> None:
+def check_inflated(path: PathLike, stream: BinaryIO) -> None:
     """Refuse a deflated file that inflates to more than the memory or a dataset holds.
 
     Args:
         path: any file.
+        stream: the same, open; its position moves.
 
     Raises:
         BadImageError: it inflates to too much.
     """
-    with Path(path).open("rb") as stream:
-        if stream.read(132)[128:] != b"DICM":
+    if stream.read(132)[128:] != b"DICM":
+        return
+    stream.seek(0)
+    read_preamble(stream, False)
+    meta = _read_file_meta_info(stream)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    # pydicom holds it once as a whole and once in elements.
+    limit = min(available_bytes() / 2, _LONGEST_DATASET)
+    if Path(path).stat().st_size * _DEFLATE_RATIO <= limit:
+        return
+    stream.seek(144 + int(meta.FileMetaInformationGroupLength))
+    inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while size <= limit and not inflater.eof:
+        block = inflater.unconsumed_tail or stream.read(_BLOCK)
+        if not block:
             return
-        meta = read_file_meta_info(path)
-        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-            return
-        # pydicom holds it once as a whole and once in elements.
-        limit = min(available_bytes() / 2, _LONGEST_DATASET)
-        if Path(path).stat().st_size * _DEFLATE_RATIO <= limit:
-            return
-        stream.seek(144 + int(meta.FileMetaInformationGroupLength))
-        inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while size <= limit and not inflater.eof:
-            block = inflater.unconsumed_tail or stream.read(_BLOCK)
-            if not block:
-                return
-            size += len(inflater.decompress(block, 16 * _BLOCK))
+        size += len(inflater.decompress(block, 16 * _BLOCK))
     if size > limit:
         raise BadImageError(
             f"{path}: must inflate to what memory and a DICOM dataset hold, got more than "

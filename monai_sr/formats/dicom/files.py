@@ -11,7 +11,7 @@ import struct
 import zlib
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pydicom
 from pydicom.dataset import FileMetaDataset
@@ -22,6 +22,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from monai_sr.core.contents import head, once, reading
 from monai_sr.core.errors import BadImageError, SRError
 from monai_sr.core.log import get_logger
 from monai_sr.core.shared import ignored_warnings, silent_pydicom
@@ -90,6 +91,7 @@ def refuse_damage(message: str) -> Iterator[None]:
         raise BadImageError(message) from error
 
 
+@once
 def is_dicom(path: PathLike) -> bool:
     """Tell whether a file is DICOM, from its "DICM" mark or else its first elements.
 
@@ -100,11 +102,10 @@ def is_dicom(path: PathLike) -> bool:
         True for DICOM files, with or without images in them.
     """
     try:
-        with Path(path).open("rb") as stream:
-            head = stream.read(_PREAMBLE_BYTES + 4)
+        first = head(path)[: _PREAMBLE_BYTES + 4]
     except OSError:
         return False
-    return head[_PREAMBLE_BYTES:] == b"DICM" or (_may_start_dataset(head) and _parses(path))
+    return first[_PREAMBLE_BYTES:] == b"DICM" or (_may_start_dataset(first) and _parses(path))
 
 
 def open_dicom(path: PathLike, *, stop_before_pixels: bool = False) -> FileDataset:
@@ -134,13 +135,31 @@ def open_dicom(path: PathLike, *, stop_before_pixels: bool = False) -> FileDatas
                 "use the reader of its format or remove it from the input."
             )
         with refuse_damage(damaged):
-            check_inflated(file)
-            dataset = pydicom.dcmread(file, force=True, stop_before_pixels=stop_before_pixels)
+            dataset = read_elements(file, stop_before_pixels=stop_before_pixels)
             resolve_unknown(dataset)
             _complete_meta(dataset)
     except OSError as error:
         reason = error.strerror or "an input/output error"
         raise BadImageError(f"{path}: must be readable, got '{reason}'; check it.") from error
+    return dataset
+
+
+def read_elements(path: PathLike, **options: Any) -> FileDataset:
+    """Read a file's elements as pydicom does; one that inflates to more than memory is refused.
+
+    Args:
+        path: the file.
+        **options: of ``pydicom.dcmread``.
+
+    Raises:
+        BadImageError: it inflates to too much.
+    """
+    with reading(path) as stream:
+        check_inflated(path, stream)
+        stream.seek(0)
+        dataset = pydicom.dcmread(stream, force=True, **options)
+    # All of it is read: what it was read from is not to live as long.
+    dataset.filename, dataset.buffer = str(path), None
     return dataset
 
 

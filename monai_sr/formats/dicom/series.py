@@ -16,13 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pydicom
 from pydicom.uid import MediaStorageDirectoryStorage
 
+from monai_sr.core.contents import once
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import get_logger
-from monai_sr.formats.dicom.bounds import check_inflated
-from monai_sr.formats.dicom.files import DAMAGE_ERRORS, is_dicom, open_dicom, quiet_pydicom
+from monai_sr.formats.dicom.files import (
+    DAMAGE_ERRORS,
+    is_dicom,
+    open_dicom,
+    quiet_pydicom,
+    read_elements,
+)
 from monai_sr.formats.dicom.pixels import decode
 from monai_sr.geometry.dicom_plane import SAME_POSITION_MM, is_same_direction
 
@@ -69,7 +74,8 @@ _ORDER = (
 )  # fmt: skip
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "NumberOfFrames", "Rows",
-    "Columns", "ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber",
+    "Columns", "SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient",
+    "InstanceNumber",
     *dict.fromkeys([*_ORDER, *(tag for _, tags in _KINDS for tag in tags)]),
 ]  # fmt: skip
 
@@ -175,6 +181,19 @@ def merge_copies(volumes: Iterable[Volume]) -> list[Volume]:
     return sorted(kept.values(), key=lambda v: v.paths)
 
 
+@once
+def read_header(path: PathLike) -> FileDataset:
+    """Read the elements that group a file and tell what it is of; what they decode to may be bad.
+
+    Raises:
+        OSError: it cannot be read.
+        BadImageError: it inflates to more than memory.
+        Exception: of ``DAMAGE_ERRORS``.
+    """
+    with quiet_pydicom():
+        return read_elements(path, stop_before_pixels=True, specific_tags=_TAGS)
+
+
 def _age_of_name(file: Path) -> int:
     return len(file.name)  # the shortest is the original one: "IM2.dcm" of "IM2 (1).dcm"
 
@@ -183,8 +202,7 @@ def _read(file: Path) -> _Slice | str | None:
     """Read what groups a file; the UID of one that stands alone, None for one that is no image."""
     try:
         with quiet_pydicom():
-            check_inflated(file)
-            header = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=_TAGS)
+            header = read_header(file)
             media = header.file_meta.get("MediaStorageSOPClassUID")
             if media == MediaStorageDirectoryStorage:
                 return None

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.openers import ImageOpener
 
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.memory import check_memory
+from monai_sr.formats.nifti.header import first_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,8 +37,8 @@ def check_offset(path: Path) -> None:
     Raises:
         BadImageError: ``vox_offset`` is too large.
     """
-    with suppress(OSError, EOFError, zlib.error), ImageOpener(str(path), "rb") as stream:
-        head = stream.read(nib.Nifti2Header.template_dtype.itemsize)
+    with suppress(OSError, EOFError, zlib.error):
+        head = first_bytes(path)
         for kind in (nib.Nifti1Header, nib.Nifti2Header):
             size = kind.template_dtype.itemsize
             if len(head) >= size and kind.may_contain_header(head):

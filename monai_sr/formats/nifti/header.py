@@ -6,10 +6,13 @@ sform_code). Nothing is mended: the result keeps the source's header, and what w
 
 from __future__ import annotations
 
+import gzip
+import io
 from typing import TYPE_CHECKING, Any
 
+import nibabel as nib
 import numpy as np
-from nibabel.openers import ImageOpener
+from nibabel.fileholders import FileHolder
 from nibabel.spatialimages import HeaderDataError
 
 if TYPE_CHECKING:
@@ -18,16 +21,51 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from monai_sr.core.types import PathLike
+
+from monai_sr.core.contents import kept, once, reading
 from monai_sr.core.log import get_logger
 
 logger = get_logger(__name__)
 
+_FIRST_BYTES = 1024  # as nibabel looks at; a header of NIfTI-2 has 540
 _UNIT_MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON
 _UNIT_BITS = 0x07  # of xyzt_units; the others are the unit of time
 # From single cells under a microscope to a whole body in one voxel.
 _PLAUSIBLE_MM = (1e-5, 100.0)
 # float32 digits of a whole scanner's field; rotations by quaternions keep fewer than matrices.
 _SAME = 1e-2
+
+
+def load_image(path: PathLike, **kwargs: Any) -> Any:
+    """Return what ``nibabel.load`` does, of the bytes that are kept of a file where they are.
+
+    Args:
+        path: the file.
+        **kwargs: options of ``nibabel.load``, which then reads the file itself.
+    """
+    found = None if kwargs else kept(path)
+    if found is not None and nib.Nifti1Header.may_contain_header(first_bytes(path)):
+        stream: Any = io.BytesIO(found)
+        stream = gzip.GzipFile(fileobj=stream) if _is_packed(path) else stream
+        return nib.Nifti1Image.from_file_map({"image": FileHolder(str(path), stream)})
+    return nib.load(path, **kwargs)
+
+
+@once
+def first_bytes(path: PathLike) -> bytes:
+    """Return the first bytes of an image, unpacked: at least a header of NIfTI-2.
+
+    Raises:
+        OSError, EOFError, zlib.error: they cannot be read.
+    """
+    with reading(path) as plain:
+        stream: Any = gzip.GzipFile(fileobj=plain) if _is_packed(path) else plain
+        return bytes(stream.read(_FIRST_BYTES))
+
+
+def _is_packed(path: PathLike) -> bool:
+    return str(path).lower().endswith(".gz")
 
 
 def raw_header(path: Path, image: Any) -> Any:
@@ -40,8 +78,8 @@ def raw_header(path: Path, image: Any) -> Any:
     Returns:
         A header of the image's class.
     """
-    with ImageOpener(str(path), "rb") as stream:
-        return type(image.header).from_fileobj(stream, check=False)
+    kind = type(image.header)
+    return kind(first_bytes(path)[: kind.template_dtype.itemsize], check=False)
 
 
 def source_affine(image: Any) -> npt.NDArray[np.float64]:

@@ -13,6 +13,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monai_sr.core.contents import once
+
 if TYPE_CHECKING:
     from monai_sr.core.types import PathLike
 
@@ -71,9 +73,10 @@ def _is_header(path: Path) -> bool:
     return is_first or (_NIFTI_2_BYTES in sizes and head[4:12] == _MAGIC_2)
 
 
-def _head(path: Path) -> bytes:
+@once
+def _head(path: PathLike) -> bytes:
     try:
-        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as stream:
+        with gzip.open(path) if str(path).lower().endswith(".gz") else open(path, "rb") as stream:
             return stream.read(_NIFTI_2_BYTES)
     except (OSError, EOFError, zlib.error):
         return b""

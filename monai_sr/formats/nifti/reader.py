@@ -17,12 +17,13 @@ from monai.data.image_reader import ImageReader
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from monai_sr.core.contents import reading
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.formats.facts import check_pixels, holes_of_infinity, image_meta, single_path
 from monai_sr.formats.meaning import INTENSITY, PHASE, check_asked, decided
 from monai_sr.formats.nifti.bounds import GZIP_SLACK, check_length, check_offset
-from monai_sr.formats.nifti.header import source_affine, unit_mm
+from monai_sr.formats.nifti.header import load_image, source_affine, unit_mm
 from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.nifti.pair import is_analyze, pair_of
 
@@ -247,7 +248,7 @@ def _check_pair(header: Path, voxels: Path) -> None:
 def _load(path: Path, **kwargs: Any) -> Any:
     try:
         with np.errstate(invalid="ignore"):  # an infinite pixdim is reported by nifti_header
-            image: Any = nib.load(path, **kwargs)
+            image: Any = load_image(path, **kwargs)
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
         raise BadImageError(
             f"{path}: must be a NIfTI file, got an unknown or damaged header; "
@@ -280,7 +281,7 @@ def _check_gzip(path: Path, size: int) -> None:
     """Read on to the checksum: nibabel stops before it, and a flipped bit would pass."""
     if path.suffix.lower() != ".gz":
         return
-    with gzip.open(path) as stream:
+    with reading(path) as packed, gzip.GzipFile(fileobj=packed) as stream:
         # Header and extensions may be long; what follows the voxels does not matter.
         left = size + GZIP_SLACK
         while left > 0 and (block := stream.read(min(left, GZIP_SLACK))):

@@ -19,7 +19,7 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.naming import check_output_size
-from monai_sr.formats.nifti.header import raw_header, source_affine
+from monai_sr.formats.nifti.header import load_image, raw_header, source_affine
 from monai_sr.formats.nifti.reader import stored_layout
 from monai_sr.formats.raster.keep_list import is_deidentified
 from monai_sr.formats.stored import (
@@ -104,7 +104,7 @@ class NiftiWriter(ImageWriter):
         source = source_path(self._meta, "nifti", filename)
         suffix = ".nii.gz" if name.endswith(".gz") else ".nii"
         check_output_size(suffix, self._array.shape, source)
-        image: Any = nib.load(source)
+        image: Any = load_image(source)
         channels = as_stored(self._array, self._meta, filename)
         dtype = image.header.get_data_dtype()
         stored = stored_layout(channels, image.shape, dtype.newbyteorder("="))

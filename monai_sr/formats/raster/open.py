@@ -22,6 +22,7 @@ import rasterio
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
+from monai_sr.core.contents import head
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.gdal_names import linked_image
 from monai_sr.core.log import get_logger
@@ -58,7 +59,6 @@ _BESIDE_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"EHFA_HEADER_TAG")
 _CLASSIC_NETCDF = b"CDF"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MADE = "made_by_monai_sr"
-_HEADER_BYTES = 2048  # GDAL looks at 1024
 _DEEPEST = 4
 _SOURCE_SUFFIXES = (
     ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".jp2", ".j2k", ".webp", ".gif", ".img",
@@ -172,8 +172,7 @@ def _is_made_here(path: Path) -> bool:
 
 def _header(path: Path) -> bytes:
     try:
-        with path.open("rb") as stream:
-            return stream.read(_HEADER_BYTES)
+        return head(path)
     except OSError:  # inside a zip, or the driver will say what is wrong
         return b""
 

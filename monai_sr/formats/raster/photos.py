@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import PngImagePlugin, WebPImagePlugin
 from rasterio.enums import ColorInterp
 
+from monai_sr.core.contents import content, once, reading
 from monai_sr.core.errors import BadImageError
 from monai_sr.formats.raster.tiff_tag import tiff_tag
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     from rasterio.io import DatasetReader
+
+    from monai_sr.core.types import PathLike
 
 _ORIENTATION = 274
 # Not Image.open: it refuses large images, which are meant to be read here.
@@ -57,13 +60,23 @@ def _frame_count(path: Path, dataset: DatasetReader) -> int:
     colors = dataset.colorinterp
     if colors[0] == ColorInterp.palette:
         return sum(color != ColorInterp.alpha for color in colors)
-    if dataset.driver not in _PILLOW:
-        return 1
+    return _frames(path, dataset.driver) if dataset.driver in _PILLOW else 1
+
+
+@once
+def _frames(path: PathLike, driver: str) -> int:
     try:
-        with _PILLOW[dataset.driver](path) as image:
+        content(path)  # the other function, and the checksum, take these bytes
+        with reading(path) as stream, _PILLOW[driver](stream) as image:
             return int(getattr(image, "n_frames", 1))
     except _PILLOW_ERRORS:
         return 1  # GDAL judges what is damaged
+
+
+@once
+def _exif_orientation(path: PathLike, driver: str) -> Any:
+    with reading(path) as stream, _PILLOW[driver](stream) as image:
+        return image.getexif().get(_ORIENTATION)
 
 
 def orientation_of(path: Path, dataset: DatasetReader) -> int:
@@ -79,8 +92,7 @@ def orientation_of(path: Path, dataset: DatasetReader) -> int:
     declared: Any = dataset.tags().get("EXIF_Orientation")
     try:
         if declared is None and dataset.driver in _PILLOW:
-            with _PILLOW[dataset.driver](path) as image:
-                declared = image.getexif().get(_ORIENTATION)
+            declared = _exif_orientation(path, dataset.driver)
         if declared is None and dataset.driver == "GTiff":
             declared = tiff_tag(path, _ORIENTATION)
         return int(declared or 1)

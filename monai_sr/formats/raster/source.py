@@ -6,7 +6,9 @@ GDAL raster data model: https://gdal.org/user/raster_data_model.html; band masks
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
+from monai_sr.core.contents import once_in_folder
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import get_logger
@@ -40,10 +43,11 @@ from monai_sr.geometry.geotransform import has_transform, pixel_affine, source_t
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import numpy.typing as npt
     from rasterio.windows import Window
+
+    from monai_sr.core.types import PathLike
 
 logger = get_logger(__name__)
 
@@ -346,3 +350,41 @@ def _reason(error: BaseException) -> str:
     cause = error.__cause__ or error
     text = " ".join(str(cause).split())
     return text.rsplit(": ", 1)[-1].rstrip(".")[:100]
+
+
+@dataclass(frozen=True)
+class RasterFacts:
+    """What is asked of a raster before it is read, see :class:`RasterSource`.
+
+    Attributes:
+        shape: (C, H, W) as it is read.
+        is_upright: whether windows can be read.
+        has_place: whether it says where on the Earth it lies.
+        count: number of bands as stored.
+        nodata: as stored; None for none.
+        dtype: of the first band as stored.
+    """
+
+    shape: tuple[int, int, int]
+    is_upright: bool
+    has_place: bool
+    count: int
+    nodata: float | None
+    dtype: str
+
+
+@once_in_folder
+def raster_facts(path: PathLike) -> RasterFacts:
+    """Open a raster for a look at its header.
+
+    Raises:
+        BadImageError: no image, several, or one that cannot be used.
+    """
+    with RasterSource(Path(path)) as raster:
+        dataset = raster.dataset
+        is_placed = not dataset.transform.is_identity or bool(dataset.gcps[0])
+        has_place = dataset.crs is not None or is_placed or dataset.rpcs is not None
+        return RasterFacts(
+            raster.shape, raster.is_upright, has_place,
+            dataset.count, dataset.nodata, dataset.dtypes[0],
+        )  # fmt: skip

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import TiffImagePlugin
 
+from monai_sr.core.contents import once
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from monai_sr.core.types import PathLike
 
 _BIG_TIFF = 43
 _ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
 
 
-def tiff_tag(path: Path, tag: int) -> Any:
+@once
+def tiff_tag(path: PathLike, tag: int) -> Any:
     """Read a tag of the first directory, also where Pillow cannot decode the pixels.
 
     Pillow does not read directories of big-endian BigTIFF.
@@ -27,7 +30,7 @@ def tiff_tag(path: Path, tag: int) -> Any:
         Its value, or None where it is absent or the directory cannot be read.
     """
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb") as stream:
             header = stream.read(8)
             if _BIG_TIFF in header[2:4]:
                 header += stream.read(8)

@@ -197,4 +197,4 @@ def test_all_rasters_are_opened_in_one_place(repo_root):
         r"rasterio\.open\(\s*[\w.]+\)|Image\.open\((?!.*formats=)|DatasetReader\(|memory\.open\(\)"
     )
     found = {f.name for f in (repo_root / "monai_sr").rglob("*.py") if reads.search(f.read_text())}
-    assert found == {"raster_open.py"}
+    assert found == {"open.py"}
