@@ -17,9 +17,8 @@ from degraded_rows import FILE, judge_degraded, write_degraded
 from results_page import OUTPUT, RESULTS, write_table
 
 from monai_sr.core.errors import SRError
-from monai_sr.evaluation.benchmark import first_of_classes
+from monai_sr.evaluation import first_of_classes, load_benchmark
 from monai_sr.evaluation.candidates import find_candidates
-from monai_sr.evaluation.datasets import load_benchmark
 
 JUDGED = {
     "set14": [("natural_sr", ["model", "perceptual", "robust"])],

@@ -18,11 +18,9 @@ from summary import fixed
 from torch import Tensor
 
 from monai_sr.core.types import PathLike
-from monai_sr.evaluation.benchmark import System
-from monai_sr.evaluation.datasets import Benchmark
-from monai_sr.evaluation.images import BenchmarkImage
-from monai_sr.metrics.protocol import prepare_pair, to_stored
-from monai_sr.metrics.psnr import psnr
+from monai_sr.evaluation import Benchmark, BenchmarkImage, System
+from monai_sr.metrics import prepare_pair, psnr
+from monai_sr.metrics.protocol import to_stored
 from monai_sr.training import Degradation, RandomDegradation
 
 FILE = "degraded.csv"

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import SRError
-from monai_sr.evaluation.benchmark import evaluate
+from monai_sr.evaluation import evaluate, load_benchmark
 from monai_sr.evaluation.candidates import Candidate
-from monai_sr.evaluation.datasets import load_benchmark
 from monai_sr.runtimes import find_runtime
 
 RESULTS = Path(__file__).parent / "results" / "int8.csv"

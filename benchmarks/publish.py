@@ -21,10 +21,7 @@ from facts import read_facts
 from results_page import FACTS, OUTPUT, render
 from summary import Summary, standing, summarize
 
-from monai_sr.evaluation.benchmark import BICUBIC
-from monai_sr.evaluation.datasets import load_benchmark
-from monai_sr.evaluation.intervals import mean_interval
-from monai_sr.evaluation.rows import Row, read_rows
+from monai_sr.evaluation import BICUBIC, Row, load_benchmark, mean_interval, read_rows
 from monai_sr.metrics import FAST
 from monai_sr.transforms.restore import file_sha256
 

@@ -16,10 +16,8 @@ from facts import Facts, write_facts
 from results_page import FACTS, OUTPUT, RESULTS, write_table
 
 from monai_sr.core.errors import SRError
-from monai_sr.evaluation.benchmark import BICUBIC, System, evaluate
+from monai_sr.evaluation import BICUBIC, System, evaluate, load_benchmark, write_rows
 from monai_sr.evaluation.candidates import find_candidates
-from monai_sr.evaluation.datasets import load_benchmark
-from monai_sr.evaluation.rows import write_rows
 from monai_sr.metrics import FAST, STANDARD
 
 _logger = logging.getLogger("monai_sr.quality")

@@ -41,9 +41,7 @@ from systems_page import (
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError, SRError
 from monai_sr.core.types import PathLike
-from monai_sr.evaluation.benchmark import BICUBIC
-from monai_sr.evaluation.datasets import Benchmark
-from monai_sr.evaluation.rows import Row, has_rows, read_rows, short
+from monai_sr.evaluation import BICUBIC, Benchmark, Row, has_rows, read_rows, short
 from monai_sr.metrics import MEASURES, STANDARD
 from monai_sr.networks.systems import list_systems, read_system
 

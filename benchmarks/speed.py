@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from monai_sr import SuperResolver, __version__
 from monai_sr.core.errors import SRError
-from monai_sr.evaluation.complexity import multiply_adds_per_pixel
+from monai_sr.evaluation import multiply_adds_per_pixel
 from monai_sr.inferers import TiledInferer, tile_run
 from monai_sr.networks import create_generator
 from monai_sr.runtimes import find_runtime, installed_runtimes, list_runtimes, measured_peak

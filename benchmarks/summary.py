@@ -16,9 +16,7 @@ from typing import Protocol, TypeVar
 from facts import Facts
 
 from monai_sr.core.errors import OptionError
-from monai_sr.evaluation.benchmark import BICUBIC
-from monai_sr.evaluation.datasets import Benchmark, load_benchmark
-from monai_sr.evaluation.rows import Row
+from monai_sr.evaluation import BICUBIC, Benchmark, Row, load_benchmark
 from monai_sr.functional.color import LUMA_SWING
 from monai_sr.metrics import STANDARD
 from monai_sr.metrics.base import finite_mean

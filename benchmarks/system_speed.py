@@ -19,7 +19,7 @@ from systems import DOMAINS, ROOT, WHOLE, Built, timed
 
 from monai_sr.core.devices import hardware
 from monai_sr.core.errors import SRError
-from monai_sr.evaluation.complexity import multiply_adds_per_pixel
+from monai_sr.evaluation import multiply_adds_per_pixel
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import Generator, load_weights
 from monai_sr.networks.systems import create_network, list_systems, weights_file

@@ -30,14 +30,16 @@ from torch import Tensor
 
 from monai_sr.core.devices import hardware, usable_device
 from monai_sr.core.errors import SRError, WeightsError
-from monai_sr.evaluation.benchmark import BICUBIC, System, evaluate
-from monai_sr.evaluation.complexity import (
-    OUTPUT_SIZE,
+from monai_sr.evaluation import (
+    BICUBIC,
+    System,
     count_parameters,
+    evaluate,
+    load_benchmark,
     multiply_adds_per_pixel,
+    write_rows,
 )
-from monai_sr.evaluation.datasets import load_benchmark
-from monai_sr.evaluation.rows import write_rows
+from monai_sr.evaluation.complexity import OUTPUT_SIZE
 from monai_sr.inferers import TiledInferer
 from monai_sr.metrics import FAST, STANDARD
 from monai_sr.networks import Generator, load_weights

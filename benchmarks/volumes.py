@@ -24,12 +24,10 @@ from results_page import FACTS, OUTPUT, RESULTS, write_table
 from torch import Tensor
 
 from monai_sr.core.types import PathLike
-from monai_sr.evaluation.complexity import count_parameters
-from monai_sr.evaluation.rows import Row, write_rows
+from monai_sr.evaluation import Row, count_parameters, write_rows
 from monai_sr.functional.resize import downsample, upsample
 from monai_sr.inferers import TiledInferer
-from monai_sr.metrics import LPIPSMetric, SSIMMetric
-from monai_sr.metrics.psnr import psnr
+from monai_sr.metrics import LPIPSMetric, SSIMMetric, psnr
 from monai_sr.networks import create_generator, load_weights
 from monai_sr.training import ReadTrainingVolume
 from monai_sr.transforms.restore import file_sha256

@@ -25,14 +25,20 @@ from PIL import Image
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError, SRError
-from monai_sr.evaluation.benchmark import BICUBIC, System, enlarge_image, evaluate, measure_image
-from monai_sr.evaluation.datasets import Benchmark, load_benchmark
-from monai_sr.evaluation.images import BenchmarkImage
-from monai_sr.evaluation.intervals import mean_interval
-from monai_sr.evaluation.rows import Row
-from monai_sr.metrics import FAST, find_measures
-from monai_sr.metrics.comparison import Comparison
-from monai_sr.metrics.protocol import make_lr, modcrop, to_stored
+from monai_sr.evaluation import (
+    BICUBIC,
+    Benchmark,
+    BenchmarkImage,
+    Row,
+    System,
+    enlarge_image,
+    evaluate,
+    load_benchmark,
+    mean_interval,
+    measure_image,
+)
+from monai_sr.metrics import FAST, Comparison, find_measures, make_lr, modcrop
+from monai_sr.metrics.protocol import to_stored
 
 IMAGES = Path(__file__).with_name("xray_images.csv")
 COLUMNS = ("split", "class", "file", "patient", "pixels_sha256")

@@ -41,7 +41,7 @@ def add_report_commands(commands: Any) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from monai_sr.reports.evaluation import write_evaluation_report
+    from monai_sr.reports import write_evaluation_report
 
     results = Path(arguments.results)
     folder = results.parent if results.is_file() else results
@@ -51,7 +51,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from monai_sr.reports.blind import write_blind_comparison
+    from monai_sr.reports import write_blind_comparison
 
     output = Path(arguments.output)
     key = Path(arguments.key or output.absolute().with_name(f"{output.absolute().name}_key.json"))
@@ -69,8 +69,8 @@ def _scores(arguments: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     from monai_sr.core.atomic import atomic_file
-    from monai_sr.evaluation.preferences import score_systems
-    from monai_sr.reports.blind import read_choices
+    from monai_sr.evaluation import score_systems
+    from monai_sr.reports import read_choices
 
     choices = read_choices(arguments.tables, arguments.key)
     scores = score_systems(choices, arguments.seed)

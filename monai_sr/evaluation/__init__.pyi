@@ -1,2 +1,25 @@
 # What this package gives to others; each name is imported when it is first used.
+from .benchmark import BICUBIC as BICUBIC
+from .benchmark import System as System
+from .benchmark import enlarge_image as enlarge_image
+from .benchmark import evaluate as evaluate
+from .benchmark import first_of_classes as first_of_classes
+from .benchmark import measure_image as measure_image
+from .complexity import count_parameters as count_parameters
+from .complexity import multiply_adds_per_pixel as multiply_adds_per_pixel
+from .datasets import Benchmark as Benchmark
+from .datasets import folder_benchmark as folder_benchmark
+from .datasets import load_benchmark as load_benchmark
+from .findings import FORMAT as FORMAT
+from .images import BenchmarkImage as BenchmarkImage
+from .intervals import mean_interval as mean_interval
+from .pictures import WHITE_KEY as WHITE_KEY
+from .pictures import slug as slug
+from .preferences import Choice as Choice
+from .preferences import score_systems as score_systems
+from .rows import Row as Row
+from .rows import has_rows as has_rows
+from .rows import read_rows as read_rows
+from .rows import short as short
+from .rows import write_rows as write_rows
 from .run import BenchmarkEvaluator as BenchmarkEvaluator

@@ -27,7 +27,7 @@ from monai_sr.evaluation.decoding import (
     read_volume,
 )
 from monai_sr.evaluation.images import BenchmarkImage, download, every_image, match_pairs
-from monai_sr.metrics.protocol import Protocol, get_protocol, make_lr, modcrop
+from monai_sr.metrics import Protocol, get_protocol, make_lr, modcrop
 from monai_sr.training.split_table import Box
 
 _logger = get_logger(__name__)

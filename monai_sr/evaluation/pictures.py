@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.metrics.comparison import Comparison
+from monai_sr.metrics import Comparison
 
 _KEY = "monai-sr key"
 WHITE_KEY = "monai-sr white"

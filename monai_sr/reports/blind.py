@@ -23,7 +23,7 @@ from monai_sr.core.atomic import atomic_file, atomic_folder
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.printable import true_cell
 from monai_sr.core.types import PathLike
-from monai_sr.evaluation.preferences import Choice
+from monai_sr.evaluation import Choice
 from monai_sr.reports.display import display_of
 from monai_sr.reports.pages import render
 from monai_sr.reports.planes import planes_of, slice_axis_of

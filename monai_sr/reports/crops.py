@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import uniform_filter
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.evaluation.pictures import WHITE_KEY, slug
+from monai_sr.evaluation import WHITE_KEY, slug
 from monai_sr.reports.display import uncertainty_levels
 from monai_sr.reports.pages import data_uri
 from monai_sr.reports.viewers import Picture, Viewer, linear_viewer

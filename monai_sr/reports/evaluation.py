@@ -14,10 +14,7 @@ from typing import Any
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
-from monai_sr.evaluation.benchmark import BICUBIC
-from monai_sr.evaluation.findings import FORMAT
-from monai_sr.evaluation.pictures import slug
-from monai_sr.evaluation.rows import Row, read_rows, short
+from monai_sr.evaluation import BICUBIC, FORMAT, Row, read_rows, short, slug
 from monai_sr.reports.crops import BUDGET, LADDER, Step, crops_of_image
 from monai_sr.reports.pages import write_page
 from monai_sr.reports.plots import trade_offs
