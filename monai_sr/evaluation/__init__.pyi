@@ -12,11 +12,11 @@ from .datasets import folder_benchmark as folder_benchmark
 from .datasets import load_benchmark as load_benchmark
 from .findings import FORMAT as FORMAT
 from .images import BenchmarkImage as BenchmarkImage
+from .intervals import Choice as Choice
 from .intervals import mean_interval as mean_interval
+from .intervals import score_systems as score_systems
 from .pictures import WHITE_KEY as WHITE_KEY
 from .pictures import slug as slug
-from .preferences import Choice as Choice
-from .preferences import score_systems as score_systems
 from .rows import Row as Row
 from .rows import has_rows as has_rows
 from .rows import read_rows as read_rows

@@ -1,7 +1,6 @@
 """Numbers for a result and its reference, under one stated protocol."""
 
-from monai_sr.metrics.comparison import Comparison, View
-from monai_sr.metrics.consistency import LRPSNRHandler, LRPSNRMetric, lr_psnr
+from monai_sr.metrics.base import Comparison, View
 from monai_sr.metrics.coverage import CoverageHandler, CoverageMetric, coverage
 from monai_sr.metrics.lpips import (
     LPIPSHandler,
@@ -28,7 +27,17 @@ from monai_sr.metrics.protocol import (
     prepare_colors,
     prepare_pair,
 )
-from monai_sr.metrics.psnr import MSEHandler, MSEMetric, PSNRHandler, PSNRMetric, mse, psnr
+from monai_sr.metrics.psnr import (
+    LRPSNRHandler,
+    LRPSNRMetric,
+    MSEHandler,
+    MSEMetric,
+    PSNRHandler,
+    PSNRMetric,
+    lr_psnr,
+    mse,
+    psnr,
+)
 from monai_sr.metrics.sfrc import SFRCHandler, SFRCMetric, sfrc
 from monai_sr.metrics.spectral import (
     ERGASHandler,

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
-from monai_sr.metrics.base import PairMetric, handler_of
-from monai_sr.metrics.comparison import Comparison
+from monai_sr.metrics.base import Comparison, PairMetric, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
 from monai_sr.metrics.protocol import to_stored
 

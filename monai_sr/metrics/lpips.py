@@ -24,8 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from monai_sr.core.types import PathLike
-from monai_sr.metrics.base import PairMetric, color_or_grey, handler_of
-from monai_sr.metrics.comparison import View
+from monai_sr.metrics.base import PairMetric, View, color_or_grey, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
 
 _SIDES_PX = {"squeeze": 17, "alex": 31, "vgg": 16}

@@ -16,8 +16,7 @@ from monai_sr.core.errors import MissingDependencyError, WeightsError
 from monai_sr.core.log import get_logger
 from monai_sr.core.registry import Registry
 from monai_sr.core.types import PathLike
-from monai_sr.metrics.base import PairMetric
-from monai_sr.metrics.comparison import Comparison
+from monai_sr.metrics.base import Comparison, PairMetric
 from monai_sr.transforms.restore import file_sha256
 
 _logger = get_logger(__name__)

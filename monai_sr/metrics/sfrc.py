@@ -21,8 +21,7 @@ import torch
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
-from monai_sr.metrics.base import PairMetric, handler_of
-from monai_sr.metrics.comparison import View
+from monai_sr.metrics.base import PairMetric, View, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
 
 PATCH_PX = 64

@@ -22,8 +22,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from monai_sr.functional.ssim import MULTISCALE_SIDE_PX, WINDOW_PX, ms_ssim, ssim
-from monai_sr.metrics.base import PairMetric, color_or_grey, handler_of
-from monai_sr.metrics.comparison import View
+from monai_sr.metrics.base import PairMetric, View, color_or_grey, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
 
 _GMSD_SIDE_PX = 6  # three gradients a side after halving

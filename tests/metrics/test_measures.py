@@ -25,7 +25,7 @@ from monai_sr.functional.color import rgb_to_y
 from monai_sr.functional.resize import downsample, upsample
 from monai_sr.functional.ssim import ms_ssim
 from monai_sr.metrics import MEASURES, find_measures, get_protocol, sam
-from monai_sr.metrics.comparison import Comparison
+from monai_sr.metrics.base import Comparison
 from monai_sr.metrics.protocol import NATURAL
 
 _WITH_WEIGHTS = {"lpips_alex", "lpips_vgg", "vgg"}

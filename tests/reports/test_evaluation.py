@@ -18,7 +18,7 @@ from monai_sr.evaluation import findings
 from monai_sr.evaluation.pictures import save_pictures, slug
 from monai_sr.evaluation.rows import Row, write_rows
 from monai_sr.metrics import find_measures
-from monai_sr.metrics.comparison import Comparison
+from monai_sr.metrics.base import Comparison
 from monai_sr.metrics.protocol import NATURAL
 from monai_sr.reports import crops
 from monai_sr.reports.evaluation import main_system, table, write_evaluation_report

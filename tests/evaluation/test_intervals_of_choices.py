@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monai_sr.core.errors import OptionError
-from monai_sr.evaluation.preferences import Choice, bradley_terry, score_systems
+from monai_sr.evaluation.intervals import Choice, bradley_terry, score_systems
 
 
 def choices(*shares, first="a", second="b", reader="r", image=None):
