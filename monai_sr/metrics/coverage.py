@@ -22,11 +22,6 @@ def coverage(sr: Tensor, hr: Tensor, half_width: Tensor) -> Tensor:
 
     Shape: sr, hr, half_width (N, C, H, W[, D]) in the same units -> (N,) float64.
 
-    Args:
-        sr: the result.
-        hr: the reference.
-        half_width: of the interval around each value of the result.
-
     Raises:
         OptionError: if the shapes differ.
     """

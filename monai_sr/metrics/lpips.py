@@ -157,7 +157,7 @@ class LPIPSMetric(PairMetric):
 
     @classmethod
     def load(cls, **options: Any) -> None:
-        """Load the network; raises WeightsError if its weights cannot be had."""
+        """Load the network."""
         lpips_network(options["net"], options["weights"])
 
     def _measure(self, sr: Tensor, hr: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ class VGGMetric(PairMetric):
 
     @classmethod
     def load(cls, **options: Any) -> None:
-        """Load the network; raises WeightsError if its weights cannot be had."""
+        """Load the network."""
         vgg_network(options["weights"])
 
     def _measure(self, sr: Tensor, hr: Tensor) -> Tensor:

@@ -27,12 +27,7 @@ from monai_sr.metrics.protocol import prepare_pair
 def mse(sr: Tensor, hr: Tensor, data_range: float = 1.0) -> Tensor:
     """Compute the mean of ((sr - hr) / range)²; lower is better.
 
-    Shape: sr, hr (N, ...) -> (N,) float64.
-
-    Args:
-        sr: the result, already cropped and rounded as the protocol says.
-        hr: the reference.
-        data_range: difference between the largest and the smallest possible value.
+    Shape: sr, hr (N, ...), cropped and rounded as the protocol says -> (N,) float64.
     """
     error = (sr.double() - hr.double()) / data_range
     return (error * error).flatten(1).mean(1)
@@ -41,12 +36,8 @@ def mse(sr: Tensor, hr: Tensor, data_range: float = 1.0) -> Tensor:
 def psnr(sr: Tensor, hr: Tensor, data_range: float) -> Tensor:
     """Compute 10 log10(data_range² / MSE) of every image; higher is better.
 
-    Shape: sr, hr (N, ...) of any dtype -> (N,) float64, in dB; infinite for equal images.
-
-    Args:
-        sr: the result, already cropped and rounded as the protocol says.
-        hr: the reference.
-        data_range: difference between the largest and the smallest possible value.
+    Shape: sr, hr (N, ...) of any dtype, cropped and rounded as the protocol says -> (N,) float64,
+    in dB; infinite for equal images.
 
     Raises:
         OptionError: if the shapes differ or the range is not positive.
@@ -78,12 +69,6 @@ def lr_psnr(sr: Tensor, lr: Tensor, scale: int, data_range: float) -> Tensor:
 
     Shape: sr (N, C, H * scale, W * scale), lr (N, C, H, W) -> (N,) float64, in dB; higher is
     better, infinite where they agree exactly.
-
-    Args:
-        sr: the stored result.
-        lr: the input.
-        scale: the enlargement.
-        data_range: difference between the largest and the smallest possible value.
 
     Raises:
         OptionError: if the shapes do not belong together.

@@ -47,11 +47,6 @@ def ergas(sr: Tensor, hr: Tensor, scale: int) -> Tensor:
 
     Shape: sr, hr (N, C, H, W) -> (N,) float64; NaN where a band of the reference averages zero.
 
-    Args:
-        sr: the result.
-        hr: the reference.
-        scale: the enlargement, the ratio of the pixels' sizes.
-
     Raises:
         OptionError: if the shapes differ.
     """

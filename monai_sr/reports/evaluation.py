@@ -15,6 +15,7 @@ from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation import BICUBIC, FORMAT, Row, read_rows, short, slug
+from monai_sr.metrics import STANDARD
 from monai_sr.reports.crops import BUDGET, LADDER, Step, crops_of_image
 from monai_sr.reports.pages import write_page
 from monai_sr.reports.plots import trade_offs
@@ -22,7 +23,7 @@ from monai_sr.reports.viewers import window_viewer
 
 _logger = get_logger(__name__)
 
-_SHOWN = ("psnr", "ssim", "lpips")
+_SHOWN = STANDARD[:3]
 """Measures under each crop."""
 _COSTS = {"parameters": "parameters", "multiply_adds": "multiply_adds_per_output_pixel"}
 
