@@ -37,8 +37,7 @@ from monai_sr.core.torchvision_ops import import_torchvision
 from monai_sr.functional.resize import upsample
 from monai_sr.losses import PerceptualLoss
 from monai_sr.networks import list_systems, load_weights, read_system
-from monai_sr.networks.backbone_layers import vgg_layers
-from monai_sr.networks.backbones import Backbone
+from monai_sr.networks.backbones import Backbone, vgg_layers
 from monai_sr.upscaling.workflow import SRWorkflow
 
 RESULTS = Path(__file__).parent / "results" / "loss_ratios.csv"

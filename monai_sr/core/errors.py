@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 # A DataLoader worker flattens an exception into text; the qualified class name survives in it.
 _FLATTENED = re.compile(r"monai_sr\.core\.errors\.\w+: (.+)")
-# MONAI's words for a _target_ of a configuration that Python does not find.
 # Of Python's threads and torch's allocator.
 _NO_MEMORY = ("can't start new thread", "can't allocate memory", "not enough memory")
 _NO_PLACE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# MONAI's words for a _target_ of a configuration that Python does not find.
 _NOT_LOCATED = re.compile(r"Cannot locate class or function path: '(.+)'")
 
 
@@ -26,6 +26,13 @@ class BadImageError(SRError, ValueError):
 
 class OptionError(SRError, ValueError):
     """An option, name or value is unknown or does not fit the model."""
+
+
+def at_least_one(**sizes: int) -> None:
+    """Raise OptionError where a size, by the name of its argument, is below 1."""
+    if min(sizes.values()) < 1:
+        values = ", ".join(map(str, sizes.values()))
+        raise OptionError(f"{', '.join(sizes)}: must be at least 1, got {values}")
 
 
 class OutputError(SRError, OSError):

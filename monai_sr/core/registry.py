@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
+import importlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
 
 from monai_sr.core.errors import OptionError
 
@@ -25,10 +26,12 @@ class Registry(Generic[T]):
 
     Args:
         kind: what an entry is, for messages ("generator").
+        package: dotted name of what registers our own; it is imported when a name is looked up.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, package: str | None = None) -> None:
         self.kind = kind
+        self._package = package
         self._entries: dict[str, T] = {}
 
     def add(self, name: str, entry: T) -> None:
@@ -37,14 +40,35 @@ class Registry(Generic[T]):
             raise OptionError(f"{self.kind} {name!r} is registered already; choose another name")
         self._entries[name] = entry
 
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that registers a class under ``name``."""
+
+        def decorate(entry: T) -> T:
+            self.add(name, entry)
+            return entry
+
+        return decorate
+
     def get(self, name: str) -> T:
         """Return the entry called ``name``; raises OptionError with the nearest known name."""
-        if name not in self._entries:
+        if name not in self:
             raise unknown_name(self.kind, name, self._entries)
         return self._entries[name]
 
+    def build(self, name: str, options: dict[str, Any]) -> Any:
+        """Call the entry called ``name``; an option that it lacks is an OptionError."""
+        entry: Any = self.get(name)
+        try:
+            return entry(**options)
+        except TypeError as error:
+            raise OptionError(
+                f"{self.kind} {name!r}: {error}; see its docstring for options"
+            ) from error
+
     def names(self, pattern: str = "*") -> list[str]:
-        """List the names that match a shell pattern, sorted."""
+        """List the registered names that match a shell pattern, sorted."""
+        if self._package:
+            importlib.import_module(self._package)
         return sorted(fnmatch.filter(self._entries, pattern))
 
     def __iter__(self) -> Iterator[str]:
@@ -53,4 +77,4 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         """Tell whether a name is registered."""
-        return name in self._entries
+        return name in self._entries or name in self.names()

@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.types import PathLike
-from monai_sr.networks.backbone_layers import after_activation, before_activation
-from monai_sr.networks.backbones import create_backbone
+from monai_sr.networks.backbones import after_activation, before_activation, create_backbone
 from monai_sr.networks.lpips_distance import LPIPSDistance
 
 _CRITERIA = {"l1": F.l1_loss, "mse": F.mse_loss}

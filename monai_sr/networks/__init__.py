@@ -1,20 +1,18 @@
 """Generators: low-resolution image in, enlarged image out."""
 
 from monai_sr.networks import discriminators, generators
-from monai_sr.networks.discriminator_registry import (
-    Discriminator,
-    DiscriminatorInfo,
-    create_discriminator,
-    list_discriminators,
-    register_discriminator,
-)
-from monai_sr.networks.every_output import EveryOutput
 from monai_sr.networks.pruning import prune_hybrid_cascade
 from monai_sr.networks.registry import (
+    Discriminator,
+    DiscriminatorInfo,
+    EveryOutput,
     Generator,
     GeneratorInfo,
+    create_discriminator,
     create_generator,
+    list_discriminators,
     list_generators,
+    register_discriminator,
     register_generator,
 )
 from monai_sr.networks.systems import (

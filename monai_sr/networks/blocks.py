@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -91,16 +92,35 @@ def shuffled(x: Tensor, spatial_dims: int, factor: int) -> Tensor:
     return large
 
 
-def he_conv(spatial_dims: int, in_channels: int, out_channels: int, gain: float = 1.0) -> nn.Module:
-    """Build a 3 x 3 (x 3) convolution, He-initialized times ``gain``.
+def he_conv(
+    spatial_dims: int,
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 3,
+    *,
+    gain: float = 1.0,
+    slope: float = 0.0,
+) -> nn.Module:
+    """Build a convolution that keeps the size, He-initialized times ``gain``, without offset.
 
     With torch's own smaller start the signal fades over the stages, and a generator for smooth
     images (X-rays) stayed at plain interpolation for 2000 steps.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels that come in.
+        out_channels: channels that go out.
+        kernel_size: odd side of the kernel.
+        gain: factor on the start; 0 makes a layer that begins by giving nothing.
+        slope: negative slope of the activation that follows; 1: there is none.
+
+    References:
+        K. He et al., 2015, doi:10.1109/ICCV.2015.123.
     """
     conv: nn.Conv2d | nn.Conv3d = (nn.Conv2d if spatial_dims == 2 else nn.Conv3d)(
-        in_channels, out_channels, 3, padding=1
+        in_channels, out_channels, kernel_size, padding=kernel_size // 2
     )
-    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    nn.init.kaiming_normal_(conv.weight, a=slope)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     with torch.no_grad():
         conv.weight.mul_(gain)
@@ -219,3 +239,86 @@ def enlarged_halo(scale: int, radius: int) -> int:
     # bicubic kernel is zero at a distance of REACH.
     distance = REACH + ((scale - 1) / 2 + radius) / max(scale, 1)
     return math.ceil(distance) - 1
+
+
+def steps(scale: int) -> tuple[int, ...]:
+    """Divide an enlargement into whole steps of at most 3: x4 is x2 and x2 again."""
+    # A scale that is not offered passes: the base class refuses it with the reason.
+    return (2, 2) if scale == 4 else (max(scale, 1),)
+
+
+def fine_reach(stages: Sequence[tuple[int, int]]) -> int:
+    """Return how many coarse pixels aside an enlarged pixel depends on, at most.
+
+    Args:
+        stages: from coarse to fine, each enlargement's factor and the reach of the convolutions
+            that follow it, in pixels of the finer grid.
+
+    Example:
+        >>> fine_reach([(2, 1), (2, 3)])
+        2
+    """
+    reach = 0
+    for factor, radius in reversed(stages):
+        # The outermost of `factor` pixels in a coarse pixel looks `radius` past its edge.
+        reach = -(-(reach + radius) // factor)
+    return reach
+
+
+def pass_image(conv: nn.Module, count: int, *, gain: float = 1.0) -> None:
+    """Let output channel c of ``conv`` start as ``gain`` times input channel c, for c < ``count``.
+
+    A network without an image skip then starts as linear interpolation, not as noise. Only where
+    training starts from is chosen so, never the architecture: a few channels carry the image
+    through head, stages and tail, all others start as in PyTorch. Bicubic kernels are five wide;
+    the linear ones fit the 3 x 3 convolutions of published networks.
+
+    ``count`` may exceed the channels on either side: then there are fewer such c.
+    """
+    weight, bias = conv.get_parameter("weight"), getattr(conv, "bias", None)
+    count = min(count, *weight.shape[:2])
+    with torch.no_grad():
+        weight[:count] = 0
+        if bias is not None:
+            bias[:count] = 0
+        for c in range(count):
+            kernel = weight[c, c].view(-1)
+            kernel[len(kernel) // 2] = gain
+
+
+def pass_smoothed(conv: nn.Module, count: int, factor: int) -> None:
+    """Let ``conv`` turn a nearest enlargement of its first ``count`` channels into a linear one.
+
+    Repeated ``factor`` (2 or 3) times, pixels are averaged over as wide a window, fine-grid weights
+    (1, 2, 1) / 4 or (1, 1, 1) / 3; beyond the image's edge it reads zeros.
+    """
+    taps = torch.tensor([1.0, 2.0, 1.0]) / 4 if factor == 2 else torch.ones(3) / 3
+    weight, kernel = conv.get_parameter("weight"), torch.ones(())
+    for _ in weight.shape[2:]:
+        kernel = kernel[..., None] * taps
+    with torch.no_grad():
+        weight[:count] = 0
+        conv.get_parameter("bias")[:count] = 0
+        for c in range(count):
+            weight[c, c] = kernel
+
+
+def pass_enlarged(stage: SubPixelStage, count: int) -> None:
+    """Let ``stage`` start as linear interpolation of its first ``count`` channels.
+
+    Its convolution must be three wide; beyond the image's edge it reads zeros.
+    """
+    conv, factor = stage.conv, stage.factor
+    count = min(count, conv.in_channels)
+    offset = (torch.arange(factor) + 0.5) / factor - 0.5
+    taps = torch.stack([(-offset).clamp(min=0), 1 - offset.abs(), offset.clamp(min=0)], dim=1)
+    kernel = torch.ones(1, 1)
+    for _ in range(stage.spatial_dims):
+        kernel = torch.einsum("pk,ql->pqkl", kernel, taps).flatten(2).flatten(0, 1)
+    phases = len(kernel)
+    with torch.no_grad():
+        conv.weight[: count * phases] = 0
+        conv.bias[: count * phases] = 0
+        for c in range(count):
+            rows = conv.weight[c * phases : (c + 1) * phases, c]
+            rows.copy_(kernel.reshape(rows.shape))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
+
+from monai_sr.networks.blocks import he_conv
 
 LEAKY_SLOPE = 0.2
 """Slope of every LeakyReLU in these blocks (Wang et al., 2018)."""
@@ -18,57 +19,6 @@ SMALL_START = 0.1
 
 Layer = Callable[[int, int], nn.Module]
 """Builds what stands for a convolution, from its input and output channels; keeps the size."""
-
-
-def he_conv(
-    spatial_dims: int,
-    in_channels: int,
-    out_channels: int,
-    kernel_size: int = 3,
-    *,
-    gain: float = 1.0,
-    slope: float = 0.0,
-) -> nn.Module:
-    """Build a convolution that keeps the size, He-initialized times ``gain``, without offset.
-
-    Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels that come in.
-        out_channels: channels that go out.
-        kernel_size: odd side of the kernel.
-        gain: factor on the start; 0 makes a layer that begins by giving nothing.
-        slope: negative slope of the activation that follows; 1: there is none.
-
-    References:
-        K. He et al., 2015, doi:10.1109/ICCV.2015.123.
-    """
-    conv: nn.Module = Conv[Conv.CONV, spatial_dims](
-        in_channels, out_channels, kernel_size, padding=kernel_size // 2
-    )
-    nn.init.kaiming_normal_(conv.weight, a=slope)  # type: ignore[arg-type]
-    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-    with torch.no_grad():
-        conv.weight.mul_(gain)  # type: ignore[operator]
-    return conv
-
-
-def pass_through(convs: Iterable[nn.Module], channels: int) -> None:
-    """Start a chain of convolutions so that its first ``channels`` channels pass unchanged.
-
-    A network without a skip around everything then begins as its interpolation, not as noise.
-
-    Args:
-        convs: the convolutions, each at least ``channels`` wide.
-        channels: how many pass.
-    """
-    with torch.no_grad():
-        for conv in convs:
-            weight = conv.get_parameter("weight")
-            conv.get_parameter("bias")[:channels] = 0.0
-            weight[:channels] = 0.0
-            for channel in range(channels):
-                taps = weight[channel, channel].view(-1)
-                taps[len(taps) // 2] = 1.0
 
 
 class ResidualDenseBlock(nn.Module):

@@ -48,12 +48,7 @@ class ExemplarGenerator(Generator):
         # A pixel is covered by patches centered one pixel off. A step of back projection adds an
         # enlargement of a shrunken image, 2 * REACH, less the part of a pixel that both ends share.
         steps = 1 + (2 * REACH - 1) * back_projections if back_projections else 0
-        self._declare(
-            scale=scale,
-            halo=PATCH // 2 + CONTEXT + steps,
-            in_channels=in_channels,
-            spatial_dims=spatial_dims,
-        )
+        self._declare(scale, in_channels, spatial_dims, halo=PATCH // 2 + CONTEXT + steps)
         self.back_projections = back_projections
         # TorchScript sees attributes, not a module's constants.
         self.patch, self.margin, self.fine_margin = PATCH, PATCH // 2 + CONTEXT, REACH * scale

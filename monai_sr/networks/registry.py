@@ -1,13 +1,14 @@
-"""Names of generators, what each one declares about itself, and the one way to build them."""
+"""Names of generators and discriminators, what each declares about itself, how they are built."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core.errors import OptionError, at_least_one
 from monai_sr.core.registry import Registry
 
 
@@ -40,12 +41,22 @@ class Generator(nn.Module):
     Shape: image (N, C, H, W[, D]), values in [0, 1] -> (N, C, H * scale, W * scale[, D * scale]),
     same dtype, not clipped.
 
+    Every generator takes these arguments; its docstring tells of those that it has besides.
+
+    Args:
+        scale: one of ``info.scales``, the largest enlargement and that of a plain
+            ``forward(image)``.
+        in_channels: channels of image and result.
+        spatial_dims: one of ``info.spatial_dims``.
+
     Attributes:
         info: what the architecture declares.
-        scale: the factor of a plain ``forward(image)``.
         scales: every factor that this instance gives.
         halo: receptive field: input pixels on each side that one output pixel may depend on. For a
             generator that is not local: the reach of its local part.
+
+    Raises:
+        OptionError: if a choice is not offered.
     """
 
     # Attributes are annotated where they are assigned: TorchScript compiles class annotations.
@@ -53,24 +64,18 @@ class Generator(nn.Module):
 
     def _declare(
         self,
-        *,
         scale: int,
-        halo: int,
         in_channels: int,
         spatial_dims: int,
+        *,
+        halo: int,
         also: tuple[int, ...] = (),
     ) -> None:
         """Check the choices that every generator has, and store them."""
-        allowed = self.info.scales
-        if scale not in allowed:
-            raise OptionError(
-                f"scale: must be one of {list(allowed)}, got {scale}; choose one of them"
-            )
-        if spatial_dims not in self.info.spatial_dims:
-            dims = list(self.info.spatial_dims)
-            raise OptionError(f"spatial_dims: must be one of {dims}, got {spatial_dims}")
-        if in_channels < 1:
-            raise OptionError(f"in_channels: must be at least 1, got {in_channels}")
+        if scale not in self.info.scales:
+            allowed = list(self.info.scales)
+            raise OptionError(f"scale: must be one of {allowed}, got {scale}; choose one of them")
+        _check(self.info, in_channels, spatial_dims)
         self.scale = scale
         self.scales = tuple(sorted({scale, *also}))
         self.halo = halo
@@ -98,18 +103,18 @@ class Generator(nn.Module):
         return self.scale if scale is None else scale
 
 
-GENERATORS: Registry[type[Generator]] = Registry("generator")
-G = TypeVar("G", bound=type[Generator])
+def _check(info: GeneratorInfo | DiscriminatorInfo, in_channels: int, spatial_dims: int) -> None:
+    if spatial_dims not in info.spatial_dims:
+        dims = list(info.spatial_dims)
+        raise OptionError(f"spatial_dims: must be one of {dims}, got {spatial_dims}")
+    at_least_one(in_channels=in_channels)
 
 
-def register_generator(name: str) -> Callable[[G], G]:
-    """Register a generator class under ``name`` (decorator)."""
-
-    def register(cls: G) -> G:
-        GENERATORS.add(name, cls)
-        return cls
-
-    return register
+GENERATORS: Registry[type[Generator]] = Registry("generator", "monai_sr.networks.generators")
+register_generator = GENERATORS.register
+"""Decorator: register a generator class under a name."""
+list_generators = GENERATORS.names
+"""List the registered names that match a shell pattern."""
 
 
 def create_generator(name: str, **options: Any) -> Generator:
@@ -122,16 +127,7 @@ def create_generator(name: str, **options: Any) -> Generator:
     Raises:
         OptionError: if the name or an option is unknown, or a value does not fit.
     """
-    cls = GENERATORS.get(name)
-    try:
-        return cls(**options)
-    except TypeError as error:
-        raise OptionError(f"generator {name!r}: {error}; see its docstring for options") from error
-
-
-def list_generators(pattern: str = "*") -> list[str]:
-    """List the registered names that match a shell pattern."""
-    return GENERATORS.names(pattern)
+    return GENERATORS.build(name, options)
 
 
 def check_scale(scale: int | None, scales: tuple[int, ...], default: int) -> int:
@@ -143,13 +139,108 @@ def check_scale(scale: int | None, scales: tuple[int, ...], default: int) -> int
     return scale
 
 
-__all__ = [
-    "GENERATORS",
-    "Generator",
-    "GeneratorInfo",
-    "Tensor",
-    "check_scale",
-    "create_generator",
-    "list_generators",
-    "register_generator",
-]
+class EveryOutput(nn.Module):
+    """Make ``forward`` of a generator return what its ``every_output`` returns.
+
+    Trainers and :class:`torch.nn.parallel.DistributedDataParallel` call ``forward`` alone. Save the
+    state of ``generator``, not of the wrapper: its keys are those of the plain network.
+
+    Args:
+        generator: the network to train.
+
+    Shape: image (N, C, H, W[, D]) in [0, 1] -> list of tensors, the result of the generator last.
+
+    Example:
+        >>> from monai_sr.networks import create_generator
+        >>> import torch
+        >>> model = EveryOutput(create_generator("bicubic"))
+        >>> [tuple(result.shape) for result in model(torch.zeros(1, 3, 5, 5))]
+        [(1, 3, 20, 20)]
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, image: Tensor, scale: int | None = None) -> list[Tensor]:
+        """Return every supervised result for ``image``."""
+        return self.generator.every_output(image, scale)
+
+
+@dataclass(frozen=True)
+class DiscriminatorInfo:
+    """Facts about an architecture, whatever its size.
+
+    Attributes:
+        paper: authors, year, title and DOI or arXiv number.
+        spatial_dims: the ranks of image that it takes (2: H, W; 3: H, W, D).
+    """
+
+    paper: str
+    spatial_dims: tuple[int, ...] = (2, 3)
+
+
+class Discriminator(nn.Module):
+    """Base of all discriminators: an image goes in, logits come out, high where it looks real.
+
+    Shape: image (N, C, H, W[, D]) in [0, 1] -> list of feature maps, the logits last: (N, 1, ...),
+    one verdict an image or a map of them; never squashed (MONAI's ``PatchDiscriminator`` likewise).
+
+    Every discriminator takes these arguments; its docstring tells of those that it has besides.
+
+    Args:
+        in_channels: channels of the image.
+        spatial_dims: one of ``info.spatial_dims``.
+
+    Attributes:
+        info: what the architecture declares.
+        minimum_size: smallest side in pixels of an image that it can judge. Batch normalization
+            needs two images to train where features have shrunk to one pixel.
+
+    Raises:
+        OptionError: if a choice is not offered.
+    """
+
+    info = DiscriminatorInfo(paper="")
+    minimum_size = 1
+
+    def _declare(self, in_channels: int, spatial_dims: int, *, minimum_size: int) -> None:
+        """Check the choices that every discriminator has, and store them."""
+        _check(self.info, in_channels, spatial_dims)
+        self.in_channels = in_channels
+        self.spatial_dims = spatial_dims
+        self.minimum_size = minimum_size
+
+    def check_size(self, image: Tensor) -> None:
+        """Refuse an image that is too small, before a convolution fails on it.
+
+        Raises:
+            OptionError: naming the smallest patch.
+        """
+        if min(image.shape[2:]) < self.minimum_size:
+            raise OptionError(
+                f"patch_size: {type(self).__name__} needs images of at least {self.minimum_size} "
+                f"pixels a side, got {tuple(image.shape[2:])}; raise patch_size x scale to that"
+            )
+
+
+DISCRIMINATORS: Registry[type[Discriminator]] = Registry(
+    "discriminator", "monai_sr.networks.discriminators"
+)
+register_discriminator = DISCRIMINATORS.register
+"""Decorator: register a discriminator class under a name."""
+list_discriminators = DISCRIMINATORS.names
+"""List the registered names that match a shell pattern."""
+
+
+def create_discriminator(name: str, **options: Any) -> Discriminator:
+    """Build a discriminator by name.
+
+    Args:
+        name: registered name, see :func:`list_discriminators`.
+        options: ``in_channels``, ``spatial_dims`` and the sizes of that architecture.
+
+    Raises:
+        OptionError: if the name or an option is unknown, or a value does not fit.
+    """
+    return DISCRIMINATORS.build(name, options)

@@ -17,7 +17,7 @@ import yaml
 from monai.bundle import ConfigWorkflow
 from PIL import Image
 
-from monai_sr.networks import discriminator_registry, registry
+from monai_sr.networks import registry
 from tests.docs.pages import Block, run, sections, write_photos
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "add-a-network.md"
@@ -52,7 +52,7 @@ def workplace(tmp_path, monkeypatch, repo_root):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     # What a module registers is forgotten with it.
-    for known in (registry.GENERATORS, discriminator_registry.DISCRIMINATORS):
+    for known in (registry.GENERATORS, registry.DISCRIMINATORS):
         monkeypatch.setattr(known, "_entries", dict(known._entries))
     importlib.invalidate_caches()
     yield tmp_path

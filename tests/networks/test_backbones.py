@@ -11,8 +11,13 @@ from safetensors.torch import load_file, save_file
 
 from monai_sr.core.errors import OptionError, WeightsError
 from monai_sr.core.torchvision_ops import import_torchvision
-from monai_sr.networks.backbone_layers import LAYERS, after_activation, before_activation
-from monai_sr.networks.backbones import SQUEEZENET_WEIGHTS, create_backbone
+from monai_sr.networks.backbones import (
+    LAYERS,
+    SQUEEZENET_WEIGHTS,
+    after_activation,
+    before_activation,
+    create_backbone,
+)
 
 torchvision = import_torchvision()
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)

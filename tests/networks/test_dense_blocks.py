@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from monai_sr.networks.blocks import he_conv, pass_image
 from monai_sr.networks.dense_blocks import (
     NearestStage,
     ResidualDenseBlock,
     ResidualInResidual,
-    he_conv,
-    pass_through,
     rrdb,
 )
 
@@ -63,7 +62,8 @@ def test_he_start_has_the_variance_of_its_activation(slope, gain):
 @pytest.mark.parametrize("dims", [2, 3])
 def test_first_channels_pass_a_chain_unchanged(dims):
     chain = [he_conv(dims, 2, 5), he_conv(dims, 5, 4), he_conv(dims, 4, 2)]
-    pass_through(chain, 2)
+    for conv in chain:
+        pass_image(conv, 2)
     x = torch.rand(1, 2, *(4, 3, 3)[:dims])
     torch.testing.assert_close(nn.Sequential(*chain)(x), x)
 

@@ -10,7 +10,7 @@ import torch
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.wavelet import high_bands
 from monai_sr.networks import Discriminator, create_discriminator, list_discriminators
-from monai_sr.networks.discriminator_registry import DISCRIMINATORS, register_discriminator
+from monai_sr.networks.registry import DISCRIMINATORS, register_discriminator
 
 SMALL = {
     "high_band": [

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from monai_sr.networks import create_generator
-from monai_sr.networks.pyramid_attention import PyramidAttention
+from monai_sr.networks.generators.igan_srcp import PyramidAttention
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

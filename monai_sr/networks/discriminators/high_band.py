@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core.errors import at_least_one
 from monai_sr.functional.wavelet import high_bands, smallest_side
-from monai_sr.networks.discriminator_registry import (
+from monai_sr.networks.registry import (
     Discriminator,
     DiscriminatorInfo,
     create_discriminator,
@@ -25,16 +25,11 @@ class HighBandDiscriminator(Discriminator):
     Its input has 3 * levels * in_channels channels: the three bands of detail of every level.
 
     Args:
-        in_channels: channels of the image.
-        spatial_dims: 2.
         discriminator: ``name`` and options of the one that judges the bands.
         wavelet: name of the wavelet; the paper's is "sym7".
         levels: how many times the low band is divided.
 
     Shape: image (N, C, H, W) in [0, 1] -> [features..., logits (N, 1, ...)].
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = DiscriminatorInfo(
@@ -51,15 +46,14 @@ class HighBandDiscriminator(Discriminator):
         levels: int = 1,
     ) -> None:
         super().__init__()
-        if levels < 1:
-            raise OptionError(f"levels: must be at least 1, got {levels}")
+        at_least_one(levels=levels)
         self.wavelet = wavelet
         self.levels = levels
         chosen = {"name": "unet_sn", **(discriminator or {})}
         fixed = {"in_channels": 3 * levels * in_channels, "spatial_dims": spatial_dims}
         self.judge = create_discriminator(**{**chosen, **fixed})
         smallest = max(self.judge.minimum_size, smallest_side(wavelet, levels))
-        self._declare(in_channels=in_channels, spatial_dims=spatial_dims, minimum_size=smallest)
+        self._declare(in_channels, spatial_dims, minimum_size=smallest)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Judge images by their detail; the logits are last."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from monai.networks.nets import PatchDiscriminator
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
-from monai_sr.networks.discriminator_registry import (
+from monai_sr.core.errors import at_least_one
+from monai_sr.networks.registry import (
     Discriminator,
     DiscriminatorInfo,
     register_discriminator,
@@ -18,16 +18,11 @@ class PatchGAN(Discriminator):
     """Strided 4 x 4 convolutions; with three layers each verdict sees 70 x 70 pixels.
 
     Args:
-        in_channels: channels of the image.
-        spatial_dims: 2 or 3.
         channels: width of the first layer; it doubles at each halving.
         num_layers: layers after the first; 3 is the paper's 70 x 70.
         norm: MONAI's name of a normalization: "BATCH" (the paper's), "INSTANCE", ...
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> [features..., logits (N, 1, h, w[, d])].
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = DiscriminatorInfo(
@@ -44,13 +39,10 @@ class PatchGAN(Discriminator):
         norm: str = "BATCH",
     ) -> None:
         super().__init__()
-        if min(channels, num_layers) < 1:
-            raise OptionError(
-                f"channels, num_layers: must be at least 1, got {channels} and {num_layers}"
-            )
+        at_least_one(channels=channels, num_layers=num_layers)
         # After the halvings, two layers without stride take one pixel each.
         smallest = 3 * 2**num_layers
-        self._declare(in_channels=in_channels, spatial_dims=spatial_dims, minimum_size=smallest)
+        self._declare(in_channels, spatial_dims, minimum_size=smallest)
         self.judge = PatchDiscriminator(
             spatial_dims=spatial_dims,
             channels=channels,

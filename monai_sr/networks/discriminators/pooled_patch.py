@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from monai.networks.layers.factories import Conv, Norm, Pool
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
-from monai_sr.networks.discriminator_registry import (
+from monai_sr.core.errors import at_least_one
+from monai_sr.networks.registry import (
     Discriminator,
     DiscriminatorInfo,
     register_discriminator,
@@ -24,14 +24,9 @@ class PooledPatchDiscriminator(Discriminator):
     Where the image is too small for the last pooling, verdicts are taken before it.
 
     Args:
-        in_channels: channels of the image.
-        spatial_dims: 2 or 3.
         channels: width of the first convolution; it doubles at each of the next.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> [features..., logits (N, 1, h, w[, d])].
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = DiscriminatorInfo(
@@ -41,9 +36,8 @@ class PooledPatchDiscriminator(Discriminator):
 
     def __init__(self, in_channels: int = 3, *, spatial_dims: int = 2, channels: int = 64) -> None:
         super().__init__()
-        if channels < 1:
-            raise OptionError(f"channels: must be at least 1, got {channels}")
-        self._declare(in_channels=in_channels, spatial_dims=spatial_dims, minimum_size=32)
+        at_least_one(channels=channels)
+        self._declare(in_channels, spatial_dims, minimum_size=32)
         conv, norm = Conv[Conv.CONV, spatial_dims], Norm[Norm.BATCH, spatial_dims]
         widths = [in_channels, *(channels * 2**i for i in range(3))]
         self.convs = nn.ModuleList(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from monai.networks.layers.factories import Conv, Norm, Pool
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
-from monai_sr.networks.discriminator_registry import (
+from monai_sr.core.errors import OptionError, at_least_one
+from monai_sr.networks.registry import (
     Discriminator,
     DiscriminatorInfo,
     register_discriminator,
@@ -22,17 +22,12 @@ class SRGANDiscriminator(Discriminator):
     the loss's; 3D is offered.
 
     Args:
-        in_channels: channels of the image.
-        spatial_dims: 2 or 3.
         channels: width of the first convolution.
         dense_features: width between the two dense layers.
         pooled_size: side of the features that enter the dense layers.
         activation: "leaky_relu" (0.2, the paper's) or "mish" (IGAN-SRCP).
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> [features..., logits (N, 1)].
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = DiscriminatorInfo(
@@ -53,12 +48,8 @@ class SRGANDiscriminator(Discriminator):
         super().__init__()
         if activation not in ("leaky_relu", "mish"):
             raise OptionError(f"activation: must be 'leaky_relu' or 'mish', got {activation!r}")
-        if min(channels, dense_features, pooled_size) < 1:
-            raise OptionError(
-                "channels, dense_features, pooled_size: must be at least 1, got "
-                f"{channels}, {dense_features} and {pooled_size}"
-            )
-        self._declare(in_channels=in_channels, spatial_dims=spatial_dims, minimum_size=16)
+        at_least_one(channels=channels, dense_features=dense_features, pooled_size=pooled_size)
+        self._declare(in_channels, spatial_dims, minimum_size=16)
         conv, norm = Conv[Conv.CONV, spatial_dims], Norm[Norm.BATCH, spatial_dims]
 
         def bend() -> nn.Module:

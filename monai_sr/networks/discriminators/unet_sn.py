@@ -7,8 +7,8 @@ from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from monai_sr.core.errors import OptionError
-from monai_sr.networks.discriminator_registry import (
+from monai_sr.core.errors import at_least_one
+from monai_sr.networks.registry import (
     Discriminator,
     DiscriminatorInfo,
     register_discriminator,
@@ -25,14 +25,9 @@ class UNetDiscriminator(Discriminator):
     of 8 (features are enlarged to the size of the skip that they join).
 
     Args:
-        in_channels: channels of the image.
-        spatial_dims: 2 or 3.
         channels: width on the finest grid; it doubles at each halving.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> [features..., logits (N, 1, H, W[, D])].
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = DiscriminatorInfo(
@@ -41,9 +36,8 @@ class UNetDiscriminator(Discriminator):
 
     def __init__(self, in_channels: int = 3, *, spatial_dims: int = 2, channels: int = 64) -> None:
         super().__init__()
-        if channels < 1:
-            raise OptionError(f"channels: must be at least 1, got {channels}")
-        self._declare(in_channels=in_channels, spatial_dims=spatial_dims, minimum_size=8)
+        at_least_one(channels=channels)
+        self._declare(in_channels, spatial_dims, minimum_size=8)
         conv = Conv[Conv.CONV, spatial_dims]
         widths = [channels * 2**i for i in range(4)]
 

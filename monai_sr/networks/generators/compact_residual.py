@@ -12,7 +12,7 @@ import math
 
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core.errors import OptionError, at_least_one
 from monai_sr.functional.resize import REACH
 from monai_sr.networks.blocks import Interpolation, PlainBlock, he_conv, mark, shuffled
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
@@ -27,8 +27,6 @@ class CompactResidual(Generator):
 
     Args:
         scale: 2, 3 or 4, the largest enlargement and the default of ``forward``; 4 gives 2, too.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         channels: width of the trunk.
         num_blocks: residual blocks in the trunk.
         limit: of all features, see :class:`monai_sr.networks.blocks.PlainBlock`. On smooth images
@@ -36,9 +34,6 @@ class CompactResidual(Generator):
             letters in them are of full contrast.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -59,18 +54,11 @@ class CompactResidual(Generator):
         super().__init__()
         if not limit > 0:
             raise OptionError(f"limit: must be positive, got {limit}")
-        if min(channels, num_blocks) < 1:
-            raise OptionError(
-                f"channels, num_blocks: must be at least 1, got {channels}, {num_blocks}"
-            )
+        at_least_one(channels=channels, num_blocks=num_blocks)
         # Head, trunk, fusion, sub-pixel convolution.
         halo = 1 + num_blocks * PlainBlock.reach + 1 + 1
         self._declare(
-            scale=scale,
-            halo=max(halo, REACH),
-            in_channels=in_channels,
-            spatial_dims=spatial_dims,
-            also=(2,) if scale == 4 else (),
+            scale, in_channels, spatial_dims, halo=max(halo, REACH), also=(2,) if scale == 4 else ()
         )
         self.head = he_conv(spatial_dims, in_channels, channels)
         self.blocks = nn.ModuleList(

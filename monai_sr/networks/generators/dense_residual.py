@@ -8,11 +8,9 @@ from monai.networks.layers.factories import Norm
 from monai.networks.utils import pixelshuffle
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core.errors import OptionError, at_least_one
 from monai_sr.functional.resize import REACH
-from monai_sr.networks.blocks import Interpolation
-from monai_sr.networks.dense_blocks import he_conv
-from monai_sr.networks.reach import fine_reach, steps
+from monai_sr.networks.blocks import Interpolation, fine_reach, he_conv, steps
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
 LAST_GAIN = 0.1
@@ -102,9 +100,6 @@ class DenseResidual(Generator):
     starts at zero, so that training starts from plain interpolation. 3D is offered.
 
     Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         num_groups: residual groups in the trunk.
         num_blocks: dense blocks in a group.
         num_layers: densely connected convolutions in a block.
@@ -114,9 +109,6 @@ class DenseResidual(Generator):
         norm: "batch" as in the paper, or None.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -140,24 +132,21 @@ class DenseResidual(Generator):
         norm: str | None = "batch",
     ) -> None:
         super().__init__()
-        sizes = (num_groups, num_blocks, num_layers, channels, growth_channels, fine_channels)
-        if min(sizes) < 1:
-            raise OptionError(
-                "num_groups, num_blocks, num_layers, channels, growth_channels, fine_channels: "
-                f"must be at least 1, got {', '.join(map(str, sizes))}"
-            )
+        at_least_one(
+            num_groups=num_groups,
+            num_blocks=num_blocks,
+            num_layers=num_layers,
+            channels=channels,
+            growth_channels=growth_channels,
+            fine_channels=fine_channels,
+        )
         if norm not in ("batch", None):
             raise OptionError(f"norm: must be 'batch' or None, got {norm!r}; choose one of them")
         factors = steps(scale)
         trunk = num_groups * (num_blocks * num_layers + 1)
         # Head, trunk, its fusion, first sub-pixel convolution; one convolution on each finer grid.
         halo = 1 + trunk + 1 + 1 + fine_reach([(factor, 1) for factor in factors])
-        self._declare(
-            scale=scale,
-            halo=max(halo, REACH),
-            in_channels=in_channels,
-            spatial_dims=spatial_dims,
-        )
+        self._declare(scale, in_channels, spatial_dims, halo=max(halo, REACH))
         self.head = he_conv(spatial_dims, in_channels, channels, slope=1.0)
         self.groups = nn.ModuleList(
             ResidualGroup(spatial_dims, channels, growth_channels, num_layers, num_blocks, norm)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core.errors import at_least_one
 from monai_sr.networks.blocks import Interpolation, enlarged_halo
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
@@ -29,16 +29,10 @@ class DRCN(Generator):
     offered.
 
     Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         channels: width of all convolutions.
         recursions: how often the shared convolution is applied.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -56,15 +50,9 @@ class DRCN(Generator):
         recursions: int = 16,
     ) -> None:
         super().__init__()
-        if min(channels, recursions) < 1:
-            raise OptionError(
-                f"channels, recursions: must be at least 1, got {channels} and {recursions}"
-            )
+        at_least_one(channels=channels, recursions=recursions)
         self._declare(
-            scale=scale,
-            halo=enlarged_halo(scale, 2 + recursions + 2),
-            in_channels=in_channels,
-            spatial_dims=spatial_dims,
+            scale, in_channels, spatial_dims, halo=enlarged_halo(scale, 2 + recursions + 2)
         )
         conv = Conv[Conv.CONV, spatial_dims]
         self.recursions = recursions

@@ -6,9 +6,8 @@ import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
-from monai_sr.networks.blocks import SubPixelStage
-from monai_sr.networks.interpolating_start import pass_enlarged, pass_image
+from monai_sr.core.errors import at_least_one
+from monai_sr.networks.blocks import SubPixelStage, pass_enlarged, pass_image, steps
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
 
@@ -40,17 +39,11 @@ class EDSR(Generator):
     untrained network interpolates linearly.
 
     Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         channels: width of the body.
         num_blocks: residual blocks.
         residual_scale: factor of each residual; 0.1 keeps wide networks stable.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -69,23 +62,19 @@ class EDSR(Generator):
         residual_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        if min(channels, num_blocks) < 1:
-            raise OptionError(
-                f"channels, num_blocks: must be at least 1, got {channels} and {num_blocks}"
-            )
+        at_least_one(channels=channels, num_blocks=num_blocks)
         # Head, two a block, end of the body, first sub-pixel stage; what follows it on the finer
         # grids reaches one input pixel further at every scale.
         halo = 1 + 2 * num_blocks + 1 + 1 + 1
-        self._declare(scale=scale, halo=halo, in_channels=in_channels, spatial_dims=spatial_dims)
+        self._declare(scale, in_channels, spatial_dims, halo=halo)
         conv = Conv[Conv.CONV, spatial_dims]
         self.head = conv(in_channels, channels, 3, padding=1)
         self.blocks = nn.Sequential(
             *(ResidualBlock(spatial_dims, channels, residual_scale) for _ in range(num_blocks))
         )
         self.body_end = conv(channels, channels, 3, padding=1)
-        factors = (2, 2) if scale == 4 else (scale,)
         self.enlarge = nn.Sequential(
-            *(SubPixelStage(spatial_dims, channels, factor) for factor in factors)
+            *(SubPixelStage(spatial_dims, channels, factor) for factor in steps(scale))
         )
         self.tail = conv(channels, in_channels, 3, padding=1)
         pass_image(self.head, in_channels)

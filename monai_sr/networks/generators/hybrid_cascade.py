@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core.errors import OptionError, at_least_one
 from monai_sr.functional.resize import REACH
 from monai_sr.networks.blocks import Interpolation, PlainBlock, he_conv, mark, shuffled
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
@@ -51,8 +51,6 @@ class HybridCascade(Generator):
 
     Args:
         scale: 2 or 4, the largest enlargement and the default of ``forward``.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         channels: width of the trunk.
         num_blocks: residual blocks in the trunk.
         block: "dense" (reference size) or "plain" (fast sizes).
@@ -61,9 +59,6 @@ class HybridCascade(Generator):
         cascade_channels: width on the x2 grid; at most 16 keeps that stage cheap.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -88,12 +83,13 @@ class HybridCascade(Generator):
         super().__init__()
         if block not in ("dense", "plain"):
             raise OptionError(f"block: must be 'dense' or 'plain', got {block!r}")
-        sizes = (channels, num_blocks, growth_channels, recursions, cascade_channels)
-        if min(sizes) < 1:
-            raise OptionError(
-                "channels, num_blocks, growth_channels, recursions, cascade_channels: must be at "
-                f"least 1, got {', '.join(map(str, sizes))}"
-            )
+        at_least_one(
+            channels=channels,
+            num_blocks=num_blocks,
+            growth_channels=growth_channels,
+            recursions=recursions,
+            cascade_channels=cascade_channels,
+        )
         self.blocks = nn.ModuleList(
             DenseBlock(spatial_dims, channels, growth_channels)
             if block == "dense"
@@ -103,13 +99,7 @@ class HybridCascade(Generator):
         reach = DenseBlock.reach if block == "dense" else PlainBlock.reach
         # Head, trunk, fusion, sub-pixel convolution; three convolutions on the x2 grid.
         halo = 1 + recursions * num_blocks * reach + 1 + 1 + math.ceil(3 / 2)
-        self._declare(
-            scale=scale,
-            halo=max(halo, REACH),
-            in_channels=in_channels,
-            spatial_dims=spatial_dims,
-            also=(2,),
-        )
+        self._declare(scale, in_channels, spatial_dims, halo=max(halo, REACH), also=(2,))
         phases = 2**spatial_dims
         self.recursions = recursions
         self.head = he_conv(spatial_dims, in_channels, channels)

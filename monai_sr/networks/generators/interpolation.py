@@ -17,22 +17,14 @@ from monai_sr.networks.registry import Generator, GeneratorInfo, register_genera
 class Nearest(Generator):
     """Repeat every pixel.
 
-    Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
-
     Shape: image (N, C, H, W[, D]), any range -> (N, C, s * H, s * W[, s * D]).
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(paper="classical", spatial_dims=(2, 3), learns="nothing")
 
     def __init__(self, scale: int = 4, in_channels: int = 3, *, spatial_dims: int = 2) -> None:
         super().__init__()
-        self._declare(scale=scale, halo=0, in_channels=in_channels, spatial_dims=spatial_dims)
+        self._declare(scale, in_channels, spatial_dims, halo=0)
 
     def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
         """Enlarge ``image``; ``scale`` must be one of ``self.scales``."""
@@ -44,21 +36,16 @@ class Bilinear(Generator):
     """Weigh the nearest pixels linearly along each axis; edges are repeated.
 
     Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
         spatial_dims: 2 or 3 (trilinear).
 
     Shape: image (N, C, H, W[, D]), any range -> (N, C, s * H, s * W[, s * D]).
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(paper="classical", spatial_dims=(2, 3), learns="nothing")
 
     def __init__(self, scale: int = 4, in_channels: int = 3, *, spatial_dims: int = 2) -> None:
         super().__init__()
-        self._declare(scale=scale, halo=1, in_channels=in_channels, spatial_dims=spatial_dims)
+        self._declare(scale, in_channels, spatial_dims, halo=1)
         self.mode = "bilinear" if spatial_dims == 2 else "trilinear"
 
     def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
@@ -71,15 +58,7 @@ class Bilinear(Generator):
 class Bicubic(Generator):
     """Convolve with Keys' cubic kernel (a = -1/2), as MATLAB's ``imresize``; edges are repeated.
 
-    Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
-
     Shape: image (N, C, H, W[, D]), any range -> (N, C, s * H, s * W[, s * D]), may overshoot.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -90,7 +69,7 @@ class Bicubic(Generator):
 
     def __init__(self, scale: int = 4, in_channels: int = 3, *, spatial_dims: int = 2) -> None:
         super().__init__()
-        self._declare(scale=scale, halo=REACH, in_channels=in_channels, spatial_dims=spatial_dims)
+        self._declare(scale, in_channels, spatial_dims, halo=REACH)
         self.enlarge = Interpolation(spatial_dims, scale)
 
     def forward(self, image: Tensor, scale: int | None = None) -> Tensor:

@@ -62,16 +62,10 @@ class IterativeBackProjection(Generator):
     are the bicubic ones, and the error is added in full.
 
     Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         steps: iterations.
 
     Shape: image (N, C, H, W[, D]), any range, sides at least 2 -> (N, C, s * H, s * W[, s * D]),
     may overshoot.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(

@@ -28,18 +28,13 @@ class NeighborEmbedding(ExemplarGenerator):
     exemplar serves its negative too; the local system is regularized; back projection follows.
 
     Args:
-        scale: 2, 3 or 4.
         in_channels: channels of image and result; with three, the luma's detail is looked up.
-        spatial_dims: 2.
         num_exemplars: known pairs of patches; a pair takes 72 + 18 * scale ** 2 bytes on disk.
         num_neighbors: how many of them are weighed.
         ridge: share of the local Gram matrix's mean diagonal that is added to its diagonal.
         back_projections: steps towards consistency with the input.
 
     Shape: image (N, C, H, W) in [0, 1] -> (N, C, s * H, s * W), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(

@@ -8,29 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from monai.networks.layers.factories import Conv
 from monai.networks.utils import pixelshuffle
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core.errors import OptionError, at_least_one
 from monai_sr.functional.bands import cubic
 from monai_sr.functional.resize import REACH
-from monai_sr.networks.blocks import Interpolation
+from monai_sr.networks.blocks import Interpolation, he_conv
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
-
-
-def _conv(
-    spatial_dims: int, in_channels: int, out_channels: int, stride: int = 1, gain: float = 1.0
-) -> nn.Module:
-    """Build a 3 x 3 (x 3) convolution to ``stride`` times as fine a grid, He's start times gain."""
-    conv: nn.Module = Conv[Conv.CONV, spatial_dims](
-        in_channels, out_channels * stride**spatial_dims, 3, padding=1
-    )
-    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")  # type: ignore[arg-type]
-    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-    with torch.no_grad():
-        conv.weight.mul_(gain)  # type: ignore[operator]
-    return conv
 
 
 class RecursiveResidualBlock(nn.Module):
@@ -38,8 +23,8 @@ class RecursiveResidualBlock(nn.Module):
 
     def __init__(self, spatial_dims: int, channels: int, recursions: int) -> None:
         super().__init__()
-        self.first = _conv(spatial_dims, channels, channels)
-        self.second = _conv(spatial_dims, channels, channels, gain=0.1)
+        self.first = he_conv(spatial_dims, channels, channels)
+        self.second = he_conv(spatial_dims, channels, channels, gain=0.1)
         self.recursions = recursions
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,7 +75,6 @@ class CascadeStage(nn.Module):
     """Take features to the grid of one size and read an image off them.
 
     Args:
-        spatial_dims: 2 or 3.
         before: enlargement of the grid that the features come from.
         scale: enlargement of this stage's grid.
         in_channels: width of those features.
@@ -118,10 +102,10 @@ class CascadeStage(nn.Module):
             if is_whole
             else FractionalResize(spatial_dims, scale // shared, before // shared)
         )
-        self.enter = _conv(spatial_dims, in_channels, channels, self.shuffle)
-        self.refine = _conv(spatial_dims, channels, channels)
+        self.enter = he_conv(spatial_dims, in_channels, channels * self.shuffle**spatial_dims)
+        self.refine = he_conv(spatial_dims, channels, channels)
         # A zero tail: training starts from plain interpolation.
-        self.tail = _conv(spatial_dims, channels, image_channels, gain=0.0)
+        self.tail = he_conv(spatial_dims, channels, image_channels, gain=0.0)
         self.interpolate = Interpolation(spatial_dims, scale)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -146,8 +130,6 @@ class RecursiveCascade(Generator):
 
     Args:
         scale: 2, 3 or 4, the last stage and the default of ``forward``.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         scales: enlargements of the stages, ascending, ``scale`` among them; what lies above it is
             not built. None: ``scale`` alone, or (2, 4).
         channels: width of the trunk.
@@ -156,9 +138,6 @@ class RecursiveCascade(Generator):
         stage_channels: width on the enlarged grids.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -180,12 +159,12 @@ class RecursiveCascade(Generator):
         stage_channels: int = 32,
     ) -> None:
         super().__init__()
-        sizes = (channels, num_blocks, recursions, stage_channels)
-        if min(sizes) < 1:
-            raise OptionError(
-                "channels, num_blocks, recursions, stage_channels: must be at least 1, got "
-                f"{', '.join(map(str, sizes))}"
-            )
+        at_least_one(
+            channels=channels,
+            num_blocks=num_blocks,
+            recursions=recursions,
+            stage_channels=stage_channels,
+        )
         stages = _stages(scale, scales)
         self._declare(
             scale=scale,
@@ -195,11 +174,11 @@ class RecursiveCascade(Generator):
             spatial_dims=spatial_dims,
             also=stages,
         )
-        self.head = _conv(spatial_dims, in_channels, channels)
+        self.head = he_conv(spatial_dims, in_channels, channels)
         self.blocks = nn.Sequential(
             *(RecursiveResidualBlock(spatial_dims, channels, recursions) for _ in range(num_blocks))
         )
-        self.body_end = _conv(spatial_dims, channels, channels)
+        self.body_end = he_conv(spatial_dims, channels, channels)
         widths = [channels, *[stage_channels] * len(stages)]
         self.stages = nn.ModuleList(
             CascadeStage(spatial_dims, before, stage, width, stage_channels, in_channels)

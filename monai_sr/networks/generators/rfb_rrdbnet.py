@@ -6,19 +6,22 @@ import torch
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
-from monai_sr.networks.blocks import SubPixelStage
+from monai_sr.core.errors import OptionError, at_least_one
+from monai_sr.networks.blocks import (
+    SubPixelStage,
+    fine_reach,
+    he_conv,
+    pass_enlarged,
+    pass_image,
+    steps,
+)
 from monai_sr.networks.dense_blocks import (
     LEAKY_SLOPE,
     SMALL_START,
     NearestStage,
     ResidualInResidual,
-    he_conv,
-    pass_through,
     rrdb,
 )
-from monai_sr.networks.interpolating_start import pass_enlarged
-from monai_sr.networks.reach import fine_reach, steps
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
 BRANCH_SCALE = 0.1
@@ -35,7 +38,6 @@ class ReceptiveFieldBlock(nn.Module):
     convolution to a quarter of the channels.
 
     Args:
-        spatial_dims: 2 or 3.
         in_channels: channels that come in.
         out_channels: channels that go out.
         gain: factor on the start of the joining convolution and the shortcut.
@@ -74,7 +76,7 @@ class ReceptiveFieldBlock(nn.Module):
 
     def start_as_passage(self, channels: int) -> None:
         """Let the first channels pass unchanged until training begins."""
-        pass_through([self.shortcut], channels)
+        pass_image(self.shortcut, channels)
         with torch.no_grad():
             self.join.get_parameter("weight")[:channels] = 0.0
 
@@ -118,18 +120,12 @@ class RFBRRDBNet(Generator):
     training needs; in 3D, a receptive field block has one more branch, for the third axis.
 
     Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         num_blocks: blocks of plain convolutions (RRDB).
         num_rfb_blocks: blocks of receptive field blocks (RRFDB) behind them.
         channels: width.
         growth_channels: growth of the dense blocks.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -149,23 +145,15 @@ class RFBRRDBNet(Generator):
         growth_channels: int = 32,
     ) -> None:
         super().__init__()
-        sizes = (num_blocks, num_rfb_blocks + 1, channels, growth_channels)
-        if min(sizes) < 1:
-            raise OptionError(
-                "num_blocks, channels, growth_channels: must be at least 1 and num_rfb_blocks 0, "
-                f"got {num_blocks}, {channels}, {growth_channels} and {num_rfb_blocks}"
-            )
+        at_least_one(num_blocks=num_blocks, channels=channels, growth_channels=growth_channels)
+        if num_rfb_blocks < 0:
+            raise OptionError(f"num_rfb_blocks: must be at least 0, got {num_rfb_blocks}")
         reach, factors = ReceptiveFieldBlock.reach, steps(scale)
         # Behind the receptive field block: the sub-pixel convolution, and two that end the network.
         stages = [(2, reach + 1), (2, 2)] if len(factors) == 2 else [(factors[0], reach + 2)]
         layers = ResidualInResidual.num_layers
         trunk = num_blocks * layers + (num_rfb_blocks * layers + 1) * reach
-        self._declare(
-            scale=scale,
-            halo=1 + trunk + fine_reach(stages),
-            in_channels=in_channels,
-            spatial_dims=spatial_dims,
-        )
+        self._declare(scale, in_channels, spatial_dims, halo=1 + trunk + fine_reach(stages))
         self.head = he_conv(spatial_dims, in_channels, channels, slope=1.0)
         self.blocks = nn.Sequential(
             *(rrdb(spatial_dims, channels, growth_channels) for _ in range(num_blocks)),
@@ -186,7 +174,8 @@ class RFBRRDBNet(Generator):
             pass_enlarged(stage, passes)
             self.enlarge.extend([stage, nn.LeakyReLU(LEAKY_SLOPE)])
         widening.start_as_passage(passes)
-        pass_through([self.head, self.tail[0], self.tail[2]], passes)
+        for layer in (self.head, self.tail[0], self.tail[2]):
+            pass_image(layer, passes)
 
     def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
         """Enlarge ``image``; ``scale`` must be one of ``self.scales``."""

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
-from monai_sr.networks.dense_blocks import (
-    LEAKY_SLOPE,
-    NearestStage,
-    ResidualInResidual,
-    he_conv,
-    pass_through,
-    rrdb,
-)
-from monai_sr.networks.interpolating_start import pass_smoothed
-from monai_sr.networks.reach import fine_reach, steps
+from monai_sr.core.errors import at_least_one
+from monai_sr.networks.blocks import fine_reach, he_conv, pass_image, pass_smoothed, steps
+from monai_sr.networks.dense_blocks import LEAKY_SLOPE, NearestStage, ResidualInResidual, rrdb
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
 
@@ -29,17 +21,11 @@ class RRDBNet(Generator):
     training needs; 3D is offered.
 
     Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         num_blocks: residual-in-residual blocks; 23 is the paper's, 12 that of Szigetvari et al.
         channels: width.
         growth_channels: growth of the dense blocks.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -58,17 +44,12 @@ class RRDBNet(Generator):
         growth_channels: int = 32,
     ) -> None:
         super().__init__()
-        sizes = (num_blocks, channels, growth_channels)
-        if min(sizes) < 1:
-            raise OptionError(
-                "num_blocks, channels, growth_channels: must be at least 1, got "
-                f"{', '.join(map(str, sizes))}"
-            )
+        at_least_one(num_blocks=num_blocks, channels=channels, growth_channels=growth_channels)
         factors = steps(scale)
         # A convolution follows each enlargement, two more end the network.
         stages = [*((factor, 1) for factor in factors[:-1]), (factors[-1], 3)]
         halo = 1 + num_blocks * ResidualInResidual.num_layers + 1 + fine_reach(stages)
-        self._declare(scale=scale, halo=halo, in_channels=in_channels, spatial_dims=spatial_dims)
+        self._declare(scale, in_channels, spatial_dims, halo=halo)
         self.head = he_conv(spatial_dims, in_channels, channels, slope=1.0)
         self.blocks = nn.Sequential(
             *(rrdb(spatial_dims, channels, growth_channels) for _ in range(num_blocks))
@@ -83,7 +64,8 @@ class RRDBNet(Generator):
             he_conv(spatial_dims, channels, in_channels, slope=1.0),
         )
         if in_channels <= channels:
-            pass_through([self.head, self.tail[0], self.tail[2]], in_channels)
+            for layer in (self.head, self.tail[0], self.tail[2]):
+                pass_image(layer, in_channels)
             for factor, conv in zip(factors, fine, strict=True):
                 pass_smoothed(conv, in_channels, factor)
 

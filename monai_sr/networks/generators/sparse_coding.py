@@ -34,18 +34,13 @@ class SparseCoding(ExemplarGenerator):
     enlargement, and overlaps are averaged where the paper codes patch after patch.
 
     Args:
-        scale: 2, 3 or 4.
         in_channels: channels of image and result; with three, the luma's detail is looked up.
-        spatial_dims: 2.
         num_atoms: pairs of atoms; a pair takes 72 + 18 * scale ** 2 bytes on disk.
         sparsity: weight of the codes' absolute values; larger uses fewer atoms.
         steps: steps of FISTA.
         back_projections: steps towards consistency with the input.
 
     Shape: image (N, C, H, W) in [0, 1] -> (N, C, s * H, s * W), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(

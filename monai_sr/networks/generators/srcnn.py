@@ -9,8 +9,7 @@ from monai.networks.layers.factories import Conv
 from torch import Tensor
 
 from monai_sr.core.errors import OptionError
-from monai_sr.networks.blocks import Interpolation, enlarged_halo
-from monai_sr.networks.interpolating_start import pass_image
+from monai_sr.networks.blocks import Interpolation, enlarged_halo, pass_image
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
 
@@ -23,16 +22,10 @@ class SRCNN(Generator):
     image on.
 
     Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         kernel_sizes: sides of the three kernels, odd; (9, 5, 5) is the paper's strongest variant.
         filters: widths after the first and the second convolution.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -55,12 +48,7 @@ class SRCNN(Generator):
         if len(filters) != 2 or min(filters) < 1:
             raise OptionError(f"filters: needs two positive numbers, got {list(filters)}")
         radius = sum(size // 2 for size in kernel_sizes)
-        self._declare(
-            scale=scale,
-            halo=enlarged_halo(scale, radius),
-            in_channels=in_channels,
-            spatial_dims=spatial_dims,
-        )
+        self._declare(scale, in_channels, spatial_dims, halo=enlarged_halo(scale, radius))
         conv = Conv[Conv.CONV, spatial_dims]
         widths = [in_channels, *filters, in_channels]
         self.enlarge = Interpolation(spatial_dims, scale)

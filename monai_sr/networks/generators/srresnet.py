@@ -5,10 +5,8 @@ from __future__ import annotations
 from monai.networks.layers.factories import Conv, Norm
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
-from monai_sr.networks.blocks import SubPixelStage
-from monai_sr.networks.interpolating_start import pass_enlarged, pass_image
-from monai_sr.networks.reach import fine_reach, steps
+from monai_sr.core.errors import OptionError, at_least_one
+from monai_sr.networks.blocks import SubPixelStage, fine_reach, pass_enlarged, pass_image, steps
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
 
@@ -47,16 +45,11 @@ class SRResNet(Generator):
 
     Args:
         scale: 1, 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         channels: width of the body and of the stages.
         num_blocks: residual blocks.
         kernel_size: side of the first and the last kernel, odd.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -76,10 +69,7 @@ class SRResNet(Generator):
         kernel_size: int = 9,
     ) -> None:
         super().__init__()
-        if min(channels, num_blocks) < 1:
-            raise OptionError(
-                f"channels, num_blocks: must be at least 1, got {channels} and {num_blocks}"
-            )
+        at_least_one(channels=channels, num_blocks=num_blocks)
         if kernel_size < 1 or kernel_size % 2 != 1:
             raise OptionError(f"kernel_size: must be odd, got {kernel_size}")
         factors = () if scale == 1 else steps(scale)
@@ -87,12 +77,7 @@ class SRResNet(Generator):
         # Of the stages' convolutions and the tail, the first one works on the input's grid.
         coarse, *fine = *(1 for _ in factors), edge
         reach = coarse + fine_reach(list(zip(factors, fine, strict=True)))
-        self._declare(
-            scale=scale,
-            halo=edge + 2 * num_blocks + 1 + reach,
-            in_channels=in_channels,
-            spatial_dims=spatial_dims,
-        )
+        self._declare(scale, in_channels, spatial_dims, halo=edge + 2 * num_blocks + 1 + reach)
         conv, norm = Conv[Conv.CONV, spatial_dims], Norm[Norm.BATCH, spatial_dims]
         head = conv(in_channels, channels, kernel_size, padding=edge)
         end = norm(channels)

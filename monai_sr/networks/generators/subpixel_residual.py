@@ -6,7 +6,7 @@ from monai.networks.layers.factories import Conv, Norm
 from monai.networks.utils import pixelshuffle
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core.errors import at_least_one
 from monai_sr.functional.resize import REACH
 from monai_sr.networks.blocks import Interpolation
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
@@ -35,16 +35,10 @@ class SubPixelResidual(Generator):
     starts from plain interpolation, and 3D is offered.
 
     Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         channels: width of every layer.
         num_layers: convolutions of the non-linear mapping.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -62,16 +56,8 @@ class SubPixelResidual(Generator):
         num_layers: int = 16,
     ) -> None:
         super().__init__()
-        if min(channels, num_layers) < 1:
-            raise OptionError(
-                f"channels, num_layers: must be at least 1, got {channels} and {num_layers}"
-            )
-        self._declare(
-            scale=scale,
-            halo=max(1 + num_layers + 1, REACH),
-            in_channels=in_channels,
-            spatial_dims=spatial_dims,
-        )
+        at_least_one(channels=channels, num_layers=num_layers)
+        self._declare(scale, in_channels, spatial_dims, halo=max(1 + num_layers + 1, REACH))
         self.extraction = _layer(spatial_dims, in_channels, channels)
         self.mapping = nn.Sequential(
             *(_layer(spatial_dims, channels, channels) for _ in range(num_layers))

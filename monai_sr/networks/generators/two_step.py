@@ -71,16 +71,11 @@ class TwoStep(Generator):
     defaults are SRCNN 9-1-5 and SRResNet with 16 blocks.
 
     Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         first: name and sizes of a generator for ``scale``.
         second: name and sizes of a generator that can be built for scale 1.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
 
-    Raises:
-        OptionError: if a choice is not offered.
 
     Example:
         >>> small = {"name": "srresnet", "num_blocks": 8}
@@ -104,7 +99,7 @@ class TwoStep(Generator):
         second: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self._declare(scale=scale, halo=0, in_channels=in_channels, spatial_dims=spatial_dims)
+        self._declare(scale, in_channels, spatial_dims, halo=0)
         self.first = _create(
             "first",
             {"name": "srcnn"} if first is None else first,

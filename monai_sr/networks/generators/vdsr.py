@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core.errors import OptionError, at_least_one
 from monai_sr.networks.blocks import Interpolation, enlarged_halo
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
@@ -22,16 +22,10 @@ class VDSR(Generator):
     instance is built for one scale, though its weights fit all; 3D is offered.
 
     Args:
-        scale: 2, 3 or 4.
-        in_channels: channels of image and result.
-        spatial_dims: 2 or 3.
         channels: width of the chain.
         num_layers: convolutions, the first and the last one included.
 
     Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
-
-    Raises:
-        OptionError: if a choice is not offered.
     """
 
     info = GeneratorInfo(
@@ -49,16 +43,10 @@ class VDSR(Generator):
         num_layers: int = 20,
     ) -> None:
         super().__init__()
-        if channels < 1:
-            raise OptionError(f"channels: must be at least 1, got {channels}")
+        at_least_one(channels=channels)
         if num_layers < 2:
             raise OptionError(f"num_layers: must be at least 2, got {num_layers}")
-        self._declare(
-            scale=scale,
-            halo=enlarged_halo(scale, num_layers),
-            in_channels=in_channels,
-            spatial_dims=spatial_dims,
-        )
+        self._declare(scale, in_channels, spatial_dims, halo=enlarged_halo(scale, num_layers))
         conv = Conv[Conv.CONV, spatial_dims]
         self.enlarge = Interpolation(spatial_dims, scale)
         self.head = conv(in_channels, channels, 3, padding=1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from monai_sr.networks.pyramid_attention import PyramidAttention
+from monai_sr.networks.generators.igan_srcp import PyramidAttention
 
 
 def patch(x, row, column):

@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from monai_sr.networks.blocks import SubPixelStage
-from monai_sr.networks.interpolating_start import pass_enlarged, pass_image, pass_smoothed
+from monai_sr.networks.blocks import SubPixelStage, pass_enlarged, pass_image, pass_smoothed
 
 
 @pytest.mark.parametrize("size", [1, 3, 9])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monai_sr.networks.reach import fine_reach, steps
+from monai_sr.networks.blocks import fine_reach, steps
 
 
 @pytest.mark.parametrize(
