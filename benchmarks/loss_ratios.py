@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.core.optional import import_torchvision
 from monai_sr.functional.resize import upsample
 from monai_sr.losses import PerceptualLoss
 from monai_sr.networks import list_systems, load_weights, read_system

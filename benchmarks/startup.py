@@ -30,7 +30,7 @@ _COMMAND = "import sys; from monai_sr.cli.main import main; sys.exit(main(sys.ar
 _FIRST_PIXELS = (
     """
 import sys, time
-from monai_sr.core.light_monai import import_monai_light
+from monai_sr.core.optional import import_monai_light
 import_monai_light()
 from monai_sr.inferers.tile_run import TileRun
 plain = TileRun.__call__

@@ -22,8 +22,8 @@ from monai_sr.cli.options import (
     plain_flags,
 )
 from monai_sr.cli.reports import REPORT_COMMANDS, REPORT_OPTIONS, add_report_commands
-from monai_sr.core.command_log import log_to_stdout
 from monai_sr.core.errors import OptionError
+from monai_sr.core.log import log_to_stdout
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.printable import print_safely, printable
 from monai_sr.core.registry import unknown_name
@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _upscale(arguments: argparse.Namespace) -> None:
     from monai_sr.core.bundles import list_bundles
-    from monai_sr.core.light_monai import import_monai_light
+    from monai_sr.core.optional import import_monai_light
 
     # A bundle of somebody else may need any part of MONAI.
     if arguments.bundle is None or arguments.bundle in list_bundles():
@@ -166,7 +166,7 @@ def _upscale_on_cluster(arguments: argparse.Namespace, options: dict[str, Any]) 
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from monai_sr.core.configs import find_config
+    from monai_sr.core.registry import find_config
     from monai_sr.upscaling.workflow import SRWorkflow
 
     config = "train" if arguments.stages == 1 else "train_gan"

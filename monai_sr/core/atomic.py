@@ -1,4 +1,4 @@
-"""Gives a result its final name only once it is complete: a file or a folder appears whole."""
+"""Gives results their final names only once they are complete: each appears whole, or none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monai_sr.core.errors import OutputError
+from monai_sr.core.errors import OutputError, SRError
 from monai_sr.core.private_folder import PART, hold
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ def _hidden_folder(final: Path, path: str | os.PathLike[str]) -> Iterator[Path]:
         handle = hold(hidden)
         yield hidden
         complete = True
+    except OutputError:
+        raise
     except OSError as error:
         raise _output_error(path, error) from error
     finally:
@@ -179,7 +181,66 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
-    if isinstance(error, OutputError):
-        return error
     reason = error.strerror or str(error)
     return OutputError(f"{path}: cannot be written, got '{reason}'; {_REMEDY}.")
+
+
+@contextmanager
+def appear_together(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a hidden folder; what the block writes there moves to ``folder`` when it succeeds.
+
+    Files and folders of these names are replaced; when one cannot be, all are as they were. Errors
+    of the package name the final files.
+
+    Args:
+        folder: where the results go; it is made where it is missing.
+
+    Yields:
+        An existing, empty folder on the same disk.
+
+    Raises:
+        OutputError: the folder cannot be made or written.
+
+    Example:
+        >>> import tempfile
+        >>> final = Path(tempfile.mkdtemp())
+        >>> with appear_together(final) as hidden:
+        ...     for name in ("a.txt", "b.txt"):
+        ...         _ = (hidden / name).write_text("done")
+        >>> sorted(p.name for p in final.iterdir())
+        ['a.txt', 'b.txt']
+    """
+    final = Path(folder)
+    with _hidden_folder(final / "any", folder) as hidden:
+        try:
+            yield hidden
+        except SRError as error:
+            text = str(error).replace(f"{hidden}{os.sep}", f"{final}{os.sep}")
+            if text == str(error):
+                raise
+            raise type(error)(text) from error
+        _publish(hidden, final)
+
+
+def _publish(hidden: Path, final: Path) -> None:
+    """Move all entries, or restore what was there."""
+    ready = sorted(hidden.iterdir())
+    aside = hidden / ".old"
+    aside.mkdir()
+    moved: list[Path] = []
+    try:
+        for entry in ready:
+            target = final / entry.name
+            if target.exists():
+                os.replace(target, aside / entry.name)
+            moved.append(target)
+            os.replace(entry, target)
+    except OSError:
+        for target in moved:
+            if target.is_dir():
+                shutil.rmtree(target, ignore_errors=True)
+            else:
+                target.unlink(missing_ok=True)
+            if (aside / target.name).exists():
+                os.replace(aside / target.name, target)
+        raise

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
 import platform
+import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.half_speed import is_half_faster
+from monai_sr.core.atomic import atomic_file
+from monai_sr.core.errors import OptionError, OutputError
+from monai_sr.core.log import get_logger
+from monai_sr.core.private_folder import cache_folder
 
 
 def usable_device(device: torch.device | str) -> torch.device:
@@ -84,6 +93,126 @@ def hardware(device: torch.device) -> str:
     """Name the processor that a network runs on."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    models = _processors()
     return f"{len(models)} x {models[0]}" if models else platform.processor()
+
+
+_CHANNELS, _SIDE = 64, 32
+_ROUNDS, _MOST_ROUNDS = 4, 16
+_GAIN = 0.9  # bfloat16 costs digits: it must save more than what times vary by
+_DOUBTFUL = (0.75, 1.25)
+_PROCESSES = 3
+# Of this thread, where the system counts it finely: what else runs there does not count.
+_clock = (
+    time.thread_time if time.get_clock_info("thread_time").resolution < 1e-5 else time.perf_counter
+)
+
+
+@dataclass(frozen=True)
+class Times:
+    """Best seconds of a training step in bfloat16 and float32, of so many processes."""
+
+    half: float
+    full: float
+    processes: int = 1
+
+
+def is_half_faster() -> bool:
+    """Tell whether a 3 x 3 convolution and its gradients are faster in bfloat16 than in float32.
+
+    Some processors that multiply in it are slower so: with AVX512_BF16 and without AMX a step took
+    0.55 of float32's time on one and 1.8 times as long on another, so that only timing tells. It is
+    done in some hundredths of a second, in the first few processes, and the best times are kept in
+    the user's cache folder: one that was taken while the machine was busy is mended by the next.
+    """
+    processor = next(iter(_processors()), platform.processor() or platform.machine())
+    return _kept(f"{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+
+
+@lru_cache(maxsize=4)
+def _kept(key: str) -> bool:
+    file: Path | None = None
+    known: dict[str, Any] = {}
+    # No home, no file yet, a damaged one.
+    with suppress(OSError, ValueError, TypeError, RuntimeError):
+        file = cache_folder() / "half_speed.json"
+        known = dict(json.loads(file.read_text(encoding="utf-8")))
+    best = _times(known.get(key))
+    if best is None or best.processes < _PROCESSES:
+        now = measured()
+        if best is not None:
+            half, full = min(best.half, now.half), min(best.full, now.full)
+            now = Times(half, full, best.processes + 1)
+        best = now
+        with suppress(OutputError, OSError):
+            if file is not None:
+                with atomic_file(file) as partial:
+                    content = {**known, key: asdict(best)}
+                    partial.write_text(json.dumps(content), encoding="utf-8")
+    return best.half < _GAIN * best.full
+
+
+def _times(kept: Any) -> Times | None:
+    """Return what a file holds, if it is that."""
+    try:
+        times = Times(float(kept["half"]), float(kept["full"]), int(kept["processes"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return times if min(times.half, times.full) > 0 else None
+
+
+def measured() -> Times:
+    """Time training steps of one convolution, more of them where the answer is near."""
+    noise = torch.Generator().manual_seed(0)
+    image = torch.rand(1, _CHANNELS, _SIDE, _SIDE, generator=noise)
+    weight = torch.rand(_CHANNELS, _CHANNELS, 3, 3, generator=noise)
+    image, weight = (
+        tensor.contiguous(memory_format=torch.channels_last).requires_grad_()
+        for tensor in (image, weight)
+    )
+    best = dict.fromkeys((True, False), float("inf"))
+    with torch.inference_mode(False), torch.enable_grad():
+        for done in range(_MOST_ROUNDS):  # in turns: what else the machine does falls on both
+            if done >= _ROUNDS and not _DOUBTFUL[0] < best[True] / best[False] < _DOUBTFUL[1]:
+                break
+            for is_half in best:
+                started = _clock()
+                with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
+                    result = F.conv2d(image, weight, padding=1)
+                torch.autograd.grad(result.float().sum(), (image, weight))
+                best[is_half] = min(best[is_half], max(_clock() - started, 1e-9))
+    return Times(best[True], best[False])
+
+
+def _processors() -> list[str]:
+    """Return the name of each processor, where the system tells."""
+    lines: list[str] = []
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    return [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+
+
+logger = get_logger(__name__)
+
+_LOADED_BY = os.getpid()
+
+
+def go_on_without_threads() -> None:
+    """Let torch compute in one thread, where this process was forked from one that may have more.
+
+    A fork would wait for the threads of torch's pool for ever; a process that was spawned has its
+    own. It is done once: who sets another number of threads afterwards knows why.
+    """
+    process = os.getpid()
+    if process != _LOADED_BY:
+        _settle(process)
+
+
+@lru_cache(maxsize=1)
+def _settle(process: int) -> None:
+    if torch.get_num_threads() > 1:
+        logger.info("process %d was forked: torch computes in one thread", process)
+        torch.set_num_threads(1)
+
+
+__all__ = ["go_on_without_threads"]

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,3 +69,31 @@ def _show_names(record: logging.LogRecord) -> bool:
         if (told := shown(message)) != message:
             record.msg, record.args = told, None
     return True
+
+
+@contextmanager
+def log_to_stdout() -> Iterator[None]:
+    """Write to the standard output what this package says, and warnings of all others.
+
+    Afterwards logging is as it was.
+    """
+    ours, root = logging.getLogger("monai_sr"), logging.getLogger()
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    before = ours.level, ours.propagate
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+    ours.addHandler(handler)
+    added = [] if root.handlers else [root]
+    for logger in added:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in (ours, *added):
+            logger.removeHandler(handler)
+        ours.setLevel(before[0])
+        ours.propagate = before[1]
+
+
+__all__ = ["log_to_stdout"]

@@ -1,4 +1,4 @@
-"""Shows names and tag values as text that does nothing: on terminals, in logs, tables and pages.
+"""Shows names and tag values as text that does nothing, and spells names as GDAL takes them.
 
 A file name may hold any byte but a slash: escape sequences that move a cursor or write a clipboard,
 line ends that forge a line of a log, marks that show "gnp.exe" as "exe.png".
@@ -9,9 +9,15 @@ a formula: https://owasp.org/www-community/attacks/CSV_Injection.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
+
+from monai_sr.core.errors import OutputError
+from monai_sr.core.private_folder import make_private_folder
+from monai_sr.core.types import PathLike
 
 # Controls, marks of direction and other unseen ones, bytes that are no UTF-8, line separators.
 _HIDDEN = ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")
@@ -97,3 +103,41 @@ class _Records:
         if name.split(".")[0] == "monai_sr":
             record.msg, record.args = printable(record.getMessage()), ()
         return record
+
+
+def gdal_name(path: PathLike) -> str:
+    """Return a name for GDAL.
+
+    Raises:
+        OutputError: its bytes are no UTF-8.
+    """
+    name = os.fspath(path)
+    # An absolute name has no prefix that a driver would understand, such as NETCDF:.
+    name = os.path.abspath(name) if ":" in name else name
+    try:
+        # Python may have read the bytes by another encoding, that of LC_ALL=C for instance.
+        return os.fsencode(name).decode()
+    except UnicodeDecodeError as error:
+        raise OutputError(
+            f"{printable(path)}: results of rasters need a folder whose name is UTF-8, got other "
+            "bytes; rename it or choose another one"
+        ) from error
+
+
+def linked_image(path: Path) -> tuple[str, Path | None]:
+    """Return a name by which GDAL reads a file and what lies beside it.
+
+    Returns:
+        The name, and the temporary folder of links that it leads through, where it needs one.
+    """
+    try:
+        return gdal_name(path), None
+    except OutputError:
+        folder = make_private_folder()
+    with os.scandir(path.parent) as entries:
+        beside = [entry.name for entry in entries if entry.name.startswith(path.stem)]
+    for name in beside:
+        link = folder / f"image{name.removeprefix(path.stem)}"
+        if os.fsencode(link).isascii():
+            link.symlink_to(os.path.abspath(path.parent / name))
+    return str(folder / f"image{path.suffix}"), folder

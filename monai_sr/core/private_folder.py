@@ -1,4 +1,4 @@
-"""Temporary folders that nobody else can read, how to know one again, and their end.
+"""Folders: temporary ones that nobody else can read, how to know one again, and the cache.
 
 All of one process lie in one folder that is locked while it lives: they go when it ends, also by
 SIGTERM, and what a killed process left is swept away by the next one.
@@ -114,3 +114,23 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def _is_own(status: os.stat_result) -> bool:
     return not hasattr(os, "getuid") or status.st_uid == os.getuid()
+
+
+FOLDER_VARIABLE = "MONAI_SR_CACHE"
+"""Environment variable that names another folder."""
+
+
+def cache_folder() -> Path:
+    """Return ``~/.cache/monai-sr``, or the system's own place; it may be deleted at any time.
+
+    ``MONAI_SR_CACHE`` names another one.
+
+    Raises:
+        RuntimeError: if the user has no home.
+    """
+    given = os.environ.get(FOLDER_VARIABLE)
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "monai-sr"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "monai-sr"

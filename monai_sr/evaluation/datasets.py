@@ -13,9 +13,9 @@ import torch
 import yaml
 from torch import Tensor
 
-from monai_sr.core.configs import find_config, list_configs
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.log import get_logger
+from monai_sr.core.registry import find_config, list_configs
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.decoding import (
     Files,

@@ -17,7 +17,7 @@ from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.decoding import Files
 from monai_sr.formats.identity import dependencies
-from monai_sr.training.name_pairs import match_names
+from monai_sr.training.training_images import match_names
 from monai_sr.training.training_images import list_images
 
 _logger = get_logger(__name__)
@@ -91,7 +91,7 @@ def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Pa
     """Return the low-resolution file of every reference.
 
     Names are equal but for the suffix of the file and a mark of the scale, see
-    :func:`monai_sr.training.name_pairs.match_names`.
+    :func:`monai_sr.training.training_images.match_names`.
 
     Args:
         references: files of high resolution.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from monai_sr.functional.bands import blocks
@@ -138,3 +139,26 @@ def _step_in_place(sr: Tensor, lr: Tensor, scale: int, low: PlaneLimit, high: Pl
     for out, source, matrix in blocks(lr.shape[0], scale, _GROWN * scale, sr):
         lines[out].addmm_(matrix, wide[source])
         _clip_in_place(sr, slice(out.start // scale, out.stop // scale), scale, low, high)
+
+
+LOCAL_REACH = 1
+"""Samples around each one that its neighborhood reaches to: 3 x 3 or 3 x 3 x 3 together."""
+
+
+def local_range(lr: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """Return the smallest and largest value around each sample, widened.
+
+    Shape: lr (N, C, X, Y[, Z]), on [0, 1] -> twice the same.
+
+    Args:
+        lr: the image; outside of it there is nothing.
+        margin: by which share of their difference both are widened; by no more than that share of
+            [0, 1] where they lie in it: a hot pixel does not let its neighbors ring.
+    """
+    pool = F.max_pool2d if lr.ndim == 4 else F.max_pool3d
+    size = 2 * LOCAL_REACH + 1
+    high = pool(lr, size, stride=1, padding=LOCAL_REACH)
+    low = -pool(-lr, size, stride=1, padding=LOCAL_REACH)
+    wider = (high - low).mul_(margin)
+    usual = wider.clamp(max=margin)
+    return low - torch.where(low < 0, wider, usual), high + torch.where(high > 1, wider, usual)

@@ -14,8 +14,12 @@ from torch import Tensor, nn
 from monai_sr.core.errors import OptionError
 from monai_sr.core.log import get_logger
 from monai_sr.core.memory import available_bytes
-from monai_sr.functional.back_projection import HALO_PER_STEP, back_project
-from monai_sr.functional.local_range import LOCAL_REACH, local_range
+from monai_sr.functional.back_projection import (
+    HALO_PER_STEP,
+    LOCAL_REACH,
+    back_project,
+    local_range,
+)
 from monai_sr.functional.resize import REACH, resize_part, upsample
 from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.inferers.tile_plan import Slices, Tile, TileGrid, within
@@ -41,7 +45,7 @@ class TileRun:
         has_rgb: whether the first three bands are colors that belong together.
         device: where the network computes.
         overshoot: by which share of the local contrast results may leave the local range of the
-            input, see :func:`monai_sr.functional.local_range.local_range`; None: no such limit.
+            input, see :func:`monai_sr.functional.back_projection.local_range`; None: no such limit.
         largest_side: of a tile that fits into memory; found by trying.
         largest_batch: number of tiles that fit into memory together; found by trying.
     """

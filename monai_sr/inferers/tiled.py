@@ -18,16 +18,22 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from monai_sr.core.devices import check_precision
+from monai_sr.core.devices import check_precision, go_on_without_threads
 from monai_sr.core.errors import OptionError
-from monai_sr.core.forks import go_on_without_threads
 from monai_sr.core.log import get_logger
 from monai_sr.core.printable import printable
 from monai_sr.formats.meaning import PHASE, kind_of
 from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import LARGEST_SCALE, covering_samples, scaled_sizes
-from monai_sr.inferers.batch_meta import enlarged_meta, has_rgb, limits, slice_axis, with_meta
-from monai_sr.inferers.by_kind import circle_meta, enlarged_by_kind
+from monai_sr.inferers.batch_meta import (
+    circle_meta,
+    enlarged_by_kind,
+    enlarged_meta,
+    has_rgb,
+    limits,
+    slice_axis,
+    with_meta,
+)
 from monai_sr.inferers.tile_plan import Tile, TileGrid, batches
 from monai_sr.inferers.tile_run import TileRun, spatial
 from monai_sr.inferers.transfer import Transfer

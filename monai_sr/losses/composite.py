@@ -1,9 +1,9 @@
-"""A weighted sum of loss terms, each of which is given what its arguments name."""
+"""Losses made of others: weighted terms, early outputs and a teacher's result beside the truth."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import unknown_name
-from monai_sr.losses.precision import at_least_float32
+from monai_sr.core.types import PathLike
+from monai_sr.functional.resize import resize
+from monai_sr.losses.pixel import at_least_float32
 
 _SYNONYMS = {"input": "sr", "target": "hr"}
 """What torch's own losses call the two images."""
@@ -149,4 +151,98 @@ def _arguments(term: nn.Module) -> dict[str, tuple[str, bool]]:
     }
 
 
-__all__ = ["CompositeLoss"]
+class TaughtLoss(nn.Module):
+    """loss(result, truth) + weight * loss(result, the teacher's result); lower is better.
+
+    Shape: result (N, C, H, W[, D]), targets (N, 2 C, H, W[, D]), the truth's channels first, in
+    [0, 1] -> scalar.
+
+    Args:
+        loss: (sr, target) -> scalar.
+        weight: of the teacher's part.
+
+    Raises:
+        OptionError: if the weight is negative.
+
+    References:
+        Hinton, Vinyals, Dean (2015), Distilling the knowledge in a neural network,
+        arXiv:1503.02531 (two targets, a weighted sum of their losses).
+    """
+
+    def __init__(self, loss: nn.Module, weight: float = 1.0) -> None:
+        super().__init__()
+        if weight < 0:
+            raise OptionError(f"teacher_weight: must not be negative, got {weight}")
+        self.loss = loss
+        self.weight = weight
+
+    def forward(self, sr: Tensor, targets: Tensor) -> Tensor:
+        """Return the weighted sum."""
+        truth, taught = targets.chunk(2, dim=1)
+        value: Tensor = self.loss(sr, truth) + self.weight * self.loss(sr, taught)
+        return value
+
+
+def training_loss(
+    loss: nn.Module, teacher: PathLike | None = None, weight: float = 1.0
+) -> nn.Module:
+    """Return the loss of a run: ``loss`` itself, or :class:`TaughtLoss` of it.
+
+    Args:
+        loss: (sr, target) -> scalar.
+        teacher: weights of the run's teacher; None: there is none.
+        weight: of the teacher's part.
+    """
+    return TaughtLoss(loss, weight) if teacher else loss
+
+
+class DeepSupervisionLoss(nn.Module):
+    """Compare the result with the truth, and early outputs with the truth on their grids.
+
+    The value is loss(result, hr) + early_weight * mean over early outputs of loss(early, hr). Where
+    an early output has a coarser grid, hr is reduced to it by bicubic down-sampling.
+
+    Shape: outputs, a list of (N, C, H', W'[, D']) with the result last, on the grid of
+    hr (N, C, H, W[, D]) in [0, 1] -> scalar; lower is better.
+
+    Args:
+        loss: (sr, hr) -> scalar.
+        early_weight: weight of the mean over early outputs.
+
+    Raises:
+        OptionError: if the weight is negative.
+
+    References:
+        Lee, Xie, Gallagher, Zhang, Tu (2015), Deeply-supervised nets, arXiv:1409.5185.
+        Kim, Lee, Lee (2016), Deeply-recursive convolutional network for image super-resolution,
+        doi:10.1109/CVPR.2016.181 (every recursion supervised).
+    """
+
+    def __init__(self, loss: nn.Module, early_weight: float = 1.0) -> None:
+        super().__init__()
+        if early_weight < 0:
+            raise OptionError(f"early_weight: must not be negative, got {early_weight}")
+        self.loss = loss
+        self.early_weight = early_weight
+
+    def forward(self, outputs: Sequence[Tensor], hr: Tensor) -> Tensor:
+        """Return the loss of the result plus the weighted mean of the early outputs'."""
+        *early, result = outputs
+        value: Tensor = self.loss(result, hr)
+        if early and self.early_weight:
+            losses = [self.loss(output, _on_grid_of(output, hr)) for output in early]
+            value = value + self.early_weight * torch.stack(losses).mean()
+        return value
+
+
+def _on_grid_of(output: Tensor, hr: Tensor) -> Tensor:
+    """Reduce hr to the size of an output."""
+    if output.shape == hr.shape:
+        return hr
+    dims = range(2, hr.ndim)
+    with torch.no_grad():
+        reduced = resize(hr, [output.shape[d] / hr.shape[d] for d in dims], dims)
+    return reduced
+
+
+__all__ = ["CompositeLoss", "DeepSupervisionLoss", "TaughtLoss", "training_loss"]

@@ -56,7 +56,7 @@ def dss(sr: Tensor, hr: Tensor) -> Tensor:
 
 def _by_piq(name: str, sr: Tensor, hr: Tensor, side: int) -> Tensor:
     # Imported when used: torchvision, which piq imports, takes a second.
-    from monai_sr.core.torchvision_ops import import_torchvision
+    from monai_sr.core.optional import import_torchvision
 
     import_torchvision()
     import piq

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from monai_sr.core.errors import OptionError, WeightsError
+from monai_sr.core.optional import import_torchvision
 from monai_sr.core.registry import unknown_name
-from monai_sr.core.torchvision_ops import import_torchvision
 from monai_sr.core.types import PathLike
 from monai_sr.networks.weights import read_weights
 

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from monai_sr.core.errors import OptionError, WeightsError
 from monai_sr.core.log import get_logger
-from monai_sr.core.optional import import_extra
-from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.core.optional import import_extra, import_torchvision
 from monai_sr.core.types import PathLike
 from monai_sr.networks.registry import Generator, GeneratorInfo
 from monai_sr.networks.weights import read_weights

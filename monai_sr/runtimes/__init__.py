@@ -6,10 +6,9 @@ Example:
     ['inductor', 'onnxruntime', 'openvino', 'tensorrt', 'torch']
 """
 
-from monai_sr.runtimes import inductor, onnxruntime, openvino, tensorrt, torch_runtime
-from monai_sr.runtimes.choice import RuntimeChoice, tile_side
+from monai_sr.runtimes import inductor, onnxruntime, openvino
+from monai_sr.runtimes.choice import RuntimeChoice, measured_peak, tile_side
 from monai_sr.runtimes.compiled import CompiledGenerator
-from monai_sr.runtimes.peak import measured_peak
 from monai_sr.runtimes.registry import (
     ExportingRuntime,
     LiveRuntime,
@@ -36,7 +35,5 @@ __all__ = [
     "onnxruntime",
     "openvino",
     "register_runtime",
-    "tensorrt",
     "tile_side",
-    "torch_runtime",
 ]

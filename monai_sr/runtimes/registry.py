@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -144,3 +145,28 @@ def installed_runtimes(device: torch.device | str = "cpu", precision: str = "flo
             continue
         found.append(name)
     return sorted(found, key=lambda name: (name == "torch", name))
+
+
+@register_runtime
+class TorchRuntime(LiveRuntime):
+    """The generator as it is: a bundle's runs unchanged, under the autocast of the inferer."""
+
+    name = "torch"
+    devices = ("cpu", "cuda", "mps", "xpu")
+    precisions = ("float32", "bfloat16", "float16")
+
+    def version(self) -> str:
+        """Return torch's version."""
+        return str(torch.__version__)
+
+    def start(self, network: nn.Module, device: torch.device, precision: str) -> Engine:
+        """Return a copy on the device, under autocast in reduced precision."""
+        own, dtype = copy.deepcopy(network).to(device).eval(), getattr(torch, precision)
+
+        @torch.inference_mode()
+        def run(image: Tensor) -> Tensor:
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                result: Tensor = own(image.to(device))
+            return result.float()
+
+        return run

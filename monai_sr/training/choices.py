@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -51,10 +54,15 @@ def shared_handler(handler: T) -> T:
     return handler
 
 
-__all__ = [
-    "default_scale_weights",
-    "default_scales",
-    "default_steps",
-    "shared_handler",
-    "training_budget",
-]
+def run_folder(output_dir: PathLike, is_dry: bool = False) -> str:
+    """Return the folder of a run, or for a dry run one that is gone when the process ends.
+
+    Args:
+        output_dir: folder of checkpoints, weights and logs; made when first written to.
+        is_dry: whether nothing is to be kept.
+    """
+    if not is_dry:
+        return str(output_dir)
+    folder = tempfile.mkdtemp(prefix="monai-sr-dry-run-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -18,8 +18,13 @@ import torch
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.types import PathLike
 from monai_sr.functional.resize import downsample
-from monai_sr.training.name_pairs import match_names
-from monai_sr.training.training_images import Source, first_file, list_images, shown_name
+from monai_sr.training.training_images import (
+    Source,
+    first_file,
+    list_images,
+    match_names,
+    shown_name,
+)
 from monai_sr.training.training_rasters import Area, valid_parts
 
 TOLERANCE_PX = 0.25
@@ -44,8 +49,8 @@ class TrainingPair(NamedTuple):
 class MeasuredImages:
     """The small images of a folder, found by the names of the large ones.
 
-    Names are equal but for the suffix and a mark of the scale, see
-    :func:`monai_sr.training.name_pairs.match_names`; a DICOM series goes by the name of its folder.
+    Names are equal but for the suffix and a mark of the scale, see :func:`match_names`; a DICOM
+    series goes by the name of its folder.
 
     Args:
         folder: holds the small images, maybe in subfolders.

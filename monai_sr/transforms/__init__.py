@@ -2,9 +2,8 @@
 
 from monai_sr.transforms.grid import PlanGrid, PlanGridd
 from monai_sr.transforms.intensity import ScaleToUnit, ScaleToUnitd
-from monai_sr.transforms.load import LoadImageSRd, load_image
 from monai_sr.transforms.restore import Provenance, RestoreStoredd
-from monai_sr.transforms.save import SaveImageSRd
+from monai_sr.transforms.save import LoadImageSRd, SaveImageSRd, load_image
 from monai_sr.transforms.uncertainty import interval_factor
 
 __all__ = [

@@ -23,10 +23,9 @@ from torch import Tensor
 from monai_sr.core.dtypes import PART, exact_float, is_wide, to_integers
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.formats.meaning import PHASE, kind_of
-from monai_sr.transforms.borders import Border
 from monai_sr.transforms.codes import are_codes, as_unit
 from monai_sr.transforms.hot_pixels import calm_hot_pixels
-from monai_sr.transforms.ranges import Levels, band_ranges, tell_far, warn_of_fill
+from monai_sr.transforms.ranges import Border, Levels, band_ranges, tell_far, warn_of_fill
 
 _SMALLEST_STEP = 1e-30  # differences divided by less would be lost to underflow
 _WIDEST_RANGE = 1e30  # a fill value that nobody declared, such as -3.4e38, hides all others

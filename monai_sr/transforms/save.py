@@ -1,22 +1,26 @@
-"""Write a restored result with the writer of its source's format."""
+"""Load any supported file by its content, and save results."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import os
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from monai.config import KeysCollection
-from monai.data import ImageWriter
+from monai.data import ImageWriter, MetaTensor
 from monai.transforms import MapTransform
 
+from monai_sr.core.atomic import appear_together
 from monai_sr.core.errors import OutputError
-from monai_sr.core.together import appear_together
 from monai_sr.core.types import PathLike
+from monai_sr.formats import DicomReader, find_reader
 from monai_sr.formats.dicom.compression import check_compression
 from monai_sr.formats.dicom.deidentify import read_key
 from monai_sr.formats.dicom.writer import DicomWriter
+from monai_sr.formats.meaning import AUTO, INTENSITY, check_asked
 from monai_sr.formats.naming import output_suffix, plan_outputs
 from monai_sr.formats.nifti.writer import NiftiWriter
 from monai_sr.formats.raster.writer import RasterWriter
@@ -109,3 +113,50 @@ class SaveImageSRd(MapTransform):
         scale = float(np.asarray(meta["sr_scale"]).ravel()[0])
         suffix = output_suffix(meta)
         return plan_outputs([source], source.parent, self.output_dir, scale, lambda _: suffix)[0]
+
+
+def load_image(source: PathLike | Sequence[PathLike], kind: str = INTENSITY) -> MetaTensor:
+    """Read a file, or the files of a DICOM series, as stored values.
+
+    Args:
+        source: a path, the folder of one DICOM series, or the paths of its files.
+        kind: what the values mean: gray or color unless asked, see
+            :mod:`monai_sr.formats.meaning`.
+
+    Returns:
+        MetaTensor (C, X, Y[, Z]), float32, or float64 for element types wider than 16 bits, with
+        the metadata that all readers of this package share.
+
+    Raises:
+        BadImageError: if it cannot be read.
+    """
+    is_folder = isinstance(source, str | os.PathLike) and os.path.isdir(source)
+    reader = DicomReader(kind) if is_folder else find_reader(source, kind)
+    array, meta = reader.get_data(reader.read(source))
+    return MetaTensor(torch.from_numpy(np.ascontiguousarray(array)), meta=meta)
+
+
+class LoadImageSRd(MapTransform):
+    """Replace paths by images, and ask what their values mean; see :func:`load_image`.
+
+    Args:
+        keys: paths to replace.
+        kind: "auto" asks each file, the others answer for it.
+
+    Raises:
+        OptionError: there is no such kind.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, allow_missing_keys: bool = False, *, kind: str = AUTO
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        check_asked(kind)
+        self.kind = kind
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Load every key."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = load_image(d[key], self.kind)
+        return d

@@ -27,7 +27,6 @@ from monai_sr.formats.raster.source import RasterSource
 from monai_sr.inferers.tile_plan import Tile, within
 from monai_sr.inferers.tile_run import spatial
 from monai_sr.transforms import PlanGrid
-from monai_sr.transforms.borders import Border
 from monai_sr.transforms.hot_pixels import HOT_REACH, calm_hot_pixels, has_far_pixels
 from monai_sr.transforms.intensity import (
     FILL_REACH,
@@ -40,7 +39,7 @@ from monai_sr.transforms.intensity import (
     valid_mask,
     with_corners,
 )
-from monai_sr.transforms.ranges import Levels
+from monai_sr.transforms.ranges import Border, Levels
 from monai_sr.transforms.restore import lost_pixels
 
 logger = get_logger(__name__)

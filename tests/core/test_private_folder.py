@@ -10,9 +10,8 @@ import sys
 
 import pytest
 
-from monai_sr.core.atomic import atomic_file, atomic_folder
+from monai_sr.core.atomic import appear_together, atomic_file, atomic_folder
 from monai_sr.core.private_folder import hold, make_private_folder, sweep
-from monai_sr.core.together import appear_together
 
 _WAITS = """
 import sys, time

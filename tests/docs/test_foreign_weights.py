@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from monai_sr.cli import main as cli
-from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.core.optional import import_torchvision
 from tests.dicom_factory import stored, write
 from tests.docs.pages import sections
 

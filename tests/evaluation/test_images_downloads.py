@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_sr.core.configs import list_configs
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.registry import list_configs
 from monai_sr.evaluation.datasets import load_benchmark
 from monai_sr.evaluation.images import download
 

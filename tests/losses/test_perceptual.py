@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from monai_sr.core.errors import OptionError, WeightsError
-from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.core.optional import import_torchvision
 from monai_sr.functional.resize import downsample, upsample
 from monai_sr.losses import CompositeLoss, L1Loss, LPIPSLoss, PerceptualLoss
 from monai_sr.losses.perceptual import _UNITS

@@ -17,7 +17,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from monai_sr.cli.main import main
 from monai_sr.core.errors import OptionError
-from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.core.optional import import_torchvision
 from monai_sr.evaluation.benchmark import BICUBIC, enlarge_image
 from monai_sr.evaluation.datasets import load_benchmark
 from monai_sr.evaluation.rows import read_rows

@@ -8,7 +8,7 @@ import torch
 from monai.metrics import MultiScaleSSIMMetric
 
 from monai_sr.core.errors import OptionError
-from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.core.optional import import_torchvision
 from monai_sr.functional.ssim import ms_ssim
 from monai_sr.metrics import MSSSIMMetric
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from monai_sr.core.errors import OptionError, WeightsError
-from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.core.optional import import_torchvision
 from monai_sr.networks.backbones import (
     LAYERS,
     SQUEEZENET_WEIGHTS,

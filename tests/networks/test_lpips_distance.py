@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from monai_sr.core.errors import MissingDependencyError, OptionError
-from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.core.optional import import_torchvision
 from monai_sr.networks import lpips_distance
 from monai_sr.networks.lpips_distance import LPIPSDistance
 

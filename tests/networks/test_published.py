@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from monai_sr.core.errors import OptionError, WeightsError
-from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.core.optional import import_torchvision
 from monai_sr.networks import create_network, load_weights
 from monai_sr.networks.published import REACH, PublishedNetwork, published_network
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monai_sr import SuperResolver
-from monai_sr.functional.local_range import local_range
+from monai_sr.functional.back_projection import local_range
 from monai_sr.functional.resize import upsample
 from monai_sr.runtimes import find_runtime
 from monai_sr.transforms.agreement import covering

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from monai_sr import SuperResolver
-from monai_sr.core.cache_folder import FOLDER_VARIABLE
 from monai_sr.core.errors import MissingDependencyError, OptionError
+from monai_sr.core.private_folder import FOLDER_VARIABLE
 from monai_sr.networks import create_generator
 from monai_sr.runtimes import (
     RuntimeChoice,

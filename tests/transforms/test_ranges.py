@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monai_sr.transforms import ScaleToUnit, load_image
-from monai_sr.transforms.borders import Border
 from monai_sr.transforms.intensity import to_stored
-from monai_sr.transforms.ranges import Levels, band_ranges, robust_range
+from monai_sr.transforms.ranges import Border, Levels, band_ranges, robust_range
 from tests.image_factory import NORTH_UP, write_raster
 from tests.transforms.test_intensity import sample
 

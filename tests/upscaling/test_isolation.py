@@ -21,7 +21,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from monai_sr import SuperResolver
-from monai_sr.core.cache_folder import FOLDER_VARIABLE
+from monai_sr.core.private_folder import FOLDER_VARIABLE
 from monai_sr.runtimes import RuntimeUnfitError, find_runtime
 from tests import dicom_factory
 from tests.image_factory import pixels, write_nifti, write_raster

@@ -16,10 +16,9 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from monai_sr.core.atomic import atomic_file
+from monai_sr.core.atomic import appear_together, atomic_file
 from monai_sr.core.errors import BadImageError, OutputError
-from monai_sr.core.gdal_names import gdal_name
-from monai_sr.core.together import appear_together
+from monai_sr.core.printable import gdal_name
 from monai_sr.formats.raster.check import check_pixels_of, writing
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.stored import CODES_DISCLAIMER

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from monai_sr.core.light_monai import import_monai_light
+from monai_sr.core.optional import import_monai_light
 
 
 def in_a_new_process(code):
@@ -18,7 +18,7 @@ def in_a_new_process(code):
 
 def test_hidden_packages_can_be_imported_afterwards():
     code = """
-from monai_sr.core.light_monai import import_monai_light
+from monai_sr.core.optional import import_monai_light
 import_monai_light()
 import monai.engines, sys
 assert "sklearn" not in sys.modules and "torch.distributed.optim" not in sys.modules

@@ -13,7 +13,7 @@ from torch import nn
 
 from monai_sr.losses import CompositeLoss, L1Loss, VanillaAdversarialLoss
 from monai_sr.training import SRAdversarialTrainer
-from monai_sr.training.events import gradients_completed
+from monai_sr.training.handlers import gradients_completed
 
 STEPS = 4
 

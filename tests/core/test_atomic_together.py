@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from monai_sr.core.atomic import appear_together
 from monai_sr.core.errors import OutputError
-from monai_sr.core.together import appear_together
 
 
 def test_all_appear_and_nothing_else(tmp_path):

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from monai_sr.core.errors import MissingDependencyError
-from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.core.optional import import_torchvision
 
 FIRST = """
-from monai_sr.core.torchvision_ops import import_torchvision
+from monai_sr.core.optional import import_torchvision
 torchvision = import_torchvision()
 assert import_torchvision() is torchvision
 import torchvision.transforms, torchvision.ops

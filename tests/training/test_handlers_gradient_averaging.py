@@ -8,7 +8,7 @@ from ignite.engine import Engine
 from monai.engines import IterationEvents
 from torch import nn
 
-from monai_sr.training import GradientAveraging, gradient_averaging
+from monai_sr.training import GradientAveraging, handlers
 
 
 def trainer(network):
@@ -36,9 +36,9 @@ def test_alone_it_is_not_even_called():
 @pytest.mark.parametrize("size", [2, 3])
 def test_of_several_processes_each_averages_its_own_network_after_backward(monkeypatch, size):
     network, averaged = nn.Linear(2, 1), []
-    monkeypatch.setattr(gradient_averaging, "world_size", lambda: size)
+    monkeypatch.setattr(handlers, "world_size", lambda: size)
     monkeypatch.setattr(
-        gradient_averaging,
+        handlers,
         "average_gradients",
         lambda parameters: averaged.append([p.grad is not None for p in parameters]),
     )

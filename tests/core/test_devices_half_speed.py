@@ -6,29 +6,29 @@ import json
 
 import pytest
 
-from monai_sr.core import half_speed
-from monai_sr.core.cache_folder import FOLDER_VARIABLE
-from monai_sr.core.half_speed import Times
+from monai_sr.core import devices
+from monai_sr.core.devices import Times
+from monai_sr.core.private_folder import FOLDER_VARIABLE
 
 
 @pytest.fixture
 def timed(monkeypatch):
     """Give these times in turn, the last one ever after; count the calls."""
-    half_speed._kept.cache_clear()
+    devices._kept.cache_clear()
     given, calls = [Times(0.5, 1)], []
 
     def measured():
         calls.append(1)
         return given[min(len(calls), len(given)) - 1]
 
-    monkeypatch.setattr(half_speed, "measured", measured)
+    monkeypatch.setattr(devices, "measured", measured)
     yield given, calls
-    half_speed._kept.cache_clear()
+    devices._kept.cache_clear()
 
 
 def in_another_process():
-    half_speed._kept.cache_clear()
-    return half_speed.is_half_faster()
+    devices._kept.cache_clear()
+    return devices.is_half_faster()
 
 
 @pytest.mark.parametrize(("half", "is_faster"), [(0.55, True), (0.95, False), (1.8, False)])
@@ -36,7 +36,7 @@ def test_the_faster_one_is_taken_and_remembered(timed, tmp_path, monkeypatch, ha
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "cache"))
     timed[0][0] = Times(half, 1)
     for _ in range(2):
-        assert half_speed.is_half_faster() is is_faster
+        assert devices.is_half_faster() is is_faster
     assert len(timed[1]) == 1
     for _ in range(4):
         assert in_another_process() is is_faster
@@ -56,7 +56,7 @@ def test_a_first_timing_on_a_busy_machine_is_mended(timed, tmp_path, monkeypatch
 )
 def test_a_damaged_note_is_written_anew(timed, tmp_path, monkeypatch, kept):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
-    assert half_speed.is_half_faster()
+    assert devices.is_half_faster()
     file = tmp_path / "half_speed.json"
     whole = file.read_text()
     (key,) = json.loads(whole)
@@ -68,35 +68,33 @@ def test_a_damaged_note_is_written_anew(timed, tmp_path, monkeypatch, kept):
 def test_it_is_measured_where_nothing_can_be_kept(timed, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "file" / "cache"))
-    assert half_speed.is_half_faster()
+    assert devices.is_half_faster()
 
     def no_home():
         raise RuntimeError("Could not determine home directory.")
 
-    half_speed._kept.cache_clear()
+    devices._kept.cache_clear()
     monkeypatch.delenv(FOLDER_VARIABLE)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(half_speed.Path, "home", no_home)
-    assert half_speed.is_half_faster()
+    monkeypatch.setattr(devices.Path, "home", no_home)
+    assert devices.is_half_faster()
 
 
 def test_the_measure_takes_hundredths_of_a_second():
-    times = half_speed.measured()
+    times = devices.measured()
     assert 0.01 < times.half / times.full < 100
     assert 0 < times.full < 1
 
 
-@pytest.mark.parametrize(
-    ("half", "rounds"), [(0.5, half_speed._ROUNDS), (1.1, half_speed._MOST_ROUNDS)]
-)
+@pytest.mark.parametrize(("half", "rounds"), [(0.5, devices._ROUNDS), (1.1, devices._MOST_ROUNDS)])
 def test_what_is_near_is_timed_more_often(monkeypatch, half, rounds):
-    now, lasts = [0.0], iter([0, half, 0, 1.0] * half_speed._MOST_ROUNDS)
+    now, lasts = [0.0], iter([0, half, 0, 1.0] * devices._MOST_ROUNDS)
 
     def clock():
         now[0] += next(lasts)
         return now[0]
 
-    monkeypatch.setattr(half_speed, "_clock", clock)
-    times = half_speed.measured()
+    monkeypatch.setattr(devices, "_clock", clock)
+    times = devices.measured()
     assert (times.half, times.full) == pytest.approx((half, 1))
-    assert len(list(lasts)) == 4 * (half_speed._MOST_ROUNDS - rounds)
+    assert len(list(lasts)) == 4 * (devices._MOST_ROUNDS - rounds)

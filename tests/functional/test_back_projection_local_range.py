@@ -6,8 +6,7 @@ import pytest
 import torch
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from monai_sr.functional.back_projection import back_project
-from monai_sr.functional.local_range import local_range
+from monai_sr.functional.back_projection import back_project, local_range
 
 
 @pytest.mark.parametrize("sides", [(7, 5), (1, 6), (4, 5, 3)])

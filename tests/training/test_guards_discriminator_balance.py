@@ -56,7 +56,7 @@ def test_it_is_the_mean_of_the_window_that_counts():
 
 
 def test_weight_is_raised_to_the_largest_factor_and_not_beyond(caplog):
-    with caplog.at_level(logging.INFO, logger="monai_sr.training.discriminator_balance"):
+    with caplog.at_level(logging.INFO, logger="monai_sr.training.guards"):
         run = Run([0.0] * 15, factor=4.0, max_factor=10.0).go()
     assert run.factors[::3] == [1.0, 4.0, 10.0, 10.0, 10.0]
     assert [r.getMessage().split(": ")[1] for r in caplog.records] == [
@@ -70,7 +70,7 @@ def test_raised_term_is_the_one_that_is_named():
 
 
 def test_discriminator_rests_for_a_window_and_is_looked_at_again(caplog):
-    with caplog.at_level(logging.INFO, logger="monai_sr.training.discriminator_balance"):
+    with caplog.at_level(logging.INFO, logger="monai_sr.training.guards"):
         run = Run([0.01] * 9 + [0.9] * 6, action="skip").go()
     learns, rests = [True] * 3, [False] * 3
     assert run.learned == learns + rests + learns + rests + learns
