@@ -127,7 +127,8 @@ def create_generator(name: str, **options: Any) -> Generator:
     Raises:
         OptionError: if the name or an option is unknown, or a value does not fit.
     """
-    return GENERATORS.build(name, options)
+    network: Generator = GENERATORS.build(name, options)
+    return network
 
 
 def check_scale(scale: int | None, scales: tuple[int, ...], default: int) -> int:
@@ -243,4 +244,5 @@ def create_discriminator(name: str, **options: Any) -> Discriminator:
     Raises:
         OptionError: if the name or an option is unknown, or a value does not fit.
     """
-    return DISCRIMINATORS.build(name, options)
+    network: Discriminator = DISCRIMINATORS.build(name, options)
+    return network
