@@ -1,1 +1,5 @@
 """Foundations that know no image: errors, optional imports, registries, type aliases."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

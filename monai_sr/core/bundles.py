@@ -9,8 +9,6 @@ change of ``domain.yaml``, the recipe, a YAML file or weights
 of all installed ones.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

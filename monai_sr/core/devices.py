@@ -1,7 +1,5 @@
 """Check the device that a user names before anything is loaded onto it, and what it does fast."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

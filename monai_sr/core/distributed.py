@@ -3,8 +3,6 @@
 Nothing here is needed, or does anything, in a single process.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 from collections.abc import Iterable

@@ -6,8 +6,6 @@ with ``#%``, and a bundle says in 25 lines or fewer what sets it apart. A line `
 template stands for ``a: "@a"`` and ``b: "@b"``: what a component is given under its own name.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Errors that a user can act on: one line that names the file or option and the remedy."""
 
-from __future__ import annotations
-
 import errno
 import re
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ A hidden folder ``.<name>.parts`` holds ``plan.json``, which says what the block
 file for each block with a checksum. It goes away with :meth:`Journal.remove`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

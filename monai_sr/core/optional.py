@@ -1,7 +1,5 @@
 """Imports of packages that may be absent, broken or slow: with a sentence, a mend, a short way."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import importlib.util

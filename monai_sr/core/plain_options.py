@@ -4,8 +4,6 @@ A bundle's own files are code, and so is a file that is named as one (``--config
 as an option's value, from a command line or a server's request, must never be.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -6,8 +6,6 @@ Unicode, bidirectional text: https://www.unicode.org/reports/tr9; spreadsheets t
 a formula: https://owasp.org/www-community/attacks/CSV_Injection.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

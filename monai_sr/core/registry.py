@@ -1,7 +1,5 @@
 """Tables of names: a wrong name is answered with the nearest one; the YAML files by their names."""
 
-from __future__ import annotations
-
 import difflib
 import fnmatch
 import importlib
@@ -28,12 +26,12 @@ class Registry(Generic[T]):
 
     Args:
         kind: what an entry is, for messages ("generator").
-        package: dotted name of what registers our own; it is imported when a name is looked up.
+        modules: dotted names of what registers our own; imported when a name is looked up.
     """
 
-    def __init__(self, kind: str, package: str | None = None) -> None:
+    def __init__(self, kind: str, *modules: str) -> None:
         self.kind = kind
-        self._package = package
+        self._modules = modules
         self._entries: dict[str, T] = {}
 
     def add(self, name: str, entry: T) -> None:
@@ -69,8 +67,8 @@ class Registry(Generic[T]):
 
     def names(self, pattern: str = "*") -> list[str]:
         """List the registered names that match a shell pattern, sorted."""
-        if self._package:
-            importlib.import_module(self._package)
+        for module in self._modules:
+            importlib.import_module(module)
         return sorted(fnmatch.filter(self._entries, pattern))
 
     def __iter__(self) -> Iterator[str]:

@@ -5,8 +5,6 @@ each thread changed them and put back what it had found, two that overlap would 
 behind for good. So the first who comes changes, and the last who goes puts back.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import threading

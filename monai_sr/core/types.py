@@ -1,7 +1,5 @@
 """Type aliases used across the package."""
 
-from __future__ import annotations
-
 import os
 from typing import TypeAlias
 

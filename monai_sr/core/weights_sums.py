@@ -4,8 +4,6 @@ Weights decide on every result, and are downloaded apart from the code. A file o
 not what its metadata says, or that its metadata does not know, is not loaded.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

@@ -5,8 +5,6 @@ with the clip to the allowed range as a projection onto a convex set. Both resam
 so a step needs ``2 * REACH`` coarse pixels of surroundings and tiles stay equal to the whole image.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeAlias
 

@@ -5,8 +5,6 @@ speed of gathering taps, and a block of lines stays in the cache. Mirroring at t
 the matrices, so images are never padded.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import lru_cache

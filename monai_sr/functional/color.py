@@ -7,8 +7,6 @@ References:
     ITU-R Recommendation BT.601-7 (2011), section 3.5.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -6,8 +6,6 @@ References:
     ITU-T T.81 (1992): JPEG.
 """
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Sequence

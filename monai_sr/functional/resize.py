@@ -6,8 +6,6 @@ edges coincide), and the image is continued by mirroring with the edge sample re
 down-sampling of every published super-resolution benchmark.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TypeAlias
 

@@ -11,8 +11,6 @@ References:
     doi:10.1109/ACSSC.2003.1292216.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

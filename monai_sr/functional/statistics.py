@@ -1,7 +1,5 @@
 """A few plain numbers that tell what kind of image it is: light, contrast, sharpness, noise."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -12,8 +12,6 @@ References:
     domain losses enables better control of artifacts, arXiv:2402.19215.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

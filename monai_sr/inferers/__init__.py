@@ -1,7 +1,5 @@
 """From whole images to enlarged images, through any generator."""
 
-from monai_sr.inferers.autocast import AutocastInferer
-from monai_sr.inferers.self_ensemble import SelfEnsembleInferer, count_views
-from monai_sr.inferers.tiled import TiledInferer
+import lazy_loader
 
-__all__ = ["AutocastInferer", "SelfEnsembleInferer", "TiledInferer", "count_views"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,7 +1,5 @@
 """Run a generator in reduced precision on any device: the inferer of training and GPU inference."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the metadata of one image, or of a batch of them, says to an inferer, and of its result."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

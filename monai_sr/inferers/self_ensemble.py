@@ -6,8 +6,6 @@ section 3.4, doi:10.1109/CVPRW.2017.151, take their mean as the result. Here the
 deviation is kept, too: where equivalent views disagree, the detail is the network's guess.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

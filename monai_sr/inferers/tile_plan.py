@@ -1,7 +1,5 @@
 """Divide an image into tiles, and say what of the input each tile of the result depends on."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections import defaultdict

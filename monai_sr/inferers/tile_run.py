@@ -1,7 +1,5 @@
 """Run a generator on tiles: any number of bands, consistency, and too little memory."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

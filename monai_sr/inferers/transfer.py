@@ -4,8 +4,6 @@ Copies run beside the network in streams of their own, through memory that the s
 (pinned): pageable memory would make both the copy and the next tile wait.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar

@@ -5,8 +5,6 @@ are computed in float32 and averaged over all verdicts. ``loss(real_logits, fake
 generator's loss, ``loss.discriminator(real_logits, fake_logits)`` the discriminator's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

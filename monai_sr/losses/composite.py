@@ -1,7 +1,5 @@
 """Losses made of others: weighted terms, early outputs and a teacher's result beside the truth."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

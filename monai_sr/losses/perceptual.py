@@ -1,7 +1,5 @@
 """Compare images by the features of networks that were trained to classify images."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Losses that compare a result with the truth by pixel, frequency or band, or hunt artifacts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Parts that several generators share; all of them compile with TorchScript."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

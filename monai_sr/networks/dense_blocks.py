@@ -1,7 +1,5 @@
 """Residual blocks with dense connections inside, in which the kind of convolution can be chosen."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -5,8 +5,6 @@ both axes, scaled to length one; a subclass answers with the detail that the bic
 lacks there. Overlapping answers are averaged and drawn towards consistency with the input.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -5,8 +5,6 @@ References:
     a perceptual metric, doi:10.1109/CVPR.2018.00068.
 """
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Make a smaller generator out of a trained one, by leaving out what matters least."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -6,8 +6,6 @@ whatever the bundle reads. Files are read by :func:`monai_sr.networks.weights.re
 never runs code of theirs.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.util
 from collections.abc import Mapping

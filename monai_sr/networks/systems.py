@@ -4,8 +4,6 @@
 A file from elsewhere serves as well; its network may be a class of any module that Python finds.
 """
 
-from __future__ import annotations
-
 import importlib
 import math
 from collections.abc import Mapping

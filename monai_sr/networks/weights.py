@@ -1,7 +1,5 @@
 """Load trained weights into a generator, safely and with a clear answer when they do not fit."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 from collections.abc import Mapping

@@ -6,34 +6,6 @@ Example:
     ['inductor', 'onnxruntime', 'openvino', 'tensorrt', 'torch']
 """
 
-from monai_sr.runtimes import inductor, onnxruntime, openvino
-from monai_sr.runtimes.choice import RuntimeChoice, measured_peak, tile_side
-from monai_sr.runtimes.compiled import CompiledGenerator
-from monai_sr.runtimes.registry import (
-    ExportingRuntime,
-    LiveRuntime,
-    Runtime,
-    RuntimeUnfitError,
-    find_runtime,
-    installed_runtimes,
-    list_runtimes,
-    register_runtime,
-)
+import lazy_loader
 
-__all__ = [
-    "CompiledGenerator",
-    "ExportingRuntime",
-    "LiveRuntime",
-    "Runtime",
-    "RuntimeChoice",
-    "RuntimeUnfitError",
-    "find_runtime",
-    "inductor",
-    "installed_runtimes",
-    "list_runtimes",
-    "measured_peak",
-    "onnxruntime",
-    "openvino",
-    "register_runtime",
-    "tile_side",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

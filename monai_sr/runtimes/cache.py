@@ -1,7 +1,5 @@
 """Exported networks in the user's cache folder, under a hash of all that they depend on."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

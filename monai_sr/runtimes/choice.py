@@ -1,7 +1,5 @@
 """Chooses what runs a generator: by name, or the fastest installed; measures what a runtime can."""
 
-from __future__ import annotations
-
 import time
 from functools import cache
 

@@ -1,7 +1,5 @@
 """A generator whose arithmetic is done by another runtime."""
 
-from __future__ import annotations
-
 import copy
 import os
 import threading

@@ -1,7 +1,5 @@
 """PyTorch's own compiler: kernels joined by TorchInductor, on GPUs and CPUs."""
 
-from __future__ import annotations
-
 import copy
 import os
 

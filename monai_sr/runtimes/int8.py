@@ -11,8 +11,6 @@ References:
     integer-arithmetic-only inference, doi:10.1109/CVPR.2018.00286.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

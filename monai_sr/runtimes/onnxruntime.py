@@ -1,7 +1,5 @@
 """ONNX Runtime: CPUs of any maker, GPUs with its CUDA provider or that of NVIDIA's TensorRT."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

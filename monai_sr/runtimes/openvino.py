@@ -1,7 +1,5 @@
 """OpenVINO: the fastest on CPUs, in float32 and in 8-bit integers."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from functools import cache

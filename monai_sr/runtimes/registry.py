@@ -1,7 +1,5 @@
 """Names of runtimes, and what each of them must do."""
 
-from __future__ import annotations
-
 import copy
 import importlib.util
 from abc import ABC, abstractmethod
@@ -106,7 +104,9 @@ class LiveRuntime(Runtime):
 
 
 AnyRuntime = ExportingRuntime | LiveRuntime
-RUNTIMES: Registry[AnyRuntime] = Registry("runtime")
+RUNTIMES: Registry[AnyRuntime] = Registry(
+    "runtime", *(f"monai_sr.runtimes.{name}" for name in ("inductor", "onnxruntime", "openvino"))
+)
 R = TypeVar("R", bound=type[AnyRuntime])
 
 

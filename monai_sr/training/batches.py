@@ -1,7 +1,5 @@
 """How engines unpack batches, with a teacher's result where there is one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

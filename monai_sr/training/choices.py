@@ -1,7 +1,5 @@
 """What a bundle's training options are where the user says nothing, by what other options say."""
 
-from __future__ import annotations
-
 import atexit
 import shutil
 import tempfile

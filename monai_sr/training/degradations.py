@@ -5,8 +5,6 @@ loaded. ``corrupt`` spoils patches cut from it, anew in each batch; all its rand
 one seed for each patch, so that batches stay a pure function of seed and iteration.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

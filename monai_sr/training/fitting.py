@@ -1,7 +1,5 @@
 """Fit a generator that learns patches without gradients, and write its dictionaries."""
 
-from __future__ import annotations
-
 import math
 import time
 from pathlib import Path

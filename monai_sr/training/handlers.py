@@ -1,7 +1,5 @@
 """What a trainer calls between steps: gradients, the averaged generator, its export."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ignite.engine import Engine, EventEnum, Events

@@ -5,8 +5,6 @@ two doses. A pair is used only where its grids agree: the shift between both is 
 where it is a whole number of pixels of the large image, and told where it is not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

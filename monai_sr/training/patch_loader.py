@@ -6,8 +6,6 @@ that does not fit in memory is split into groups that take turns; the next one l
 background.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

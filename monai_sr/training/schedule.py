@@ -1,7 +1,5 @@
 """Learning rate over a budget of steps or minutes: linear warm-up, then a cosine to a floor."""
 
-from __future__ import annotations
-
 import math
 import time
 

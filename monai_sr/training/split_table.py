@@ -1,7 +1,5 @@
 """Reads the table that says which image is of whom or of where, and what it may be used for."""
 
-from __future__ import annotations
-
 import csv
 import itertools
 import math

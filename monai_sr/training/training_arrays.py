@@ -1,7 +1,5 @@
 """How each image of a training run becomes arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Which images a training run uses, and what for."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What a training run says and shows: figures, the curve, pictures of what it has learned."""
 
-from __future__ import annotations
-
 import csv
 import datetime
 from collections.abc import Mapping, Sequence

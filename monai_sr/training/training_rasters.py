@@ -3,8 +3,6 @@
 Which rasters show one ground is told here, too: they must not be on both sides of a split.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

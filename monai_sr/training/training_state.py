@@ -1,7 +1,5 @@
 """Checkpoints from which a run goes on at the very step where it was killed."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any, Protocol

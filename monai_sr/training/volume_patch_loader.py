@@ -1,7 +1,5 @@
 """Read volumes for training, and cut three-dimensional patches from them."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Measure how well a stored result, shrunk by bicubic, agrees with the image it was made from."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

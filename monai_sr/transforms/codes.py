@@ -4,8 +4,6 @@ What the network would do to labels and bit masks, nearest neighbor does without
 not there: every sample of the result has that of the sample which covers its center.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

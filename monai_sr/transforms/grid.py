@@ -1,7 +1,5 @@
 """Decide for each image which axes are enlarged and how many samples the result has."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ Between such a pixel and its neighbors lies nothing that could be interpolated: 
 the median of its neighborhood in its place, and its block of the result gets its own value.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

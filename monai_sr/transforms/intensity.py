@@ -6,8 +6,6 @@ or the caller's range; where nothing declares one, the valid values of the whole
 it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -4,8 +4,6 @@ A phase has no value between its two ends, which are one: what is enlarged are c
 mosaic has no neighbors across the edges of its tiles.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

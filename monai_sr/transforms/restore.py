@@ -1,7 +1,5 @@
 """Bring a network's result back to stored values, with geometry, mask, consistency and origin."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Hashable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Load any supported file by its content, and save results."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ A bundle's ``metadata.json`` keeps it as ``uncertainty``, fitted for one weights
 ``benchmarks/fit_uncertainty.py``. With others it would promise a coverage that nobody measured.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

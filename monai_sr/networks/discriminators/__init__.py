@@ -1,15 +1,11 @@
 """One discriminator a file; importing this package registers them all."""
 
-from monai_sr.networks.discriminators.high_band import HighBandDiscriminator
-from monai_sr.networks.discriminators.patchgan import PatchGAN
-from monai_sr.networks.discriminators.pooled_patch import PooledPatchDiscriminator
-from monai_sr.networks.discriminators.srgan_vgg import SRGANDiscriminator
-from monai_sr.networks.discriminators.unet_sn import UNetDiscriminator
-
-__all__ = [
-    "HighBandDiscriminator",
-    "PatchGAN",
-    "PooledPatchDiscriminator",
-    "SRGANDiscriminator",
-    "UNetDiscriminator",
-]
+from monai_sr.networks.discriminators.high_band import (
+    HighBandDiscriminator as HighBandDiscriminator,
+)
+from monai_sr.networks.discriminators.patchgan import PatchGAN as PatchGAN
+from monai_sr.networks.discriminators.pooled_patch import (
+    PooledPatchDiscriminator as PooledPatchDiscriminator,
+)
+from monai_sr.networks.discriminators.srgan_vgg import SRGANDiscriminator as SRGANDiscriminator
+from monai_sr.networks.discriminators.unet_sn import UNetDiscriminator as UNetDiscriminator

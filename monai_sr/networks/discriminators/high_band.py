@@ -1,7 +1,5 @@
 """A discriminator that sees high frequencies alone: it cannot ask for another brightness."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

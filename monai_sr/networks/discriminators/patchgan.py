@@ -1,7 +1,5 @@
 """PatchGAN: a verdict for every overlapping 70 x 70 part, by MONAI's ``PatchDiscriminator``."""
 
-from __future__ import annotations
-
 from monai.networks.nets import PatchDiscriminator
 from torch import Tensor
 

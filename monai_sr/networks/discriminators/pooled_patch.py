@@ -1,7 +1,5 @@
 """The patch discriminator of the recursive residual GAN: convolution and max pooling by turns."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from monai.networks.layers.factories import Conv, Norm, Pool
 from torch import Tensor, nn

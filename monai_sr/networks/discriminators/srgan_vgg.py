@@ -1,7 +1,5 @@
 """The discriminator of SRGAN: strided convolutions and a dense head, one verdict an image."""
 
-from __future__ import annotations
-
 from monai.networks.layers.factories import Conv, Norm, Pool
 from torch import Tensor, nn
 

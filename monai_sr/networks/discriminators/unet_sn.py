@@ -1,7 +1,5 @@
 """U-Net with spectral normalization: a verdict for every pixel, and a slope that is bounded."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn

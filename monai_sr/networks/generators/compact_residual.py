@@ -6,8 +6,6 @@ convolution and the last there is nothing but 3 x 3 convolutions of one width, R
 integer arithmetic does at its full rate.
 """
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor, nn

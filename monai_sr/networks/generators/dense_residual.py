@@ -1,7 +1,5 @@
 """Dense residual generator of the hybrid CNN-GAN: dense blocks in residuals of several levels."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from monai.networks.layers.factories import Norm

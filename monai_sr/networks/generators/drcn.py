@@ -1,7 +1,5 @@
 """DRCN: one convolution applied sixteen times to the enlarged image, each pass reconstructed."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from monai.networks.layers.factories import Conv

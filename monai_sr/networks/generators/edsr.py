@@ -1,7 +1,5 @@
 """EDSR: a deep residual network without normalization, enlarged at its end by pixel shuffling."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn

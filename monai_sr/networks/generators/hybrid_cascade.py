@@ -6,8 +6,6 @@ convolution (Shi et al., 2016, doi:10.1109/CVPR.2016.207; Yan et al., 2024). Onl
 and ReLU: no normalization, attention or pooling, so that tiles equal the whole image.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """IGAN-SRCP's generator: wide residual blocks, and attention to the whole image among them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -3,8 +3,6 @@
 All three align the grids by area: outer edges coincide, pixel centers move.
 """
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Iterative back projection: correct an interpolated image until it shrinks to the given one."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

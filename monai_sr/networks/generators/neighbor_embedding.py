@@ -1,7 +1,5 @@
 """Neighbor embedding: the detail of a patch from its nearest neighbors among known patches."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

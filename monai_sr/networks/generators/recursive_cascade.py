@@ -1,7 +1,5 @@
 """Recursive residual cascade: one trunk with shared weights, then one stage for each size."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """RFB-ESRGAN's generator: RRDB, then dense blocks whose layers see several widths at once."""
 
-from __future__ import annotations
-
 import torch
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn

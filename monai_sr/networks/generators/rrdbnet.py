@@ -1,7 +1,5 @@
 """RRDBNet: the generator of ESRGAN, residual blocks in residuals with dense connections inside."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from monai_sr.core.errors import at_least_one

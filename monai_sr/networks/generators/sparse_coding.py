@@ -1,7 +1,5 @@
 """Sparse coding: a patch is a sum of few atoms, and the same sum of paired atoms is its detail."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

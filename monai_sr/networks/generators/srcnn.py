@@ -1,7 +1,5 @@
 """SRCNN: three convolutions on the bicubic-enlarged image, the first network for this task."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch.nn.functional as F

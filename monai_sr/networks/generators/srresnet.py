@@ -1,7 +1,5 @@
 """SRResNet: the generator of SRGAN, residual blocks with batch normalization and pixel shuffles."""
 
-from __future__ import annotations
-
 from monai.networks.layers.factories import Conv, Norm
 from torch import Tensor, nn
 

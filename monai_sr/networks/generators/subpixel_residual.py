@@ -1,7 +1,5 @@
 """Residual convolutional network with a sub-pixel convolution at its end (Yan et al., 2024)."""
 
-from __future__ import annotations
-
 from monai.networks.layers.factories import Conv, Norm
 from monai.networks.utils import pixelshuffle
 from torch import Tensor, nn

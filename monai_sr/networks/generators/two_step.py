@@ -1,7 +1,5 @@
 """Two networks in a row: the first enlarges, the second refines its result (Badiy et al., 2025)."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Mapping

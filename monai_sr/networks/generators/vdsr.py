@@ -1,7 +1,5 @@
 """VDSR: twenty convolutions that add detail to the bicubic-enlarged image."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn

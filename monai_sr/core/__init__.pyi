@@ -1,0 +1,1 @@
+# What this package gives to others; each name is imported when it is first used.

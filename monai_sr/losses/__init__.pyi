@@ -1,0 +1,20 @@
+# What this package gives to others; each name is imported when it is first used.
+from .adversarial import AdversarialLoss as AdversarialLoss
+from .adversarial import FeatureMatchingLoss as FeatureMatchingLoss
+from .adversarial import HingeAdversarialLoss as HingeAdversarialLoss
+from .adversarial import LeastSquaresAdversarialLoss as LeastSquaresAdversarialLoss
+from .adversarial import RelativisticAverageLoss as RelativisticAverageLoss
+from .adversarial import VanillaAdversarialLoss as VanillaAdversarialLoss
+from .composite import CompositeLoss as CompositeLoss
+from .composite import DeepSupervisionLoss as DeepSupervisionLoss
+from .composite import TaughtLoss as TaughtLoss
+from .composite import training_loss as training_loss
+from .perceptual import LPIPSLoss as LPIPSLoss
+from .perceptual import PerceptualLoss as PerceptualLoss
+from .pixel import ArtifactLoss as ArtifactLoss
+from .pixel import CharbonnierLoss as CharbonnierLoss
+from .pixel import FrequencyLoss as FrequencyLoss
+from .pixel import L1Loss as L1Loss
+from .pixel import MSELoss as MSELoss
+from .pixel import WaveletBandLoss as WaveletBandLoss
+from .pixel import artifact_map as artifact_map
