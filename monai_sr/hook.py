@@ -19,8 +19,8 @@ from types import TracebackType
 
 from monai_sr.core.errors import OptionError, user_message
 from monai_sr.core.plain_options import check_plain
-from monai_sr.core.printable import print_safely, printable
 from monai_sr.core.registry import unknown_name
+from monai_sr.core.text import print_safely, printable
 from monai_sr.geometry.target_grid import check_scale
 
 EXIT_CODE = 2

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.bundles import find_bundle
-from monai_sr.core.printable import safe_cell
+from monai_sr.core.text import safe_cell
 from monai_sr.functional.resize import upsample
 from monai_sr.transforms import ScaleToUnit, load_image
 from monai_sr.upscaling.manifest import Manifest

@@ -25,8 +25,8 @@ from monai_sr.cli.reports import REPORT_COMMANDS, REPORT_OPTIONS, add_report_com
 from monai_sr.core.errors import OptionError
 from monai_sr.core.log import log_to_stdout
 from monai_sr.core.plain_options import check_plain
-from monai_sr.core.printable import print_safely, printable
 from monai_sr.core.registry import unknown_name
+from monai_sr.core.text import print_safely, printable
 from monai_sr.core.version import __version__
 
 if TYPE_CHECKING:

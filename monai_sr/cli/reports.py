@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from monai_sr.core.printable import printable, safe_cell
+from monai_sr.core.text import printable, safe_cell
 
 REPORT_OPTIONS = ("output", "key", "trials")
 """Options that no other command has."""

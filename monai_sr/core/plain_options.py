@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from monai_sr.core.errors import OptionError
-from monai_sr.core.printable import printable
+from monai_sr.core.text import printable
 
 SIGNS = ("$", "@", "%")
 """What begins an expression, a reference and a macro of MONAI's configurations."""

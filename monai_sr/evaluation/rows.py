@@ -11,7 +11,7 @@ from typing import Any
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError
-from monai_sr.core.printable import safe_cell, true_cell
+from monai_sr.core.text import safe_cell, true_cell
 from monai_sr.core.types import PathLike
 from monai_sr.metrics import FAST, MEASURES, STANDARD
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from monai_sr.core.types import PathLike
-from monai_sr.core.printable import gdal_name
+from monai_sr.core.text import gdal_name
 
 MEANING = "Half width of the 90 % interval"
 _MARK = "_uncertainty"

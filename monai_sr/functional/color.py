@@ -10,7 +10,7 @@ References:
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 
 # Rows Y, Cb, Cr; columns R, G, B, each in [0, 1]; results in grey levels of an 8-bit picture.
 _MATRIX = (

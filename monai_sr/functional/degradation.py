@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 
 _A = -0.75
 """OpenCV's parameter of Keys' kernel; MATLAB's is -0.5."""

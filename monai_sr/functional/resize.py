@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 from monai_sr.functional.bands import blocks, cubic, resized
 
 REACH = 2

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 
 WINDOW_PX = 11
 _SIGMA_PX = 1.5

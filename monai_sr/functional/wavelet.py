@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.registry import unknown_name
+from monai_sr.core import OptionError, unknown_name
 
 BANDS = ("LL", "LH", "HL", "HH")
 """Low or high frequencies along the rows' axis H (first letter) and along W (second)."""

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.log import get_logger
+from monai_sr.core import OptionError, get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.log import get_logger
+from monai_sr.core import OptionError, get_logger
 from monai_sr.geometry.geotransform import has_transform
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from monai_sr.core.devices import check_precision, go_on_without_threads
 from monai_sr.core.errors import OptionError
 from monai_sr.core.log import get_logger
-from monai_sr.core.printable import printable
+from monai_sr.core.text import printable
 from monai_sr.formats.meaning import PHASE, kind_of
 from monai_sr.functional.resize import resize_to
 from monai_sr.geometry.target_grid import LARGEST_SCALE, covering_samples, scaled_sizes

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from monai_sr.core.distributed import global_mean
-from monai_sr.core.errors import OptionError
-from monai_sr.core.registry import unknown_name
+from monai_sr.core import OptionError, global_mean, unknown_name
 from monai_sr.losses.pixel import at_least_float32
 
 

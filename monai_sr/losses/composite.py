@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.registry import unknown_name
-from monai_sr.core.types import PathLike
+from monai_sr.core import OptionError, PathLike, unknown_name
 from monai_sr.functional.resize import resize
 from monai_sr.losses.pixel import at_least_float32
 

@@ -7,11 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.registry import unknown_name
-from monai_sr.core.types import PathLike
-from monai_sr.networks.backbones import after_activation, before_activation, create_backbone
-from monai_sr.networks.lpips_distance import LPIPSDistance
+from monai_sr.core import OptionError, PathLike, unknown_name
+from monai_sr.networks import LPIPSDistance, after_activation, before_activation, create_backbone
 
 _CRITERIA = {"l1": F.l1_loss, "mse": F.mse_loss}
 

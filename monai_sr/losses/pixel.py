@@ -8,9 +8,8 @@ from torch.nn import L1Loss as L1Loss
 from torch.nn import MSELoss as MSELoss
 from torch.nn import functional as F
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.registry import unknown_name
-from monai_sr.functional.wavelet import BANDS, smallest_side, stationary_wavelet
+from monai_sr.core import OptionError, unknown_name
+from monai_sr.functional import BANDS, smallest_side, stationary_wavelet
 
 
 class CharbonnierLoss(nn.Module):

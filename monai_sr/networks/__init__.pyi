@@ -1,6 +1,12 @@
 # What this package gives to others; each name is imported when it is first used.
 from . import discriminators as discriminators
 from . import generators as generators
+from .backbones import after_activation as after_activation
+from .backbones import before_activation as before_activation
+from .backbones import create_backbone as create_backbone
+from .blocks import Limited as Limited
+from .blocks import integer_steps as integer_steps
+from .lpips_distance import LPIPSDistance as LPIPSDistance
 from .pruning import prune_hybrid_cascade as prune_hybrid_cascade
 from .registry import Discriminator as Discriminator
 from .registry import DiscriminatorInfo as DiscriminatorInfo
@@ -26,3 +32,4 @@ from .weights import load_pretrained as load_pretrained
 from .weights import load_weights as load_weights
 from .weights import read_weights as read_weights
 from .weights import save_weights as save_weights
+from .weights import state_digest as state_digest

@@ -23,10 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError, WeightsError
-from monai_sr.core.optional import import_torchvision
-from monai_sr.core.registry import unknown_name
-from monai_sr.core.types import PathLike
+from monai_sr.core import OptionError, PathLike, WeightsError, import_torchvision, unknown_name
 from monai_sr.networks.weights import read_weights
 
 SQUEEZENET_WEIGHTS = Path(__file__).parent / "weights_data" / "squeezenet1_1_features.safetensors"

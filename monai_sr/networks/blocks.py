@@ -9,7 +9,7 @@ from monai.networks.layers.factories import Conv
 from monai.networks.utils import pixelshuffle
 from torch import Tensor, nn
 
-from monai_sr.functional.resize import REACH, phase_kernel
+from monai_sr.functional import REACH, phase_kernel
 
 _SMALLEST = 1e-12
 _BITS = 8  # of the integers that features become

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
-from monai_sr.functional.resize import REACH, phase_kernel
+from monai_sr.core import OptionError
+from monai_sr.functional import REACH, phase_kernel
 from monai_sr.networks.blocks import Interpolation
 from monai_sr.networks.registry import Generator
 

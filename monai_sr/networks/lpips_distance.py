@@ -12,9 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from monai_sr.core.errors import MissingDependencyError, OptionError
-from monai_sr.core.registry import unknown_name
-from monai_sr.core.types import PathLike
+from monai_sr.core import MissingDependencyError, OptionError, PathLike, unknown_name
 from monai_sr.networks.backbones import create_backbone, freeze
 from monai_sr.networks.weights import read_weights
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 from monai_sr.networks.blocks import PlainBlock
 from monai_sr.networks.generators.compact_residual import CompactResidual
 from monai_sr.networks.generators.hybrid_cascade import HybridCascade

@@ -15,10 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError, WeightsError
-from monai_sr.core.log import get_logger
-from monai_sr.core.optional import import_extra, import_torchvision
-from monai_sr.core.types import PathLike
+from monai_sr.core import (
+    OptionError,
+    PathLike,
+    WeightsError,
+    get_logger,
+    import_extra,
+    import_torchvision,
+)
 from monai_sr.networks.registry import Generator, GeneratorInfo
 from monai_sr.networks.weights import read_weights
 

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError, at_least_one
-from monai_sr.core.registry import Registry
+from monai_sr.core import OptionError, Registry, at_least_one
 
 
 @dataclass(frozen=True)

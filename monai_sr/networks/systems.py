@@ -12,9 +12,7 @@ from typing import Any
 
 import yaml
 
-from monai_sr.core.errors import OptionError, WeightsError
-from monai_sr.core.registry import find_config, list_configs
-from monai_sr.core.types import PathLike
+from monai_sr.core import OptionError, PathLike, WeightsError, find_config, list_configs
 from monai_sr.networks.published import published_network
 from monai_sr.networks.registry import GENERATORS, Generator, create_generator
 from monai_sr.networks.weights import refuse_partial_weights

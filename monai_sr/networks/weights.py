@@ -9,10 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import OptionError, OutputError, WeightsError
-from monai_sr.core.types import PathLike
-from monai_sr.core.weights_sums import check_sum
+from monai_sr.core import OptionError, OutputError, PathLike, WeightsError, atomic_file, check_sum
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 """Keys under which other trainers keep a state dict, averaged weights first."""

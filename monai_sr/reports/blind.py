@@ -21,7 +21,7 @@ from PIL import Image
 
 from monai_sr.core.atomic import atomic_file, atomic_folder
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.printable import true_cell
+from monai_sr.core.text import true_cell
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation import Choice
 from monai_sr.reports.display import display_of

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.printable import printable
+from monai_sr.core.text import printable
 from monai_sr.core.version import __version__
 from monai_sr.formats.stored import DISCLAIMER
 

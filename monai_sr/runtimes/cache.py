@@ -13,11 +13,8 @@ import torch
 from torch import nn
 
 import monai_sr
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import OutputError
-from monai_sr.core.log import get_logger
-from monai_sr.core.private_folder import cache_folder
-from monai_sr.networks.weights import state_digest
+from monai_sr.core import OutputError, atomic_file, cache_folder, get_logger
+from monai_sr.networks import state_digest
 from monai_sr.runtimes.registry import Artifact
 
 logger = get_logger(__name__)

@@ -6,11 +6,13 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.devices import check_precision
-from monai_sr.core.errors import MissingDependencyError
-from monai_sr.core.log import get_logger
-from monai_sr.core.registry import unknown_name
-from monai_sr.core.types import PathLike
+from monai_sr.core import (
+    MissingDependencyError,
+    PathLike,
+    check_precision,
+    get_logger,
+    unknown_name,
+)
 from monai_sr.networks import Generator
 from monai_sr.runtimes.compiled import CompiledGenerator
 from monai_sr.runtimes.int8 import QuantizedConv, read_ranges

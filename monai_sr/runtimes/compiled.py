@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.devices import go_on_without_threads
+from monai_sr.core import go_on_without_threads
 from monai_sr.networks import Generator
 from monai_sr.runtimes.cache import artifact_key, kept
 from monai_sr.runtimes.int8 import Ranges, quantized

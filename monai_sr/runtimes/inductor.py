@@ -6,7 +6,7 @@ import os
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.private_folder import cache_folder
+from monai_sr.core import cache_folder
 from monai_sr.runtimes.registry import Engine, LiveRuntime, register_runtime
 
 _CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"

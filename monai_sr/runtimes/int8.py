@@ -19,10 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.types import PathLike
-from monai_sr.core.weights_sums import check_sum
-from monai_sr.networks.blocks import Limited, integer_steps
-from monai_sr.networks.weights import state_digest
+from monai_sr.core import PathLike, check_sum
+from monai_sr.networks import Limited, integer_steps, state_digest
 from monai_sr.runtimes.registry import RuntimeUnfitError
 
 Range = tuple[float, float]

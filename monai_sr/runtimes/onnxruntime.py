@@ -6,9 +6,7 @@ import torch
 from monai.networks.utils import convert_to_onnx
 from torch import Tensor, nn
 
-from monai_sr.core.optional import import_extra
-from monai_sr.core.private_folder import cache_folder
-from monai_sr.core.shared import ignored_warnings
+from monai_sr.core import cache_folder, ignored_warnings, import_extra
 from monai_sr.runtimes.registry import (
     Artifact,
     Engine,

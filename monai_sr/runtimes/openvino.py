@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.optional import import_extra
-from monai_sr.core.shared import ForkSafeLock, ignored_warnings
+from monai_sr.core import ForkSafeLock, ignored_warnings, import_extra
 from monai_sr.runtimes.registry import (
     Artifact,
     Engine,

@@ -9,8 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.errors import MissingDependencyError, OptionError
-from monai_sr.core.registry import Registry
+from monai_sr.core import MissingDependencyError, OptionError, Registry
 
 Artifact = Mapping[str, bytes]
 """An exported network: names and contents of its files."""

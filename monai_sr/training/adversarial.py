@@ -19,7 +19,7 @@ from monai.utils.enums import AdversarialKeys
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 from monai_sr.losses import CompositeLoss
 from monai_sr.training.batches import prepare_sr_batch
 

@@ -8,8 +8,7 @@ from monai.inferers import Inferer, SimpleInferer
 from monai.utils import CommonKeys
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.types import PathLike
+from monai_sr.core import OptionError, PathLike
 from monai_sr.networks import Generator, load_weights
 
 

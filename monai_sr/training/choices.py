@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import TypeVar
 
-from monai_sr.core.types import PathLike
+from monai_sr.core import PathLike
 
 T = TypeVar("T")
 

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
-from monai_sr.functional.degradation import gaussian_blur, jpeg, opencv_downsample
-from monai_sr.functional.resize import downsample, downsample_uint8
+from monai_sr.core import OptionError
+from monai_sr.functional import downsample, downsample_uint8, gaussian_blur, jpeg, opencv_downsample
 
 
 class Degradation:

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import torch
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.log import get_logger
-from monai_sr.core.types import PathLike
-from monai_sr.networks.registry import Generator
-from monai_sr.networks.weights import save_weights
+from monai_sr.core import OptionError, PathLike, get_logger
+from monai_sr.networks import Generator, save_weights
 from monai_sr.training.patch_loader import PatchLoader
 
 logger = get_logger(__name__)

@@ -11,11 +11,15 @@ from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 from torch import Tensor
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.distributed import from_first, rank
-from monai_sr.core.errors import OptionError, TrainingFailedError
-from monai_sr.core.log import get_logger
-from monai_sr.core.registry import unknown_name
+from monai_sr.core import (
+    OptionError,
+    TrainingFailedError,
+    atomic_file,
+    from_first,
+    get_logger,
+    rank,
+    unknown_name,
+)
 from monai_sr.training.training_state import TrainingState
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from monai.engines import IterationEvents
 from monai.utils.enums import AdversarialIterationEvents
 from torch import nn
 
-from monai_sr.core.distributed import average_gradients, rank, world_size
-from monai_sr.core.types import PathLike
+from monai_sr.core import PathLike, average_gradients, rank, world_size
 from monai_sr.networks import save_weights
 
 

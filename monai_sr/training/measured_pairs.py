@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.types import PathLike
-from monai_sr.functional.resize import downsample
+from monai_sr.core import BadImageError, OptionError, PathLike
+from monai_sr.functional import downsample
 from monai_sr.training.training_images import (
     Source,
     first_file,

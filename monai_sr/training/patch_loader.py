@@ -16,10 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from monai_sr.core.distributed import rank, world_size
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.log import get_logger
-from monai_sr.core.types import PathLike
+from monai_sr.core import BadImageError, OptionError, PathLike, get_logger, rank, world_size
 from monai_sr.training.degradations import BicubicDegradation, Degradation
 from monai_sr.training.measured_pairs import TrainingPair
 from monai_sr.training.training_arrays import Loaded, of_one_depth

@@ -6,9 +6,7 @@ import time
 from ignite.engine import Engine, Events
 from torch.optim import Optimizer
 
-from monai_sr.core.distributed import from_first
-from monai_sr.core.errors import OptionError
-from monai_sr.core.log import get_logger
+from monai_sr.core import OptionError, from_first, get_logger
 
 logger = get_logger(__name__)
 

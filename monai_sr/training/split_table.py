@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.types import PathLike
+from monai_sr.core import OptionError, PathLike
 
 PARTS = ("train", "validation", "test")
 SIDES = ("west", "south", "east", "north")

@@ -9,8 +9,7 @@ import torch
 from monai.data import Dataset, MetaTensor
 from torch import Tensor
 
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.types import PathLike
+from monai_sr.core import BadImageError, OptionError, PathLike
 from monai_sr.training.degradations import Degradation
 from monai_sr.training.measured_pairs import (
     MeasuredImages,

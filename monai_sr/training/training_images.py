@@ -5,8 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.types import PathLike
+from monai_sr.core import OptionError, PathLike
 from monai_sr.formats.dicom.files import is_dicom
 from monai_sr.formats.dicom.series import find_series
 from monai_sr.training.split_table import SplitEntry, read_split_table

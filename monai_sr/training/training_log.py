@@ -12,11 +12,8 @@ from monai.utils import CommonKeys
 from PIL import Image
 from torch import Tensor, nn
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.distributed import rank, world_size
-from monai_sr.core.log import get_logger
-from monai_sr.core.types import PathLike
-from monai_sr.functional.resize import upsample
+from monai_sr.core import PathLike, atomic_file, get_logger, rank, world_size
+from monai_sr.functional import upsample
 from monai_sr.training import PatchLoader
 from monai_sr.training.schedule import BudgetSchedule
 

@@ -13,8 +13,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.warp import transform_bounds
 
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.shared import ignored_warnings
+from monai_sr.core import BadImageError, ignored_warnings
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.training.split_table import SIDES, Box
 

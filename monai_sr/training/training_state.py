@@ -8,12 +8,17 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.distributed import rank
-from monai_sr.core.errors import OutputError, TrainingFailedError, WeightsError
-from monai_sr.core.log import get_logger
-from monai_sr.core.private_folder import PART, sweep
-from monai_sr.core.types import PathLike
+from monai_sr.core import (
+    PART,
+    OutputError,
+    PathLike,
+    TrainingFailedError,
+    WeightsError,
+    atomic_file,
+    get_logger,
+    rank,
+    sweep,
+)
 
 logger = get_logger(__name__)
 

@@ -10,9 +10,8 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.types import PathLike
-from monai_sr.functional.resize import downsample
+from monai_sr.core import BadImageError, PathLike
+from monai_sr.functional import downsample
 from monai_sr.training.measured_pairs import (
     MeasuredImages,
     TrainingPair,

@@ -20,7 +20,7 @@ from monai_sr.core.bundles import find_bundle
 from monai_sr.core.contents import content
 from monai_sr.core.errors import OptionError, SRError, WeightsError
 from monai_sr.core.log import get_logger
-from monai_sr.core.printable import printable
+from monai_sr.core.text import printable
 from monai_sr.core.types import PathLike
 from monai_sr.formats import DicomReader, NiftiReader, RasterReader, find_reader
 from monai_sr.formats.dicom.series import read_header

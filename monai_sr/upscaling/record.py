@@ -9,7 +9,7 @@ from pathlib import Path
 
 from monai_sr.core.errors import SRError
 from monai_sr.core.log import get_logger
-from monai_sr.core.printable import printable
+from monai_sr.core.text import printable
 from monai_sr.core.types import PathLike
 from monai_sr.upscaling.manifest import Manifest
 

@@ -26,7 +26,7 @@ from monai_sr.core.errors import BadImageError, OptionError, OutputError
 from monai_sr.core.journal import Journal
 from monai_sr.core.log import get_logger
 from monai_sr.core.pipeline import Background, prefetched
-from monai_sr.core.printable import printable
+from monai_sr.core.text import printable
 from monai_sr.formats import check_output_size
 from monai_sr.formats.identity import changed, check_unchanged
 from monai_sr.formats.meaning import PHASE, kind_of

@@ -21,8 +21,8 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.printable import gdal_name
 from monai_sr.core.shared import ignored_warnings
+from monai_sr.core.text import gdal_name
 from monai_sr.formats.raster.keep_list import is_deidentified
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from rasterio.io import DatasetReader
 from monai_sr.core.contents import head
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.log import get_logger
-from monai_sr.core.printable import linked_image
 from monai_sr.core.private_folder import is_private
+from monai_sr.core.text import linked_image
 from monai_sr.formats.raster.pam import is_dispensable
 from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
 

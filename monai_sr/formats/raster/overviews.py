@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import rasterio
 from rasterio.enums import Resampling
 
-from monai_sr.core.printable import gdal_name
+from monai_sr.core.text import gdal_name
 from monai_sr.formats.meaning import CODES, GRAY
 
 if TYPE_CHECKING:

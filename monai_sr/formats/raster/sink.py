@@ -18,7 +18,7 @@ import rasterio.shutil
 from rasterio.windows import Window
 
 from monai_sr.core.log import get_logger
-from monai_sr.core.printable import gdal_name
+from monai_sr.core.text import gdal_name
 from monai_sr.formats.meaning import CODES, kind_of
 from monai_sr.formats.raster.bands import premultiplied
 from monai_sr.formats.raster.beside import add_png_xmp

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
     from monai_sr.core.types import PathLike
-from monai_sr.core.printable import gdal_name
+from monai_sr.core.text import gdal_name
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".png": "PNG"}
 # GDAL writes no .aux.xml and no .msk; see monai_sr.formats.raster.beside.

@@ -18,7 +18,7 @@ from rasterio.windows import Window
 
 from monai_sr.core.atomic import appear_together, atomic_file
 from monai_sr.core.errors import BadImageError, OutputError
-from monai_sr.core.printable import gdal_name
+from monai_sr.core.text import gdal_name
 from monai_sr.formats.raster.check import check_pixels_of, writing
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.stored import CODES_DISCLAIMER

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import at_least_one
-from monai_sr.functional.wavelet import high_bands, smallest_side
+from monai_sr.core import at_least_one
+from monai_sr.functional import high_bands, smallest_side
 from monai_sr.networks.registry import (
     Discriminator,
     DiscriminatorInfo,

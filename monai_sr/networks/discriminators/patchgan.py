@@ -3,7 +3,7 @@
 from monai.networks.nets import PatchDiscriminator
 from torch import Tensor
 
-from monai_sr.core.errors import at_least_one
+from monai_sr.core import at_least_one
 from monai_sr.networks.registry import (
     Discriminator,
     DiscriminatorInfo,

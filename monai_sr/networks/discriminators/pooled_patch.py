@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from monai.networks.layers.factories import Conv, Norm, Pool
 from torch import Tensor, nn
 
-from monai_sr.core.errors import at_least_one
+from monai_sr.core import at_least_one
 from monai_sr.networks.registry import (
     Discriminator,
     DiscriminatorInfo,

@@ -3,7 +3,7 @@
 from monai.networks.layers.factories import Conv, Norm, Pool
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError, at_least_one
+from monai_sr.core import OptionError, at_least_one
 from monai_sr.networks.registry import (
     Discriminator,
     DiscriminatorInfo,

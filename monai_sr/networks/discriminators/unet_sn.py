@@ -5,7 +5,7 @@ from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from monai_sr.core.errors import at_least_one
+from monai_sr.core import at_least_one
 from monai_sr.networks.registry import (
     Discriminator,
     DiscriminatorInfo,

@@ -6,8 +6,8 @@ from monai.networks.layers.factories import Norm
 from monai.networks.utils import pixelshuffle
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError, at_least_one
-from monai_sr.functional.resize import REACH
+from monai_sr.core import OptionError, at_least_one
+from monai_sr.functional import REACH
 from monai_sr.networks.blocks import Interpolation, fine_reach, he_conv, steps
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
-from monai_sr.core.errors import at_least_one
+from monai_sr.core import at_least_one
 from monai_sr.networks.blocks import SubPixelStage, pass_enlarged, pass_image, steps
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 

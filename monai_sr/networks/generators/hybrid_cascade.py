@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError, at_least_one
-from monai_sr.functional.resize import REACH
+from monai_sr.core import OptionError, at_least_one
+from monai_sr.functional import REACH
 from monai_sr.networks.blocks import Interpolation, PlainBlock, he_conv, mark, shuffled
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 

@@ -6,7 +6,7 @@ All three align the grids by area: outer edges coincide, pixel centers move.
 import torch.nn.functional as F
 from torch import Tensor
 
-from monai_sr.functional.resize import REACH
+from monai_sr.functional import REACH
 from monai_sr.networks.blocks import Interpolation
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 

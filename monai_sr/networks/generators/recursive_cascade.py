@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from monai.networks.utils import pixelshuffle
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError, at_least_one
-from monai_sr.functional.bands import cubic
-from monai_sr.functional.resize import REACH
+from monai_sr.core import OptionError, at_least_one
+from monai_sr.functional import REACH, cubic
 from monai_sr.networks.blocks import Interpolation, he_conv
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 

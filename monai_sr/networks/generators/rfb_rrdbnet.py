@@ -4,7 +4,7 @@ import torch
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError, at_least_one
+from monai_sr.core import OptionError, at_least_one
 from monai_sr.networks.blocks import (
     SubPixelStage,
     fine_reach,

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from monai_sr.core.errors import at_least_one
+from monai_sr.core import at_least_one
 from monai_sr.networks.blocks import fine_reach, he_conv, pass_image, pass_smoothed, steps
 from monai_sr.networks.dense_blocks import LEAKY_SLOPE, NearestStage, ResidualInResidual, rrdb
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator

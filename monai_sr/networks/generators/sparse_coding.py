@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.shared import ignored_warnings
+from monai_sr.core import OptionError, ignored_warnings
 from monai_sr.networks.exemplars import FEATURES, ExemplarGenerator, draw_textured
 from monai_sr.networks.registry import GeneratorInfo, register_generator
 

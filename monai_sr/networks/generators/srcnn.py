@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 from monai_sr.networks.blocks import Interpolation, enlarged_halo, pass_image
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 

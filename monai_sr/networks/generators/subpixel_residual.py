@@ -4,8 +4,8 @@ from monai.networks.layers.factories import Conv, Norm
 from monai.networks.utils import pixelshuffle
 from torch import Tensor, nn
 
-from monai_sr.core.errors import at_least_one
-from monai_sr.functional.resize import REACH
+from monai_sr.core import at_least_one
+from monai_sr.functional import REACH
 from monai_sr.networks.blocks import Interpolation
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from monai.networks.utils import pixelshuffle
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 from monai_sr.networks.registry import (
     GENERATORS,
     Generator,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_sr.core.printable import print_safely, printable, safe_cell, true_cell
+from monai_sr.core.text import print_safely, printable, safe_cell, true_cell
 from monai_sr.upscaling.manifest import Manifest
 from tests.image_factory import pixels, write_raster
 
