@@ -17,8 +17,7 @@ from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.decoding import Files
 from monai_sr.formats.identity import dependencies
-from monai_sr.training.training_images import match_names
-from monai_sr.training.training_images import list_images
+from monai_sr.training.training_images import list_images, match_names
 
 _logger = get_logger(__name__)
 _SHOWN = 5  # names in a message
