@@ -99,12 +99,6 @@ def enlarge_image(
 ) -> Comparison:
     """Take or make the low-resolution image, and enlarge it.
 
-    Args:
-        benchmark: how they are compared.
-        image: the reference.
-        system: what is judged.
-        scale: the enlargement.
-
     Raises:
         BadImageError: if the reference is unusable or too small, or the result is not finite.
     """
@@ -131,15 +125,7 @@ def measure_image(
     comparison: Comparison,
     measures: Sequence[Measure],
 ) -> Row:
-    """Compare a result with its reference.
-
-    Args:
-        benchmark: the set.
-        image: the reference.
-        system: what made the result.
-        comparison: both.
-        measures: those of every row, and others.
-    """
+    """Compare a result with its reference."""
     return Row(
         set=benchmark.name,
         image=image.name,

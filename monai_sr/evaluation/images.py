@@ -92,11 +92,6 @@ def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Pa
     Names are equal but for the suffix of the file and a mark of the scale, see
     :func:`monai_sr.training.training_images.match_names`.
 
-    Args:
-        references: files of high resolution.
-        folder: holds the files of low resolution.
-        scale: the enlargement.
-
     Raises:
         BadImageError: if files of one side lack a partner, or have several; they are named.
     """

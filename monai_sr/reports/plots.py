@@ -36,9 +36,6 @@ def trade_offs(document: Mapping[str, Any]) -> str:
 
     Each is a graphic of its own, so that a narrow page can put one below the other.
 
-    Args:
-        document: of an evaluation.
-
     Returns:
         SVG without external references; empty where nothing can be plotted.
 
