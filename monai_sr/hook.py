@@ -18,10 +18,10 @@ from pathlib import Path
 from types import TracebackType
 
 from monai_sr.core.errors import OptionError, user_message
+from monai_sr.core.options import UPSCALE
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.text import print_safely, printable
-from monai_sr.geometry.target_grid import check_scale
 
 EXIT_CODE = 2
 INTERRUPTED = 130
@@ -60,7 +60,7 @@ def check_options(argv: list[str]) -> None:
     options = given_options(argv)
     if "config_file" not in options:
         return
-    check_scale(options)
+    UPSCALE.check(options)
     text = options["config_file"]
     files = ast.literal_eval(text) if text.startswith("[") else [text]
     content = ConfigParser.load_config_files(files)

@@ -5,25 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from monai_sr.cli.options import (
-    add_evaluate,
-    add_grid,
-    add_many,
-    add_runtime,
-    add_scenes,
-    add_size,
-    add_train,
-    add_trust,
-    add_values,
-    number,
-    plain_flags,
-)
-from monai_sr.cli.reports import REPORT_COMMANDS, REPORT_OPTIONS, add_report_commands
+from monai_sr.cli.options import add_command, plain_flags
+from monai_sr.cli.reports import REPORT_COMMANDS, add_report_commands
 from monai_sr.core.errors import OptionError
 from monai_sr.core.log import log_to_stdout
+from monai_sr.core.options import EVALUATE, TRAIN, UPSCALE
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.text import print_safely, printable
@@ -33,27 +22,6 @@ if TYPE_CHECKING:
     from monai_sr.upscaling.workflow import SRWorkflow
 
 _EXIT_CODE = 2
-_INFERENCE = (
-    "scale", "spacing", "slice_axis", "spatial_dims", "consistency", "device", "ckpt_path", "range",
-    "size", "robust", "perception", "compression", "deidentify", "deidentify_key", "uncertainty",
-    "window", "bbox", "cog", "scene_limit", "report", "runtime", "precision", "nodata", "bounds",
-    "overshoot", "kind",
-)  # fmt: skip
-_TRAINING = (
-    "dataset_dir", "lr_dir", "validation_dir", "split_table", "output_dir", "scale", "minutes",
-    "steps", "stage_1_steps", "device", "precision", "seed", "pretrained", "dry_run",
-    "perceptual_backbone", "perceptual_weights", "size", "teacher",
-)  # fmt: skip
-_EVALUATION = (
-    "dataset", "root", "lr_root", "protocol", "slice_step", "patient", "download", "output_dir",
-    "scale", "size", "perception", "robust", "uncertainty", "consistency",
-    "ckpt_path", "measures", "per_class", "save_images", "device", "seed",
-)  # fmt: skip
-_OTHERS = (
-    "output_dir", "bundle", "system", "stages", "degradation", "cluster", "workers", "skip_done",
-    "linked_files",
-)  # fmt: skip
-_OPTIONS = [f"--{n}" for n in (*_OTHERS, *_INFERENCE, *_TRAINING, *_EVALUATION, *REPORT_OPTIONS)]
 _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain images."
 
 
@@ -80,52 +48,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="monai-sr", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"monai-sr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    upscale = commands.add_parser(
-        "upscale", help="enlarge a file, a DICOM series folder or a folder", allow_abbrev=False
-    )
-    upscale.add_argument(
-        "input",
-        help="file, folder, zip, DICOMDIR, .SAFE product, 'pattern*.tif', or .txt of these",
-    )
-    upscale.add_argument("-o", "--output_dir", required=True, help="folder of the results")
-    upscale.add_argument("--bundle", help="name or folder (default: by each input)")
-    upscale.add_argument("--system", help="a system in place of the bundle's own model")
-    add_size(upscale)
-    upscale.add_argument("--robust", action="store_true", default=None, help="for degraded input")
-    upscale.add_argument(
-        "--perception", type=float, help="0: faithful (default) ... 1: perceptual, invents detail"
-    )
-    upscale.add_argument("--scale", type=number, help="up to 4 (default: the bundle's)")
-    add_grid(upscale)
-    add_scenes(upscale)
-    upscale.add_argument("--consistency", type=int, help="back-projection steps (0: off)")
-    upscale.add_argument(
-        "--compression", help="DICOM pixels, lossless: none (default), rle, jpegls, jpeg2000"
-    )
-    upscale.add_argument(
-        "--deidentify", action="store_true", default=None, help="results that tell of no person"
-    )
-    upscale.add_argument(
-        "--deidentify_key", help="file with a secret, which keys the hashes of UIDs and names"
-    )
-    upscale.add_argument(
-        "--uncertainty", action="store_true", default=None, help="with a map of the 90 %% interval"
-    )
-    upscale.add_argument(
-        "--report", action="store_true", default=None, help="with a page about each result"
-    )
-    upscale.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
-    upscale.add_argument("--ckpt_path", help="weights file instead of the bundle's")
-    add_runtime(upscale)
-    add_values(upscale)
-    add_many(upscale)
-    add_trust(upscale)
-    add_train(commands)
-    add_evaluate(commands)
+    for command in (UPSCALE, TRAIN, EVALUATE):
+        add_command(commands, command)
     add_report_commands(commands)
     commands.add_parser("bundles", help="list the installed bundles")
     commands.add_parser("systems", help="list the systems: parameters, scales, receptive field")
     return parser
+
+
+def _flags(parser: argparse.ArgumentParser, command: str) -> Iterator[str]:
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    for action in commands.choices[command]._actions:
+        yield from (word for word in action.option_strings if word.startswith("--"))
 
 
 def _upscale(arguments: argparse.Namespace) -> None:
@@ -137,9 +71,8 @@ def _upscale(arguments: argparse.Namespace) -> None:
         import_monai_light()
     from monai_sr.upscaling.workflow import SRWorkflow
 
-    if arguments.slice_axis in ("0", "1", "2"):
-        arguments.slice_axis = int(arguments.slice_axis)
-    options = _given(arguments, ("input", "output_dir", *_INFERENCE))
+    UPSCALE.check(vars(arguments))
+    options = UPSCALE.entries(vars(arguments))
     if arguments.cluster is not None:
         _upscale_on_cluster(arguments, options)
         return
@@ -172,7 +105,8 @@ def _train(arguments: argparse.Namespace) -> None:
     config = "train" if arguments.stages == 1 else "train_gan"
     how = arguments.degradation
     overlays = [find_config("degradations", how)] if how else []
-    options = _given(arguments, _TRAINING)
+    TRAIN.check(vars(arguments))
+    options = TRAIN.entries(vars(arguments))
     _run(
         SRWorkflow(arguments.bundle, config, system=arguments.system, overlays=overlays, **options)
     )
@@ -181,13 +115,9 @@ def _train(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from monai_sr.upscaling.workflow import SRWorkflow
 
-    options = _given(arguments, _EVALUATION)
+    EVALUATE.check(vars(arguments))
+    options = EVALUATE.entries(vars(arguments))
     _run(SRWorkflow(arguments.bundle, "evaluate", system=arguments.system, **options))
-
-
-def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
-    given = {name: getattr(arguments, name) for name in names}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _run(workflow: SRWorkflow) -> None:
@@ -196,26 +126,37 @@ def _run(workflow: SRWorkflow) -> None:
     workflow.finalize()
 
 
-def _systems() -> None:
+def _systems(_: argparse.Namespace) -> None:
     from monai_sr.cli.systems import describe_systems
 
     print(describe_systems())
 
 
-def _bundles() -> None:
+def _bundles(_: argparse.Namespace) -> None:
     from monai_sr.core.bundles import list_bundles
 
     for name, folder in list_bundles().items():
         print(f"{printable(name)}\t{printable(folder)}")
 
 
+_RUN: dict[str, Callable[[argparse.Namespace], None]] = {
+    "upscale": _upscale,
+    "train": _train,
+    "evaluate": _evaluate,
+    "bundles": _bundles,
+    "systems": _systems,
+    **REPORT_COMMANDS,
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 2 for anything a user can mend."""
     print_safely()
-    arguments, unknown = _parser().parse_known_args(argv)
+    parser = _parser()
+    arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         kind = "option" if unknown[0].startswith("-") else "argument"
-        message = printable(unknown_name(kind, unknown[0], _OPTIONS))
+        message = printable(unknown_name(kind, unknown[0], _flags(parser, arguments.command)))
         sys.stderr.write(f"monai-sr: error: {message}\n")
         return _EXIT_CODE
     if getattr(arguments, "linked_files", None):
@@ -230,15 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         check_plain(vars(arguments))
         with log_to_stdout():
-            {"bundles": _bundles, "systems": _systems}.get(
-                arguments.command,
-                lambda: {
-                    "upscale": _upscale,
-                    "train": _train,
-                    "evaluate": _evaluate,
-                    **REPORT_COMMANDS,
-                }[arguments.command](arguments),
-            )()
+            _RUN[arguments.command](arguments)
     except KeyboardInterrupt:
         sys.stderr.write("monai-sr: stopped; finished results are kept\n")
         return hook.INTERRUPTED

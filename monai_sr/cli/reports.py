@@ -9,9 +9,6 @@ from typing import Any
 
 from monai_sr.core.text import printable, safe_cell
 
-REPORT_OPTIONS = ("output", "key", "trials")
-"""Options that no other command has."""
-
 
 def add_report_commands(commands: Any) -> None:
     """Add the parsers of :data:`REPORT_COMMANDS`."""

@@ -1,4 +1,8 @@
-"""Make the configurations of a bundle from what all share and its ``domain.yaml``.
+"""Write what in a bundle follows from the rest: configurations, their JSON twins, checksums.
+
+A bundle with a ``domain.yaml`` gets its configurations from that and what all share; in any other
+they are written by hand. ``monai.bundle.load`` looks for JSON alone, so that each bundle ships
+every YAML file as JSON, too; and its metadata holds the checksums of its weights.
 
 MONAI's model zoo wants bundles that stand alone; four copies of one text drift apart. So the text
 is written once, in ``bundles/recipe``, as templates of Jinja whose statements are lines that begin
@@ -8,7 +12,7 @@ template stands for ``a: "@a"`` and ``b: "@b"``: what a component is given under
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +20,14 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from monai_sr.core.atomic import atomic_file
+from monai_sr.core.bundles import HOMES, find_bundle, list_bundles
 from monai_sr.core.errors import OptionError
+from monai_sr.core.options import UPSCALE, filled_tables
 from monai_sr.core.registry import unknown_name
+from monai_sr.core.types import PathLike
 from monai_sr.core.version import __version__
+from monai_sr.core.weights_sums import KEY, weights_sums
 
 DOMAIN = "domain.yaml"
 """File of a bundle that says what sets it apart."""
@@ -76,7 +85,10 @@ def made_files(bundle: Path, recipe: Path) -> dict[str, str]:
 
 
 def _config(name: str, bundle: str, domain: Mapping[str, Any], recipe: Path) -> str:
-    text = _environment(recipe).get_template(f"{name}.yaml").render(name=bundle, **domain)
+    environment = _environment(recipe)
+    entries = [option.yaml() for option in UPSCALE if option.entry is not None]
+    options = [environment.from_string(entry).render(**domain) for entry in entries]
+    text = environment.get_template(f"{name}.yaml").render(name=bundle, options=options, **domain)
     head = (
         f"# Made by `python -m monai_sr.core.bundles` from {bundle}/{DOMAIN} and\n"
         f"# recipe/{name}.yaml: edit those, not this.\n"
@@ -142,12 +154,110 @@ def _flow(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-__all__ = [
-    "CONFIGS",
-    "DOMAIN",
-    "MEASURED",
-    "REQUIRED",
-    "made_files",
-    "read_domain",
-    "read_metadata",
-]
+def json_twin(config: PathLike) -> str:
+    """Return a YAML configuration as JSON text, with the same keys in the same order."""
+    content = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_json_twins(bundle: PathLike) -> list[Path]:
+    """Write ``configs/<name>.json`` beside every ``configs/<name>.yaml`` of a bundle.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+
+    Returns:
+        The written files.
+
+    Raises:
+        OptionError: if there is no such bundle.
+        OutputError: if a file cannot be written.
+    """
+    written = []
+    for config in sorted((find_bundle(bundle) / "configs").glob("*.yaml")):
+        twin = config.with_suffix(".json")
+        _write(twin, json_twin(config))
+        written.append(twin)
+    return written
+
+
+def write_weights_sums(bundle: PathLike) -> Path:
+    """Write the checksum of every weights file of a bundle into its metadata, and return that.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+
+    Raises:
+        OptionError: if there is no such bundle, or its metadata cannot be read.
+        OutputError: if the metadata cannot be written.
+    """
+    root = find_bundle(bundle)
+    file = root / "configs" / "metadata.json"
+    content = read_metadata(file)
+    content[KEY] = weights_sums(root)
+    _write(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return file
+
+
+def write_configs(bundle: PathLike) -> list[Path]:
+    """Write the files of a bundle that follow from its ``domain.yaml``; none where it has none.
+
+    Args:
+        bundle: folder of a bundle, which needs nothing but ``domain.yaml``, or the name of an
+            installed one.
+
+    Returns:
+        The written files.
+
+    Raises:
+        OptionError: if there is no such bundle, or its ``domain.yaml`` is not as it must be.
+        OutputError: if a file cannot be written.
+    """
+    root = Path(bundle).resolve()
+    if not (root / DOMAIN).is_file():
+        root = find_bundle(bundle)
+    if not (root / DOMAIN).is_file():
+        return []
+    recipe = next(folder for home in HOMES if (folder := home / "recipe").is_dir())
+    made = made_files(root, recipe)
+    for name in ("configs", "models"):
+        (root / name).mkdir(exist_ok=True)
+    for name, text in made.items():
+        _write(root / name, text)
+    return [root / name for name in made]
+
+
+def write_bundle(bundle: PathLike) -> list[Path]:
+    """Write all of a bundle that follows from the rest of it, and return the files.
+
+    Args:
+        bundle: folder of a bundle, or the name of an installed one.
+
+    Raises:
+        OptionError: if there is no such bundle, or its ``domain.yaml`` is not as it must be.
+        OutputError: if a file cannot be written.
+    """
+    made = write_configs(bundle)
+    return list(dict.fromkeys([*made, *write_json_twins(bundle), write_weights_sums(bundle)]))
+
+
+def _write(file: Path, text: str) -> None:
+    with atomic_file(file) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_everything(names: Sequence[str] = ()) -> Iterator[Path]:
+    """Write all that follows from the rest, in some bundles or all, and in docs/options.md.
+
+    Yields:
+        The files.
+
+    Raises:
+        OptionError: as :func:`write_bundle`.
+    """
+    for name in names or list_bundles():
+        yield from write_bundle(name)
+    document = HOMES[0].parent / "docs" / "options.md"
+    if document.is_file():
+        _write(document, filled_tables(document.read_text(encoding="utf-8")))
+        yield document

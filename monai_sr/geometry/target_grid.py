@@ -14,7 +14,7 @@ import numpy as np
 from monai_sr.core import OptionError, get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -26,23 +26,6 @@ LARGEST_SCALE = 4.0
 _LARGEST_INTERPOLATED = 8.0  # x4 by the network, and no more than that again by interpolation
 # What spacings of one meaning differ by: float32 digits, decimal strings of 16 characters.
 _TIE = 1e-3
-
-
-def check_scale(options: Mapping[str, object]) -> None:
-    """Refuse a scale beside a spacing: each says how large the result is.
-
-    Args:
-        options: what the user gave, by name.
-
-    Raises:
-        OptionError: if both are there.
-    """
-    scale, spacing = (options.get(name) for name in ("scale", "spacing"))
-    if scale is not None and spacing is not None:
-        raise OptionError(
-            f"scale: must be left out beside a spacing, which says the size of the result, got "
-            f"{scale} and {spacing}; leave --scale or --spacing out"
-        )
 
 
 def scaled_sizes(sizes: Sequence[int], scale: float, axes: Sequence[int]) -> list[int]:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from monai_sr.core import OptionError, PathLike, WeightsError, find_config, list_configs
+from monai_sr.core.options import UPSCALE
 from monai_sr.networks.published import published_network
 from monai_sr.networks.registry import GENERATORS, Generator, create_generator
 from monai_sr.networks.weights import refuse_partial_weights
@@ -95,24 +96,14 @@ def trained_scale(spatial_dims: int = 2) -> int:
 
 
 def check_size(size: str, *, system: PathLike | None = None, spatial_dims: int = 2) -> None:
-    """Check that a bundle's own model comes in a size.
-
-    Args:
-        size: "best" or "fast".
-        system: name or file of a system in its place; it has one size.
-        spatial_dims: 3 for the model of volumes, which has one size.
+    """Check that a bundle's own model comes in a size; systems and that of volumes have one.
 
     Raises:
         OptionError: if it does not.
     """
     if size not in SIZES:
         raise OptionError(f"size: must be {' or '.join(SIZES)}, got {size!r}")
-    if size == "best":
-        return
-    if system is not None:
-        raise OptionError("size: is for the bundle's own model; leave --size or --system out")
-    if spatial_dims != 2:
-        raise OptionError("size: the model of volumes has one size; leave --size out")
+    UPSCALE.check({"size": size, "system": system, "spatial_dims": spatial_dims})
 
 
 def create_network(
@@ -212,20 +203,19 @@ def weights_file(
         OptionError: if the system is unknown, or there are no weights of that kind or size.
         WeightsError: if no weights of the system, or for volumes, are in the bundle.
     """
-    check_size(size, system=system, spatial_dims=spatial_dims)
+    check_size(size)
+    UPSCALE.check(
+        {"system": system, "size": size, "robust": robust, "perception": perception}
+        | {"spatial_dims": spatial_dims}
+    )
     if size == "fast":
-        return _fast_weights(Path(folder), {"robust": robust, "perception": perception})
+        return _own_weights(Path(folder), "size", "fast")
     if spatial_dims == 3 and system is None:
-        return _volume_weights(Path(folder), robust)
+        return _volume_weights(Path(folder))
     if system is None and not robust:
         return str(Path(folder) / "model.pt")
     if system is None:
-        file = Path(folder) / "model_robust.pt"
-        if not file.is_file():
-            raise OptionError(f"robust: this bundle has no {file.name}; leave --robust out")
-        return str(file)
-    if robust:
-        raise OptionError("robust: is for the bundle's own model; leave --robust or --system out")
+        return _own_weights(Path(folder), "robust", "robust")
     definition = read_system(system)["network_def"]
     if generator_class(definition).info.learns == "nothing":
         return None
@@ -266,21 +256,14 @@ def _whole(scale: float) -> int:
     return math.ceil(scale) if isinstance(scale, float) else scale
 
 
-def _fast_weights(folder: Path, others: Mapping[str, object]) -> str:
-    for name, value in others.items():
-        if value:
-            raise OptionError(
-                f"size: there are no fast weights for --{name}; leave --size or --{name} out"
-            )
-    file = folder / "model_fast.pt"
+def _own_weights(folder: Path, option: str, way: str) -> str:
+    file = folder / f"model_{way}.pt"
     if not file.is_file():
-        raise OptionError(f"size: this bundle has no {file.name}; leave --size out")
+        raise OptionError(f"{option}: this bundle has no {file.name}; leave --{option} out")
     return str(file)
 
 
-def _volume_weights(folder: Path, robust: bool) -> str:
-    if robust:
-        raise OptionError("robust: there are no such weights for volumes; leave --robust out")
+def _volume_weights(folder: Path) -> str:
     file = folder / "model_3d.pt"
     if not file.is_file():
         # Bundles lie side by side, in a checkout and in an installation.

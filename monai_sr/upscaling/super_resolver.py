@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from monai_sr.core.bundles import find_bundle
 from monai_sr.core.devices import go_on_without_threads, usable_device
 from monai_sr.core.errors import BadImageError, OptionError, unwrapped
+from monai_sr.core.options import UPSCALE
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.types import PathLike
 from monai_sr.formats.meaning import announce
-from monai_sr.geometry.target_grid import check_scale
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
 from monai_sr.transforms import PlanGrid
@@ -238,7 +238,7 @@ def inference_config(bundle: PathLike, options: Mapping[str, Any]) -> ConfigPars
     Raises:
         OptionError: if there is no such bundle or entry, or a value would be executed.
     """
-    check_scale(options)
+    UPSCALE.check(options)
     root = find_bundle(bundle)
     parser = ConfigParser()
     parser.read_config(root / "configs" / "inference.yaml")

@@ -13,13 +13,13 @@ from monai.bundle import ConfigWorkflow
 from monai_sr.core.bundles import find_bundle
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import OptionError
+from monai_sr.core.options import UPSCALE
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.shared import silent_monai_bundle
 from monai_sr.core.types import PathLike
 from monai_sr.core.version import __version__
 from monai_sr.formats.identity import digest
-from monai_sr.geometry.target_grid import check_scale
 from monai_sr.networks.systems import find_system, generator_class
 
 PATH_OPTIONS = (
@@ -68,7 +68,7 @@ class SRWorkflow(ConfigWorkflow):
     ) -> None:
         check_plain({"system": system, **override})
         if config == "inference":
-            check_scale(override)
+            UPSCALE.check({"system": system, **override})
         root = find_bundle(bundle)
         known = {f.stem: f for f in sorted((root / "configs").glob("*.yaml"))}
         if config not in known:

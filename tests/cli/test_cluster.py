@@ -152,7 +152,7 @@ def test_a_plain_run_skips_what_is_done_only_by_the_same_means(bundle, tmp_path,
         (["--workers", "0", "--cluster", "local"], "must be a whole number above 0, got '0'"),
         (["--workers", "2", "--cluster", "tcp://127.0.0.1:9"], "has its own; leave --workers out"),
         (["--cluster", "nowhere"], "cluster: must be 'local' or the address of a Dask scheduler"),
-        (["--cluster", "local", "--deidentify"], "must not be given with deidentify"),
+        (["--cluster", "local", "--deidentify"], "leave --deidentify or --cluster out"),
     ],
 )
 def test_wrong_calls_are_answered_in_one_line(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from monai_sr import SuperResolver, __version__
 from monai_sr.cli.main import _parser, main
-from monai_sr.core.bundles import write_weights_sums
+from monai_sr.core.domain_configs import write_weights_sums
 from monai_sr.core.errors import BadImageError
 from monai_sr.functional.back_projection import back_project
 from monai_sr.networks import create_generator, list_systems
@@ -220,8 +220,8 @@ def test_a_result_says_which_system_made_it(bundle, photo, tmp_path):
         (["--system", "bicubic", "--perception", "0.5"], "perception: must be 0 where no weights"),
         (["--robust"], "this bundle has no model_robust.pt"),
         (["--size", "fast"], "size: this bundle has no model_fast.pt"),
-        (["--size", "fast", "--robust"], "no fast weights for --robust"),
-        (["--size", "fast", "--perception", "1"], "no fast weights for --perception"),
+        (["--size", "fast", "--robust"], "leave --size or --robust out"),
+        (["--size", "fast", "--perception", "1"], "leave --size or --perception out"),
         (["--size", "fast", "--system", "nearest"], "leave --size or --system out"),
     ],
 )

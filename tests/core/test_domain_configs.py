@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from monai_sr.core.bundles import write_configs
-from monai_sr.core.domain_configs import REQUIRED, made_files, read_domain
+from monai_sr.core.domain_configs import REQUIRED, made_files, read_domain, write_configs
 from monai_sr.core.errors import OptionError
 from tests.network_factory import tiny_bundle
 

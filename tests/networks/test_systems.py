@@ -213,10 +213,10 @@ def test_fast_weights_lie_in_the_bundle(tmp_path):
 @pytest.mark.parametrize(
     ("others", "message"),
     [
-        ({"robust": True}, "there are no fast weights for --robust; leave --size or --robust out"),
-        ({"perception": 0.5}, "there are no fast weights for --perception; leave --size"),
-        ({"spatial_dims": 3}, "the model of volumes has one size; leave --size out"),
-        ({"system": "srcnn"}, "is for the bundle's own model; leave --size or --system out"),
+        ({"robust": True}, "must be left out beside robust, .*; leave --size or --robust out"),
+        ({"perception": 0.5}, "must be left out beside perception, got fast and 0.5; leave --size"),
+        ({"spatial_dims": 3}, "must be left out beside spatial_dims, .*; leave --size or"),
+        ({"system": "srcnn"}, "must be left out beside system, .*; leave --size or --system out"),
         ({"size": "fats"}, "must be best or fast, got 'fats'"),
     ],
 )
@@ -232,7 +232,7 @@ def test_fast_options_hold_where_fast_is_asked_for():
         assert len(next(network.parameters())) == filters
     with pytest.raises(OptionError, match="leave --size or --system out"):
         create_network("", system="srcnn", size="fast")
-    with pytest.raises(OptionError, match="model of volumes has one size"):
+    with pytest.raises(OptionError, match="leave --size or --spatial_dims out"):
         create_network(**OWN, spatial_dims=3, size="fast")
 
 

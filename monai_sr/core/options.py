@@ -1,0 +1,365 @@
+"""Declare every option once: the command line, the head of ``inference.yaml``, docs/options.md.
+
+Nothing but Python's own library is imported here: ``monai-sr --help`` waits for no other.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from monai_sr.core.errors import OptionError
+
+_TABLE = re.compile(r"(<!-- options of (\w+) -->\n).*?(<!-- /options -->)", re.DOTALL)
+_WIDTH = 100
+_NOTE: Any = {"initial_indent": "# ", "subsequent_indent": "# "}
+_SAYS_NOTHING = ("none", "null", "false", "0", "0.0")
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option and all that is said about it.
+
+    Attributes:
+        name: of the option and of the entry in a bundle's configuration.
+        help: what it means, in the words of ``--help`` and of the configuration.
+        kind: of its value: "text", "flag" (stands alone), "int", "float", or one that
+            :mod:`monai_sr.cli.options` reads.
+        choices: values that the command line takes.
+        nargs: how many values, as of argparse; "positional" is an argument without a flag.
+        metavar: of the values in ``--help``.
+        flags: other spellings.
+        required: whether the command line asks for it.
+        default: of the command line; None leaves it to the configuration.
+        entry: what ``inference.yaml`` says where nothing is given; None: it has no such entry.
+        example: a value as ``python -m monai.bundle run`` takes it, for the documents.
+        more: what only the documents add, in Markdown.
+        excludes: options that say otherwise; two of them at once are refused.
+        of: "both"; "command": what the command itself obeys; "configuration": no command has it.
+    """
+
+    name: str
+    help: str = ""
+    kind: str = "text"
+    choices: Sequence[Any] | None = None
+    nargs: int | str | None = None
+    metavar: str | tuple[str, ...] | None = None
+    flags: tuple[str, ...] = ()
+    required: bool = False
+    default: Any = None
+    entry: str | None = None
+    example: str = ""
+    more: str = ""
+    excludes: tuple[str, ...] = ()
+    of: str = "both"
+
+    def yaml(self) -> str:
+        """Return its lines in the recipe of ``inference.yaml``, where it has an entry."""
+        first, _, rest = str(self.entry).partition("\n")
+        note = f"{self.help}, {self.example}" if self.example.startswith('"[') else self.help
+        line = f"{self.name}: {first}".rstrip()
+        if len(f"{line}  # {note}") > _WIDTH:
+            line = "\n".join([*textwrap.wrap(note, _WIDTH, **_NOTE), line])
+        else:
+            line = f"{line}  # {note}"
+        return f"{line}\n{rest}" if rest else line
+
+    def row(self) -> str:
+        """Return its row of a table in the documents."""
+        value = (
+            "" if self.kind == "flag" else self.example or "|".join(map(str, self.choices or ()))
+        )
+        flag = self.name.upper() if self.nargs == "positional" else f"--{self.name}"
+        others = " or ".join(f"`--{name}`" for name in self.excludes)
+        says = "; ".join(filter(None, (self.help, self.more, others and f"not with {others}")))
+        option = f"{flag} {value}".rstrip().replace("|", "` or `")
+        return f"| `{option}` | {says} |"
+
+    def is_said(self, value: object) -> bool:
+        """Tell whether a value says anything, which a default does not."""
+        return str(value).lower() not in (*_SAYS_NOTHING, str(self.entry).lower())
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of ``monai-sr`` that runs a configuration of a bundle.
+
+    Attributes:
+        name, help: of the command.
+        groups: title -> options.
+    """
+
+    name: str
+    help: str
+    groups: Mapping[str, tuple[Option, ...]]
+
+    def __iter__(self) -> Iterator[Option]:
+        """Iterate over all options."""
+        return (option for options in self.groups.values() for option in options)
+
+    def entries(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what was given of the entries of its configuration."""
+        names = [option.name for option in self if option.of == "both"]
+        return {name: given[name] for name in names if given.get(name) is not None}
+
+    def check(self, given: Mapping[str, object]) -> None:
+        """Refuse two options of which each says what the other says, too.
+
+        Args:
+            given: what the user gave, by name.
+
+        Raises:
+            OptionError: naming both.
+        """
+        said = {o.name: o for o in self if o.is_said(given.get(o.name))}
+        for name, option in said.items():
+            for other in option.excludes:
+                if other in said:
+                    raise OptionError(
+                        f"{name}: must be left out beside {other}, got {given[name]} and "
+                        f"{given[other]}; leave --{name} or --{other} out"
+                    )
+
+
+def filled_tables(text: str) -> str:
+    """Return a document with its tables of options, between marks, as they are declared here."""
+    return _TABLE.sub(lambda match: match[1] + _table(match[2]) + match[3], text)
+
+
+def _table(name: str) -> str:
+    (command,) = (each for each in (UPSCALE, TRAIN, EVALUATE) if each.name == name)
+    groups = [
+        "\n".join((f"| {title} | |", "|---|---|", *(option.row() for option in options)))
+        for title, options in command.groups.items()
+    ]
+    return "\n\n".join(groups) + "\n"
+
+
+_SIZE = Option("size", "of the bundle's model: best (default) or fast", choices=("best", "fast"),
+               entry="best", example="fast",
+               more="a network of a third of the arithmetic, 0.12 to 0.38 dB lower",
+               excludes=("perception", "robust", "system", "spatial_dims"))  # fmt: skip
+_LINKED = Option("linked_files",
+                 "files that a VRT or HDF5 input may name: in its folder (default), or anywhere",
+                 choices=("folder", "anywhere"), of="command", example="anywhere")  # fmt: skip
+
+UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder", {
+    "files": (
+        Option("input",
+               "file, folder, zip, DICOMDIR, .SAFE product, 'pattern*.tif', or .txt of these",
+               nargs="positional", entry="null"),
+        Option("dataset_dir", "the same by MONAI's name for it", entry='"@input"',
+               of="configuration"),
+        Option("output_dir", "folder of the results", flags=("-o",), required=True, entry="out",
+               example="DIR"),
+    ),
+    "model": (
+        Option("bundle", "name or folder (default: by each input)", of="command", example="NAME"),
+        Option("system", "a system in place of the bundle's own model", of="command", entry="null",
+               example="NAME",
+               more="a method of the literature, as the results table judges it, without "
+               "back-projection: `srcnn`, `vdsr`, ...; `monai-sr systems` lists them"),
+        _SIZE,
+        Option("robust", "for degraded input", kind="flag", entry="false",
+               more="weights for noisy, blurred and compressed input (`natural_sr`)",
+               excludes=("system", "spatial_dims")),
+        Option("perception", "0: faithful (default) ... 1: perceptual, invents detail",
+               kind="float", entry="0.0", example="A",
+               more="sharper by a GAN (`natural_sr`, `xray_sr`), not for diagnosis"),
+        Option("ckpt_path", "weights file instead of the bundle's", example="FILE",
+               more="[also of others](how-to/foreign-weights.md)",
+               entry="\n"
+               "  _target_: monai_sr.networks.weights_file\n"
+               "  folder: $str(@bundle_root) + '/models'\n"
+               "  _same_: system scale robust spatial_dims size perception"),
+    ),
+    "grid": (
+        Option("scale", "up to 4 (default: the bundle's)", kind="number", example="2",
+               more="4 unless told; others than 2 and 4, such as 2.5, are resampled from the next "
+               "trained one", excludes=("spacing",),
+               entry="\n  _target_: monai_sr.networks.trained_scale\n  _same_: spatial_dims"),
+        Option("spacing",
+               "spacing of the result in place of a scale, in mm, of GeoTIFF in units of its "
+               "reference system: 0.5, or one for each axis: 0.5,0.5,1.0", kind="spacing",
+               metavar="S", entry="null", example='"[0.5,0.5,1.0]"'),
+        Option("slice_axis", "axis of a NIfTI volume's slices (default: the thickest)",
+               flags=("--slice-axis",), kind="axis", entry="auto", example="0",
+               choices=("auto", 0, 1, 2)),
+        Option("spatial_dims",
+               "3: enlarge NIfTI volumes along all axes (default: 2, within their slices)",
+               flags=("--spatial-dims",), kind="int", choices=(2, 3), entry="2", example="3",
+               more="×2 unless told; with `--spacing` they become isotropic"),
+    ),
+    "values": (
+        Option("consistency", "back-projection steps (0: off)", kind="int", example="N",
+               more="2 unless told (with `--perception` 3, with `--robust` or `--system` none)",
+               entry="\n"
+               "  _target_: monai_sr.networks.consistency_steps\n"
+               "  _same_: system robust perception"),
+        Option("overshoot",
+               "how far results may leave the range of the 3 x 3 input pixels around, as a share "
+               "of it; inf: no limit (default: the bundle's)", kind="float", metavar="SHARE",
+               entry="${overshoot}", example="0.5", more="[what it costs](concepts.md)"),
+        Option("kind",
+               "what values mean; labels and bit masks keep their codes (default: as each file "
+               "says)", choices=("auto", "intensity", "label", "bits", "phase"), entry="auto",
+               example="label", more="[how](formats.md#what-values-mean)"),
+        Option("range", "stored values of black and white (default: by the file)", nargs=2,
+               kind="float", metavar=("LOW", "HIGH"), entry="null", example='"[0,4095]"'),
+        Option("nodata", "stored value that is no measurement, beside what the file declares",
+               kind="float", metavar="VALUE", entry="null", example="-9999"),
+        Option("bounds",
+               "stored values that results are held in (default: where the file declares such)",
+               nargs=2, kind="float", metavar=("LOW", "HIGH"), entry="null", example='"[-1,1]"'),
+    ),
+    "results": (
+        Option("compression", "DICOM pixels, lossless: none (default), rle, jpegls, jpeg2000",
+               entry="none", example="rle"),
+        Option("deidentify", "results that tell of no person", kind="flag", entry="false",
+               excludes=("cluster",),
+               more="nor do their names ([what goes](formats.md#de-identification))"),
+        Option("deidentify_key", "file with a secret, which keys the hashes of UIDs and names",
+               entry="null", example="FILE"),
+        Option("uncertainty", "with a map of the 90 % interval", kind="flag", entry="false",
+               more="the result is the mean of eight views"),
+        Option("report", "with a page about each result", kind="flag", entry="false",
+               more="before and after, agreement, origin, unusual input ([how](how-to/report.md))"),
+    ),
+    "rasters": (
+        Option("window", "a part of a raster, in its pixels", nargs=4, kind="int",
+               metavar=("COLUMN", "ROW", "WIDTH", "HEIGHT"), entry="null",
+               example='"[0,0,512,512]"', excludes=("bbox",)),
+        Option("bbox", "a part of a raster, in units of its reference system", nargs=4,
+               kind="float", metavar=("LEFT", "BOTTOM", "RIGHT", "TOP"), entry="null",
+               example='"[5.1,52.0,5.2,52.1]"'),
+        Option("cog", "rasters as cloud-optimized GeoTIFF", kind="flag", entry="false",
+               more="with overviews"),
+        Option("scene_limit",
+               "values of a raster's result above which it is not held in memory (default: 64)",
+               flags=("--scene-limit",), kind="float", metavar="MILLIONS", entry="64",
+               example="200",
+               more="larger ones go through in windows ([how](how-to/scenes.md))"),
+    ),
+    "computing": (
+        Option("device", "cpu, cuda, cuda:1, ... (default: a GPU if there is one)",
+               example="cuda:1", entry="{_target_: monai_sr.core.devices.best_device}"),
+        Option("runtime",
+               "torch, openvino, onnxruntime, inductor or tensorrt (default: auto, the fastest)",
+               entry="auto", example="openvino", more="[which](how-to/runtimes.md)"),
+        Option("precision", "float32, bfloat16, float16; int8: 2 to 3 times as fast on CPUs",
+               example="int8",
+               more="with `monai-sr[openvino]`; on average at most 0.04 dB off (perceptual X-ray "
+               "weights 0.14); `[onnxruntime]` can do it, but gains little",
+               entry='\n'
+               '  _target_: monai_sr.core.devices.inference_precision\n'
+               '  _same_: device\n  spread: "@uncertainty"'),
+        Option("tile_size", "side of tiles, in input pixels", of="configuration", example="256",
+               entry="\n"
+               "  _target_: monai_sr.runtimes.tile_side\n"
+               "  _same_: device runtime precision system spatial_dims"),
+    ),
+    "many inputs": (
+        Option("skip_done", "leave out results that are there and unchanged", kind="flag",
+               of="command"),
+        Option("cluster", "share inputs out on Dask: local, or tcp://host:8786; skips what is done",
+               metavar="WHERE", of="command", example="local", more="[how](how-to/many-scenes.md)"),
+        Option("workers", "processes of --cluster local (default: by GPUs and cores)", kind="count",
+               of="command", example="4"),
+        _LINKED,
+    ),
+})  # fmt: skip
+"""Of ``monai-sr upscale`` and ``inference.yaml``."""
+
+
+TRAIN = Command("train", "train a bundle's model or a system, in one or two stages", {
+    "model": (
+        Option("bundle", "name or folder (natural_sr)", of="command", default="natural_sr",
+               example="NAME"),
+        Option("system", "name or YAML file (default: the bundle's own model)", of="command",
+               example="NAME"),
+        replace(_SIZE, excludes=("system",)),
+        Option("pretrained", "weights to start from; with 2 stages: of stage 1", example="FILE",
+               more="RGB for grey and the reverse too"),
+        Option("teacher", "weights of the best size, as a second target in stage 1",
+               example="FILE"),
+    ),
+    "images": (
+        Option("dataset_dir", "folder of training images", required=True, example="DIR"),
+        Option("lr_dir", "folder of measured small images; they are made otherwise", example="DIR",
+               more="of the same names ([how](how-to/measured-pairs.md))"),
+        Option("validation_dir", "folder of images to validate on", example="DIR",
+               more="else 3 % of the subjects are held out"),
+        Option("split_table", "CSV: file, patient or place, perhaps split, of each image",
+               example="FILE"),
+        Option("degradation", "how small images are made: bicubic, noise, robust, ... or a file",
+               of="command", example="robust"),
+        _LINKED,
+    ),
+    "run": (
+        Option("output_dir", "folder of the run; continued", flags=("-o",), required=True,
+               example="RUN"),
+        Option("stages", "1: pixel loss; 2: then a GAN, stage 1 going to OUTPUT_DIR/stage_1",
+               kind="int", choices=(1, 2), default=1, of="command", example="2"),
+        Option("scale", "2, 3 or 4", kind="int", example="2"),
+        Option("minutes", "budget of each stage in minutes", kind="float", example="N",
+               more="the cosine schedule ends with it"),
+        Option("steps", "budget of the last stage in steps", kind="int", example="N",
+               more="30000 unless told"),
+        Option("stage_1_steps", "budget of stage 1 before stage 2", kind="int", example="N"),
+        Option("seed", "decides every batch", kind="int", example="N"),
+        Option("device", "cpu, cuda, ... (default: a GPU if there is one)", example="cuda:1"),
+        Option("precision", choices=("float32", "bfloat16", "float16"), example="bfloat16",
+               more="by default `bfloat16` on GPUs and on x86 CPUs that multiply in it "
+               "(AVX512_BF16, AMX) and are faster so, which is timed once; else `float32`"),
+        Option("perceptual_backbone", "squeezenet1_1 (default), vgg19, ...", example="vgg19"),
+        Option("perceptual_weights", "file of the backbone's weights", example="FILE"),
+        Option("dry_run", "one step, nothing kept", kind="flag"),
+    ),
+})  # fmt: skip
+"""Of ``monai-sr train``; ``train.yaml`` and ``train_gan.yaml`` have more entries."""
+
+
+EVALUATE = Command("evaluate", "judge a bundle's model and systems on benchmarks", {
+    "images": (
+        Option("dataset", "Set5, Set14, XRay, ..., or a YAML file", nargs="+", example="Set5"),
+        Option("root", "folder of the images; without --dataset all of them", example="DIR"),
+        Option("lr_root", "folder of their low-resolution images", example="DIR",
+               excludes=("dataset",)),
+        Option("protocol", "of such a folder", choices=("natural", "native")),
+        Option("slice_step", "judge every so many slices", kind="int", example="N"),
+        Option("patient", "regular expression on the names of files", example='"([0-9]+)_"'),
+        Option("per_class", "only the first images of each class", kind="int", example="N"),
+        Option("download", "fetch the images into root", kind="flag"),
+        _LINKED,
+    ),
+    "models": (
+        Option("bundle", "name or folder (natural_sr)", of="command", default="natural_sr",
+               example="NAME"),
+        Option("system",
+               "srcnn, ..., or of the bundle: model (default), fast, perceptual, robust, views",
+               nargs="+", of="command", example="NAME"),
+        Option("scale", "2, 3 or 4 (default: the bundle's)", kind="int", example="2"),
+        replace(_SIZE, excludes=()),
+        Option("perception", "of the model: 0 faithful ... 1", kind="float", example="A"),
+        Option("robust", "its weights for degraded input", kind="flag"),
+        Option("uncertainty", "whether its interval holds", kind="flag"),
+        Option("consistency", "back-projection steps of all systems", kind="int", example="N"),
+        Option("ckpt_path", "weights file in place of the bundle's", example="FILE"),
+        Option("device", "cpu, cuda, ... (default: a GPU if there is one)", example="cuda:1"),
+    ),
+    "results": (
+        Option("output_dir", "folder of the results", flags=("-o",), required=True, example="DIR"),
+        Option("measures", "psnr, ssim, ms_ssim, lpips, ...", nargs="+", example="psnr",
+               more="[all](how-to/evaluate.md)"),
+        Option("save_images", "keep the results as PNG files", kind="flag",
+               more="for [reports](how-to/report.md)"),
+        Option("seed", "of the bootstrap", kind="int", example="N"),
+    ),
+})  # fmt: skip
+"""Of ``monai-sr evaluate`` and ``evaluate.yaml``."""
+
+
+__all__ = ["EVALUATE", "TRAIN", "UPSCALE", "Command", "Option", "filled_tables"]
