@@ -1,4 +1,5 @@
 # What this package gives to others; each name is imported when it is first used.
+from .atomic import appear_together as appear_together
 from .atomic import atomic_file as atomic_file
 from .devices import check_precision as check_precision
 from .devices import go_on_without_threads as go_on_without_threads
@@ -7,6 +8,9 @@ from .distributed import from_first as from_first
 from .distributed import global_mean as global_mean
 from .distributed import rank as rank
 from .distributed import world_size as world_size
+from .dtypes import exact_float as exact_float
+from .dtypes import is_wide as is_wide
+from .dtypes import to_integers as to_integers
 from .errors import BadImageError as BadImageError
 from .errors import MissingDependencyError as MissingDependencyError
 from .errors import OptionError as OptionError
@@ -15,6 +19,7 @@ from .errors import TrainingFailedError as TrainingFailedError
 from .errors import WeightsError as WeightsError
 from .errors import at_least_one as at_least_one
 from .log import get_logger as get_logger
+from .memory import available_bytes as available_bytes
 from .optional import import_extra as import_extra
 from .optional import import_gdcm as import_gdcm
 from .optional import import_torchvision as import_torchvision
@@ -27,5 +32,6 @@ from .registry import list_configs as list_configs
 from .registry import unknown_name as unknown_name
 from .shared import ForkSafeLock as ForkSafeLock
 from .shared import ignored_warnings as ignored_warnings
+from .text import printable as printable
 from .types import PathLike as PathLike
 from .weights_sums import check_sum as check_sum

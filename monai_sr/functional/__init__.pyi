@@ -1,5 +1,11 @@
 # What this package gives to others; each name is imported when it is first used.
+from .back_projection import HALO_PER_STEP as HALO_PER_STEP
+from .back_projection import LOCAL_REACH as LOCAL_REACH
+from .back_projection import back_project as back_project
+from .back_projection import local_range as local_range
+from .bands import blocks as blocks
 from .bands import cubic as cubic
+from .bands import source_span as source_span
 from .degradation import gaussian_blur as gaussian_blur
 from .degradation import jpeg as jpeg
 from .degradation import opencv_downsample as opencv_downsample
@@ -7,6 +13,8 @@ from .resize import REACH as REACH
 from .resize import downsample as downsample
 from .resize import downsample_uint8 as downsample_uint8
 from .resize import phase_kernel as phase_kernel
+from .resize import resize_part as resize_part
+from .resize import resize_to as resize_to
 from .resize import upsample as upsample
 from .wavelet import BANDS as BANDS
 from .wavelet import high_bands as high_bands

@@ -38,21 +38,6 @@ def rgb_to_ycbcr(image: Tensor) -> Tensor:
     return torch.einsum("ij,...jhw->...ihw", matrix, image) + offset[:, None, None]
 
 
-def ycbcr_to_rgb(image: Tensor) -> Tensor:
-    """Convert YCbCr back to RGB, the exact inverse of :func:`rgb_to_ycbcr`; nothing is clipped.
-
-    Shape: image (..., 3, H, W), floating point -> RGB of the same shape and dtype, in [0, 1] for
-    colors that came from there.
-
-    Raises:
-        OptionError: if the image has no three channels or is not floating point.
-    """
-    _check(image)
-    matrix, offset = _constants(image)
-    inverse = torch.linalg.inv(matrix.double()).to(matrix.dtype)
-    return torch.einsum("ij,...jhw->...ihw", inverse, image - offset[:, None, None])
-
-
 def rgb_to_y(image: Tensor) -> Tensor:
     """Return the luma of an RGB image alone.
 

@@ -1,1 +1,8 @@
 # What this package gives to others; each name is imported when it is first used.
+from .affine import scaled_affine as scaled_affine
+from .target_grid import LARGEST_SCALE as LARGEST_SCALE
+from .target_grid import covering_samples as covering_samples
+from .target_grid import scaled_sizes as scaled_sizes
+from .target_grid import sizes_for_spacing as sizes_for_spacing
+from .target_grid import spacing_of as spacing_of
+from .target_grid import target_spacing as target_spacing

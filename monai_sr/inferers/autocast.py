@@ -7,9 +7,8 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor
 
-from monai_sr.core.devices import check_precision
-from monai_sr.core.errors import OptionError
-from monai_sr.functional.back_projection import back_project
+from monai_sr.core import OptionError, check_precision
+from monai_sr.functional import back_project
 
 
 class AutocastInferer(Inferer):

@@ -9,11 +9,10 @@ from monai.data import MetaTensor
 from monai.data.utils import to_affine_nd
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 from monai_sr.formats.meaning import CODES, PHASE, kind_of
-from monai_sr.geometry.affine import scaled_affine
-from monai_sr.transforms.agreement import covering
-from monai_sr.transforms.phase import circle_points, joined, mosaic_side, tiles_of, turns_of
+from monai_sr.geometry import scaled_affine
+from monai_sr.transforms import circle_points, covering, joined, mosaic_side, tiles_of, turns_of
 
 
 def has_rgb(meta: dict[str, Any] | None, image: Tensor) -> bool:

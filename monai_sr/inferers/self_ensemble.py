@@ -15,7 +15,7 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 from monai_sr.formats.meaning import CODES, PHASE, kind_of
 from monai_sr.inferers.batch_meta import with_meta
 from monai_sr.inferers.tiled import TiledInferer

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from monai_sr.functional.bands import source_span
+from monai_sr.functional import source_span
 
 Slices = tuple[slice, ...]
 

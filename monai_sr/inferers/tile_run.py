@@ -9,19 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.log import get_logger
-from monai_sr.core.memory import available_bytes
-from monai_sr.functional.back_projection import (
+from monai_sr.core import OptionError, available_bytes, get_logger
+from monai_sr.functional import (
     HALO_PER_STEP,
     LOCAL_REACH,
+    REACH,
     back_project,
     local_range,
+    resize_part,
+    upsample,
 )
-from monai_sr.functional.resize import REACH, resize_part, upsample
-from monai_sr.geometry.target_grid import covering_samples
+from monai_sr.geometry import covering_samples
 from monai_sr.inferers.tile_plan import Slices, Tile, TileGrid, within
-from monai_sr.transforms.ranges import SEEN_OUTSIDE
+from monai_sr.transforms import SEEN_OUTSIDE
 
 logger = get_logger(__name__)
 

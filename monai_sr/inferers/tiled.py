@@ -18,13 +18,10 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from monai_sr.core.devices import check_precision, go_on_without_threads
-from monai_sr.core.errors import OptionError
-from monai_sr.core.log import get_logger
-from monai_sr.core.text import printable
+from monai_sr.core import OptionError, check_precision, get_logger, go_on_without_threads, printable
 from monai_sr.formats.meaning import PHASE, kind_of
-from monai_sr.functional.resize import resize_to
-from monai_sr.geometry.target_grid import LARGEST_SCALE, covering_samples, scaled_sizes
+from monai_sr.functional import resize_to
+from monai_sr.geometry import LARGEST_SCALE, covering_samples, scaled_sizes
 from monai_sr.inferers.batch_meta import (
     circle_meta,
     enlarged_by_kind,
@@ -37,7 +34,7 @@ from monai_sr.inferers.batch_meta import (
 from monai_sr.inferers.tile_plan import Tile, TileGrid, batches
 from monai_sr.inferers.tile_run import TileRun, spatial
 from monai_sr.inferers.transfer import Transfer
-from monai_sr.transforms.grid import enlarged_axes, planned_sizes
+from monai_sr.transforms import enlarged_axes, planned_sizes
 
 logger = get_logger(__name__)
 

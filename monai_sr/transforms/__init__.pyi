@@ -1,8 +1,17 @@
 # What this package gives to others; each name is imported when it is first used.
+from .agreement import covering as covering
 from .grid import PlanGrid as PlanGrid
 from .grid import PlanGridd as PlanGridd
+from .grid import enlarged_axes as enlarged_axes
+from .grid import planned_sizes as planned_sizes
 from .intensity import ScaleToUnit as ScaleToUnit
 from .intensity import ScaleToUnitd as ScaleToUnitd
+from .phase import circle_points as circle_points
+from .phase import joined as joined
+from .phase import mosaic_side as mosaic_side
+from .phase import tiles_of as tiles_of
+from .phase import turns_of as turns_of
+from .ranges import SEEN_OUTSIDE as SEEN_OUTSIDE
 from .restore import Provenance as Provenance
 from .restore import RestoreStoredd as RestoreStoredd
 from .save import LoadImageSRd as LoadImageSRd

@@ -10,13 +10,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
-from monai_sr.geometry.target_grid import (
-    scaled_sizes,
-    sizes_for_spacing,
-    spacing_of,
-    target_spacing,
-)
+from monai_sr.core import OptionError
+from monai_sr.geometry import scaled_sizes, sizes_for_spacing, spacing_of, target_spacing
 
 Spacing = float | Sequence[float | None] | None
 

@@ -18,10 +18,10 @@ from monai.transforms import MapTransform, Transform
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from monai_sr.core.dtypes import PART, exact_float, is_wide, to_integers
-from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core import BadImageError, OptionError, exact_float, is_wide, to_integers
+from monai_sr.core.dtypes import PART
 from monai_sr.formats.meaning import PHASE, kind_of
-from monai_sr.transforms.codes import are_codes, as_unit
+from monai_sr.transforms.agreement import are_codes, as_unit
 from monai_sr.transforms.hot_pixels import calm_hot_pixels
 from monai_sr.transforms.ranges import Border, Levels, band_ranges, tell_far, warn_of_fill
 

@@ -14,9 +14,14 @@ import torch
 from torch import Tensor
 
 from monai_sr.formats.meaning import PHASE, kind_of
-from monai_sr.functional.resize import resize_to
-from monai_sr.transforms.agreement import Agreement, AgreementSums, covering, stored_agreement
-from monai_sr.transforms.codes import code_bands
+from monai_sr.functional import resize_to
+from monai_sr.transforms.agreement import (
+    Agreement,
+    AgreementSums,
+    code_bands,
+    covering,
+    stored_agreement,
+)
 
 
 def circle_points(turns: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from monai_sr.core.log import get_logger
+from monai_sr.core import get_logger
 
 logger = get_logger(__name__)
 

@@ -18,11 +18,12 @@ from monai_sr.core.errors import WeightsError
 from monai_sr.core.types import PathLike
 from monai_sr.core.version import __version__
 from monai_sr.formats.meaning import kind_of
-from monai_sr.transforms.agreement import Agreement, covering
-from monai_sr.transforms.codes import (
+from monai_sr.transforms.agreement import (
+    Agreement,
     are_codes,
     code_agreement,
     code_bands,
+    covering,
     keep_code_bands,
     stored_codes,
 )

@@ -11,9 +11,7 @@ from monai.config import KeysCollection
 from monai.data import ImageWriter, MetaTensor
 from monai.transforms import MapTransform
 
-from monai_sr.core.atomic import appear_together
-from monai_sr.core.errors import OutputError
-from monai_sr.core.types import PathLike
+from monai_sr.core import OutputError, PathLike, appear_together
 from monai_sr.formats import DicomReader, find_reader
 from monai_sr.formats.dicom.compression import check_compression
 from monai_sr.formats.dicom.deidentify import read_key

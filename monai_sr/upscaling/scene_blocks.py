@@ -20,8 +20,7 @@ from monai_sr.functional.resize import resize_part
 from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.inferers.tile_plan import Tile, TileGrid, within
 from monai_sr.inferers.tile_run import spatial
-from monai_sr.transforms.agreement import AgreementSums
-from monai_sr.transforms.codes import code_bands
+from monai_sr.transforms.agreement import AgreementSums, code_bands
 from monai_sr.transforms.hot_pixels import hot_planes
 from monai_sr.transforms.intensity import range_of, to_unit
 from monai_sr.transforms.phase import circle_points, half_turn_apart, turns_of

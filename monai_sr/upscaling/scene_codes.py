@@ -19,8 +19,7 @@ from monai_sr.geometry.target_grid import covering_samples, scaled_sizes
 from monai_sr.inferers.batch_meta import enlarged_meta
 from monai_sr.inferers.tile_plan import result_edge
 from monai_sr.transforms import Provenance
-from monai_sr.transforms.agreement import Agreement
-from monai_sr.transforms.codes import as_unit
+from monai_sr.transforms.agreement import Agreement, as_unit
 from monai_sr.transforms.grid import planned_sizes
 from monai_sr.upscaling.scene_job import DRIVERS, SceneResult
 from monai_sr.upscaling.scene_source import SceneSource

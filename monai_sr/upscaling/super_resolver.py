@@ -24,7 +24,7 @@ from monai_sr.formats.meaning import announce
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
 from monai_sr.transforms import PlanGrid
-from monai_sr.transforms.codes import are_codes
+from monai_sr.transforms.agreement import are_codes
 from monai_sr.transforms.restore import file_sha256
 from monai_sr.upscaling.scene import Scenes
 from monai_sr.upscaling.scene_job import SceneResult

@@ -30,8 +30,6 @@ class CompactResidual(Generator):
         limit: of all features, see :class:`monai_sr.networks.blocks.PlainBlock`. On smooth images
             (X-rays) one of a few times what they hold lets integers be fine enough, though single
             letters in them are of full contrast.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

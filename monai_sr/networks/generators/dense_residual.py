@@ -105,8 +105,6 @@ class DenseResidual(Generator):
         growth_channels: channels that each of those convolutions adds.
         fine_channels: width behind the first sub-pixel convolution.
         norm: "batch" as in the paper, or None.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

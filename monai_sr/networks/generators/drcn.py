@@ -29,8 +29,6 @@ class DRCN(Generator):
     Args:
         channels: width of all convolutions.
         recursions: how often the shared convolution is applied.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

@@ -40,8 +40,6 @@ class EDSR(Generator):
         channels: width of the body.
         num_blocks: residual blocks.
         residual_scale: factor of each residual; 0.1 keeps wide networks stable.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

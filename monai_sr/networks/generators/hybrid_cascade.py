@@ -55,8 +55,6 @@ class HybridCascade(Generator):
         growth_channels: growth of a dense block.
         recursions: how often the trunk is applied, weights shared, a learned scale per pass.
         cascade_channels: width on the x2 grid; at most 16 keeps that stage cheap.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

@@ -133,8 +133,6 @@ class RecursiveCascade(Generator):
         num_blocks: recursive residual blocks, each with its own weights.
         recursions: how often a block applies its weights.
         stage_channels: width on the enlarged grids.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

@@ -122,8 +122,6 @@ class RFBRRDBNet(Generator):
         num_rfb_blocks: blocks of receptive field blocks (RRFDB) behind them.
         channels: width.
         growth_channels: growth of the dense blocks.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

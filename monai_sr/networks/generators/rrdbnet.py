@@ -22,8 +22,6 @@ class RRDBNet(Generator):
         num_blocks: residual-in-residual blocks; 23 is the paper's, 12 that of Szigetvari et al.
         channels: width.
         growth_channels: growth of the dense blocks.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

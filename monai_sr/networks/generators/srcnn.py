@@ -22,8 +22,6 @@ class SRCNN(Generator):
     Args:
         kernel_sizes: sides of the three kernels, odd; (9, 5, 5) is the paper's strongest variant.
         filters: widths after the first and the second convolution.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

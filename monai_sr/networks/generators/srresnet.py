@@ -46,8 +46,6 @@ class SRResNet(Generator):
         channels: width of the body and of the stages.
         num_blocks: residual blocks.
         kernel_size: side of the first and the last kernel, odd.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

@@ -35,8 +35,6 @@ class SubPixelResidual(Generator):
     Args:
         channels: width of every layer.
         num_layers: convolutions of the non-linear mapping.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

@@ -22,8 +22,6 @@ class VDSR(Generator):
     Args:
         channels: width of the chain.
         num_layers: convolutions, the first and the last one included.
-
-    Shape: image (N, C, H, W[, D]) in [0, 1] -> (N, C, s * H, s * W[, s * D]), not clipped.
     """
 
     info = GeneratorInfo(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from monai_sr.transforms.codes import code_agreement
+from monai_sr.transforms.agreement import code_agreement
 
 
 def test_enlarged_codes_agree_with_those_they_are_made_from():
