@@ -1,19 +1,14 @@
 """Gives results their final names only once they are complete: each appears whole, or none."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from monai_sr.core.errors import OutputError, SRError
 from monai_sr.core.private_folder import PART, hold
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _REMEDY = "choose another output folder or make it writable"
 

@@ -5,8 +5,6 @@ or inode, and is read again. Files that changed a moment ago are never kept, for
 systems tick slowly (Git calls such entries racy).
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import io

@@ -1,19 +1,13 @@
 """Chooses the float type that holds stored values, and brings results back to integers."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from monai_sr.core.errors import OutputError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy.typing as npt
-
-    from monai_sr.core.types import PathLike
+from monai_sr.core.types import PathLike
 
 PART = 1 << 17
 """Values that are worked on at a time: few enough to stay in a processor's cache."""

@@ -5,17 +5,12 @@ of a product; a message is to show none of these folders, whose names say nothin
 run to run.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 _names: dict[str, str] = {}
 

@@ -4,22 +4,16 @@ A header of a few bytes may declare gigabytes, and systems that promise more mem
 end the process, or another one, when it is used.
 """
 
-from __future__ import annotations
-
 import ctypes
 import math
 import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.shared import SharedChange
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from monai_sr.core.types import PathLike
+from monai_sr.core.types import PathLike
 
 _KIB = 2**10
 _GB = 10**9

@@ -4,8 +4,6 @@ All of one process lie in one folder that is locked while it lives: they go when
 SIGTERM, and what a killed process left is swept away by the next one.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 import shutil
@@ -16,10 +14,7 @@ import tempfile
 import threading
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import FrameType
+from types import FrameType
 
 PREFIX = "monai_sr_"
 """What the names of temporary folders begin with."""

@@ -1,15 +1,9 @@
 """Rewrites a voxel-to-world affine for an image that was enlarged on an area-aligned grid."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy.typing as npt
+import numpy.typing as npt
 
 
 def scaled_affine(affine: npt.ArrayLike, scale: Sequence[float]) -> npt.NDArray[np.float64]:

@@ -4,19 +4,13 @@ Grids are aligned by area: the outer edges of the image stay in place, so a resu
 n has exactly n / n' of the spacing, whatever was asked for.
 """
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from monai_sr.core import OptionError, get_logger
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy.typing as npt
 
 logger = get_logger(__name__)
 

@@ -1,10 +1,8 @@
 """Handlers that step in: a run that diverges or collapses, a discriminator that wins."""
 
-from __future__ import annotations
-
 import math
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
@@ -20,10 +18,8 @@ from monai_sr.core import (
     rank,
     unknown_name,
 )
+from monai_sr.losses import CompositeLoss
 from monai_sr.training.training_state import TrainingState
-
-if TYPE_CHECKING:
-    from monai_sr.losses import CompositeLoss
 
 logger = get_logger(__name__)
 

@@ -28,8 +28,7 @@ from monai_sr.formats.meaning import (
     kind_of,
 )
 from monai_sr.formats.raster.source import raster_facts
-from monai_sr.geometry.geotransform import source_transform
-from monai_sr.geometry.windows import bbox_slices, window_slices
+from monai_sr.geometry.geotransform import bbox_slices, source_transform, window_slices
 from monai_sr.inferers import TiledInferer
 from monai_sr.transforms import PlanGrid, Provenance, ScaleToUnit
 from monai_sr.upscaling.scene_codes import upscale_codes

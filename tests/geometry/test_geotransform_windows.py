@@ -6,7 +6,7 @@ import pytest
 from rasterio.transform import from_origin
 
 from monai_sr.core.errors import OptionError
-from monai_sr.geometry.windows import bbox_slices
+from monai_sr.geometry.geotransform import bbox_slices
 
 TRANSFORM = from_origin(500, 1000, 10, 20)
 
