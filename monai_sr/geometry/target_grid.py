@@ -5,7 +5,7 @@ n has exactly n / n' of the spacing, whatever was asked for.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
