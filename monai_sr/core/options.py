@@ -168,7 +168,7 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
                excludes=("system", "spatial_dims")),
         Option("perception", "0: faithful (default) ... 1: perceptual, invents detail",
                kind="float", entry="0.0", example="A",
-               more="sharper by a GAN (`natural_sr`, `xray_sr`, `satellite_sr`), not for diagnosis"),
+               more="by a GAN, not for diagnosis (`natural_sr`, `satellite_sr`, `xray_sr`)"),
         Option("ckpt_path", "weights file instead of the bundle's", example="FILE",
                more="[also of others](how-to/foreign-weights.md)",
                entry="\n"
