@@ -12,15 +12,13 @@ import pydicom
 from PIL import Image, UnidentifiedImageError
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.formats import is_dicom
+from monai_sr.formats import format_of, is_plain_photo
 from monai_sr.training.split_table import Box
 from monai_sr.training.training_rasters import Area, window_of
 from monai_sr.transforms import ScaleToUnit, load_image
 from monai_sr.transforms.grid import enlarged_axes
 
-PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-"""Decoded by Pillow: what it gives are the stored values."""
-# The same formats: Pillow runs a PostScript interpreter for some others, whatever their suffix.
+# Pillow gives the stored values; for some other formats it runs a PostScript interpreter.
 _PILLOW = ("PNG", "JPEG", "BMP")
 _ID_DIGITS = 12
 
@@ -39,7 +37,7 @@ def read_image(files: Files) -> tuple[Array, int]:
     Raises:
         BadImageError: if it cannot be read, holds pixels without data, or is a volume.
     """
-    if files[0].suffix.lower() in PHOTO_SUFFIXES:
+    if is_plain_photo(files[0]):
         photo = _photo(files[0])
         levels = int(np.iinfo(photo.dtype).max)
         planes = photo[..., None] if photo.ndim == 2 else photo
@@ -107,7 +105,7 @@ def is_volume(files: Files) -> bool:
     Raises:
         BadImageError: if it cannot be read.
     """
-    if files[0].suffix.lower() in PHOTO_SUFFIXES:
+    if is_plain_photo(files[0]):
         return False
     return len(files) > 1 or load_image(files[0]).ndim == 4
 
@@ -126,7 +124,7 @@ def dicom_patient(files: Files) -> str:
 
     It is the start of the SHA-256 of (0010,0020) Patient ID, PS3.3 C.7.1.1.
     """
-    if files[0].suffix.lower() in PHOTO_SUFFIXES or not is_dicom(files[0]):
+    if not format_of(files[0]).has_series:
         return ""
     header = pydicom.dcmread(files[0], stop_before_pixels=True, specific_tags=["PatientID"])
     identity = str(header.get("PatientID") or "")

@@ -16,6 +16,7 @@ from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.decoding import Files
+from monai_sr.formats import image_stem
 from monai_sr.formats.identity import dependencies
 from monai_sr.training.training_images import list_images, match_names
 
@@ -77,7 +78,7 @@ def every_image(root: Path) -> list[BenchmarkImage]:
         series = source if isinstance(source, tuple) else ()
         path = series[0] if series else source
         shown = (path.parent if series else path).relative_to(root)  # type: ignore[union-attr]
-        name = shown.name.split(".")[0] if shown.name.endswith(".gz") else shown.stem
+        name = image_stem(shown)
         label = "" if shown.parent == Path() else shown.parent.as_posix()
         found.append(BenchmarkImage(path, name or root.resolve().name, label, series=series))  # type: ignore[arg-type]
     names = [(image.label, image.name) for image in found]
@@ -98,7 +99,7 @@ def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Pa
     if not folder.is_dir():
         raise BadImageError(f"{folder}: must be the folder of the x{scale} images; check lr_root")
     files = sorted(f for f in folder.iterdir() if f.is_file() and f.name[0] != ".")
-    places = match_names([_stem(r) for r in references], [_stem(f) for f in files], scale)
+    places = match_names([image_stem(r) for r in references], [image_stem(f) for f in files], scale)
     missing = [r.name for r, found in zip(references, places, strict=True) if not found]
     if missing:
         raise _mismatch(folder, f"a partner at x{scale} of every reference, none found of", missing)
@@ -107,10 +108,6 @@ def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Pa
     if left:
         raise _mismatch(folder, "a reference for every file, none found for", left)
     return found
-
-
-def _stem(file: Path) -> str:
-    return file.name.split(".")[0] if file.name.endswith(".nii.gz") else file.stem
 
 
 def _mismatch(folder: Path, what: str, names: Sequence[str]) -> BadImageError:

@@ -1,16 +1,25 @@
 # What this package gives to others; each name is imported when it is first used.
 from .dicom.files import is_dicom as is_dicom
+from .dicom.format import is_dicomdir as is_dicomdir
 from .dicom.reader import DicomReader as DicomReader
 from .dicom.series import find_series as find_series
 from .dicom.series import find_volumes as find_volumes
 from .dicom.writer import DicomWriter as DicomWriter
+from .format import Format as Format
 from .naming import check_output_size as check_output_size
+from .naming import image_stem as image_stem
 from .naming import output_suffix as output_suffix
 from .naming import plan_outputs as plan_outputs
 from .nifti.reader import NiftiReader as NiftiReader
 from .nifti.writer import NiftiWriter as NiftiWriter
+from .raster.format import SIDECARS as SIDECARS
+from .raster.format import is_plain_photo as is_plain_photo
 from .raster.reader import RasterReader as RasterReader
 from .raster.writer import RasterWriter as RasterWriter
+from .registry import claims_image as claims_image
 from .registry import find_reader as find_reader
+from .registry import format_of as format_of
+from .registry import format_of_meta as format_of_meta
+from .registry import known_suffix as known_suffix
 from .report_name import report_path as report_path
 from .sentinel2.product import is_product as is_product

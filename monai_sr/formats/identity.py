@@ -14,29 +14,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rasterio._err import CPLE_BaseError
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-from monai_sr.core.contents import content, file_sha256, head, once_in_folder
+from monai_sr.core.contents import content, file_sha256
 from monai_sr.core.errors import BadImageError
-from monai_sr.core.shared import ignored_warnings
-from monai_sr.formats.dicom.files import is_dicom
-from monai_sr.formats.nifti.pair import pair_of
-from monai_sr.formats.raster.open import open_raster
-from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
+from monai_sr.formats.registry import format_of
 from monai_sr.formats.sentinel2.metadata import Product, open_product
 from monai_sr.formats.sentinel2.product import class_file, split_part
 
 if TYPE_CHECKING:
     from monai_sr.core.types import PathLike
-
-SIDECARS = (
-    ".aux.xml", ".aux", ".ovr", ".msk", ".rrd", ".prj", ".wld", ".tfw", ".tifw", ".tiffw", ".pgw",
-    ".pngw", ".jgw", ".jpgw", ".jpegw", ".gfw", ".bpw", ".j2w", ".jp2w",
-)  # fmt: skip
-"""Ends of names of files that belong to an image beside them and are no images of their own."""
-
-_NIFTI = (".nii", ".nii.gz")
 
 
 def dependencies(path: PathLike) -> list[Path]:
@@ -56,65 +41,9 @@ def dependencies(path: PathLike) -> list[Path]:
         key = os.path.realpath(file)
         if key not in found and (file == first or file.is_file()):
             found[key] = file
-            todo += _direct(file)
+            todo += format_of(file).companions(file) if file.is_file() else []
     others = [file for file in found.values() if file != first]
     return [first, *sorted(others, key=lambda file: (file.name, str(file)))]
-
-
-def _direct(path: Path) -> Sequence[Path]:
-    name = path.name.lower()
-    pair = pair_of(path)
-    if pair is not None:
-        return pair
-    if name.endswith((*_NIFTI, *SIDECARS)) or not path.is_file() or is_dicom(path):
-        return ()
-    try:
-        # A VRT names files of other folders, which may come and go.
-        return _look_beside(path) if is_vrt(head(path)) else _beside(path)
-    except OSError:
-        return ()  # its reader will say what is wrong
-
-
-@once_in_folder
-def _beside(path: PathLike) -> Sequence[Path]:
-    return _look_beside(Path(path))
-
-
-def _look_beside(path: Path) -> list[Path]:
-    """Return the files beside a raster that belong to it, and those that it names."""
-    name = path.name.lower()
-    try:
-        beside = [path.with_name(entry) for entry in os.listdir(path.parent)]
-    except OSError:
-        beside = []
-    found = [file for file in beside if _is_sidecar(file.name.lower(), name)]
-    with ignored_warnings(NotGeoreferencedWarning):
-        try:
-            with open_raster(path) as dataset:  # refuses what names files elsewhere
-                found += [_on_disk(name) for name in dataset.files]
-            if is_vrt(head(path)):
-                found += [source for _, source in vrt_sources(path)]
-        except (BadImageError, OSError, RasterioError, CPLE_BaseError):
-            pass  # its reader will say what is wrong
-    return found
-
-
-def _is_sidecar(name: str, image: str) -> bool:
-    """Tell whether a name is that of an image, or of its stem, with an end that GDAL looks for."""
-    end = next((end for end in SIDECARS if name.endswith(end)), None)
-    return end is not None and name.removesuffix(end) in (image, image.rpartition(".")[0])
-
-
-def _on_disk(name: str) -> Path:
-    """Return the file behind a name of GDAL's such as /vsizip/a.zip/b.jp2."""
-    # GDAL gives UTF-8, whatever encoding Python has for names.
-    name = os.fsdecode(name.encode("utf-8", "surrogateescape"))
-    path = Path(name)
-    if name.startswith("/vsi"):
-        inside = Path(name.split("/", 2)[-1])
-        places = (place for p in (inside, Path("/") / inside) for place in (p, *p.parents))
-        path = next((place for place in places if place.is_file()), path)
-    return path
 
 
 def digest(paths: Iterable[PathLike], *, anew: bool = False) -> str:
@@ -160,7 +89,7 @@ def input_digest(image: str | Sequence[str], *, anew: bool = False) -> str:
         product = open_product(part[0])
         files = [*part[0].glob("MTD_MSIL*.xml"), *map(Path, _files(product, part[1]))]
     for file in files:
-        if not anew and (file.name.lower().endswith(_NIFTI) or is_dicom(file)):
+        if not anew and format_of(file).takes_kept(file):
             content(file)
     return digest(files, anew=anew)
 

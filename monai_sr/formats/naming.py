@@ -21,47 +21,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nibabel as nib
-import numpy as np
-from rasterio._err import CPLE_BaseError
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-from monai_sr.core.contents import once_in_folder
-from monai_sr.core.errors import BadImageError, OutputError
-from monai_sr.core.shared import ignored_warnings
-from monai_sr.formats.dicom.files import is_dicom
-from monai_sr.formats.nifti.pair import pair_of
-from monai_sr.formats.raster.bands import domains_of
-from monai_sr.formats.raster.facts import is_kept_domain
-from monai_sr.formats.raster.open import open_raster
-from monai_sr.geometry.geotransform import is_georeferenced, unit_name
+from monai_sr.core.errors import OutputError
+from monai_sr.formats.registry import format_of, format_of_meta, format_of_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rasterio.io import DatasetReader
-
     from monai_sr.core.types import PathLike
+    from monai_sr.formats.format import Format
 
-PNG_DTYPES = ("uint8", "uint16")
-_PNG_CHANNELS = 4
-_TIFF_SUFFIXES = (".tif", ".tiff")
-_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 # A name such as 1.2.840.113 has no extension; one begins with a letter: .tif, .j2k.
 _EXTENSION = re.compile(r"\.(nii|hdr|img)\.gz$|\.[a-z][a-z0-9]{0,7}$", re.IGNORECASE)
 _ZIP = re.compile(r"\.zip$", re.IGNORECASE)  # of a series; folders have no extension
-# libpng's user limit (PNG_USER_WIDTH_MAX); GDAL's raster sizes are 32-bit; NIfTI-1 dim is int16;
-# (0028,0010) Rows and (0028,0011) Columns are US.
-_SIDE_LIMITS = {
-    ".png": (1_000_000, "write a .tif"),
-    ".tif": (2**31 - 1, "cut the image into parts"),
-    ".tiff": (2**31 - 1, "cut the image into parts"),
-    ".nii": (2**15 - 1, "convert the input to NIfTI-2"),
-    ".nii.gz": (2**15 - 1, "convert the input to NIfTI-2"),
-    ".dcm": (2**16 - 1, "cut the image into parts"),
-    "": (2**16 - 1, "cut the image into parts"),
-}
 
 
 def output_suffix(
@@ -85,23 +56,8 @@ def output_suffix(
     Raises:
         BadImageError: the header is needed and no image can be opened.
     """
-    path, kind = _source(source)
-    if kind == "series":
-        return ""
-    if kind == "dicom":
-        return ".dcm"
-    name = path.name.lower()
-    if kind == "nifti":
-        return ".nii.gz" if name.endswith(".gz") else ".nii"
-    if name.endswith(_TIFF_SUFFIXES):
-        return ".tif"
-    if dtype is None or channels is None or georeferenced is None:
-        facts = _raster_facts(path)
-        dtype = facts[0] if dtype is None else dtype
-        channels = facts[1] if channels is None else channels
-        georeferenced = facts[2] if georeferenced is None else georeferenced
-    fits = dtype in PNG_DTYPES and 1 <= channels <= _PNG_CHANNELS and not georeferenced
-    return ".png" if fits else ".tif"
+    path, form, is_series = _source(source)
+    return "" if is_series else form.output_suffix(path, dtype, channels, georeferenced)
 
 
 def plan_outputs(
@@ -179,17 +135,21 @@ def check_output_size(suffix: str, shape: Sequence[int], source: PathLike | None
     Raises:
         OutputError: a side is too long.
     """
-    limit, remedy = _SIDE_LIMITS[suffix.lower()]
-    longest = max(shape[1:3]) if suffix in (".dcm", "") else max(shape)
-    if longest <= limit:
+    form = format_of_suffix(suffix)
+    limit, remedy = form.side_limits[suffix.lower()]
+    longest = max(shape if form.counts_depth else shape[1:3])
+    if longest <= limit or (source is not None and form.lifts_limit(source)):
         return
-    if suffix.startswith(".nii") and source is not None and _is_nifti2(source):
-        return
-    form = suffix or "a DICOM series"
     raise OutputError(
-        f"{source or 'output'}: {form} holds at most {limit} per side, got {longest}; "
-        f"{remedy} or choose a smaller scale."
+        f"{source or 'output'}: {suffix or 'a DICOM series'} holds at most {limit} per side, got "
+        f"{longest}; {remedy} or choose a smaller scale."
     )
+
+
+def image_stem(path: PathLike) -> str:
+    """Return the name of an image without folders and extension, of .nii.gz without both."""
+    name = Path(path).name
+    return name.partition(".")[0] if name.lower().endswith(".gz") else Path(name).stem
 
 
 # Hash digits per level: plain name, name with extension, short hash, full hash.
@@ -215,13 +175,7 @@ def spacing_unit(source: Path) -> str:
     Returns:
         "mm", or for rasters the unit of their geotransform: "m", "degree", "USsurveyfoot".
     """
-    if _source(source)[1] != "raster":
-        return "mm"
-    try:
-        with ignored_warnings(NotGeoreferencedWarning), open_raster(source) as dataset:
-            return re.sub(r"\W", "", unit_name(dataset))
-    except (RasterioError, CPLE_BaseError, BadImageError):
-        return ""  # its reader will say what is wrong
+    return format_of(source).spacing_unit(source)
 
 
 def _name(source: Path, root: Path, mark: str, suffix: str, level: int) -> Path:
@@ -241,53 +195,9 @@ def _key(path: Path) -> str:
     return str(path.absolute()).casefold()
 
 
-def _source(source: PathLike | Mapping[str, Any]) -> tuple[Path, str]:
-    """Return the first file and its kind: "series", "dicom", "nifti" or "raster"."""
+def _source(source: PathLike | Mapping[str, Any]) -> tuple[Path, Format, bool]:
+    """Return the first file, its format, and whether it is one of several."""
     if not isinstance(source, Mapping):
-        path = Path(source)
-        name = path.name.lower()
-        if path.is_dir():
-            return path, "series"
-        if name.endswith((".nii", ".nii.gz")) or pair_of(path) is not None:
-            return path, "nifti"
-        if name.endswith(_DICOM_SUFFIXES) or (path.is_file() and is_dicom(path)):
-            return path, "dicom"
-        return path, "raster"
+        return Path(source), format_of(source), False
     files = json.loads(str(source["sr_files"]))
-    kind = str(source["sr_format"])
-    return Path(files[0]), "series" if kind == "dicom" and len(files) > 1 else kind
-
-
-@once_in_folder
-def _raster_facts(path: PathLike) -> tuple[str, int, bool]:
-    """Read dtype, channels (palette expanded) and georeference from the header."""
-    try:
-        with ignored_warnings(NotGeoreferencedWarning), open_raster(path) as dataset:
-            if not dataset.count:
-                return "", 0, False
-            has_palette = dataset.colorinterp[0] == ColorInterp.palette
-            dtype = "uint8" if has_palette else np.result_type(*dataset.dtypes).name
-            return dtype, dataset.count, is_georeferenced(dataset) or _exceeds_png(dataset)
-    except (RasterioError, CPLE_BaseError) as error:
-        raise BadImageError(
-            f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "
-            "convert it to GeoTIFF or PNG."
-        ) from error
-
-
-def _exceeds_png(dataset: DatasetReader) -> bool:
-    """Tell whether a raster says of its bands what PNG has no place for."""
-    flags = dataset.mask_flag_enums
-    # A transparent color, and alpha, PNG can hold; a mask file or masks of single bands it cannot.
-    has_mask = not all(flags) or set(flags[0]) == {MaskFlags.per_dataset}
-    has_nodata = dataset.count > 1 and any(value is not None for value in dataset.nodatavals)
-    has_nodata = has_nodata and "NODATA_VALUES" not in dataset.tags()
-    has_physics = any(dataset.offsets) or any(scale != 1 for scale in dataset.scales)
-    has_names = any(dataset.descriptions) or any(dataset.units)
-    domains = {name for band in dataset.indexes for name in domains_of(dataset, band)}
-    has_domains = any(map(is_kept_domain, domains))
-    return has_mask or has_nodata or has_physics or has_names or has_domains
-
-
-def _is_nifti2(source: PathLike) -> bool:
-    return isinstance(nib.load(source).header, nib.Nifti2Header)
+    return Path(files[0]), format_of_meta(source), len(files) > 1

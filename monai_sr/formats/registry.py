@@ -1,31 +1,123 @@
-"""Which reader serves a file."""
+"""The file formats, and which of them a file is of: its content decides, then its name.
+
+A new format is a folder of this package whose ``format.py`` has a class that derives from
+:class:`monai_sr.formats.format.Format`, and one entry of ``FORMATS``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from monai.data import ImageReader
+import numpy as np
 
-from monai_sr.core.types import PathLike
-from monai_sr.formats.dicom.files import is_dicom
-from monai_sr.formats.dicom.reader import DicomReader
+from monai_sr.core.log import get_logger
+from monai_sr.formats.dicom.format import Dicom
+from monai_sr.formats.format import Format, head_of
 from monai_sr.formats.meaning import INTENSITY
-from monai_sr.formats.nifti.reader import NiftiReader
-from monai_sr.formats.raster.reader import RasterReader
+from monai_sr.formats.nifti.format import Nifti
+from monai_sr.formats.raster.format import Raster, opens
+
+if TYPE_CHECKING:
+    from monai.data import ImageReader
+
+    from monai_sr.core.types import PathLike
+
+logger = get_logger(__name__)
+
+FORMATS: tuple[Format, ...] = (Nifti(), Dicom(), Raster())
+"""Asked in this order. What none claims is left to the last one, for GDAL knows many more."""
+
+_UNKNOWN = Format()
+# Images that we do not read: to pass over them without a word would lose them.
+_OTHER_SUFFIXES = (
+    ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".heic", ".heif", ".avif", ".jxl", ".dng",
+    ".cr2", ".cr3", ".nef", ".arw", ".psd", ".tga", ".exr",
+)  # fmt: skip
+
+
+def format_of(source: PathLike | Sequence[PathLike]) -> Format:
+    """Return the format of a file or folder, or of the files of a series.
+
+    Args:
+        source: a path, or several of one series.
+
+    Example:
+        >>> format_of("scan.nii.gz").title
+        'NIfTI'
+    """
+    if isinstance(source, str | os.PathLike):
+        return _by_content(source) or _by_name(source) or FORMATS[-1]
+    found = _by_content(source[0])
+    return found if found and found.has_series else next(f for f in FORMATS if f.has_series)
+
+
+def format_of_meta(meta: Mapping[str, Any] | None) -> Format:
+    """Return the format that an image was read from, by its metadata.
+
+    Returns:
+        Where they tell none, one that stands for arrays and for MONAI's own readers.
+    """
+    name = np.asarray((meta or {}).get("sr_format", "")).ravel()
+    return next((f for f in FORMATS if name.size and f.name == str(name[0])), _UNKNOWN)
+
+
+def format_of_suffix(suffix: str) -> Format:
+    """Return the format whose results have a suffix; "" is that of a folder of slices."""
+    return next(f for f in FORMATS if suffix.lower() in f.side_limits)
 
 
 def find_reader(source: PathLike | Sequence[PathLike], kind: str = INTENSITY) -> ImageReader:
-    """Choose the reader for a file, or for the files of a DICOM series, by name and content.
-
-    NIfTI goes by its suffix, DICOM by suffix or content, the rest to GDAL.
+    """Choose the reader for a file or folder, or for the files of a series.
 
     Args:
         source: the file or files.
         kind: what the values mean, see :mod:`monai_sr.formats.meaning`.
     """
-    if isinstance(source, Sequence) and not isinstance(source, str):
-        return DicomReader(kind)
-    if NiftiReader().verify_suffix(source):
-        return NiftiReader(kind)
-    named_dicom = str(source).lower().endswith((".dcm", ".dicom", ".ima"))
-    return DicomReader(kind) if named_dicom or is_dicom(source) else RasterReader(kind)
+    found = format_of(source)
+    if isinstance(source, str | os.PathLike):
+        named = _by_name(source)
+        if named and named is not found:
+            logger.warning("%s: is %s by its content, whatever its name", source, found.title)
+    return found.reader(kind)
+
+
+def claims_image(path: PathLike) -> bool:
+    """Tell whether a file is an image, or says so by its content or its name.
+
+    In a folder those must be readable, and the others (READMEs, JSON, PDF, reports in DICOM) are
+    passed over.
+
+    Args:
+        path: a file.
+    """
+    path = Path(path)
+    found = _by_content(path)
+    if found:
+        return found.holds_image(path)
+    if _by_name(path) or path.name.lower().endswith(_OTHER_SUFFIXES):
+        return True
+    try:
+        is_empty = path.stat().st_size == 0
+        with path.open("rb"):
+            return not is_empty and opens(path)
+    except OSError:
+        return True  # its reader will say that it cannot be read
+
+
+def known_suffix(path: PathLike) -> str:
+    """Return what a name ends in where that is the sign of a format, in lower case, else ""."""
+    name = os.fspath(path).lower()
+    ends = (end for each in FORMATS for end in each.suffixes if name.endswith(end))
+    return max(ends, key=len, default="")
+
+
+def _by_content(path: PathLike) -> Format | None:
+    head = head_of(path)
+    return next((each for each in FORMATS if each.claims(head)), None)
+
+
+def _by_name(path: PathLike) -> Format | None:
+    return next((each for each in FORMATS if each.is_named(path)), None)

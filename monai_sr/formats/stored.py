@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DISCLAIMER = "Derived by super-resolution; not for primary diagnosis"
 CODES_DISCLAIMER = "Derived by enlargement; not for primary diagnosis"
 """Of codes, which no network has seen."""
+MAP_MEANING = "Half width of the 90 % interval"
+"""What maps of uncertainty say that they show."""
 
 
 def stored_array(data: Any, channel_dim: int | None) -> npt.NDArray[Any]:

@@ -24,6 +24,7 @@ from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.text import true_cell
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation import Choice
+from monai_sr.formats import format_of_meta
 from monai_sr.reports.display import display_of
 from monai_sr.reports.pages import render
 from monai_sr.reports.planes import planes_of, slice_axis_of
@@ -223,7 +224,7 @@ def _pictures(image: str, folders: dict[str, Path]) -> dict[str, Image.Image]:
             )
         (plane,) = planes_of(stored, slice_axis_of(loaded.meta, stored.ndim - 1), 1)
         levels = display(plane)
-        if loaded.meta.get("sr_format") == "nifti":
+        if format_of_meta(loaded.meta).is_upward:
             levels = levels[::-1]
         pictures[name] = Image.fromarray(np.ascontiguousarray(levels))
     return pictures

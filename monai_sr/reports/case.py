@@ -20,6 +20,7 @@ from monai.transforms import MapTransform
 from PIL import Image
 
 from monai_sr.core.types import PathLike
+from monai_sr.formats import format_of_meta
 from monai_sr.formats.meaning import kind_of
 from monai_sr.formats.report_name import report_path
 from monai_sr.formats.uncertainty_map import uncertainty_path
@@ -106,7 +107,7 @@ class CaseReportd(MapTransform):
         display = display_of(lr, meta)
         highest = 0.0 if widths is None else float(np.nan_to_num(np.nanquantile(widths, 0.995)))
         modality = ""
-        if meta.get("sr_format") == "dicom":
+        if format_of_meta(meta).has_window:
             modality = str(dicom_header(meta).get("Modality", ""))
         axis = slice_axis_of(meta, unit.ndim - 1)
         training = compare_with_training(

@@ -13,6 +13,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
+from monai_sr.formats import format_of_meta
 from monai_sr.formats.dicom.files import open_dicom
 
 if TYPE_CHECKING:
@@ -80,11 +81,11 @@ def display_of(stored: npt.NDArray[Any], meta: Mapping[str, Any]) -> Display:
         meta: metadata of our readers.
     """
     channels = stored.shape[0]
-    kind = str(meta.get("sr_format"))
-    is_color = channels >= 3 if kind == "raster" else bool(int(meta.get("sr_rgb", 0)))
+    form = format_of_meta(meta)
+    is_color = channels >= 3 if form.has_bands else bool(int(meta.get("sr_rgb", 0)))
     bands = (0, 1, 2) if is_color else (0,)
     is_inverted = bool(int(meta.get("sr_inverted", 0)))
-    if kind == "dicom" and not is_color:
+    if form.has_window and not is_color:
         window = _window(meta)
         if window is not None:
             caption, first, table = window

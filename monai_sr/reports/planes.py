@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.ndimage import gaussian_gradient_magnitude, uniform_filter
 
+from monai_sr.formats import format_of_meta
 from monai_sr.geometry.target_grid import covering_samples
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def plane_pairs(
     rank = lr.ndim - 1
     axis = slice_axis_of(meta, rank)
     aspect = _pixel_aspect(meta, axis, rank)
-    is_upward = meta.get("sr_format") == "nifti"
+    is_upward = format_of_meta(meta).is_upward
     if axis < 0:
         return [PlanePair("", lr, sr, half_width, aspect, is_upward)]
     length = lr.shape[axis + 1]
@@ -136,7 +137,7 @@ def _indices(length: int, count: int) -> list[int]:
 
 def _pixel_aspect(meta: Mapping[str, Any], axis: int, rank: int) -> float:
     """Of medical images, whose lengths are physical; maps and photos have square pixels."""
-    if meta.get("sr_format") == "raster" or "affine" not in meta:
+    if not format_of_meta(meta).lengths_in_mm or "affine" not in meta:
         return 1.0
     affine = np.asarray(meta["affine"], dtype=np.float64)
     spacing = np.linalg.norm(affine[:-1, :-1], axis=0)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.formats import find_series, is_dicom
+from monai_sr.formats import find_series, format_of
 from monai_sr.reports.display import display_of
 from monai_sr.transforms import ScaleToUnit, load_image
 
@@ -72,7 +72,7 @@ def window_viewer(name: str, roots: Sequence[Path]) -> Viewer | None:
 
 @lru_cache(maxsize=1)
 def _of_file(file: Path) -> Viewer | None:
-    if not is_dicom(file):
+    if not format_of(file).has_window:
         return None
     series = next((s for s in find_series(file.parent) if file in s), [file])
     image = load_image(series if len(series) > 1 else file)

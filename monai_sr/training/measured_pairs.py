@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from monai_sr.core import BadImageError, OptionError, PathLike
+from monai_sr.formats import image_stem
 from monai_sr.functional import downsample
 from monai_sr.training.training_images import (
     Source,
@@ -97,8 +98,7 @@ def source_name(source: Source) -> str:
     """Return the name by which an image finds its partner."""
     if isinstance(source, tuple):
         return source[0].parent.name
-    name = first_file(source).name
-    return name.split(".")[0] if name.endswith(".nii.gz") else Path(name).stem
+    return image_stem(first_file(source))
 
 
 def check_sizes(hr: Sequence[int], lr: Sequence[int], scale: int, name: str) -> None:

@@ -10,6 +10,7 @@ from monai.data import Dataset, MetaTensor
 from torch import Tensor
 
 from monai_sr.core import BadImageError, OptionError, PathLike
+from monai_sr.formats import format_of_meta
 from monai_sr.training.degradations import Degradation
 from monai_sr.training.measured_pairs import (
     MeasuredImages,
@@ -118,8 +119,8 @@ class ReadTrainingImage:
     @staticmethod
     def _load(source: Source | PathLike) -> MetaTensor:
         image = load_image(source.file if isinstance(source, Area) else source)
-        is_raster = image.meta["sr_format"] == "raster" and image.ndim == 3
-        if image.ndim not in (3, 4) or (image.shape[0] not in (1, 3, 4) and not is_raster):
+        has_bands = format_of_meta(image.meta).has_bands and image.ndim == 3
+        if image.ndim not in (3, 4) or (image.shape[0] not in (1, 3, 4) and not has_bands):
             raise BadImageError(
                 f"{shown_name(source)}: must be an image or volume of 1, 3 or 4 bands to train on, "
                 f"got shape {tuple(image.shape)}; remove it from the folder"
@@ -175,7 +176,7 @@ class ReadTrainingImage:
         self, hr: np.ndarray, lr: np.ndarray, image: MetaTensor, *, is_8bit: bool
     ) -> Iterator[TrainingPair]:
         """Divide a pair, whose last band tells what is valid, as inference feeds its bands."""
-        count = len(hr) - 1 if image.meta["sr_format"] == "raster" else min(len(hr) - 1, 3)
+        count = len(hr) - 1 if format_of_meta(image.meta).has_bands else min(len(hr) - 1, 3)
         has_colors = bool(image.meta["sr_rgb"]) or count in (3, 4)
         factor = 255 if is_8bit else 1
         for group in band_groups(count, has_colors=has_colors):
@@ -191,7 +192,7 @@ class ReadTrainingImage:
     ) -> list[np.ndarray]:
         """Divide (C, X, Y) into what is learned together; the largest of the first bands first."""
         count = len(values)
-        if facts["sr_format"] == "raster":
+        if format_of_meta(facts).has_bands:
             count -= alpha_bands(Path(facts["filename_or_obj"]), count)
         elif count == 4:
             count = 3

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from monai_sr.core import OptionError, PathLike
-from monai_sr.formats.dicom.files import is_dicom
-from monai_sr.formats.dicom.series import find_series
+from monai_sr.formats import find_series, format_of
 from monai_sr.training.split_table import SplitEntry, read_split_table
 from monai_sr.training.training_rasters import Area, places
 
@@ -18,8 +17,6 @@ _NO_IMAGES = (
     ".csv", ".json", ".md", ".txt", ".xml", ".yaml",
     ".ovr", ".msk", ".tfw", ".pgw", ".jgw", ".wld", ".prj",  # beside rasters; GDAL opens the first
 )  # fmt: skip
-# Told from DICOM without being opened: folders of photos are large.
-_NO_DICOM = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".nii", ".gz")
 
 
 def list_images(folders: PathLike | Sequence[PathLike] | None) -> list[Source]:
@@ -46,7 +43,7 @@ def list_images(folders: PathLike | Sequence[PathLike] | None) -> list[Source]:
 
 def _grouped(files: Sequence[Path]) -> list[Source]:
     """Put the files of each DICOM series together, at the place of its first file."""
-    dicom = {f for f in files if f.suffix.lower() not in _NO_DICOM and is_dicom(f)}
+    dicom = {f for f in files if format_of(f).has_series}
     series: dict[Path, tuple[Path, ...]] = {}
     for folder in sorted({f.parent for f in dicom}):
         for group in find_series(folder):

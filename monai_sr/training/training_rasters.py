@@ -14,6 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.warp import transform_bounds
 
 from monai_sr.core import BadImageError, ignored_warnings
+from monai_sr.formats import format_of, is_plain_photo
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.training.split_table import SIDES, Box
 
@@ -21,7 +22,6 @@ _LARGEST_INVALID_SHARE = 0.005
 """A part with fewer invalid pixels is used: specks are filled as inference fills them."""
 _SMALLEST_SIDE_PX = 64  # smaller parts hold no patch worth having
 _SHARED_SHARE = 0.1  # of the smaller footprint; neighbors in a mosaic overlap by less
-_RASTERS = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def places(files: Sequence[Path]) -> dict[Path, str]:
 
 def _footprint(file: Path) -> Box | None:
     """Return the bounds of a raster in degrees; None where nothing tells them."""
-    if file.suffix.lower() not in _RASTERS:
+    if not format_of(file).has_place or is_plain_photo(file):
         return None
     try:
         with ignored_warnings(NotGeoreferencedWarning), open_raster(file) as dataset:

@@ -11,6 +11,7 @@ from monai.transforms import MapTransform, Transform
 from torch import Tensor
 
 from monai_sr.core import OptionError
+from monai_sr.formats import format_of_meta
 from monai_sr.geometry import scaled_sizes, sizes_for_spacing, spacing_of, target_spacing
 
 Spacing = float | Sequence[float | None] | None
@@ -112,21 +113,22 @@ class PlanGrid(Transform):
     def _check_dims(self, name: str, meta: Mapping[str, Any], rank: int) -> None:
         if self.spatial_dims == 2:
             return
-        if str(meta.get("sr_format", "nifti")) != "nifti" or rank != 3:
-            kind = f"a DICOM image of {rank} axes" if meta.get("sr_format") == "dicom" else "2D"
+        form = format_of_meta(meta)
+        if not form.grows_in_depth or rank != 3:
+            kind = f"a DICOM image of {rank} axes" if form.slices_are_files else "2D"
             raise OptionError(
                 f"{name}: must be a NIfTI volume to grow along three axes, got {kind}; "
                 "convert the series to NIfTI, or use --spatial_dims 2"
             )
 
     def _choose_slices(self, name: str, meta: dict[str, Any], rank: int) -> None:
-        form, own = meta.get("sr_format"), int(np.asarray(meta.get("sr_slice_axis", -1)).ravel()[0])
-        if form == "dicom" and rank == 3 and self.slice_axis != own:
+        form, own = format_of_meta(meta), int(np.asarray(meta.get("sr_slice_axis", -1)).ravel()[0])
+        if form.slices_are_files and rank == 3 and self.slice_axis != own:
             raise OptionError(
                 f"{name}: slice_axis must be {own}, the axis of a DICOM series' files, "
                 f"got {self.slice_axis}; leave --slice_axis out, or convert the series to NIfTI"
             )
-        if form == "nifti" and rank == 2 and self.slice_axis != 2:
+        if form.has_flat_volumes and rank == 2 and self.slice_axis != 2:
             raise OptionError(
                 f"{name}: is one slice across axis 2, got slice_axis {self.slice_axis}; "
                 "leave --slice_axis out"
@@ -137,7 +139,7 @@ class PlanGrid(Transform):
 
 def _unit(name: str, meta: Mapping[str, Any]) -> tuple[float, str]:
     """Return the unit in which spacing is asked for, and how many make one of the affine's."""
-    if meta.get("sr_format") == "raster":
+    if not format_of_meta(meta).lengths_in_mm:
         unit = str(meta.get("sr_unit", ""))
         if not unit:
             raise OptionError(

@@ -1,6 +1,5 @@
 """Load any supported file by its content, and save results."""
 
-import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,26 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import ImageWriter, MetaTensor
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from monai_sr.core import OutputError, PathLike, appear_together
-from monai_sr.formats import DicomReader, find_reader
+from monai_sr.formats import find_reader, format_of_meta, output_suffix, plan_outputs
 from monai_sr.formats.dicom.compression import check_compression
 from monai_sr.formats.dicom.deidentify import read_key
-from monai_sr.formats.dicom.writer import DicomWriter
 from monai_sr.formats.meaning import AUTO, INTENSITY, check_asked
-from monai_sr.formats.naming import output_suffix, plan_outputs
-from monai_sr.formats.nifti.writer import NiftiWriter
-from monai_sr.formats.raster.writer import RasterWriter
 from monai_sr.formats.sentinel2.classes import CLASSES, with_classes
 from monai_sr.formats.uncertainty_map import write_uncertainty
-
-WRITERS: dict[str, type[ImageWriter]] = {
-    "dicom": DicomWriter,
-    "nifti": NiftiWriter,
-    "raster": RasterWriter,
-}
 
 
 class SaveImageSRd(MapTransform):
@@ -65,9 +54,9 @@ class SaveImageSRd(MapTransform):
         kind = str(compression).lower()  # the command line makes None of "None"
         check_compression(kind)
         self.deidentify = deidentify
-        self.dicom_options = {"compression": kind, "deidentify": deidentify}
+        self.options = {"compression": kind, "deidentify": deidentify}
         if key := read_key(deidentify_key, deidentify):
-            self.dicom_options["deidentify_key"] = key
+            self.options["deidentify_key"] = key
         self.output_dir = Path(str(output_dir))
         self.path_key = path_key
 
@@ -81,11 +70,11 @@ class SaveImageSRd(MapTransform):
         for key in self.key_iterator(d):
             path = Path(d[self.path_key]) if self.path_key in d else self._path(d[key].meta)
             d[key].meta["sr_output"] = str(path)
-            kind = str(d[key].meta.get("sr_format"))
-            if kind not in WRITERS:
-                raise OutputError(f"{path}: no writer for a result of format {kind!r}")
+            form = format_of_meta(d[key].meta)
+            if not form.writer_name:
+                raise OutputError(f"{path}: no writer for a result of {form.title}")
             d[key].meta["sr_deidentified"] = int(self.deidentify)
-            writer = WRITERS[kind](**(self.dicom_options if kind == "dicom" else {}))
+            writer = form.writer(**self.options)
             writer.set_data_array(d[key], channel_dim=0)  # type: ignore[no-untyped-call]
             writer.set_metadata(d[key].meta)
             classes = str(d[CLASSES]) if CLASSES in d else None
@@ -126,8 +115,7 @@ def load_image(source: PathLike | Sequence[PathLike], kind: str = INTENSITY) -> 
     Raises:
         BadImageError: if it cannot be read.
     """
-    is_folder = isinstance(source, str | os.PathLike) and os.path.isdir(source)
-    reader = DicomReader(kind) if is_folder else find_reader(source, kind)
+    reader = find_reader(source, kind)
     array, meta = reader.get_data(reader.read(source))
     return MetaTensor(torch.from_numpy(np.ascontiguousarray(array)), meta=meta)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from monai_sr.core.log import forget, show_as
 from monai_sr.core.private_folder import make_private_folder
-from monai_sr.formats import NiftiReader, RasterReader, is_dicom
+from monai_sr.formats import format_of, known_suffix
 from monai_sr.formats.identity import dependencies
 
 _DIGITS = 12
@@ -55,8 +55,8 @@ class Aliases:
         show_as(self.folder, "")
 
     def _add(self, stem: str, files: list[Path]) -> None:
-        if len(files) == 1 and not is_dicom(files[0]):
-            name = self.folder / f"{stem}{_known_suffix(files[0])}"
+        if len(files) == 1 and not format_of(files[0]).has_series:
+            name = self.folder / f"{stem}{known_suffix(files[0])}"
             links = [name]
             for file in dependencies(files[0])[1:]:
                 if beside := _name_beside(file.name, files[0].name, name.name):
@@ -76,13 +76,6 @@ class Aliases:
 def _remove(folder: Path) -> None:
     forget(str(folder))
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _known_suffix(file: Path) -> str:
-    """Return what the name of an image ends in where that is the sign of a format, else nothing."""
-    if not RasterReader().verify_suffix(file) and not NiftiReader().verify_suffix(file):
-        return ""
-    return ".nii.gz" if file.name.lower().endswith(".nii.gz") else file.suffix.lower()
 
 
 def _name_beside(name: str, image: str, alias: str) -> str:

@@ -8,24 +8,20 @@ reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
 from monai_sr.core.bundles import find_bundle
-from monai_sr.core.contents import content
 from monai_sr.core.errors import OptionError, SRError, WeightsError
 from monai_sr.core.log import get_logger
 from monai_sr.core.text import printable
 from monai_sr.core.types import PathLike
-from monai_sr.formats import DicomReader, NiftiReader, RasterReader, find_reader
-from monai_sr.formats.dicom.series import read_header
-from monai_sr.formats.nifti.header import load_image
-from monai_sr.formats.raster.source import raster_facts
+from monai_sr.formats import format_of
+from monai_sr.formats.format import UNKNOWN
 from monai_sr.formats.sentinel2.product import split_part
 from monai_sr.networks import weights_file
 from monai_sr.upscaling.evaluator import UpscaleEvaluator
@@ -36,17 +32,6 @@ from monai_sr.upscaling.workflow import SRWorkflow
 logger = get_logger(__name__)
 
 DEFAULT = "natural_sr"
-_MODALITIES = {
-    "xray_sr": ("CR", "DX", "RG", "MG", "PX", "IO", "RF", "XA", "RTIMAGE", "BMD", "CT"),
-    "mri_sr": ("MR",),
-    "natural_sr": ("XC", "ES", "GM", "SM", "OP", "DMS", "EPS"),
-}
-"""(0008,0060) Modality, PS3.3 C.7.3.1.1.1 -> bundle. CT has none of its own: that of X-rays."""
-_BUNDLE_OF = {code: name for name, codes in _MODALITIES.items() for code in codes}
-_AIR_HU = (-1200.0, -900.0)  # of air in CT; volumes of other modalities do not reach so low
-_FILL_HU = -2000.0  # below: what scanners put outside the circle of reconstruction
-_PHOTO_BANDS = (1, 3, 4)
-_PHOTO_DTYPES = ("uint8", "uint16")
 
 
 @dataclass(frozen=True)
@@ -62,9 +47,6 @@ class Choice:
     reason: str
 
 
-UNKNOWN = Choice(DEFAULT, "nothing is known of it")
-
-
 def choose_bundle(source: PathLike | Sequence[PathLike]) -> Choice:
     """Choose the installed bundle for an input by its header; NIfTI also by a look at its values.
 
@@ -78,64 +60,10 @@ def choose_bundle(source: PathLike | Sequence[PathLike]) -> Choice:
         return Choice("satellite_sr", "it is a Sentinel-2 product")
     first = source if isinstance(source, str | Path) else source[0]  # type: ignore[index]
     try:
-        reader = find_reader(first)
-        for kind, choose in _BY_READER.items():
-            if isinstance(reader, kind):
-                return choose(Path(first))
+        found = format_of(first).subject(Path(first))
     except (SRError, OSError, ValueError, ImageFileError):
-        pass
-    return UNKNOWN
-
-
-def _of_dicom(path: Path) -> Choice:
-    header = read_header(path)
-    if "Rows" not in header:
-        return UNKNOWN
-    modality = str(header.get("Modality", "") or "").strip().upper()
-    if header.get("SamplesPerPixel", 1) == 3:
-        return Choice("natural_sr", "it is a DICOM image in color")
-    known = f"it is DICOM of the modality {modality}" if modality.isalnum() else "it is gray DICOM"
-    return Choice(_BUNDLE_OF.get(modality, "xray_sr"), known)
-
-
-def _of_nifti(path: Path) -> Choice:
-    content(path)
-    image: Any = load_image(path)
-    if image.get_data_dtype().names:
-        return Choice("natural_sr", "it is a NIfTI image in color")
-    middle = tuple(
-        slice(None) if axis < 2 else slice(size // 2, size // 2 + 1)
-        for axis, size in enumerate(image.shape)
-    )
-    values = np.asarray(image.dataobj[middle])
-    if values.dtype.kind in "iuf":
-        body = values[np.isfinite(values) & (values > _FILL_HU)]
-        if body.size and _AIR_HU[0] <= float(body.min()) <= _AIR_HU[1]:
-            return Choice("xray_sr", "its values reach down to air in Hounsfield units, as of CT")
-    return Choice("mri_sr", "it is NIfTI")
-
-
-def _of_raster(path: Path) -> Choice:
-    facts = raster_facts(path)
-    if facts.has_place:
-        return Choice("satellite_sr", "it has a place on the Earth")
-    if facts.count not in _PHOTO_BANDS or facts.nodata is not None:
-        return Choice("satellite_sr", f"it has {facts.count} bands, or a nodata value")
-    if facts.dtype not in _PHOTO_DTYPES:
-        return Choice("satellite_sr", f"its values are {facts.dtype}")
-    if facts.count == 1:
-        return Choice(
-            "natural_sr", "it is a gray image of unknown origin; for an X-ray say "
-            "--bundle xray_sr",
-        )  # fmt: skip
-    return Choice("natural_sr", "it is a photo")
-
-
-_BY_READER: dict[type, Callable[[Path], Choice]] = {
-    DicomReader: _of_dicom,
-    NiftiReader: _of_nifti,
-    RasterReader: _of_raster,
-}
+        found = UNKNOWN
+    return Choice(f"{found.domain}_sr" if found.domain else DEFAULT, found.reason)
 
 
 def fitting_bundle(choice: Choice, system: PathLike | None, scale: float) -> Choice:

@@ -17,10 +17,8 @@ from monai_sr.core.log import shown as shown_name
 from monai_sr.core.memory import check_memory
 from monai_sr.core.private_folder import PART, sweep
 from monai_sr.core.types import PathLike
-from monai_sr.formats import check_output_size, output_suffix, plan_outputs
+from monai_sr.formats import check_output_size, format_of_meta, output_suffix, plan_outputs
 from monai_sr.formats.dicom.deidentify import read_key
-from monai_sr.formats.dicom.map import check_map_size
-from monai_sr.formats.dicom.pixel_module import check_dicom_size
 from monai_sr.formats.identity import input_digest, input_record
 from monai_sr.formats.meaning import announce
 from monai_sr.formats.naming import result_mark, spacing_unit
@@ -261,10 +259,7 @@ def _check_size(image: MetaTensor, scale: float, source: str, has_map: bool) -> 
     suffix = output_suffix(image.meta)
     check_output_size(suffix, shape, source)
     check_memory(source, shape, _BYTES_PER_VALUE, "choose a smaller scale")
-    if suffix in (".dcm", ""):
-        check_dicom_size(source, image.meta, shape)
-        if has_map:
-            check_map_size(source, shape)
+    format_of_meta(image.meta).check_result(source, image.meta, shape, has_map=has_map)
 
 
 def failure(error: BaseException, source: str) -> str:

@@ -16,7 +16,7 @@ from torch import nn
 from monai_sr.core.errors import OptionError
 from monai_sr.core.memory import available_bytes, steady_heap
 from monai_sr.core.types import PathLike
-from monai_sr.formats import RasterReader, find_reader
+from monai_sr.formats import format_of
 from monai_sr.formats.facts import single_path
 from monai_sr.formats.meaning import (
     ASKED,
@@ -124,10 +124,10 @@ class Scenes:
             BadImageError: a raster cannot be opened.
         """
         name = source if isinstance(source, str | Path) else source[0]  # type: ignore[index]
-        is_raster = isinstance(find_reader(source), RasterReader)
-        if not is_raster and self._asked:
+        is_streamed = format_of(source).is_streamed
+        if not is_streamed and self._asked:
             raise OptionError(f"{name}: {self._asked} is for rasters, got another format; leave it")
-        if not is_raster or self.uncertainty:
+        if not is_streamed or self.uncertainty:
             return False
         facts = raster_facts(single_path(name))
         is_upright, values = facts.is_upright, math.prod(facts.shape)

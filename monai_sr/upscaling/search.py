@@ -9,11 +9,16 @@ from pathlib import Path
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import get_logger
-from monai_sr.formats import find_volumes, is_dicom, is_product
-from monai_sr.formats.claims import claims_image, is_dicomdir
+from monai_sr.formats import (
+    SIDECARS,
+    claims_image,
+    find_volumes,
+    format_of,
+    is_dicomdir,
+    is_product,
+)
 from monai_sr.formats.dicom.dicomdir import listed_files
 from monai_sr.formats.dicom.series import Volume, merge_copies
-from monai_sr.formats.identity import SIDECARS
 from monai_sr.formats.nifti.pair import pair_of
 from monai_sr.upscaling.archives import Archives, is_archive
 from monai_sr.upscaling.manifest import Manifest
@@ -131,7 +136,7 @@ class Search:
         found: Found = {}
         for product in products:
             found.update(product_parts(product))
-        dicom = {f for f in files if is_dicom(f)}
+        dicom = {f for f in files if format_of(f).has_series}
         found.update(self._series(dicom))
         for file in files:
             if opens_zips and is_archive(file):

@@ -243,7 +243,7 @@ def test_a_map_that_fails_takes_its_result_with_it(tmp_path, monkeypatch):
     def fail(*args):
         raise OutputError(f"{args[1]}: cannot be written; free space.")
 
-    monkeypatch.setattr("monai_sr.formats.uncertainty_map.write_parametric_map", fail)
+    monkeypatch.setattr("monai_sr.formats.dicom.map.write_parametric_map", fail)
     source = factory.write_series(tmp_path / "s")
     with pytest.raises(OutputError, match=r"o/a_x2_uncertainty\.dcm: cannot be written"):
         _save(source, tmp_path / "o" / "a_x2")

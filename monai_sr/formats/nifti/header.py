@@ -15,6 +15,9 @@ import numpy as np
 from nibabel.fileholders import FileHolder
 from nibabel.spatialimages import HeaderDataError
 
+from monai_sr.core.contents import kept, once, reading
+from monai_sr.core.log import get_logger
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -23,12 +26,11 @@ if TYPE_CHECKING:
 
     from monai_sr.core.types import PathLike
 
-from monai_sr.core.contents import kept, once, reading
-from monai_sr.core.log import get_logger
-
 logger = get_logger(__name__)
 
 _FIRST_BYTES = 1024  # as nibabel looks at; a header of NIfTI-2 has 540
+# What nibabel takes for NIfTI by its name.
+_NAMES = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz")
 _UNIT_MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON
 _UNIT_BITS = 0x07  # of xyzt_units; the others are the unit of time
 # From single cells under a microscope to a whole body in one voxel.
@@ -37,19 +39,33 @@ _PLAUSIBLE_MM = (1e-5, 100.0)
 _SAME = 1e-2
 
 
-def load_image(path: PathLike, **kwargs: Any) -> Any:
-    """Return what ``nibabel.load`` does, of the bytes that are kept of a file where they are.
+def load_nifti(path: PathLike, **kwargs: Any) -> Any:
+    """Return what ``nibabel.load`` does, also of a file of another name.
+
+    The bytes that are kept of a file are taken where they are.
 
     Args:
-        path: the file.
+        path: the file, of a pair the header.
         **kwargs: options of ``nibabel.load``, which then reads the file itself.
     """
     found = None if kwargs else kept(path)
-    if found is not None and nib.Nifti1Header.may_contain_header(first_bytes(path)):
-        stream: Any = io.BytesIO(found)
-        stream = gzip.GzipFile(fileobj=stream) if _is_packed(path) else stream
-        return nib.Nifti1Image.from_file_map({"image": FileHolder(str(path), stream)})
-    return nib.load(path, **kwargs)
+    if found is None and str(path).lower().endswith(_NAMES):
+        return nib.load(path, **kwargs)
+    first = first_bytes(path)
+    kinds = (nib.Nifti1Image, nib.Nifti2Image)
+    kind = next((k for k in kinds if k.header_class.may_contain_header(first)), None)
+    if kind is None:
+        return nib.load(path, **kwargs)
+    stream: Any = None if found is None else io.BytesIO(found)
+    if stream is not None and _is_packed(path):
+        stream = gzip.GzipFile(fileobj=stream)
+    return kind.from_file_map({"image": FileHolder(str(path), stream)}, **kwargs)
+
+
+@once
+def is_nifti2(path: PathLike) -> bool:
+    """Tell whether a file is NIfTI-2."""
+    return isinstance(load_nifti(path).header, nib.Nifti2Header)
 
 
 @once

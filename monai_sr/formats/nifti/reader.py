@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 from monai.data.image_reader import ImageReader
+from monai.utils import ensure_tuple
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
@@ -21,9 +22,11 @@ from monai_sr.core.contents import reading
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.formats.facts import check_pixels, holes_of_infinity, image_meta, single_path
+from monai_sr.formats.format import head_of
 from monai_sr.formats.meaning import INTENSITY, PHASE, check_asked, decided
 from monai_sr.formats.nifti.bounds import GZIP_SLACK, check_length, check_offset
-from monai_sr.formats.nifti.header import load_image, source_affine, unit_mm
+from monai_sr.formats.nifti.format import Nifti
+from monai_sr.formats.nifti.header import load_nifti, source_affine, unit_mm
 from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.nifti.pair import is_analyze, pair_of
 
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 
     from monai_sr.core.types import PathLike
 
-_SUFFIXES = (".nii", ".nii.gz")
 # Spacings of one scanner differ in float32 digits: 0.8700001 and 0.87 are a tie.
 _TIE = 1e-3
 
@@ -85,19 +87,17 @@ class NiftiReader(ImageReader):
         self.kind = kind
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Tell whether the name ends in .nii or .nii.gz, or is that of a pair (.hdr, .img).
+        """Tell whether a file is NIfTI by its content, or else by its name.
 
         Args:
             filename: one name, or the tuple that MONAI passes.
 
         Returns:
-            True when every name does.
+            True when every one is.
         """
-        names = [filename] if isinstance(filename, str) or hasattr(filename, "suffix") else filename
-        return all(
-            str(name).lower().endswith(_SUFFIXES) or pair_of(str(name)) is not None
-            for name in names  # type: ignore[union-attr]
-        )
+        form = Nifti()
+        names = ensure_tuple(filename)
+        return all(form.is_named(name) or form.claims(head_of(name)) for name in names)
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> NiftiImage:
         """Decode the whole file, so that damage shows here and not later.
@@ -117,6 +117,12 @@ class NiftiReader(ImageReader):
             raise BadImageError(
                 f"{path}: must be NIfTI (.nii or .nii.gz), got '{path.suffix}'; "
                 "convert it, for example with nibabel's nib-convert."
+            )
+        head = head_of(path)
+        if head.unpacked != head.data and path.suffix.lower() != ".gz":
+            raise BadImageError(
+                f"{path}: must end in .nii.gz, for it is compressed NIfTI, got '{path.suffix}'; "
+                "rename it."
             )
         pair = pair_of(path)
         path, voxels = (path, path) if pair is None else pair
@@ -248,7 +254,7 @@ def _check_pair(header: Path, voxels: Path) -> None:
 def _load(path: Path, **kwargs: Any) -> Any:
     try:
         with np.errstate(invalid="ignore"):  # an infinite pixdim is reported by nifti_header
-            image: Any = load_image(path, **kwargs)
+            image: Any = load_nifti(path, **kwargs)
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
         raise BadImageError(
             f"{path}: must be a NIfTI file, got an unknown or damaged header; "

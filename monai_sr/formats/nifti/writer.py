@@ -19,10 +19,11 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.naming import check_output_size
-from monai_sr.formats.nifti.header import load_image, raw_header, source_affine
+from monai_sr.formats.nifti.header import load_nifti, raw_header, source_affine
 from monai_sr.formats.nifti.reader import stored_layout
 from monai_sr.formats.raster.keep_list import is_deidentified
 from monai_sr.formats.stored import (
+    MAP_MEANING,
     as_stored,
     disclaimer,
     provenance_of,
@@ -104,7 +105,7 @@ class NiftiWriter(ImageWriter):
         source = source_path(self._meta, "nifti", filename)
         suffix = ".nii.gz" if name.endswith(".gz") else ".nii"
         check_output_size(suffix, self._array.shape, source)
-        image: Any = load_image(source)
+        image: Any = load_nifti(source)
         channels = as_stored(self._array, self._meta, filename)
         dtype = image.header.get_data_dtype()
         stored = stored_layout(channels, image.shape, dtype.newbyteorder("="))
@@ -123,6 +124,28 @@ def write_image(image: Any, path: Path) -> None:
     """Write a NIfTI image of one file; nibabel's own way leaves it open where the disk is full."""
     with ImageOpener(path, "wb") as stream:
         image.to_stream(stream)
+
+
+def write_map(
+    result: Path, target: Path, half_width: npt.NDArray[np.float32], meta: Mapping[str, Any]
+) -> None:
+    """Write a map of uncertainty, see :mod:`monai_sr.formats.uncertainty_map`."""
+    image: Any = nib.load(result)
+    slope = float(raw_header(result, image)["scl_slope"])
+    if np.isfinite(slope) and slope != 0:
+        half_width = half_width * np.float32(abs(slope))
+    if image.header.get_data_dtype().names:  # RGB: one volume each
+        values = np.moveaxis(half_width.reshape(-1, *(*half_width.shape[1:], 1)[:3]), 0, -1)
+    else:
+        values = stored_layout(half_width, image.shape, np.dtype(np.float32))
+    header = image.header.copy()
+    header.set_data_dtype(np.float32)
+    header.set_data_shape(values.shape)
+    header.set_slope_inter(1, 0)
+    header["cal_min"] = header["cal_max"] = 0
+    header["descrip"] = MAP_MEANING.encode()
+    with atomic_file(target) as temporary:
+        write_image(type(image)(values, None, header), temporary)
 
 
 def _header(

@@ -17,17 +17,18 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.meaning import kind_of
-from monai_sr.formats.naming import PNG_DTYPES, check_output_size
+from monai_sr.formats.naming import check_output_size
 from monai_sr.formats.raster.bands import associated_alpha, premultiplied, premultiplied_alpha
 from monai_sr.formats.raster.beside import add_png_xmp, beside_text, side_car
 from monai_sr.formats.raster.check import check_pixels_of, writing
 from monai_sr.formats.raster.facts import Grid, colors_of, copy_facts, has_same_bands, xmp_of
+from monai_sr.formats.raster.format import PNG_DTYPES
 from monai_sr.formats.raster.keep_list import is_deidentified, kept_profile
 from monai_sr.formats.raster.masks import copy_mask, hidden_in, keep_alpha
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.raster.overviews import build_overviews, has_overviews
 from monai_sr.formats.raster.source import RGBA
-from monai_sr.formats.stored import as_stored, in_rows, source_path, stored_array
+from monai_sr.formats.stored import MAP_MEANING, as_stored, in_rows, source_path, stored_array
 from monai_sr.geometry.affine import grid_change
 from monai_sr.geometry.geotransform import pixel_affine, source_transform
 
@@ -151,6 +152,33 @@ class RasterWriter(ImageWriter):
                 check_pixels_of(temporary, filename, None if kwargs else pixels, mask)
                 check_unchanged(str(self._meta.get("sr_input", "")))
                 write_beside(beside_text(src, temporary, self._meta))
+
+
+def write_map(
+    result: Path, target: Path, half_width: npt.NDArray[np.float32], meta: Mapping[str, Any]
+) -> None:
+    """Write a map of uncertainty, see :mod:`monai_sr.formats.uncertainty_map`."""
+    bands = half_width.transpose(0, 2, 1)
+    with writing(target), open_raster(result) as src:
+        gcps, gcps_crs = src.gcps
+        place: dict[str, Any] = (
+            {"gcps": gcps, "crs": gcps_crs}
+            if gcps
+            else {"transform": src.transform, "crs": src.crs}
+        )
+        scales = np.ones(len(bands), dtype=np.float32)
+        if src.count == len(bands):
+            scales = np.abs(np.asarray(src.scales, dtype=np.float32))
+        values = bands * scales[:, None, None]
+        with atomic_file(target) as temporary, writing(target):
+            with rasterio.open(
+                gdal_name(temporary), "w", driver="GTiff", count=len(bands), dtype="float32",
+                height=bands.shape[1], width=bands.shape[2], nodata=float("nan"),
+                compress="deflate", BIGTIFF="IF_SAFER", **place,
+            ) as dst:  # fmt: skip
+                dst.update_tags(TIFFTAG_IMAGEDESCRIPTION=MAP_MEANING)
+                dst.write(values)
+            check_pixels_of(temporary, target, values)
 
 
 def _driver(filename: PathLike, pixels: npt.NDArray[Any]) -> str:

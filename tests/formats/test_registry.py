@@ -1,8 +1,9 @@
-"""What claims to be an image must be one; the rest of a folder is no image and no failure."""
+"""The format of a file is told in one place; what claims to be an image must be one."""
 
 from __future__ import annotations
 
 import json
+import re
 import struct
 
 import nibabel as nib
@@ -16,8 +17,22 @@ from pydicom.fileset import FileSet
 from pydicom.uid import ExplicitVRLittleEndian
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.formats.claims import claims_image, is_dicomdir
+from monai_sr.evaluation.decoding import read_image
+from monai_sr.formats import (
+    claims_image,
+    find_reader,
+    format_of,
+    format_of_meta,
+    is_dicomdir,
+    output_suffix,
+)
 from monai_sr.formats.dicom.dicomdir import listed_files
+from monai_sr.formats.registry import FORMATS
+from monai_sr.reports.viewers import window_viewer
+from monai_sr.training.training_arrays import ReadTrainingImage
+from monai_sr.training.training_images import list_images
+from monai_sr.transforms import load_image
+from monai_sr.upscaling.search import Search
 from tests import dicom_factory
 from tests.image_factory import pixels, write_raster
 
@@ -182,3 +197,100 @@ def test_a_bitmap_is_known_by_the_size_of_its_header(tmp_path, size):
     assert claims_image(tmp_path / "a")
     (tmp_path / "b").write_bytes(struct.pack("<2s4I", b"BM", 5000, 0, 200, size + 1))
     assert not claims_image(tmp_path / "b")
+
+
+def lying_names(folder):
+    """Write files whose names say another format than their content."""
+    stored = dicom_factory.stored((1, 6, 9))
+    nib.Nifti1Image(pixels((4, 5, 6), "int16"), np.eye(4)).to_filename(folder / "a.nii")
+    (folder / "a.nii").rename(folder / "scan.bin")
+    nib.Nifti2Image(pixels((4, 5, 6), "int16"), np.eye(4)).to_filename(folder / "b.nii")
+    (folder / "b.nii").rename(folder / "scan.png")
+    Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save(folder / "photo.dcm", "png")
+    Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save(folder / "photo.nii.gz", "tiff")
+    return {
+        dicom_factory.write(folder / "b.png", stored): "DICOM",
+        dicom_factory.write(folder / "c.nii", stored): "DICOM",
+        folder / "scan.bin": "NIfTI",
+        folder / "scan.png": "NIfTI",
+        folder / "photo.dcm": "a raster",
+        folder / "photo.nii.gz": "a raster",
+    }
+
+
+def test_content_decides_on_the_format_whatever_the_name(tmp_path, caplog):
+    for path, title in lying_names(tmp_path).items():
+        found = format_of(path)
+        assert found.title == title, path
+        reader = find_reader(path)
+        assert format_of_meta(reader.get_data(reader.read(path))[1]) is found
+    assert "photo.dcm: is a raster by its content, whatever its name" in caplog.text
+
+
+def test_all_who_open_files_agree_on_the_format(tmp_path):
+    """Upscale by its search and its loader, train, evaluate, and the viewers of reports."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    series = dicom_factory.stored((1, 70, 90))
+    path = dicom_factory.write(folder / "b.png", series)
+    search = Search(tmp_path / "out", is_named=True)
+    search.find(folder, set(), is_asked=True)
+    assert search.found == {path: [path]}
+    assert format_of_meta(load_image(path).meta).title == "DICOM"
+    values, _ = read_image((path,))
+    np.testing.assert_allclose(values.shape, (1, 70, 90))
+    assert list_images(folder) == [path]
+    assert ReadTrainingImage(1)(path).shape == (1, 70, 90)
+    assert window_viewer("b.png", [folder]) is not None
+    assert output_suffix(path) == ".dcm"
+
+
+def test_a_name_decides_where_the_content_tells_nothing(tmp_path):
+    for name in ("a.dcm", "a.nii", "a.nii.gz", "a.png", "a"):
+        (tmp_path / name).write_bytes(bytes(range(100)))
+    titles = [format_of(tmp_path / n).title for n in ("a.dcm", "a.nii", "a.nii.gz", "a.png", "a")]
+    assert titles == ["DICOM", "NIfTI", "NIfTI", "a raster", "a raster"]
+    assert format_of(tmp_path / "missing.ima").title == "DICOM"
+
+
+def test_compressed_nifti_needs_a_name_that_says_so(tmp_path):
+    nib.Nifti1Image(pixels((4, 5, 6), "int16"), np.eye(4)).to_filename(tmp_path / "a.nii.gz")
+    path = (tmp_path / "a.nii.gz").rename(tmp_path / "a.bin")
+    with pytest.raises(BadImageError, match=r"a.bin: must end in .nii.gz, .* got '.bin'; rename"):
+        find_reader(path).read(path)
+
+
+def test_a_file_is_opened_once_to_tell_its_format(tmp_path, monkeypatch):
+    path = write_raster(tmp_path / "a.png")
+    opened = []
+    plain = open
+
+    def counting(name, *args, **kwargs):
+        opened.append(name)
+        return plain(name, *args, **kwargs)
+
+    monkeypatch.setattr("monai_sr.core.contents.open", counting, raising=False)
+    monkeypatch.setattr("monai_sr.core.contents._CALM_NS", 0)
+    assert {format_of(path).title for _ in range(5)} == {"a raster"}
+    assert claims_image(path)
+    assert len(opened) == 1
+    dicom_factory.write(path)  # another file of the same name is looked at anew
+    assert format_of(path).title == "DICOM"
+    assert len(opened) == 2
+
+
+def test_arrays_and_unknown_origins_have_a_format_too():
+    assert format_of_meta(None) is format_of_meta({"affine": np.eye(4)})
+    assert format_of_meta(None).title == "an image"
+    assert format_of_meta({"sr_format": [FORMATS[0].name] * 2}) is FORMATS[0]  # of a batch
+
+
+def test_nobody_outside_asks_for_a_format_by_its_name(repo_root):
+    """Facts are asked of formats: a new one would be forgotten where its name is compared."""
+    names = "|".join(re.escape(each.name) for each in FORMATS)
+    asked = re.compile(rf"""["'](?:{names})["']|is_dicom\(|isinstance\([^)]*Reader\)""")
+    rooms = (p for p in (repo_root / "monai_sr").rglob("*.py") if "formats" not in p.parts)
+    found = {
+        str(p.relative_to(repo_root)): asked.findall(p.read_text(encoding="utf-8")) for p in rooms
+    }
+    assert {path: names for path, names in found.items() if names} == {}
