@@ -72,7 +72,10 @@ class SaveImageSRd(MapTransform):
             d[key].meta["sr_output"] = str(path)
             form = format_of_meta(d[key].meta)
             if not form.writer_name:
-                raise OutputError(f"{path}: no writer for a result of {form.title}")
+                raise OutputError(
+                    f"{path}: must be a result of a file that this package has read, got one of "
+                    "another origin; load it with LoadImageSRd."
+                )
             d[key].meta["sr_deidentified"] = int(self.deidentify)
             writer = form.writer(**self.options)
             writer.set_data_array(d[key], channel_dim=0)  # type: ignore[no-untyped-call]

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from monai.transforms import Compose
 from pydicom.fileset import FileSet
-from tests.formats.test_claims import KO, PR, SR, write_object
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.transforms import LoadImageSRd
 from monai_sr.upscaling import FileDataset
 from monai_sr.upscaling.inputs import find_inputs
 from tests import dicom_factory
+from tests.formats.test_registry import KO, PR, SR, write_object
 from tests.image_factory import pixels, write_nifti, write_raster
 
 DATES = {"StudyDate": "20200101", "StudyTime": "120000", "StudyID": "1", "SeriesNumber": 1}
