@@ -40,7 +40,7 @@ from campaign_runs import Had, Run
 
 from monai_sr.core.devices import hardware
 from monai_sr.core.errors import SRError
-from monai_sr.transforms.restore import file_sha256
+from monai_sr.core.fingerprint import weights_sha256
 
 ENOUGH = 0.99
 """Share of a budget after which a job counts as done: its last epoch may not fill it."""
@@ -118,7 +118,7 @@ class Runner:
         target = job.shipped(self.options.root)
         if earlier is not None:
             return earlier.weights, earlier.before + earlier.here
-        if line.hours and target.is_file() and file_sha256(target) == line.weights_sha256:
+        if line.hours and target.is_file() and weights_sha256(target) == line.weights_sha256:
             return target, Had(60 * line.hours, line.steps, line.hr_megapixels)
         if job.before is None:
             return None, Had()

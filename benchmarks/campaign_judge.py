@@ -20,12 +20,12 @@ from volumes import cubic_spline, measured_volume
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.domain_configs import write_weights_sums
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.functional.resize import upsample
 from monai_sr.inferers import TiledInferer
 from monai_sr.metrics import LPIPSMetric, LRPSNRMetric, PSNRMetric
 from monai_sr.networks import load_faces, load_weights, save_weights
 from monai_sr.training.degradations import Degradation
-from monai_sr.transforms.restore import file_sha256
 from monai_sr.upscaling.workflow import SRWorkflow
 
 LARGEST_SIDE = {2: 384, 3: 128}
@@ -282,14 +282,14 @@ def judge_and_ship(
         if is_better(job, figures, old, bicubic, faithful):
             weights, new, better, line.blend = blended, figures, True, share
             break
-    line.weights_sha256 = file_sha256(weights)
+    line.weights_sha256 = weights_sha256(weights)
     line.val_psnr, line.val_lpips, line.val_lr_psnr = new.psnr, new.lpips, new.lr_psnr
     line.bicubic_psnr, line.bicubic_lpips = bicubic.psnr, bicubic.lpips
     if old is not None:
         line.shipped_psnr, line.shipped_lpips = old.psnr, old.lpips
     if job.system and job.own(root).is_file():
         line.own_psnr = judge.own(root).psnr
-    present = file_sha256(target) if target.is_file() else ""
+    present = weights_sha256(target) if target.is_file() else ""
     if campaign.profile.get("is_rehearsal"):
         line.shipped = "rehearsal"
     elif not job.ships:

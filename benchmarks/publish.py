@@ -21,9 +21,9 @@ from facts import read_facts
 from results_page import FACTS, OUTPUT, render
 from summary import Summary, standing, summarize
 
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.evaluation import BICUBIC, Row, load_benchmark, mean_interval, read_rows
 from monai_sr.metrics import FAST
-from monai_sr.transforms.restore import file_sha256
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -51,7 +51,7 @@ def measured(bundle: str) -> Figures:
     """
     models = ROOT / "bundles" / bundle / "models"
     files = {bundle: models / "model.pt", f"{bundle}, fast": models / "model_fast.pt"}
-    weights = {system: file_sha256(file) for system, file in files.items()}
+    weights = {system: weights_sha256(file) for system, file in files.items()}
     found: Figures = {}
     for name, scale in SHOWN[bundle]:
         rows = [r for r in read_rows(RESULTS / f"{name}.csv") if r.scale == scale]

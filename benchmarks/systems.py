@@ -30,6 +30,7 @@ from torch import Tensor
 
 from monai_sr.core.devices import hardware, usable_device
 from monai_sr.core.errors import SRError, WeightsError
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.evaluation import (
     BICUBIC,
     System,
@@ -50,7 +51,6 @@ from monai_sr.networks.systems import (
     read_system,
     weights_file,
 )
-from monai_sr.transforms.restore import file_sha256
 
 ROOT = Path(__file__).resolve().parents[1]
 DOMAINS = {"natural": (3, ["set5", "set14", "bsd100"]), "xray": (1, ["xray"])}
@@ -86,7 +86,7 @@ class Built:
     @property
     def sha256(self) -> str:
         """SHA-256 of the weights file, empty where the system learns nothing."""
-        return file_sha256(self.weights) if self.weights else ""
+        return weights_sha256(self.weights) if self.weights else ""
 
     def __call__(self, lr: Tensor, _scale: int) -> Tensor:
         """Enlarge images of any number of channels."""

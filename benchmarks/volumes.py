@@ -23,6 +23,7 @@ from facts import Facts, write_facts
 from results_page import FACTS, OUTPUT, RESULTS, write_table
 from torch import Tensor
 
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation import Row, count_parameters, write_rows
 from monai_sr.functional.resize import downsample, upsample
@@ -30,7 +31,6 @@ from monai_sr.inferers import TiledInferer
 from monai_sr.metrics import LPIPSMetric, SSIMMetric, psnr
 from monai_sr.networks import create_generator, load_weights
 from monai_sr.training import ReadTrainingVolume
-from monai_sr.transforms.restore import file_sha256
 
 ROOT = Path(__file__).resolve().parents[1]
 SET = "Brain MR volumes, every axis doubled"
@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
         "bicubic": ("", lambda lr: upsample(lr, SCALE, _AXES)),
         "cubic spline": ("", lambda lr: cubic_spline(lr, SCALE)),
         OWN: (
-            file_sha256(options.weights),
+            weights_sha256(options.weights),
             lambda lr: torch.as_tensor(inferer(lr, network)).clamp(0, 1),
         ),
     }

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from monai_sr.core.errors import OutputError
+from monai_sr.core.log import get_logger
+
+logger = get_logger(__name__)
 
 _PLAN = "plan.json"
 _FACTS = "facts.json"
@@ -43,7 +46,13 @@ class Journal:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.folder / _LOCK, result)
-            if _text(self.folder / _PLAN) != text:
+            before = _text(self.folder / _PLAN)
+            if before != text:
+                if before and any(self.folder.glob(f"*{_BLOCK}")):
+                    logger.warning(
+                        "%s: finished tiles of an interrupted run are made anew, for its input, "
+                        "options, weights or version was another", result,
+                    )  # fmt: skip
                 self._clear()
                 self._write(_PLAN, text.encode())
         except OSError as error:

@@ -4,11 +4,11 @@ Weights decide on every result, and are downloaded apart from the code. A file o
 not what its metadata says, or that its metadata does not know, is not loaded.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
 from monai_sr.core.errors import WeightsError
+from monai_sr.core.fingerprint import sha256
 from monai_sr.core.types import PathLike
 
 KEY = "weights_sha256"
@@ -21,8 +21,7 @@ def weights_sums(bundle: Path) -> dict[str, str]:
     """Return the SHA-256 of every weights file of a bundle, by its path within the bundle."""
     found = (file for file in (bundle / _FOLDER).rglob("*") if file.suffix in SUFFIXES)
     return {
-        file.relative_to(bundle).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(found)
+        file.relative_to(bundle).as_posix(): sha256(file.read_bytes()) for file in sorted(found)
     }
 
 
@@ -43,7 +42,7 @@ def check_sum(path: PathLike, content: bytes) -> None:
     declared = _declared(bundle)
     if declared is None:
         return
-    found = hashlib.sha256(content).hexdigest()
+    found = sha256(content)
     if declared.get(name) != found:
         wanted = f"the SHA-256 {declared[name]}" if name in declared else f"an entry in {KEY}"
         raise WeightsError(

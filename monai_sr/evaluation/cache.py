@@ -7,25 +7,15 @@ changes, the row is measured anew.
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import json
-import platform
-import sys
-import sysconfig
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from importlib.metadata import distributions
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import monai_sr
 from monai_sr.core.atomic import atomic_file
+from monai_sr.core.fingerprint import code_digest, fingerprint, library_versions
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.rows import Row
-
-_ELSEWHERE = ("bundles", "configs")
-_INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
 
 
 class Cache:
@@ -73,78 +63,4 @@ class Cache:
 
 def content_key(**parts: Any) -> str:
     """Return the hash of what a row depends on, the code and its libraries included."""
-    named = {"code": code_digest(), "libraries": library_versions(), **parts}
-    return hashlib.sha256(json.dumps(named, sort_keys=True, default=str).encode()).hexdigest()
-
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """Return the version of this package with a hash of its files, weights of measures too.
-
-    No folder is left out for being unlikely to change a figure: once one was, and yesterday's
-    figures came back. Bundles and configs, which a wheel carries inside the package, count with the
-    candidate that uses them.
-    """
-    return f"{monai_sr.__version__} {folder_digest(Path(monai_sr.__file__).parent)}"
-
-
-def folder_digest(folder: Path) -> str:
-    """Return the hash of the names and bytes of a folder's files, but for compiled code."""
-    total = hashlib.sha256()
-    for file in sorted(folder.rglob("*")):
-        parts = file.relative_to(folder).parts
-        if file.is_file() and parts[0] not in _ELSEWHERE and "__pycache__" not in parts:
-            content = hashlib.sha256(file.read_bytes()).hexdigest()
-            total.update(f"{'/'.join(parts)} {content}\n".encode())
-    return total.hexdigest()
-
-
-@lru_cache(maxsize=1)
-def library_versions() -> tuple[str, ...]:
-    """Return Python and every installed distribution: any of them may decode or compute."""
-    found = {f"{each.metadata['Name']} {each.version}" for each in distributions()}
-    return (f"python {platform.python_version()}", *sorted(found))
-
-
-def source_digest(modules: Iterable[str]) -> str:
-    """Return the hash of modules and of all they import, but what the other two hashes cover.
-
-    That is this package and what is installed: a network of one's own lies elsewhere.
-
-    Args:
-        modules: their names; those that were never imported decide on nothing.
-    """
-    found: dict[str, str] = {}
-    for name in modules:
-        _collect(name, found)
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
-
-
-def _collect(name: str, found: dict[str, str]) -> None:
-    module = sys.modules.get(name)
-    file = getattr(module, "__file__", None)
-    if name in found or name.split(".")[0] == "monai_sr" or not file or _is_installed(file):
-        return
-    source = Path(file).read_bytes()
-    found[name] = hashlib.sha256(source).hexdigest()
-    if not file.endswith(".py"):
-        return
-    package = str(getattr(module, "__package__", ""))
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            bases, names = [alias.name for alias in node.names], []
-        elif isinstance(node, ast.ImportFrom):
-            levels = package.split(".")[: len(package.split(".")) - node.level + 1]
-            bases = [".".join(filter(None, [*(levels if node.level else []), node.module]))]
-            names = [f"{bases[0]}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for each in (*bases, *names):
-            parts = each.split(".")
-            for end in range(1, len(parts) + 1):
-                _collect(".".join(parts[:end]), found)
-
-
-def _is_installed(file: str) -> bool:
-    paths = sysconfig.get_paths()
-    return any(Path(file).is_relative_to(paths[key]) for key in _INSTALLED)
+    return fingerprint(code=code_digest(), libraries=library_versions(), **parts)

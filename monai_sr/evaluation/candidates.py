@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +16,11 @@ from monai.bundle import ConfigParser
 from torch import Tensor
 
 from monai_sr.core.bundles import find_bundle
+from monai_sr.core.contents import file_sha256
 from monai_sr.core.errors import OptionError, unwrapped
+from monai_sr.core.fingerprint import folder_digest, source_digest
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.benchmark import BICUBIC, System
-from monai_sr.evaluation.cache import folder_digest, source_digest
 from monai_sr.evaluation.complexity import count_parameters, multiply_adds_per_pixel
 from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.inferers.self_ensemble import VIEWS
@@ -91,7 +91,7 @@ class Candidate:
         return {
             "config": folder_digest(find_bundle(self.bundle) / "configs"),
             "metadata": self._factor() if options.get("uncertainty") else 0.0,
-            "system": _digest(find_system(system)) if system else "",
+            "system": file_sha256(find_system(system)) if system else "",
             "code": self._code_digest(),
             "options": options,
             "scale": self.scale,
@@ -214,7 +214,3 @@ def _targets(content: object) -> Iterator[str]:
     if isinstance(content, list):
         for part in content:
             yield from _targets(part)
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

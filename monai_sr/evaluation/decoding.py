@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pydicom
 from PIL import Image, UnidentifiedImageError
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.fingerprint import sha256
 from monai_sr.formats import format_of, is_plain_photo
 from monai_sr.training.split_table import Box
 from monai_sr.training.training_rasters import Area, window_of
@@ -128,7 +128,7 @@ def dicom_patient(files: Files) -> str:
         return ""
     header = pydicom.dcmread(files[0], stop_before_pixels=True, specific_tags=["PatientID"])
     identity = str(header.get("PatientID") or "")
-    return hashlib.sha256(identity.encode()).hexdigest()[:_ID_DIGITS] if identity else ""
+    return sha256(identity)[:_ID_DIGITS] if identity else ""
 
 
 def _scaled(files: Files) -> tuple[Array, dict[str, Any]]:

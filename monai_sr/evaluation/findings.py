@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import platform
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ import torch
 import monai_sr
 from monai_sr.core.devices import hardware
 from monai_sr.core.errors import OptionError
+from monai_sr.core.fingerprint import sha256
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.benchmark import BICUBIC
 from monai_sr.evaluation.datasets import Benchmark
@@ -49,7 +49,7 @@ def describe_set(
         "expected": benchmark.expected,
         "classes": {label: sum(image.label == label for image in images) for label in labels},
         "patients": len(patients) or None,
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "sha256": sha256(text),
         "complaints": benchmark.complaints(images),
         "low_resolution": "given" if any(image.lr_path for image in images) else "made",
         "files": {"/".join(filter(None, (i.label, i.name))): _below(i.path, root) for i in images},

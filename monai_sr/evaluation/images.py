@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from typing import Any
 
 from monai.apps.utils import download_url, extractall
 
+from monai_sr.core.contents import file_sha256
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.fingerprint import sha256
 from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.decoding import Files
@@ -57,8 +58,8 @@ class BenchmarkImage:
         files = [*self.files, *([self.lr_path] if self.lr_path else [])]
         if not self.series:
             files = [part for file in files for part in dependencies(file)]
-        parts = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-        return hashlib.sha256(f"{parts} {self.slice_index}".encode()).hexdigest()
+        parts = [file_sha256(file) for file in files]
+        return sha256(f"{parts} {self.slice_index}")
 
 
 def every_image(root: Path) -> list[BenchmarkImage]:

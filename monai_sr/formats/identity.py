@@ -7,7 +7,6 @@ https://gdal.org/user/raster_data_model.html, "Auxiliary files".
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from monai_sr.core.contents import content, file_sha256
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.fingerprint import sha256
 from monai_sr.formats.registry import format_of
 from monai_sr.formats.sentinel2.metadata import Product, open_product
 from monai_sr.formats.sentinel2.product import class_file, split_part
@@ -62,7 +62,7 @@ def digest(paths: Iterable[PathLike], *, anew: bool = False) -> str:
     elif len(files) == 1:
         return file_sha256(files[0], anew=anew)
     lines = "".join(f"{file_sha256(file, anew=anew)}  {file.name}\n" for file in files)
-    return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
+    return sha256(lines)
 
 
 def input_digest(image: str | Sequence[str], *, anew: bool = False) -> str:

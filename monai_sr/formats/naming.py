@@ -13,7 +13,6 @@ several bands either: inputs with one of these become ``.tif``, too.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import defaultdict
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_sr.core.errors import OutputError
+from monai_sr.core.fingerprint import sha256
 from monai_sr.formats.registry import format_of, format_of_meta, format_of_suffix
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _name(source: Path, root: Path, mark: str, suffix: str, level: int) -> Path:
     if level >= 1 and found:
         stem += "_" + found.group()[1:].replace(".", "_").lower()
     if _HASH_DIGITS[level]:
-        digest = hashlib.sha256(inside.as_posix().encode(errors="surrogateescape")).hexdigest()
+        digest = sha256(inside.as_posix())
         stem += "_" + digest[: _HASH_DIGITS[level]]
     return inside.parent / f"{stem}{mark}{suffix}"
 

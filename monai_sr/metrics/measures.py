@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from monai_sr.core.errors import MissingDependencyError, WeightsError
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.core.log import get_logger
 from monai_sr.core.registry import Registry
 from monai_sr.core.types import PathLike
 from monai_sr.metrics.base import Comparison, PairMetric
-from monai_sr.transforms.restore import file_sha256
 
 _logger = get_logger(__name__)
 M = TypeVar("M", bound=type[PairMetric])
@@ -97,7 +97,7 @@ class Measure:
         """
         if not self.takes_weights:
             return self
-        digest = "" if weights is None else file_sha256(weights)
+        digest = "" if weights is None else weights_sha256(weights)
         options = {**self.options, "weights": None if weights is None else str(weights)}
         self.metric.load(**options)
         return replace(self, options=options, weights_sha256=digest)

@@ -1,8 +1,7 @@
 """Load trained weights into a generator, safely and with a clear answer when they do not fit."""
 
-import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from monai_sr.core import OptionError, OutputError, PathLike, WeightsError, atomic_file, check_sum
+from monai_sr.core.fingerprint import sha256_of
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 """Keys under which other trainers keep a state dict, averaged weights first."""
@@ -230,9 +230,11 @@ def _foreign(path: PathLike, network: nn.Module, difference: str) -> WeightsErro
 
 def state_digest(network: nn.Module) -> str:
     """Return the SHA-256 of a network's names and values in hexadecimal."""
-    digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        digest.update(name.encode())
-        plain = value.detach().cpu().contiguous().flatten()
-        digest.update(plain.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+
+    def parts() -> Iterator[bytes]:
+        for name, value in network.state_dict().items():
+            yield name.encode()
+            plain = value.detach().cpu().contiguous().flatten()
+            yield plain.view(torch.uint8).numpy().tobytes()
+
+    return sha256_of(parts())

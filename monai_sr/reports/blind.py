@@ -7,7 +7,6 @@ of its pictures tell nothing of the systems: which is which stands in a key that
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import random
 from collections.abc import Sequence
@@ -20,7 +19,9 @@ import numpy as np
 from PIL import Image
 
 from monai_sr.core.atomic import atomic_file, atomic_folder
+from monai_sr.core.contents import file_sha256
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.core.fingerprint import sha256
 from monai_sr.core.text import true_cell
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation import Choice
@@ -29,7 +30,6 @@ from monai_sr.reports.display import display_of
 from monai_sr.reports.pages import render
 from monai_sr.reports.planes import planes_of, slice_axis_of
 from monai_sr.transforms import load_image
-from monai_sr.transforms.restore import file_sha256
 
 FORMAT = "monai-sr blind comparison 1"
 COLUMNS = ("design", "reader", "trial", "left", "right", "choice", "seconds")
@@ -201,11 +201,12 @@ def _common_files(systems: dict[str, Path]) -> list[str]:
 
 
 def _digest(systems: dict[str, Path], images: list[str]) -> str:
-    total = hashlib.sha256()
-    for name, folder in systems.items():
-        for image in images:
-            total.update(f"{name} {image} {file_sha256(folder / image)}".encode(errors="replace"))
-    return total.hexdigest()
+    lines = [
+        f"{name} {image} {file_sha256(folder / image)}"
+        for name, folder in systems.items()
+        for image in images
+    ]
+    return sha256("".join(lines).encode(errors="replace"))
 
 
 def _pictures(image: str, folders: dict[str, Path]) -> dict[str, Image.Image]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import re
 from functools import cache
@@ -15,6 +14,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from monai_sr.core.atomic import atomic_file
+from monai_sr.core.fingerprint import sha256
 from monai_sr.core.text import printable
 from monai_sr.core.version import __version__
 from monai_sr.formats.stored import DISCLAIMER
@@ -59,7 +59,7 @@ def _policy(text: str) -> str:
     allowed = []
     for tag, kind in (("style", "style-src"), ("script", "script-src")):
         inside = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
-        hashes = dict.fromkeys(hashlib.sha256(each.encode()).digest() for each in inside)
+        hashes = dict.fromkeys(bytes.fromhex(sha256(each)) for each in inside)
         codes = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes]
         allowed.append(" ".join([kind, *codes]))
     return "; ".join(allowed)

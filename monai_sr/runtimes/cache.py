@@ -1,25 +1,23 @@
 """Exported networks in the user's cache folder, under a hash of all that they depend on."""
 
-import hashlib
 import io
-import json
 import zipfile
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-import monai_sr
 from monai_sr.core import OutputError, atomic_file, cache_folder, get_logger
+from monai_sr.core.fingerprint import code_digest, fingerprint
 from monai_sr.networks import state_digest
 from monai_sr.runtimes.registry import Artifact
 
 logger = get_logger(__name__)
 
-_EXPORTING = ("core", "functional", "networks", "runtimes")  # layers whose code makes an artifact
+EXPORTING = ("core", "functional", "networks", "runtimes")
+"""Folders whose code makes an artifact; a test compares them with what is imported."""
 
 
 def kept(key: str, build: Callable[[], Artifact]) -> Artifact:
@@ -77,16 +75,7 @@ def artifact_key(network: nn.Module, **parts: Any) -> str:
         "buffers": buffers,
         "weights": state_digest(network),
         "torch": torch.__version__,
-        "code": _code_digest(),
+        "code": code_digest(*EXPORTING),
         **parts,
     }
-    return hashlib.sha256(json.dumps(named, sort_keys=True, default=str).encode()).hexdigest()
-
-
-@lru_cache(maxsize=1)
-def _code_digest() -> str:
-    package, total = Path(monai_sr.__file__).parent, hashlib.sha256()
-    for layer in _EXPORTING:
-        for file in sorted((package / layer).rglob("*.py")):
-            total.update(file.read_bytes())
-    return f"{monai_sr.__version__} {total.hexdigest()}"
+    return fingerprint(**named)

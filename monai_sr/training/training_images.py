@@ -1,11 +1,11 @@
 """Which images a training run uses, and what for."""
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from monai_sr.core import OptionError, PathLike
+from monai_sr.core.fingerprint import sha256
 from monai_sr.formats import find_series, format_of
 from monai_sr.training.split_table import SplitEntry, read_split_table
 from monai_sr.training.training_rasters import Area, places
@@ -85,7 +85,7 @@ def split_images(
 
     def position(image: Source) -> float:
         subject = subjects[image]
-        return int.from_bytes(hashlib.sha256(subject.encode()).digest()[:8], "big") / 2**64
+        return int(sha256(subject)[:16], 16) / 2**64
 
     train = [f for f in images if position(f) >= share]
     held = [f for f in images if position(f) < share]

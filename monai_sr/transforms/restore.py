@@ -1,6 +1,5 @@
 """Bring a network's result back to stored values, with geometry, mask, consistency and origin."""
 
-import hashlib
 import json
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from monai.transforms import MapTransform
 from torch import Tensor
 
 from monai_sr.core.dtypes import exact_float
-from monai_sr.core.errors import WeightsError
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.core.types import PathLike
 from monai_sr.core.version import __version__
 from monai_sr.formats.meaning import kind_of
@@ -179,7 +178,7 @@ class Provenance:
             for key, file in self.files.items():
                 # A host such as MONAI Deploy loads the weights itself, from where it keeps them.
                 known = file is not None and Path(file).is_file()
-                self.facts[key] = file_sha256(str(file)) if known else "unknown"
+                self.facts[key] = weights_sha256(str(file)) if known else "unknown"
         pairs = np.asarray(value_range, dtype=np.float64).reshape(-1, 2).tolist()
         is_one = all(pair == pairs[0] for pair in pairs)
         limits = (pairs[0] if pairs else []) if is_one else pairs
@@ -188,18 +187,6 @@ class Provenance:
             facts = {k: v for k, v in facts.items() if k in _WITHOUT_NETWORK}
             facts |= {"kind": kind, "resampling": "nearest neighbor"}
         return json.dumps(facts)
-
-
-def file_sha256(path: PathLike) -> str:
-    """Return the SHA-256 of a file in hexadecimal.
-
-    Raises:
-        WeightsError: if it cannot be read.
-    """
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{path}: weights cannot be read; check --ckpt_path") from error
 
 
 def _runtime(meta: Mapping[str, Any]) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.core.types import PathLike
-from monai_sr.transforms.restore import file_sha256
 
 COVERAGE = 0.9
 
@@ -43,7 +43,7 @@ def interval_factor(
         return 0.0
     entry = json.loads(Path(metadata).read_text(encoding="utf-8")).get("uncertainty", {})
     factor = entry.get("factors", {}).get(str(scale))
-    own = weights is not None and file_sha256(weights) == entry.get("weights_sha256")
+    own = weights is not None and weights_sha256(weights) == entry.get("weights_sha256")
     if factor is None or not own or consistency != entry.get("consistency") or any(others):
         raise OptionError(
             "uncertainty: its interval was not fitted for these weights and options; leave "

@@ -7,21 +7,21 @@ that no message, record or result below can show another.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import shutil
 import weakref
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from monai_sr.core.contents import file_sha256
+from monai_sr.core.fingerprint import sha256
 from monai_sr.core.log import forget, show_as
 from monai_sr.core.private_folder import make_private_folder
 from monai_sr.formats import format_of, known_suffix
 from monai_sr.formats.identity import dependencies
 
 _DIGITS = 12
-_CHUNK_BYTES = 2**20
 
 
 class Aliases:
@@ -91,17 +91,11 @@ def _stem(name: str) -> str:
 
 
 def _digest(files: list[Path], key: bytes) -> str:
-    total = hmac.new(key, digestmod=hashlib.sha256) if key else hashlib.sha256()
+    parts = []
     for file in files:
-        try:
-            with file.open("rb") as stream:
-                part = hashlib.sha256()
-                while chunk := stream.read(_CHUNK_BYTES):
-                    part.update(chunk)
-            total.update(part.digest())
-        except OSError:
-            continue  # its reader will say that it cannot be read
-    return total.hexdigest()[:_DIGITS]
+        with suppress(OSError):  # its reader will say that it cannot be read
+            parts.append(bytes.fromhex(file_sha256(file)))
+    return sha256(b"".join(parts), key)[:_DIGITS]
 
 
 def _link(file: Path, link: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from monai.data import Dataset, MetaTensor
 
 from monai_sr.core.errors import SRError, user_message
+from monai_sr.core.fingerprint import sha256
 from monai_sr.core.log import get_logger
 from monai_sr.core.log import shown as shown_name
 from monai_sr.core.memory import check_memory
@@ -188,7 +187,7 @@ class FileDataset(Dataset):
         source = record["source"] if record else self._begun.get(output.absolute())
         if not output.exists() or source == origin:
             return output
-        digest = hashlib.sha256(os.fsencode(origin)).hexdigest()[:8]
+        digest = sha256(origin)[:8]
         stem, _, rest = output.name.rpartition(self.mark)
         return output.with_name(f"{stem}_{digest}{self.mark}{rest}")
 
@@ -224,7 +223,7 @@ class FileDataset(Dataset):
         """Return what the record keeps of a checksum: who has a file must not find its result."""
         if not self._key or not digest:
             return digest
-        return hmac.new(self._key, digest.encode(), hashlib.sha256).hexdigest()
+        return sha256(digest, self._key)
 
     def _is_done(self, item: dict[str, Any], input_sha256: str) -> bool:
         if "record" not in item:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import weakref
 from pathlib import Path
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.fingerprint import sha256
 from monai_sr.core.log import forget, show_as
 from monai_sr.core.private_folder import make_private_folder
 from monai_sr.formats import is_product
@@ -41,7 +41,7 @@ class Products:
         product = open_product(found[0])
         classes = class_file(product, found[1])
         # Products of one name may lie in several folders.
-        digest = hashlib.sha256(os.fsencode(part)).hexdigest()[:_DIGITS]
+        digest = sha256(part)[:_DIGITS]
         place = made_folder(self.folder, digest)
         show_as(place, str(found[0]))
         return write_vrt(product, found[1], place), classes

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from monai_sr.core.atomic import replace_file
 from monai_sr.core.errors import BadImageError, OptionError, OutputError
+from monai_sr.core.fingerprint import code_digest
 from monai_sr.core.journal import Journal
 from monai_sr.core.log import get_logger
 from monai_sr.core.pipeline import Background, prefetched
@@ -346,5 +347,6 @@ class SceneJob:
             "device": self.device.type,
             "weights": state_digest(self.network),
             "deidentified": is_deidentified(self.source.meta),
+            "code": code_digest(),
             "made_by": provenance.record(np.empty(0), self.runtime),
         }

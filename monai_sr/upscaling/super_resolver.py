@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from monai_sr.core.bundles import find_bundle
 from monai_sr.core.devices import go_on_without_threads, usable_device
 from monai_sr.core.errors import BadImageError, OptionError, unwrapped
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.core.options import UPSCALE
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.types import PathLike
@@ -25,7 +26,6 @@ from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
 from monai_sr.transforms import PlanGrid
 from monai_sr.transforms.agreement import are_codes
-from monai_sr.transforms.restore import file_sha256
 from monai_sr.upscaling.scene import Scenes
 from monai_sr.upscaling.scene_job import SceneResult
 
@@ -266,7 +266,7 @@ def weights_in_use(parser: ConfigParser) -> str:
         share = parser.get_parsed_content("perception")
         faces = (("ckpt_path", 1 - share), ("perceptual_path", share))
         files = [parser.get_parsed_content(key) for key, part in faces if part]
-    return "+".join(file_sha256(file) for file in files if file)
+    return "+".join(weights_sha256(file) for file in files if file)
 
 
 def _not_floating(dtype: object) -> BadImageError:

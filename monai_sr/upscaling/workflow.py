@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +9,15 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 from monai_sr.core.bundles import find_bundle
+from monai_sr.core.contents import file_sha256
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import OptionError
+from monai_sr.core.fingerprint import code_digest, fingerprint
 from monai_sr.core.options import UPSCALE
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.shared import silent_monai_bundle
 from monai_sr.core.types import PathLike
-from monai_sr.core.version import __version__
-from monai_sr.formats.identity import digest
 from monai_sr.networks.systems import find_system, generator_class
 
 PATH_OPTIONS = (
@@ -122,7 +120,7 @@ class SRWorkflow(ConfigWorkflow):
         return isinstance(dataset, dict) and dataset.get("_target_") == _DATASET
 
     def fingerprint(self) -> str:
-        """Return what tells runs apart that may give other results: version, options, weights.
+        """Return what tells runs apart that may give other results: code, options, weights.
 
         The device is none of it: a GPU computes in bfloat16 where the bundle says so, and a result
         made there is as good as one made on a CPU.
@@ -131,9 +129,8 @@ class SRWorkflow(ConfigWorkflow):
         sums = {}
         for key in _FILES:
             file: Any = self.parser.get_parsed_content(key) if key in self.parser else None
-            sums[key] = digest([file]) if file is not None and Path(file).is_file() else None
-        text = json.dumps([__version__, options, sums], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:_DIGITS]
+            sums[key] = file_sha256(file) if file is not None and Path(file).is_file() else None
+        return fingerprint(code=code_digest(), options=options, files=sums)[:_DIGITS]
 
     def _check_system(self, system: PathLike) -> None:
         if generator_class(self.parser["network_def"]).info.learns == "nothing":

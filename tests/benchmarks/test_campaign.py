@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.networks import create_generator, list_systems, save_weights
 from monai_sr.networks.systems import find_system
-from monai_sr.transforms.restore import file_sha256
 
 ONE = {"bundle": "natural_sr", "stage": 1, "hours": 1.0, "system": "srgan_8"}
 TWO = {"bundle": "natural_sr", "stage": 2, "hours": 2.0, "system": "srgan_8"}
@@ -73,7 +73,7 @@ def test_elsewhere_a_job_restarts_from_shipped_weights_for_what_is_left(runner, 
     target.parent.mkdir(parents=True)
     target.write_text("weights")
     line = work.ledger.line(job)
-    line.hours, line.budget_hours, line.weights_sha256 = 0.75, 1.0, file_sha256(target)
+    line.hours, line.budget_hours, line.weights_sha256 = 0.75, 1.0, weights_sha256(target)
     work.ledger.save()
     again = runner(ONE)
     assert again.run() == 0

@@ -17,7 +17,7 @@ import yaml
 from PIL import Image
 
 from monai_sr import hook
-from monai_sr.transforms.restore import file_sha256
+from monai_sr.core.fingerprint import weights_sha256
 
 ONE = {"bundle": "natural_sr", "stage": 1, "hours": 1.0, "system": "srgan_8"}
 TWO = {"bundle": "natural_sr", "stage": 2, "hours": 2.0, "system": "srgan_8"}
@@ -147,7 +147,7 @@ def test_what_another_machine_trained_is_judged_at_home(runner, modules, tmp_pat
 
     def judge(_campaign, job, weights, _data, ledger, _root):
         line = ledger.line(job)
-        line.weights_sha256 = file_sha256(weights)
+        line.weights_sha256 = weights_sha256(weights)
         judged.append((job.name, line.hours, line.profile))
         ledger.save()
         return line

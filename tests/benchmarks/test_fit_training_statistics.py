@@ -8,11 +8,11 @@ import fit_training_statistics as script
 import numpy as np
 import pytest
 
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.functional.resize import downsample
 from monai_sr.functional.statistics import image_statistics
 from monai_sr.reports.training_range import compare_with_training
 from monai_sr.transforms import ScaleToUnit, load_image
-from monai_sr.transforms.restore import file_sha256
 from tests.image_factory import pixels, write_nifti, write_raster
 from tests.network_factory import tiny_bundle
 
@@ -25,7 +25,7 @@ def test_the_range_is_that_of_the_small_images(tmp_path):
     bundle = tiny_bundle(tmp_path, "xray_sr")
     assert script.main(["--bundle", str(bundle), "--images", str(folder), "--modality", "CR"]) == 0
     metadata = bundle / "configs" / "metadata.json"
-    digest = file_sha256(bundle / "models" / "model.pt")
+    digest = weights_sha256(bundle / "models" / "model.pt")
     (known, entry), *_ = json.loads(metadata.read_text())["training_statistics"].items()
     assert (known, entry["images"], entry["modalities"]) == (digest, 4, ["CR"])
     means = []

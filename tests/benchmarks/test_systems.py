@@ -13,11 +13,11 @@ import yaml
 from facts import read_facts, write_facts
 from PIL import Image
 
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.evaluation.benchmark import BICUBIC, evaluate
 from monai_sr.evaluation.datasets import load_benchmark
 from monai_sr.evaluation.rows import read_rows
 from monai_sr.networks import create_generator
-from monai_sr.transforms.restore import file_sha256
 
 _PERCEPTUAL = {"_target_": "monai_sr.losses.PerceptualLoss", "backbone": "@perceptual_backbone"}
 
@@ -64,7 +64,7 @@ def test_a_run_gives_rows_of_its_last_stage_and_facts_of_both(script, trained, t
     (row,) = read_rows(tmp_path / "results" / "set5.csv")
     (facts,) = read_facts(tmp_path / "results" / "systems.csv")
     last = tmp_path / "runs" / "natural_sr" / "tiny_x2" / "stage_2" / "model.pt"
-    assert row.weights_sha256 == facts.weights_sha256 == file_sha256(last)
+    assert row.weights_sha256 == facts.weights_sha256 == weights_sha256(last)
     assert (facts.hr_megapixels_seen, facts.minutes, facts.steps_stage_2) == (4.5, 8, 20)
     assert facts.loss_features == "squeezenet1_1"
     assert facts.parameters == 20_099

@@ -35,7 +35,7 @@ def test_a_damaged_block_is_none(tmp_path):
     journal.remove()
 
 
-def test_blocks_of_another_plan_are_thrown_away(tmp_path):
+def test_blocks_of_another_plan_are_thrown_away(tmp_path, caplog):
     journal = Journal(tmp_path / "a.tif", {"scale": 4})
     journal.write("1.block", b"pixels")
     journal.keep_facts({"low": 1})
@@ -43,6 +43,7 @@ def test_blocks_of_another_plan_are_thrown_away(tmp_path):
     other = Journal(tmp_path / "a.tif", {"scale": 2})
     assert other.read("1.block") is None
     assert other.facts() == {}
+    assert "finished tiles of an interrupted run are made anew" in caplog.text
     other.remove()
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from monai_sr.core.bundles import list_bundles
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.functional.statistics import image_statistics
 from monai_sr.reports.training_range import TITLES, compare_with_training
-from monai_sr.transforms.restore import file_sha256
 
 PLANE = np.random.default_rng(0).random((1, 32, 32))
 
@@ -65,7 +65,7 @@ def test_other_weights_are_not_compared(metadata):
 def test_the_weights_of_every_bundle_were_compared_with_their_images(bundle, weights):
     root = list_bundles()[bundle]
     content = json.loads((root / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    entry = content["training_statistics"][file_sha256(root / "models" / weights)]
+    entry = content["training_statistics"][weights_sha256(root / "models" / weights)]
     for scale in ("2", "4"):
         for low, middle, high in entry["scales"][scale].values():
             assert low < middle < high

@@ -13,7 +13,6 @@ from monai.data import MetaTensor
 
 from monai_sr import __version__
 from monai_sr.core.dtypes import exact_float
-from monai_sr.core.errors import WeightsError
 from monai_sr.formats.facts import image_meta
 from monai_sr.functional.resize import downsample, resize_to
 from monai_sr.inferers import TiledInferer
@@ -22,7 +21,6 @@ from monai_sr.transforms import Provenance, RestoreStoredd, ScaleToUnitd
 from monai_sr.transforms.agreement import stored_agreement
 from monai_sr.transforms.restore import (
     avoid_nodata,
-    file_sha256,
 )
 from tests.image_factory import pixels
 from tests.network_factory import tiny
@@ -250,11 +248,6 @@ def test_a_restored_result_carries_its_provenance():
     record = json.loads(result.meta["sr_provenance"])
     assert record["scale"] == 4
     assert record["range"] == [0, 255]
-
-
-def test_missing_weights_have_no_hash(tmp_path):
-    with pytest.raises(WeightsError, match="check --ckpt_path"):
-        file_sha256(tmp_path / "none.pt")
 
 
 def test_several_keys_are_restored_and_missing_ones_may_be_allowed():

@@ -14,8 +14,8 @@ import pytest
 
 from monai_sr.cli.main import main
 from monai_sr.core.errors import OutputError
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.formats.sentinel2.classes import with_classes
-from monai_sr.transforms.restore import file_sha256
 from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory
 from tests.image_factory import NORTH_UP, write_nifti, write_raster
@@ -49,7 +49,7 @@ def bundle(tmp_path_factory):
     folder = tiny_bundle(tmp_path_factory.mktemp("bundles"))
     file = folder / "configs" / "metadata.json"
     content = json.loads(file.read_text())
-    content["uncertainty"]["weights_sha256"] = file_sha256(folder / "models" / "model.pt")
+    content["uncertainty"]["weights_sha256"] = weights_sha256(folder / "models" / "model.pt")
     file.write_text(json.dumps(content))
     return folder
 

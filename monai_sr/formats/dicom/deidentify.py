@@ -8,8 +8,6 @@ inputs give equal files; with a key nobody else can compute them.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +21,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import generate_uid
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.fingerprint import sha256
 from monai_sr.core.log import get_logger
 from monai_sr.core.version import __version__
 from monai_sr.formats.dicom.keep_list import (
@@ -95,7 +94,7 @@ def deidentify(dataset: FileDataset, name: PathLike, key: bytes = b"") -> None:
     work = _Cleaning(own_class, key)
     work.clean(dataset)
     dataset.preamble = b"\0" * 128
-    alias = hashlib.sha256(work.new_uid(study).encode()).hexdigest()[:16].upper()
+    alias = sha256(work.new_uid(study))[:16].upper()
     dataset.PatientName, dataset.PatientID = f"{alias}^", alias
     dataset.PatientIdentityRemoved = "YES"
     dataset.LongitudinalTemporalInformationModified = "REMOVED"
@@ -239,7 +238,7 @@ class _Cleaning:
         if uid in UID_dictionary or uid in ("", self.own_class):
             return uid
         if self.key:
-            uid = hmac.new(self.key, uid.encode(), hashlib.sha256).hexdigest()
+            uid = sha256(uid, self.key)
         return str(generate_uid(entropy_srcs=[uid, "PS3.15 basic profile"]))
 
 

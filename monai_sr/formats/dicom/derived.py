@@ -7,8 +7,6 @@ Dates stay the source's, so that equal inputs and parameters give equal files.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -23,6 +21,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from monai_sr.core.fingerprint import canonical, sha256
 from monai_sr.formats.dicom.attributes import PRESENTED
 from monai_sr.formats.stored import disclaimer
 
@@ -247,16 +246,16 @@ def _take_over_presentations(dataset: Dataset, source: str) -> None:
 
 def _renew_uids(dataset: FileDataset, provenance: Mapping[str, Any], volume: str) -> None:
     """Derive UIDs from source, parameters and pixels: one UID always means the same image."""
-    parameters = json.dumps(dict(provenance), sort_keys=True, default=str)
+    parameters = canonical(provenance)
     common = {k: v for k, v in provenance.items() if volume or k != "range"}
     keyword = next(
         k for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in dataset
     )
-    pixels = hashlib.sha256(dataset[keyword].value).hexdigest()
+    pixels = sha256(dataset[keyword].value)
     instance = str(dataset.get("SOPInstanceUID") or "")
     series = str(dataset.get("SeriesInstanceUID") or instance or pixels)
     dataset.SeriesInstanceUID = generate_uid(
-        entropy_srcs=[series, volume, json.dumps(common, sort_keys=True, default=str), "series"]
+        entropy_srcs=[series, volume, canonical(common), "series"]
     )
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[instance, parameters, pixels, "instance"])
     _take_over_presentations(dataset, instance)

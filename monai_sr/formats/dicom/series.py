@@ -7,7 +7,6 @@ image. Equal copies of one object count once.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections import Counter, defaultdict
@@ -20,6 +19,7 @@ from pydicom.uid import MediaStorageDirectoryStorage
 
 from monai_sr.core.contents import once
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.fingerprint import sha256
 from monai_sr.core.log import get_logger
 from monai_sr.formats.dicom.files import (
     DAMAGE_ERRORS,
@@ -286,7 +286,7 @@ def _pixels(file: Path) -> str:
         frames = decode(open_dicom(file), file, keeps_palette=True).frames
     except (OSError, BadImageError, *DAMAGE_ERRORS):
         return os.fspath(file)
-    return f"{frames.shape} {hashlib.sha256(frames.tobytes()).hexdigest()}"
+    return f"{frames.shape} {sha256(frames.tobytes())}"
 
 
 def _places(slices: Sequence[_Slice]) -> dict[Path, int]:
