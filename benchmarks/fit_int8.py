@@ -30,9 +30,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.bundles import find_bundle
-from monai_sr.core.domain_configs import write_weights_sums
+from monai_sr.core.bundles import write_weights_sums
 from monai_sr.core.errors import SRError, unwrapped
+from monai_sr.core.registry import find_bundle
 from monai_sr.networks import load_weights
 from monai_sr.networks.weights import state_digest
 from monai_sr.runtimes.int8 import MARKS, Range, Ranges, Rounding, quantized

@@ -19,8 +19,8 @@ import torch
 
 from monai_sr import SuperResolver
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.bundles import find_bundle
 from monai_sr.core.errors import SRError
+from monai_sr.core.registry import find_bundle
 from monai_sr.functional.statistics import SMALLEST_SIDE, image_statistics
 from monai_sr.reports import QUANTILES
 from monai_sr.training import BicubicDegradation, ReadTrainingImage

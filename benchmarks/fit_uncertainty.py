@@ -19,8 +19,8 @@ from torch import Tensor
 
 from monai_sr import SuperResolver
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.bundles import find_bundle
 from monai_sr.core.errors import SRError
+from monai_sr.core.registry import find_bundle
 from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.inferers.self_ensemble import interval_half_width
 from monai_sr.training import BicubicDegradation, ReadTrainingImage

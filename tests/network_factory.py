@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from monai_sr.core.domain_configs import write_weights_sums
+from monai_sr.core.bundles import write_weights_sums
 from monai_sr.networks import Generator, create_generator
 
 ROOT = Path(__file__).resolve().parent.parent

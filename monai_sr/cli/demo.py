@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.bundles import find_bundle
+from monai_sr.core.registry import find_bundle
 from monai_sr.core.text import safe_cell
 from monai_sr.functional.resize import upsample
 from monai_sr.transforms import ScaleToUnit, load_image

@@ -63,8 +63,8 @@ def _flags(parser: argparse.ArgumentParser, command: str) -> Iterator[str]:
 
 
 def _upscale(arguments: argparse.Namespace) -> None:
-    from monai_sr.core.bundles import list_bundles
     from monai_sr.core.optional import import_monai_light
+    from monai_sr.core.registry import list_bundles
 
     # A bundle of somebody else may need any part of MONAI.
     if arguments.bundle is None or arguments.bundle in list_bundles():
@@ -133,7 +133,7 @@ def _systems(_: argparse.Namespace) -> None:
 
 
 def _bundles(_: argparse.Namespace) -> None:
-    from monai_sr.core.bundles import list_bundles
+    from monai_sr.core.registry import list_bundles
 
     for name, folder in list_bundles().items():
         print(f"{printable(name)}\t{printable(folder)}")

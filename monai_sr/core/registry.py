@@ -81,8 +81,9 @@ class Registry(Generic[T]):
 
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# A checkout keeps configs beside the package, a wheel inside it.
-_HOMES = (_PACKAGE.parent / "configs", _PACKAGE / "configs")
+# A checkout keeps both beside the package, a wheel inside it.
+HOMES = (_PACKAGE.parent, _PACKAGE)
+"""Folders of ``bundles`` and ``configs``."""
 
 
 def list_configs(kind: str) -> dict[str, Path]:
@@ -92,8 +93,8 @@ def list_configs(kind: str) -> dict[str, Path]:
         kind: folder in ``configs``: "systems", "degradations" or "benchmarks".
     """
     found: dict[str, Path] = {}
-    for home in _HOMES:
-        for file in sorted((home / kind).glob("*.yaml")):
+    for home in HOMES:
+        for file in sorted((home / "configs" / kind).glob("*.yaml")):
             found.setdefault(file.stem, file)
     return found
 
@@ -113,4 +114,33 @@ def find_config(kind: str, name: PathLike) -> Path:
     known = list_configs(kind)
     if str(name) not in known:
         raise unknown_name(kind.removesuffix("s"), str(name), known)
+    return known[str(name)]
+
+
+def list_bundles() -> dict[str, Path]:
+    """Return the bundles that came with this installation: name -> folder."""
+    found: dict[str, Path] = {}
+    for home in HOMES:
+        for marker in sorted(home.glob("bundles/*/configs/metadata.json")):
+            found.setdefault(marker.parents[1].name, marker.parents[1])
+    return found
+
+
+def find_bundle(name: PathLike) -> Path:
+    """Return the absolute folder of a bundle.
+
+    Args:
+        name: a folder that holds ``configs/metadata.json``, or the name of an installed bundle.
+
+    Raises:
+        OptionError: if there is none; the nearest name and all names are shown.
+    """
+    folder = Path(name)
+    if (folder / "configs" / "metadata.json").is_file():
+        return folder.resolve()
+    known = list_bundles()
+    if str(name) not in known and folder.is_dir():
+        raise OptionError(f"{name}: is no bundle (no configs/metadata.json); name another folder")
+    if str(name) not in known:
+        raise unknown_name("bundle", str(name), known)
     return known[str(name)]

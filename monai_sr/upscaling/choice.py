@@ -15,9 +15,9 @@ from typing import Any
 
 from nibabel.filebasedimages import ImageFileError
 
-from monai_sr.core.bundles import find_bundle
 from monai_sr.core.errors import OptionError, SRError, WeightsError
 from monai_sr.core.log import get_logger
+from monai_sr.core.registry import find_bundle
 from monai_sr.core.text import printable
 from monai_sr.core.types import PathLike
 from monai_sr.formats import format_of

@@ -14,12 +14,12 @@ from monai.data import MetaTensor
 from monai.utils import CommonKeys
 from torch import Tensor, nn
 
-from monai_sr.core.bundles import find_bundle
 from monai_sr.core.devices import go_on_without_threads, usable_device
 from monai_sr.core.errors import BadImageError, OptionError, unwrapped
 from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.core.options import UPSCALE
 from monai_sr.core.plain_options import check_plain
+from monai_sr.core.registry import find_bundle
 from monai_sr.core.types import PathLike
 from monai_sr.formats.meaning import announce
 from monai_sr.inferers import TiledInferer

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from monai_sr.core.bundles import list_bundles
+from monai_sr.core.registry import list_bundles
 
 BUNDLES = sorted(list_bundles())
 

@@ -12,8 +12,8 @@ from monai.bundle import ConfigParser, create_workflow
 from packaging.version import Version
 
 import monai_sr
-from monai_sr.core.bundles import list_bundles
-from monai_sr.core.domain_configs import json_twin, write_json_twins
+from monai_sr.core.bundles import json_twin, write_json_twins
+from monai_sr.core.registry import list_bundles
 from monai_sr.networks import load_weights
 from monai_sr.runtimes import find_runtime
 from monai_sr.upscaling.super_resolver import inference_config

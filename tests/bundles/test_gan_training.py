@@ -12,8 +12,8 @@ import yaml
 from ignite.engine import Events
 from monai.bundle import create_workflow
 
-from monai_sr.core.bundles import list_bundles
 from monai_sr.core.errors import TrainingFailedError, user_message
+from monai_sr.core.registry import list_bundles
 from monai_sr.upscaling.workflow import SRWorkflow
 from tests.bundles.conftest import BundleFiles
 from tests.docs.pages import write_photos

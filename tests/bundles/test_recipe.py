@@ -16,9 +16,9 @@ from PIL import Image
 
 from monai_sr import SuperResolver
 from monai_sr.cli.main import main
-from monai_sr.core.bundles import list_bundles
-from monai_sr.core.domain_configs import MEASURED, write_bundle
+from monai_sr.core.bundles import MEASURED, write_bundle
 from monai_sr.core.errors import OptionError
+from monai_sr.core.registry import list_bundles
 from monai_sr.upscaling.super_resolver import inference_config
 from monai_sr.upscaling.workflow import SRWorkflow
 

@@ -12,8 +12,8 @@ import torch
 from monai.bundle import create_workflow
 from scipy.ndimage import zoom
 
-from monai_sr.core.bundles import find_bundle
 from monai_sr.core.errors import user_message
+from monai_sr.core.registry import find_bundle
 from tests.image_factory import NORTH_UP, write_raster
 
 

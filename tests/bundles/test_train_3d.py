@@ -10,7 +10,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from monai_sr.core.bundles import list_bundles
+from monai_sr.core.registry import list_bundles
 from monai_sr.networks import load_weights
 from monai_sr.upscaling.workflow import SRWorkflow
 from tests.image_factory import write_nifti

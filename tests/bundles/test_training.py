@@ -14,8 +14,8 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser, create_workflow
 
 from monai_sr import hook
-from monai_sr.core.bundles import list_bundles
 from monai_sr.core.errors import OptionError, user_message
+from monai_sr.core.registry import list_bundles
 from monai_sr.upscaling.workflow import SRWorkflow
 from tests.bundles.conftest import BundleFiles
 

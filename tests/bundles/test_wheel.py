@@ -16,7 +16,7 @@ import monai_sr
 API = """
 import monai_sr, numpy as np, pathlib, sys
 from monai_sr import SuperResolver
-from monai_sr.core.bundles import list_bundles
+from monai_sr.core.registry import list_bundles
 from monai_sr.evaluation.datasets import load_benchmark
 from monai.bundle import load
 home = pathlib.Path(sys.argv[1])

@@ -12,7 +12,7 @@ from PIL import Image
 
 from monai_sr import SuperResolver, __version__
 from monai_sr.cli.main import _parser, main
-from monai_sr.core.domain_configs import write_weights_sums
+from monai_sr.core.bundles import write_weights_sums
 from monai_sr.core.errors import BadImageError
 from monai_sr.functional.back_projection import back_project
 from monai_sr.networks import create_generator, list_systems

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from monai_sr import SuperResolver
-from monai_sr.core.domain_configs import write_weights_sums
+from monai_sr.core.bundles import write_weights_sums
 from monai_sr.core.errors import WeightsError
 from monai_sr.core.weights_sums import KEY, weights_sums
 from monai_sr.networks import read_weights

@@ -21,7 +21,7 @@ from rasterio.transform import Affine
 
 from monai_sr import hook
 from monai_sr.cli import main as cli
-from monai_sr.core.bundles import find_bundle
+from monai_sr.core.registry import find_bundle
 from monai_sr.networks import create_generator, create_network, load_weights
 from monai_sr.training import ReadTrainingImage, step_scalars, training_split
 from monai_sr.training.training_images import first_file

@@ -13,8 +13,8 @@ from PIL import Image
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from monai_sr.core.bundles import find_bundle
 from monai_sr.core.errors import BadImageError, OptionError, WeightsError
+from monai_sr.core.registry import find_bundle
 from monai_sr.evaluation import run as evaluation
 from monai_sr.evaluation.candidates import find_candidates
 from monai_sr.evaluation.run import BenchmarkEvaluator

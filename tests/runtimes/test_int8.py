@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from monai_sr import SuperResolver
-from monai_sr.core.bundles import list_bundles
 from monai_sr.core.errors import OptionError
+from monai_sr.core.registry import list_bundles
 from monai_sr.networks import load_weights
 from monai_sr.networks.weights import state_digest
 from monai_sr.runtimes import RuntimeChoice, RuntimeUnfitError, find_runtime

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from monai_sr import SuperResolver
 from monai_sr.cli.main import main
-from monai_sr.core.domain_configs import write_weights_sums
+from monai_sr.core.bundles import write_weights_sums
 from monai_sr.functional.resize import resize_to
 from monai_sr.transforms import SaveImageSRd
 from monai_sr.upscaling.manifest import Manifest
