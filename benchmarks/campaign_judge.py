@@ -19,7 +19,7 @@ from torch import Tensor
 from volumes import cubic_spline, measured_volume
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.domain_configs import write_weights_sums
+from monai_sr.core.bundles import write_weights_sums
 from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.functional.resize import upsample
 from monai_sr.inferers import TiledInferer

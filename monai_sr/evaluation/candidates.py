@@ -15,10 +15,10 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor
 
-from monai_sr.core.bundles import find_bundle
 from monai_sr.core.contents import file_sha256
 from monai_sr.core.errors import OptionError, unwrapped
 from monai_sr.core.fingerprint import folder_digest, source_digest
+from monai_sr.core.registry import find_bundle
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation.benchmark import BICUBIC, System
 from monai_sr.evaluation.complexity import count_parameters, multiply_adds_per_pixel

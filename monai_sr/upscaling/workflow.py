@@ -8,14 +8,13 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
-from monai_sr.core.bundles import find_bundle
 from monai_sr.core.contents import file_sha256
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import OptionError
 from monai_sr.core.fingerprint import code_digest, fingerprint
 from monai_sr.core.options import UPSCALE
 from monai_sr.core.plain_options import check_plain
-from monai_sr.core.registry import unknown_name
+from monai_sr.core.registry import find_bundle, unknown_name
 from monai_sr.core.shared import silent_monai_bundle
 from monai_sr.core.types import PathLike
 from monai_sr.networks.systems import find_system, generator_class

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from monai_sr.core.bundles import list_bundles
 from monai_sr.core.fingerprint import weights_sha256
+from monai_sr.core.registry import list_bundles
 from monai_sr.functional.statistics import image_statistics
 from monai_sr.reports.training_range import TITLES, compare_with_training
 
