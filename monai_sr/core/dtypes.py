@@ -29,9 +29,6 @@ def is_wide(itemsize: int, is_float: bool) -> bool:
 def exact_float(dtype: npt.DTypeLike) -> type[np.float32] | type[np.float64]:
     """Choose the float type that holds stored values exactly.
 
-    Args:
-        dtype: type in the file.
-
     Returns:
         float32 for integers of up to 16 bits and for float32, float64 for all wider types.
     """

@@ -16,11 +16,7 @@ _names: dict[str, str] = {}
 
 
 def get_logger(name: str) -> logging.Logger:
-    """Return the logger of a module of this package.
-
-    Args:
-        name: of the module.
-    """
+    """Return the logger of a module of this package."""
     logger = logging.getLogger(name)
     logger.addFilter(_show_names)
     return logger

@@ -17,10 +17,6 @@ def prefetched(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """Yield the items of an iterable that a thread runs ahead of.
 
     The thread ends with the iterator, also where that is left early. What it raises is raised here.
-
-    Args:
-        items: is iterated in the thread alone.
-        depth: how far it may run ahead.
     """
     ahead = _Ahead(items, depth)
     try:

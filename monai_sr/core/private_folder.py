@@ -66,12 +66,7 @@ def hold(folder: Path) -> int | None:
 
 
 def sweep(where: Path, pattern: str) -> None:
-    """Remove folders of this user that killed processes left.
-
-    Args:
-        where: the folder that they lie in.
-        pattern: their names.
-    """
+    """Remove folders of this user that killed processes left."""
     for folder in where.glob(pattern):
         try:
             status = folder.lstat()

@@ -37,9 +37,6 @@ class ForkSafeLock:
 class SharedChange:
     """A context that any number of threads may be in at once; it is entered and left once.
 
-    Args:
-        change: makes the context.
-
     Example:
         >>> seen = []
         >>> @contextmanager

@@ -28,10 +28,6 @@ def weights_sums(bundle: Path) -> dict[str, str]:
 def check_sum(path: PathLike, content: bytes) -> None:
     """Compare a weights file with what its bundle declares; files elsewhere pass.
 
-    Args:
-        path: of the file.
-        content: all of it.
-
     Raises:
         WeightsError: the bundle has checksums, and none or another one for this file.
     """

@@ -35,9 +35,6 @@ def source_transform(dataset: DatasetReader) -> Affine:
 
     For portable any-maps, which carry none, GDAL leaves the six terms unset.
 
-    Args:
-        dataset: an open raster.
-
     Returns:
         A transform that can be inverted.
     """
@@ -49,9 +46,6 @@ def source_transform(dataset: DatasetReader) -> Affine:
 def has_transform(transform: Affine) -> bool:
     """Tell whether a geotransform was declared; GDAL gives the identity where none was.
 
-    Args:
-        transform: what :func:`source_transform` returns.
-
     Returns:
         False for exactly the identity.
     """
@@ -59,11 +53,7 @@ def has_transform(transform: Affine) -> bool:
 
 
 def source_rpcs(dataset: DatasetReader) -> RPC | None:
-    """Return the RPC camera model of an open raster, None where it has none that can be read.
-
-    Args:
-        dataset: an open raster.
-    """
+    """Return the RPC camera model of an open raster, None where it has none that can be read."""
     try:
         return dataset.rpcs
     except (ValueError, KeyError, TypeError):
@@ -72,9 +62,6 @@ def source_rpcs(dataset: DatasetReader) -> RPC | None:
 
 def unit_name(dataset: DatasetReader) -> str:
     """Return the unit in which a geotransform counts: "m", "degree", another, or "unit".
-
-    Args:
-        dataset: an open raster.
 
     Returns:
         "unit" where no reference system tells, "" where there is no geotransform.
@@ -194,9 +181,6 @@ def scaled_rpcs(rpcs: RPC, scale: Sequence[float], offset: Sequence[float] = (0.
 
 def is_georeferenced(dataset: DatasetReader) -> bool:
     """Tell whether a raster says where it lies: by transform, reference system, GCPs or RPCs.
-
-    Args:
-        dataset: an open raster.
 
     Returns:
         True when PNG or JPEG could not carry what it says.

@@ -67,10 +67,6 @@ class SelfEnsembleInferer(TiledInferer):
     def mean_and_spread(self, inputs: Tensor, network: Callable[..., Any]) -> tuple[Tensor, Tensor]:
         """Enlarge a batch in all views.
 
-        Args:
-            inputs: as for calling the object.
-            network: generator.
-
         Returns:
             Mean of the views, of the kind of ``inputs``, and their sample standard deviation.
         """

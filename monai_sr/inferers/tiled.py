@@ -315,14 +315,7 @@ def _next_scale(
 
 
 def _finished(image: Tensor, first: Tensor, sizes: Sequence[int], run: TileRun) -> Tensor:
-    """Bring axes that the network does not enlarge to their sizes, and hold to the input's range.
-
-    Args:
-        image: result of the last application.
-        first: input of the first one.
-        sizes: of the result.
-        run: what tiles share.
-    """
+    """Bring axes that the network does not enlarge to their sizes; keep the input's range."""
     if list(image.shape[2:]) != list(sizes):
         image = resize_to(image, sizes, range(2, image.ndim))
     below = [covering_samples(n, m) for n, m in zip(first.shape[2:], sizes, strict=True)]

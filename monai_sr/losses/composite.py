@@ -153,10 +153,6 @@ class TaughtLoss(nn.Module):
     Shape: result (N, C, H, W[, D]), targets (N, 2 C, H, W[, D]), the truth's channels first, in
     [0, 1] -> scalar.
 
-    Args:
-        loss: (sr, target) -> scalar.
-        weight: of the teacher's part.
-
     Raises:
         OptionError: if the weight is negative.
 

@@ -281,9 +281,6 @@ class FireExpansion(nn.Module):
 
     Shape: (N, C, H, W) -> (N, features, H, W), any sign.
 
-    Args:
-        fire: torchvision's module, whose convolutions are shared.
-
     References:
         Iandola et al. (2016), SqueezeNet, arXiv:1602.07360.
     """

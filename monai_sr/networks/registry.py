@@ -145,9 +145,6 @@ class EveryOutput(nn.Module):
     Trainers and :class:`torch.nn.parallel.DistributedDataParallel` call ``forward`` alone. Save the
     state of ``generator``, not of the wrapper: its keys are those of the plain network.
 
-    Args:
-        generator: the network to train.
-
     Shape: image (N, C, H, W[, D]) in [0, 1] -> list of tensors, the result of the generator last.
 
     Example:

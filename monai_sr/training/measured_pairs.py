@@ -161,17 +161,10 @@ def register(
     name: str,
     shift: Sequence[float] | None = None,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Crop a pair to the same scene, the grids in line.
+    """Crop a pair to the same scene, the grids in line; a ``shift`` of None is measured here.
 
     Shape: hr (C, s * H, s * W), lr (C, H, W) -> the same with fewer rows and columns; of volumes
     likewise along three axes.
-
-    Args:
-        hr: the large image.
-        lr: the small one.
-        scale: s.
-        name: what messages call the pair.
-        shift: see :func:`measured_shift`, measured here where None.
 
     Raises:
         BadImageError: if the shift is no whole number of pixels of the large image, or leaves

@@ -176,11 +176,6 @@ def match_names(references: Sequence[str], names: Sequence[str], scale: int) -> 
 
     Names are equal but for a mark of the scale: 0801 goes with 0801, 0801x4, 0801_x4, and 0801x4m,
     x4d, x4w1 of DIV2K's other tracks. A name with the mark is surer: ax4 may belong to a.
-
-    Args:
-        references: names of the large images.
-        names: those of the small ones.
-        scale: the enlargement.
     """
     mark = re.compile(rf"[_-]?x{scale}(?:[md]|w\d)?$", re.IGNORECASE)
     named: dict[str, list[int]] = {}

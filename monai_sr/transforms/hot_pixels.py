@@ -19,13 +19,7 @@ _OFF = 0.5  # of what networks see, from the median of the neighborhood: one ran
 
 
 def has_far_pixels(stored: np.ndarray, valid: np.ndarray, meta: Mapping[str, Any]) -> bool:
-    """Tell whether any value lies where networks do not see it, so that it may be hot.
-
-    Args:
-        stored: as for :func:`calm_hot_pixels`.
-        valid: likewise.
-        meta: likewise.
-    """
+    """Tell whether any value lies where networks do not see it, so that it may be hot."""
     planes = zip(stored, valid, _seen_ranges(meta, len(stored)), strict=True)
     return any(bool(_far(plane, seen, *pair).any()) for plane, seen, pair in planes)
 

@@ -124,11 +124,7 @@ def _runs(rising: Floats) -> tuple[Any, Any]:
 
 
 def robust_range(levels: Levels) -> Range:
-    """Return the range of values without what lies far outside of most.
-
-    Args:
-        levels: of at least one value.
-    """
+    """Return the range of values without what lies far outside of most."""
     low, high = levels.extremes
     total = int(levels.counts.sum())
     for share, far in _TAILS:
@@ -281,11 +277,7 @@ _LEAST_PX, _LEAST_SHARE = 4, 0.01  # of a run: pixels, and of the whole border
 
 
 class Border:
-    """Collects the outermost pixels of an image, part by part.
-
-    Args:
-        shape: (C, X, Y) of the image.
-    """
+    """Collects the outermost pixels of an image, part by part."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         channels, self._width, self._height = shape

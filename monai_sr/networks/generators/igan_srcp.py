@@ -167,10 +167,6 @@ class IGANSRCP(Generator):
     starts as linear interpolation of lower contrast, which short training needs. 2D alone:
     comparing all patches of a volume is out of reach.
 
-    Args:
-        num_blocks: wide residual blocks.
-        channels: width.
-
     Shape: image (N, C, H, W) in [0, 1] -> (N, C, s * H, s * W) in (0, 1).
     """
 

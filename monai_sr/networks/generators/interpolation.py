@@ -33,9 +33,6 @@ class Nearest(Generator):
 class Bilinear(Generator):
     """Weigh the nearest pixels linearly along each axis; edges are repeated.
 
-    Args:
-        spatial_dims: 2 or 3 (trilinear).
-
     Shape: image (N, C, H, W[, D]), any range -> (N, C, s * H, s * W[, s * D]).
     """
 

@@ -59,9 +59,6 @@ class IterativeBackProjection(Generator):
     Differs from the paper: one image instead of a shifted sequence; blur and back-projection kernel
     are the bicubic ones, and the error is added in full.
 
-    Args:
-        steps: iterations.
-
     Shape: image (N, C, H, W[, D]), any range, sides at least 2 -> (N, C, s * H, s * W[, s * D]),
     may overshoot.
     """
