@@ -1,8 +1,12 @@
 # What this package gives to others; each name is imported when it is first used.
 from .atomic import appear_together as appear_together
 from .atomic import atomic_file as atomic_file
+from .atomic import atomic_folder as atomic_folder
+from .contents import file_sha256 as file_sha256
 from .devices import check_precision as check_precision
 from .devices import go_on_without_threads as go_on_without_threads
+from .devices import hardware as hardware
+from .devices import usable_device as usable_device
 from .distributed import average_gradients as average_gradients
 from .distributed import from_first as from_first
 from .distributed import global_mean as global_mean
@@ -18,11 +22,17 @@ from .errors import OutputError as OutputError
 from .errors import TrainingFailedError as TrainingFailedError
 from .errors import WeightsError as WeightsError
 from .errors import at_least_one as at_least_one
+from .fingerprint import code_digest as code_digest
+from .fingerprint import library_versions as library_versions
+from .fingerprint import sha256 as sha256
+from .fingerprint import sha256_of as sha256_of
+from .fingerprint import weights_sha256 as weights_sha256
 from .log import get_logger as get_logger
 from .memory import available_bytes as available_bytes
 from .optional import import_extra as import_extra
 from .optional import import_gdcm as import_gdcm
 from .optional import import_torchvision as import_torchvision
+from .options import UPSCALE as UPSCALE
 from .private_folder import PART as PART
 from .private_folder import cache_folder as cache_folder
 from .private_folder import sweep as sweep
@@ -33,5 +43,7 @@ from .registry import unknown_name as unknown_name
 from .shared import ForkSafeLock as ForkSafeLock
 from .shared import ignored_warnings as ignored_warnings
 from .text import printable as printable
+from .text import safe_cell as safe_cell
+from .text import true_cell as true_cell
 from .types import PathLike as PathLike
 from .weights_sums import check_sum as check_sum

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.log import get_logger
-from monai_sr.core.types import PathLike
+from monai_sr.core import BadImageError, OptionError, PathLike, get_logger
 from monai_sr.evaluation.datasets import Benchmark
 from monai_sr.evaluation.images import BenchmarkImage
 from monai_sr.evaluation.rows import Row
-from monai_sr.functional.resize import upsample
+from monai_sr.functional import upsample
 from monai_sr.metrics import STANDARD, Comparison, Measure, find_measures
 
 _logger = get_logger(__name__)

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.fingerprint import code_digest, fingerprint, library_versions
-from monai_sr.core.types import PathLike
+from monai_sr.core import PathLike, atomic_file, code_digest, library_versions
+from monai_sr.core.fingerprint import fingerprint
 from monai_sr.evaluation.rows import Row
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from monai_sr.networks.registry import Generator
+from monai_sr.networks import Generator
 
 OUTPUT_SIZE = (720, 1280)
 """(H, W) of the result that the field counts for."""

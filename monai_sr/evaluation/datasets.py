@@ -13,10 +13,14 @@ import torch
 import yaml
 from torch import Tensor
 
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.log import get_logger
-from monai_sr.core.registry import find_config, list_configs
-from monai_sr.core.types import PathLike
+from monai_sr.core import (
+    BadImageError,
+    OptionError,
+    PathLike,
+    find_config,
+    get_logger,
+    list_configs,
+)
 from monai_sr.evaluation.decoding import (
     Files,
     dicom_patient,
@@ -28,7 +32,7 @@ from monai_sr.evaluation.decoding import (
 )
 from monai_sr.evaluation.images import BenchmarkImage, download, every_image, match_pairs
 from monai_sr.metrics import Protocol, get_protocol, make_lr, modcrop
-from monai_sr.training.split_table import Box
+from monai_sr.training import Box
 
 _logger = get_logger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}

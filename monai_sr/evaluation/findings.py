@@ -17,10 +17,7 @@ import numpy as np
 import torch
 
 import monai_sr
-from monai_sr.core.devices import hardware
-from monai_sr.core.errors import OptionError
-from monai_sr.core.fingerprint import sha256
-from monai_sr.core.types import PathLike
+from monai_sr.core import OptionError, PathLike, hardware, sha256
 from monai_sr.evaluation.benchmark import BICUBIC
 from monai_sr.evaluation.datasets import Benchmark
 from monai_sr.evaluation.images import BenchmarkImage

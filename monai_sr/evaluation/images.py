@@ -11,15 +11,11 @@ from typing import Any
 
 from monai.apps.utils import download_url, extractall
 
-from monai_sr.core.contents import file_sha256
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.fingerprint import sha256
-from monai_sr.core.log import get_logger
-from monai_sr.core.types import PathLike
+from monai_sr.core import BadImageError, OptionError, PathLike, file_sha256, get_logger, sha256
 from monai_sr.evaluation.decoding import Files
 from monai_sr.formats import image_stem
 from monai_sr.formats.identity import dependencies
-from monai_sr.training.training_images import list_images, match_names
+from monai_sr.training import list_images, match_names
 
 _logger = get_logger(__name__)
 _SHOWN = 5  # names in a message

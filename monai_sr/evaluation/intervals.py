@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 
 DRAWS = 2000
 CONFIDENCE = 0.95

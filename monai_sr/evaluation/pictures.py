@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from monai_sr.core.atomic import atomic_file
+from monai_sr.core import atomic_file
 from monai_sr.metrics import Comparison
 
 _KEY = "monai-sr key"

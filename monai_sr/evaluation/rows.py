@@ -9,10 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.text import safe_cell, true_cell
-from monai_sr.core.types import PathLike
+from monai_sr.core import BadImageError, PathLike, atomic_file, safe_cell, true_cell
 from monai_sr.metrics import FAST, MEASURES, STANDARD
 
 _BEFORE = ("set", "image", "class", "scale", "system")

@@ -16,11 +16,7 @@ from typing import Any
 
 import torch
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.devices import usable_device
-from monai_sr.core.errors import OptionError
-from monai_sr.core.log import get_logger
-from monai_sr.core.types import PathLike
+from monai_sr.core import OptionError, PathLike, atomic_file, get_logger, usable_device
 from monai_sr.evaluation import findings
 from monai_sr.evaluation.benchmark import (
     System,

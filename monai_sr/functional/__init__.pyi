@@ -6,6 +6,7 @@ from .back_projection import local_range as local_range
 from .bands import blocks as blocks
 from .bands import cubic as cubic
 from .bands import source_span as source_span
+from .color import rgb_to_y as rgb_to_y
 from .degradation import gaussian_blur as gaussian_blur
 from .degradation import jpeg as jpeg
 from .degradation import opencv_downsample as opencv_downsample
@@ -16,6 +17,11 @@ from .resize import phase_kernel as phase_kernel
 from .resize import resize_part as resize_part
 from .resize import resize_to as resize_to
 from .resize import upsample as upsample
+from .ssim import MULTISCALE_SIDE_PX as MULTISCALE_SIDE_PX
+from .ssim import WINDOW_PX as WINDOW_PX
+from .ssim import ms_ssim as ms_ssim
+from .statistics import SMALLEST_SIDE as SMALLEST_SIDE
+from .statistics import image_statistics as image_statistics
 from .wavelet import BANDS as BANDS
 from .wavelet import high_bands as high_bands
 from .wavelet import smallest_side as smallest_side

@@ -19,8 +19,7 @@ from monai.metrics.metric import CumulativeIterationMetric
 from monai.utils.type_conversion import convert_to_tensor
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.log import get_logger
+from monai_sr.core import OptionError, get_logger
 from monai_sr.metrics.protocol import (
     Protocol,
     get_protocol,

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 from monai_sr.metrics.base import Comparison, PairMetric, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
 from monai_sr.metrics.protocol import to_stored

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core.types import PathLike
+from monai_sr.core import PathLike
 from monai_sr.metrics.base import PairMetric, View, color_or_grey, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
 
@@ -47,7 +47,7 @@ def lpips_network(net: str, weights: str | None = None) -> nn.Module:
         WeightsError: if the weights cannot be had.
     """
     # Imported when used: torchvision takes a second.
-    from monai_sr.networks.lpips_distance import LPIPSDistance
+    from monai_sr.networks import LPIPSDistance
 
     return LPIPSDistance(net=net, weights=weights)
 
@@ -60,7 +60,7 @@ def vgg_network(weights: str | None = None) -> nn.Module:
         WeightsError: if its weights cannot be had.
     """
     # Imported when used: torchvision takes a second.
-    from monai_sr.networks.backbones import create_backbone
+    from monai_sr.networks import create_backbone
 
     return create_backbone("vgg19", weights)
 

@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from monai_sr.core.errors import MissingDependencyError, WeightsError
-from monai_sr.core.fingerprint import weights_sha256
-from monai_sr.core.log import get_logger
-from monai_sr.core.registry import Registry
-from monai_sr.core.types import PathLike
+from monai_sr.core import (
+    MissingDependencyError,
+    PathLike,
+    Registry,
+    WeightsError,
+    get_logger,
+    weights_sha256,
+)
 from monai_sr.metrics.base import Comparison, PairMetric
 
 _logger = get_logger(__name__)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 from monai_sr.metrics.base import Comparison, PairMetric, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
 from monai_sr.metrics.protocol import make_lr, to_stored

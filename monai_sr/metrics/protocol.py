@@ -25,10 +25,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.registry import unknown_name
-from monai_sr.functional.color import rgb_to_y
-from monai_sr.functional.resize import downsample, downsample_uint8
+from monai_sr.core import BadImageError, OptionError, unknown_name
+from monai_sr.functional import downsample, downsample_uint8, rgb_to_y
 
 
 @dataclass(frozen=True)

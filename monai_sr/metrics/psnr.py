@@ -17,8 +17,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.functional.resize import downsample
+from monai_sr.core import BadImageError, OptionError
+from monai_sr.functional import downsample
 from monai_sr.metrics.base import Comparison, PairMetric, View, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
 from monai_sr.metrics.protocol import prepare_pair

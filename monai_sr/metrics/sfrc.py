@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 from monai_sr.metrics.base import PairMetric, View, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
 

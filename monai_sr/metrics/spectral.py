@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from monai_sr.core.errors import OptionError
+from monai_sr.core import OptionError
 from monai_sr.metrics.base import PairMetric, View, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
 

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from monai_sr.functional.ssim import MULTISCALE_SIDE_PX, WINDOW_PX, ms_ssim, ssim
+from monai_sr.functional import MULTISCALE_SIDE_PX, WINDOW_PX, ms_ssim
+from monai_sr.functional.ssim import ssim
 from monai_sr.metrics.base import PairMetric, View, color_or_grey, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
 
@@ -56,7 +57,7 @@ def dss(sr: Tensor, hr: Tensor) -> Tensor:
 
 def _by_piq(name: str, sr: Tensor, hr: Tensor, side: int) -> Tensor:
     # Imported when used: torchvision, which piq imports, takes a second.
-    from monai_sr.core.optional import import_torchvision
+    from monai_sr.core import import_torchvision
 
     import_torchvision()
     import piq

@@ -8,8 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from monai_sr.core import OptionError, OutputError, PathLike, WeightsError, atomic_file, check_sum
-from monai_sr.core.fingerprint import sha256_of
+from monai_sr.core import (
+    OptionError,
+    OutputError,
+    PathLike,
+    WeightsError,
+    atomic_file,
+    check_sum,
+    sha256_of,
+)
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 """Keys under which other trainers keep a state dict, averaged weights first."""

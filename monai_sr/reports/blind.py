@@ -18,12 +18,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from monai_sr.core.atomic import atomic_file, atomic_folder
-from monai_sr.core.contents import file_sha256
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.fingerprint import sha256
-from monai_sr.core.text import true_cell
-from monai_sr.core.types import PathLike
+from monai_sr.core import (
+    BadImageError,
+    OptionError,
+    PathLike,
+    atomic_file,
+    atomic_folder,
+    file_sha256,
+    sha256,
+    true_cell,
+)
 from monai_sr.evaluation import Choice
 from monai_sr.formats import format_of_meta
 from monai_sr.reports.display import display_of

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import uniform_filter
 
-from monai_sr.core.errors import BadImageError
+from monai_sr.core import BadImageError
 from monai_sr.evaluation import WHITE_KEY, slug
 from monai_sr.reports.display import uncertainty_levels
 from monai_sr.reports.pages import data_uri

@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.log import get_logger
-from monai_sr.core.types import PathLike
+from monai_sr.core import BadImageError, PathLike, get_logger
 from monai_sr.evaluation import BICUBIC, FORMAT, Row, read_rows, short, slug
 from monai_sr.metrics import STANDARD
 from monai_sr.reports.crops import BUDGET, LADDER, Step, crops_of_image

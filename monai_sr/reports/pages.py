@@ -13,16 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup, escape
 from PIL import Image
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.fingerprint import sha256
-from monai_sr.core.text import printable
+from monai_sr.core import atomic_file, printable, sha256
 from monai_sr.core.version import __version__
 from monai_sr.formats.stored import DISCLAIMER
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from monai_sr.core.types import PathLike
+    from monai_sr.core import PathLike
 
 _POLICY = "<policy>"  # filled in when the styles and scripts of the page are known
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from monai_sr.core.optional import import_extra
+from monai_sr.core import import_extra
 from monai_sr.metrics import MEASURES
 
 _SIZE = (4.6, 3.4)  # inches

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_sr.functional.statistics import SMALLEST_SIDE, image_statistics
+from monai_sr.functional import SMALLEST_SIDE, image_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
-    from monai_sr.core.types import PathLike
+    from monai_sr.core import PathLike
 
 QUANTILES = (0.01, 0.5, 0.99)
 TITLES = {

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from monai_sr.core import OutputError, atomic_file, cache_folder, get_logger
-from monai_sr.core.fingerprint import code_digest, fingerprint
+from monai_sr.core import OutputError, atomic_file, cache_folder, code_digest, get_logger
+from monai_sr.core.fingerprint import fingerprint
 from monai_sr.networks import state_digest
 from monai_sr.runtimes.registry import Artifact
 

@@ -23,9 +23,11 @@ from .handlers import WeightAverage as WeightAverage
 from .handlers import WeightsExport as WeightsExport
 from .patch_loader import PatchLoader as PatchLoader
 from .schedule import BudgetSchedule as BudgetSchedule
+from .split_table import Box as Box
 from .training_arrays import ReadTrainingImage as ReadTrainingImage
 from .training_arrays import ValidationImages as ValidationImages
 from .training_images import list_images as list_images
+from .training_images import match_names as match_names
 from .training_images import split_images as split_images
 from .training_images import training_split as training_split
 from .training_log import ImageGrid as ImageGrid

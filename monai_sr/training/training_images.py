@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from monai_sr.core import OptionError, PathLike
-from monai_sr.core.fingerprint import sha256
+from monai_sr.core import OptionError, PathLike, sha256
 from monai_sr.formats import find_series, format_of
 from monai_sr.training.split_table import SplitEntry, read_split_table
 from monai_sr.training.training_rasters import Area, places
