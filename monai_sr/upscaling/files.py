@@ -25,13 +25,10 @@ from monai_sr.formats.sentinel2.classes import CLASSES
 from monai_sr.formats.sentinel2.product import split_part
 from monai_sr.geometry.target_grid import scaled_sizes
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
-from monai_sr.upscaling.aliases import Aliases
-from monai_sr.upscaling.archives import Archives
-from monai_sr.upscaling.checksums import is_done
 from monai_sr.upscaling.inputs import find_inputs
-from monai_sr.upscaling.manifest import Manifest
-from monai_sr.upscaling.products import Products
+from monai_sr.upscaling.record import Manifest, is_done
 from monai_sr.upscaling.scene import Scenes
+from monai_sr.upscaling.temporary import Aliases, Archives, Products
 
 logger = get_logger(__name__)
 

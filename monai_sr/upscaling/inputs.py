@@ -1,25 +1,36 @@
-"""Finds the inputs of a run: what a name, a pattern or a list of the user stands for."""
+"""Finds the inputs of a run: what a name, a pattern or a list stands for, and what folders hold."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_sr.core.errors import BadImageError, OutputError
 from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
-from monai_sr.formats import report_path
+from monai_sr.formats import (
+    SIDECARS,
+    claims_image,
+    find_volumes,
+    format_of,
+    is_dicomdir,
+    is_product,
+    report_path,
+)
+from monai_sr.formats.dicom.dicomdir import listed_files
+from monai_sr.formats.dicom.series import Volume, merge_copies
+from monai_sr.formats.nifti.pair import pair_of
 from monai_sr.formats.sentinel2.classes import classes_path
 from monai_sr.formats.uncertainty_map import uncertainty_path
-from monai_sr.upscaling.archives import Archives
-from monai_sr.upscaling.manifest import Manifest
-from monai_sr.upscaling.products import named_product
-from monai_sr.upscaling.search import Search, is_beside
+from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.temporary import Archives, is_archive, named_product, product_parts
 
 logger = get_logger(__name__)
+
 
 _LIST_SUFFIX = ".txt"
 
@@ -125,3 +136,199 @@ def _recorded(root: Path, is_named: bool) -> set[Path]:
         except OutputError as error:
             logger.warning("%s", error if is_named else "the record of an earlier run is damaged")
     return results
+
+
+Found = dict[Path, list[Path]]
+
+
+def is_beside(path: Path) -> bool:
+    """Tell whether a file is no image of its own."""
+    return path.name.lower().endswith(SIDECARS) or path.name in ("DICOMDIR", Manifest.name)
+
+
+class Search:
+    """Collects the images that paths stand for.
+
+    Args:
+        output_dir: where results go; what lies there is no input.
+        is_named: whether messages may show names, and other formats than DICOM are meant.
+
+    Attributes:
+        found: name -> files of every image: a plain file, a series, a part of a product.
+        refused: name -> message of zips that cannot be unpacked.
+        no_images: how many files were passed over.
+        archives: unpacked zips; their members go by the zip's name and their own.
+    """
+
+    def __init__(self, output_dir: Path, is_named: bool) -> None:
+        self.found: Found = {}
+        self.refused: dict[Path, str] = {}
+        self.no_images = 0
+        self.archives = Archives()
+        self._output_dir, self._is_named = output_dir, is_named
+        self._folders: dict[Path, Path] = {}
+
+    def find(self, path: Path, results: set[Path], is_asked: bool) -> None:
+        """Add what a path stands for.
+
+        Args:
+            path: file or folder.
+            results: of earlier runs, which are left out, and so is all of the output folder where
+                it is not ``path``.
+            is_asked: whether the user named just this: then it must be an image.
+
+        Raises:
+            BadImageError: a zip or a DICOMDIR that was asked for cannot be used.
+        """
+        if self._is_named and is_product(path):
+            self.found.update(product_parts(path))
+        elif path.is_dir():
+            self._folders[path] = path
+            self.found.update(self._images(path, results))
+        elif is_archive(path):
+            self._folders[path] = path
+            self.found.update(self._archive(path, is_asked))
+        elif is_dicomdir(path):
+            self._folders[path] = path.parent
+            self.found.update(self._images(path.parent, results, listed_files(path)))
+        else:
+            pair = pair_of(path)
+            path = path if pair is None else pair[0]
+            if is_asked or claims_image(path):
+                self.found[path] = [path]
+            else:
+                self.no_images += 1
+
+    def root(self, path: Path) -> Path:
+        """Return the folder whose subfolders results repeat, of a path that was searched."""
+        folder = self._folders.get(path)
+        is_one_series = list(self.found) == [folder]
+        return path.parent if folder is None else folder.parent if is_one_series else folder
+
+    def _archive(self, path: Path, is_asked: bool) -> Found:
+        try:
+            folder = self.archives.unpack(path)
+        except BadImageError as error:
+            if is_asked:
+                raise
+            if not self._is_named:
+                return {path: [path]}  # its reader will say so, by its alias
+            self.refused[path] = str(error)
+            return {}
+        before = self.no_images
+        inside = self._images(folder, set(), opens_zips=False)
+        if not inside and not is_asked:
+            self.no_images = before + 1
+        return {path / name.relative_to(folder): files for name, files in inside.items()}
+
+    def _images(
+        self,
+        root: Path,
+        results: set[Path],
+        only: set[Path] | None = None,
+        opens_zips: bool = True,
+    ) -> Found:
+        """Return the images of a folder and its subfolders, of a DICOMDIR ``only`` those listed."""
+        outputs = {path.resolve() for path in results}
+        if self._output_dir.resolve() != root.resolve():
+            outputs.add(self._output_dir.resolve())
+        self._warn_of_links(root)
+        entries = [
+            f
+            for f in sorted(root.rglob("*"))
+            if not any(part.startswith(".") for part in f.relative_to(root).parts)
+            and not is_beside(f)
+            and outputs.isdisjoint((f.resolve(), *f.resolve().parents))
+        ]
+        products: set[Path] = set()
+        if self._is_named and only is None:
+            products = {f for f in entries if not f.is_symlink() and is_product(f)}
+        files = [f for f in entries if f.is_file() and products.isdisjoint((f, *f.parents))]
+        files = files if only is None else [f for f in files if f in only]
+        found: Found = {}
+        for product in products:
+            found.update(product_parts(product))
+        dicom = {f for f in files if format_of(f).has_series}
+        found.update(self._series(dicom))
+        for file in files:
+            if opens_zips and is_archive(file):
+                found.update(self._archive(file, False))
+            elif file not in dicom and not _is_part(file):
+                if claims_image(file):
+                    found[file] = [file]
+                else:
+                    self.no_images += 1
+        return dict(sorted(found.items()))
+
+    def _series(self, dicom: set[Path]) -> Found:
+        """Return the DICOM images of folders; objects without pixels are counted."""
+        images: list[Volume] = []
+        for folder in sorted({f.parent for f in dicom}):
+            volumes = [_only(volume, dicom) for volume in find_volumes(folder)]
+            volumes = [volume for volume in volumes if volume.paths]
+            known = {f for volume in volumes for f in (*volume.paths, *volume.copies)}
+            media = [f for f in dicom if f.parent == folder and f not in known]  # directories
+            claimed = [v for v in volumes if len(v.paths) > 1 or claims_image(v.paths[0])]
+            self.no_images += len(media) + len(volumes) - len(claimed)
+            images += claimed
+        images = merge_copies(images)
+        beside: dict[Path, list[Volume]] = defaultdict(list)
+        for volume in images:
+            beside[volume.paths[0].parent].append(volume)
+        found: Found = {}
+        for volume in images:
+            folder = volume.paths[0].parent
+            found[_series_name(folder, volume, beside[folder], found)] = list(volume.paths)
+            self._warn_of_copies(folder, volume)
+        return found
+
+    def _warn_of_copies(self, folder: Path, volume: Volume) -> None:
+        if volume.copies:
+            copies = volume.copies[:3]
+            names = (f.name if f.parent == folder else str(f) for f in copies)
+            logger.warning(
+                "%s: %d files are copies of others and were left out (%s)",
+                folder if self._is_named else "a series",
+                len(volume.copies),
+                ", ".join(names) if self._is_named else "equal objects",
+            )
+
+    def _warn_of_links(self, root: Path) -> None:
+        for link in root.rglob("*"):
+            if link.is_symlink() and not link.is_file():
+                name = link if self._is_named else "a link"
+                logger.warning("%s: links to folders and broken links are not followed", name)
+
+
+def _only(volume: Volume, files: set[Path]) -> Volume:
+    chosen = [(f, u) for f, u in zip(volume.paths, volume.uids, strict=True) if f in files]
+    copies = tuple(f for f in volume.copies if f in files)
+    paths, uids = (tuple(each) for each in zip(*chosen, strict=True)) if chosen else ((), ())
+    return replace(volume, paths=paths, uids=uids, copies=copies)
+
+
+def _series_name(
+    folder: Path, volume: Volume, beside: Sequence[Volume], taken: Collection[Path]
+) -> Path:
+    """Name what one volume, or one file, of a folder is called."""
+    first = volume.paths[0]
+    if len(volume.paths) == 1:
+        return first
+    if len(beside) == 1:
+        return folder
+    # Several in one folder go by their first files: the names stay when others come.
+    name = folder / f"{first.stem}_{volume.label or 'series'}"
+    while name.exists() or name in taken:
+        name = name.with_name(f"{name.name}_series")
+    return name
+
+
+def _is_part(file: Path) -> bool:
+    """Tell whether a file belongs to another image: voxels of a pair, headers of raw rasters."""
+    if file.suffix.lower() not in (".hdr", ".img", ".gz"):
+        return False
+    pair = pair_of(file)
+    if pair is not None:
+        return file != pair[0]
+    is_header = file.suffix.lower() == ".hdr"
+    return is_header and any(f.stem == file.stem and f != file for f in file.parent.iterdir())

@@ -47,8 +47,7 @@ from monai_sr.transforms.agreement import Agreement
 from monai_sr.transforms.intensity import declared_range, to_stored, to_unit
 from monai_sr.transforms.phase import circle_points, turns_of
 from monai_sr.transforms.restore import avoid_nodata
-from monai_sr.upscaling.scene_alike import AlikeTiles
-from monai_sr.upscaling.scene_blocks import Assembly, Comparison, Rows, TileBlocks
+from monai_sr.upscaling.scene_blocks import AlikeTiles, Assembly, Comparison, Rows, TileBlocks
 from monai_sr.upscaling.scene_source import SceneSource, no_valid_pixel
 
 logger = get_logger(__name__)

@@ -19,7 +19,7 @@ from monai_sr.cli.main import main
 from monai_sr.core import optional
 from monai_sr.core.errors import MissingDependencyError, OptionError
 from monai_sr.upscaling import RunFailedError
-from monai_sr.upscaling.manifest import Manifest
+from monai_sr.upscaling.record import Manifest
 from tests.image_factory import NORTH_UP, pixels, write_raster
 from tests.network_factory import tiny_bundle
 from tests.sentinel2_factory import write_product
@@ -118,7 +118,7 @@ def test_results_are_those_of_a_plain_run_and_are_made_once(address, bundle, tmp
 
 def test_other_weights_on_the_workers_are_refused(address, bundle, tmp_path, monkeypatch):
     source = scenes(tmp_path / "in", "a.tif")
-    monkeypatch.setattr("monai_sr.upscaling.workflow.__version__", "0.0.0")
+    monkeypatch.setattr("monai_sr.upscaling.workflow.code_digest", lambda: "another")
     with pytest.raises(OptionError, match="workers must have the version, bundle and weights"):
         upscale_on_cluster(bundle, address, **options(source, tmp_path / "out"))
     assert results(tmp_path / "out") == {}

@@ -32,7 +32,7 @@ from monai_sr.reports.viewers import window_viewer
 from monai_sr.training.training_arrays import ReadTrainingImage
 from monai_sr.training.training_images import list_images
 from monai_sr.transforms import load_image
-from monai_sr.upscaling.search import Search
+from monai_sr.upscaling.inputs import Search
 from tests import dicom_factory
 from tests.image_factory import pixels, write_raster
 

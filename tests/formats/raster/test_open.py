@@ -23,8 +23,7 @@ from monai_sr.formats.raster.source import RasterSource
 from monai_sr.formats.sentinel2.metadata import open_product
 from monai_sr.formats.sentinel2.product import write_vrt
 from monai_sr.transforms import load_image
-from monai_sr.upscaling.aliases import Aliases
-from monai_sr.upscaling.archives import Archives
+from monai_sr.upscaling.temporary import Aliases, Archives
 from tests.hostile_factory import attacks, harmless, image, source, vrt
 from tests.image_factory import write_raster
 from tests.sentinel2_factory import write_product

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from monai_sr.inferers.tile_plan import TileGrid
-from monai_sr.upscaling.scene_alike import AlikeTiles
+from monai_sr.upscaling.scene_blocks import AlikeTiles
 
 GRID = TileGrid((64, 64), (256, 256), 4, 3)
 TILES = GRID.tiles(16)

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from monai_sr.core.errors import OutputError
-from monai_sr.upscaling.manifest import FIELDS, Manifest
+from monai_sr.upscaling.record import FIELDS, Manifest
 
 
 def saved(folder, *rows):

@@ -1,7 +1,12 @@
-"""Zips among the inputs of a run: unpacked into a temporary folder, shown as zip/member.
+"""Temporary folders that stand for inputs: unpacked zips, parts of products, links without names.
 
 APPNOTE.TXT of the ZIP format; what an archive of strangers may do: write elsewhere by its names
 ("zip slip"), and unpack to more than a disk holds ("zip bomb").
+
+A run that de-identifies gives inputs names that tell nothing about a patient: the start of the
+SHA-256 of the content. The same file has the same alias in every run, and nobody finds the old name
+by trying names. Inputs are reached through links of these names, so that no message, record or
+result below can show another.
 """
 
 from __future__ import annotations
@@ -13,11 +18,21 @@ import tempfile
 import weakref
 import zipfile
 import zlib
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NoReturn
 
+from monai_sr.core.contents import file_sha256
 from monai_sr.core.errors import BadImageError
+from monai_sr.core.fingerprint import sha256
 from monai_sr.core.log import forget, show_as
+from monai_sr.core.private_folder import make_private_folder
+from monai_sr.formats import format_of, is_product, known_suffix
+from monai_sr.formats.identity import dependencies
+from monai_sr.formats.raster.open import made_folder
+from monai_sr.formats.sentinel2.metadata import METADATA, open_product
+from monai_sr.formats.sentinel2.product import class_file, product_stem, split_part, write_vrt
 
 _MOST_MEMBERS = 100_000
 _MOST_BYTES = 2**38
@@ -28,6 +43,7 @@ _COPY_BYTES = 2**20
 # Not that of private folders, whose VRTs are trusted: what others sent lies here.
 _PREFIX = "unpacked_by_monai_sr_"
 _GB = 10**9
+_DIGITS = 12  # of hashes in names
 
 
 def is_archive(path: Path) -> bool:
@@ -107,20 +123,20 @@ def _remove(folder: Path, process: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _name(member: zipfile.ZipInfo) -> PurePosixPath:
+def _member_name(member: zipfile.ZipInfo) -> PurePosixPath:
     return PurePosixPath(member.filename.replace("\\", "/"))  # as some programs write it
 
 
 def _is_wanted(member: zipfile.ZipInfo) -> bool:
     """Leave out folders, links, and what systems add (__MACOSX, .DS_Store)."""
-    parts = _name(member).parts
+    parts = _member_name(member).parts
     is_link = stat.S_ISLNK(member.external_attr >> 16)
     is_hidden = any(part.startswith((".", "__MACOSX")) and part != ".." for part in parts)
     return bool(parts) and not (member.is_dir() or is_link or is_hidden)
 
 
 def _check(path: Path, members: list[zipfile.ZipInfo], place: Path) -> None:
-    names = [_name(member) for member in members]
+    names = [_member_name(member) for member in members]
     if any(n.is_absolute() or ".." in n.parts or PureWindowsPath(n).drive for n in names):
         raise BadImageError(
             f"{path}: members must lie in the zip's own folder, got a name that leads out of it; "
@@ -147,7 +163,7 @@ def _refuse(path: Path, must: str, got: str) -> NoReturn:
 
 
 def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path) -> None:
-    target = place.joinpath(*_name(member).parts)
+    target = place.joinpath(*_member_name(member).parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     left = member.file_size
     with archive.open(member) as source, target.open("xb") as out:
@@ -156,3 +172,133 @@ def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path) -> Non
             if left < 0:
                 raise zipfile.BadZipFile("longer than declared")
             out.write(block)
+
+
+class Products:
+    """Makes rasters of parts of products, in a temporary folder that goes with this object."""
+
+    def __init__(self) -> None:
+        self.folder = make_private_folder()
+        weakref.finalize(self, _remove, self.folder, os.getpid())
+
+    def raster(self, part: str) -> tuple[Path, str | None]:
+        """Return the raster of a part, and the file of the scene classes that belong beside it.
+
+        Args:
+            part: a name that :func:`product_parts` gave.
+
+        Raises:
+            BadImageError: if the product is damaged.
+        """
+        found = split_part(part)
+        if found is None:
+            raise BadImageError(f"{part}: the product is gone; check the name")
+        product = open_product(found[0])
+        classes = class_file(product, found[1])
+        # Products of one name may lie in several folders.
+        digest = sha256(part)[:_DIGITS]
+        place = made_folder(self.folder, digest)
+        show_as(place, str(found[0]))
+        return write_vrt(product, found[1], place), classes
+
+
+def product_parts(path: Path) -> dict[Path, list[Path]]:
+    """Return the inputs that a product stands for, by the names that their results go by.
+
+    A damaged one stands for itself: reading it will say what is wrong.
+
+    Args:
+        path: folder or zip of a product.
+    """
+    try:
+        parts = open_product(path).parts()
+    except BadImageError:
+        return {path: [Path(f"{path}:10m")]}
+    suffix = ".zip" if path.is_file() else ".SAFE"
+    stem = product_stem(path)
+    return {
+        path.with_name(f"{stem}_{part.name.rpartition(':')[2]}{suffix}"): [part] for part in parts
+    }
+
+
+def named_product(path: Path) -> Path | None:
+    """Return the product that a path names, by itself or by the file of its metadata."""
+    if path.is_file() and METADATA.fullmatch(path.name):
+        path = path.absolute().parent
+    return path if is_product(path) else None
+
+
+class Aliases:
+    """A temporary folder of links to the inputs, removed with this object.
+
+    Args:
+        found: name -> files of every input, as :class:`monai_sr.upscaling.FileDataset` finds them.
+        key: secret of the hashes; without one, who has a file can find its result.
+
+    Attributes:
+        folder: where the links are.
+        found: the same inputs, by their aliases.
+    """
+
+    def __init__(self, found: dict[Path, list[Path]], key: bytes = b"") -> None:
+        self.folder = make_private_folder()
+        weakref.finalize(self, _remove, self.folder, os.getpid())
+        show_as(self.folder, "")
+        self.found: dict[Path, list[Path]] = {}
+        met: Counter[str] = Counter()
+        for files in found.values():
+            digest = _alias(files, key)
+            met[digest] += 1
+            # Equal inputs give equal results, each under a name of its own.
+            stem = digest if met[digest] == 1 else f"{digest}_{met[digest]}"
+            self._add(stem, files)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Hide the folder in a worker, too, that was started afresh."""
+        self.__dict__.update(state)
+        show_as(self.folder, "")
+
+    def _add(self, stem: str, files: list[Path]) -> None:
+        if len(files) == 1 and not format_of(files[0]).has_series:
+            name = self.folder / f"{stem}{known_suffix(files[0])}"
+            links = [name]
+            for file in dependencies(files[0])[1:]:
+                if beside := _name_beside(file.name, files[0].name, name.name):
+                    _link(file, name.with_name(beside))
+        elif len(files) == 1:
+            name = self.folder / f"{stem}.dcm"
+            links = [name]
+        else:
+            name = self.folder / stem
+            name.mkdir()
+            links = [name / f"{i:05d}.dcm" for i in range(1, len(files) + 1)]
+        for link, file in zip(links, files, strict=True):
+            _link(file, link)
+        self.found[name] = links
+
+
+def _name_beside(name: str, image: str, alias: str) -> str:
+    """Return what a file beside an image is called beside its alias; "" for one named otherwise."""
+    for old, new in ((image, alias), (_stem(image), _stem(alias))):
+        if name.startswith(f"{old}."):
+            return f"{new}{name[len(old) :]}"
+    return ""
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".gz").rpartition(".")[0] or name
+
+
+def _alias(files: list[Path], key: bytes) -> str:
+    parts = []
+    for file in files:
+        with suppress(OSError):  # its reader will say that it cannot be read
+            parts.append(bytes.fromhex(file_sha256(file)))
+    return sha256(b"".join(parts), key)[:_DIGITS]
+
+
+def _link(file: Path, link: Path) -> None:
+    try:
+        link.symlink_to(file.absolute())
+    except OSError:  # Windows without the right to make links
+        shutil.copyfile(file, link)

@@ -11,8 +11,8 @@ import pytest
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import shown
-from monai_sr.upscaling import archives
-from monai_sr.upscaling.archives import Archives
+from monai_sr.upscaling import temporary
+from monai_sr.upscaling.temporary import Archives
 
 
 def write_zip(path, members, **options):
@@ -86,13 +86,13 @@ def test_a_password_is_named(tmp_path):
 
 def test_bombs_are_refused_before_anything_is_unpacked(tmp_path, monkeypatch):
     path = write_zip(tmp_path / "a.zip", {"1": bytes(10**6)})
-    monkeypatch.setattr(archives, "_HARMLESS_BYTES", 10**5)
+    monkeypatch.setattr(temporary, "_HARMLESS_BYTES", 10**5)
     with pytest.raises(BadImageError, match="must pack at most 100 times, got"):
         Archives().unpack(path)
-    monkeypatch.setattr(archives, "_MOST_BYTES", 10**5)
+    monkeypatch.setattr(temporary, "_MOST_BYTES", 10**5)
     with pytest.raises(BadImageError, match=r"must unpack to at most 0\.0 GB here"):
         Archives().unpack(path)
-    monkeypatch.setattr(archives, "_MOST_MEMBERS", 0)
+    monkeypatch.setattr(temporary, "_MOST_MEMBERS", 0)
     with pytest.raises(BadImageError, match="must have at most 0 members, got 1"):
         Archives().unpack(path)
 
@@ -129,6 +129,6 @@ def test_a_full_disk_says_so(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archives, "_copy", full)
+    monkeypatch.setattr(temporary, "_copy", full)
     with pytest.raises(BadImageError, match=r"got 'No space left on device'; .* TMPDIR"):
         Archives().unpack(Path(path))

@@ -12,8 +12,8 @@ import pytest
 
 from monai_sr.cli.main import main
 from monai_sr.upscaling import FileDataset
-from monai_sr.upscaling.aliases import Aliases
-from monai_sr.upscaling.manifest import Manifest
+from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.temporary import Aliases
 from tests import dicom_factory as factory
 from tests.image_factory import pixels, write_raster
 from tests.network_factory import tiny_bundle
