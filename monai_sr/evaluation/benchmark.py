@@ -1,7 +1,5 @@
 """Judge systems on a benchmark: each image is made small, enlarged and compared: a row."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

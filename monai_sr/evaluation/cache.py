@@ -5,8 +5,6 @@ the measures, the processor, every file of this package and the version of every
 changes, the row is measured anew.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -6,8 +6,6 @@ pixel shuffles are not, as in the field's tables; those state the multiply-adds 
 output, which is 921,600 times the figure here.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Find the images of a benchmark: one that a YAML file describes, or any folder."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 ``docs/how-to/evaluate.md`` describes the document; ``FORMAT`` counts its versions.
 """
 
-from __future__ import annotations
-
 import math
 import platform
 from collections.abc import Mapping, Sequence

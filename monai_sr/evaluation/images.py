@@ -1,7 +1,5 @@
 """Name the images of a benchmark, match them with given small ones, and download them."""
 
-from __future__ import annotations
-
 import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence

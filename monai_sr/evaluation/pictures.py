@@ -1,7 +1,5 @@
 """Keep the pictures of an evaluation as PNG files, one folder an image, for reports to show."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

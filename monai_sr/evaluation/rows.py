@@ -1,7 +1,5 @@
 """What was measured, one row an image and system; the CSV files that keep rows; numbers as text."""
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,8 +4,6 @@ References:
     docs/how-to/evaluate.md describes the files that come out.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import datetime
 import json

@@ -3,8 +3,6 @@
 Values of images accumulate as in MONAI's cumulative metrics.
 """
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence

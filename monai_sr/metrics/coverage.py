@@ -4,8 +4,6 @@ A 90 % interval is calibrated where it holds 90 % of the values it was not fitte
 promises too much, more and it says too little.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

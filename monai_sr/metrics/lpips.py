@@ -15,8 +15,6 @@ References:
     a perceptual metric, doi:10.1109/CVPR.2018.00068.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

@@ -17,8 +17,6 @@ References:
     0.05, border 16, pixels above the third quartile.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -18,8 +18,6 @@ it; the oldest ones did. The published bicubic rows cannot tell: on Set5 x2 they
 measure 33.68 so and 33.64 with rounded luma.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import torch

@@ -9,8 +9,6 @@ References:
     doi:10.1109/CVPRW53098.2021.00072 (LR-PSNR).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

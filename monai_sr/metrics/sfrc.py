@@ -13,8 +13,6 @@ References:
     van Heel (1987), Similarity measures between images, doi:10.1016/0304-3991(87)90010-6.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

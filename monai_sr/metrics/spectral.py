@@ -7,8 +7,6 @@ References:
     Fusion of Earth Data, p. 99 (ERGAS).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -17,8 +17,6 @@ References:
     similarity, doi:10.1109/ICIP.2015.7351172.
 """
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from monai_sr.functional import MULTISCALE_SIDE_PX, WINDOW_PX, ms_ssim

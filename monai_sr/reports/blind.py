@@ -4,8 +4,6 @@ Every image is shown once for every two systems, or for some of them in turn. Th
 of its pictures tell nothing of the systems: which is which stands in a key that is kept apart.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import random

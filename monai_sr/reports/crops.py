@@ -1,7 +1,5 @@
 """Crops of one image of an evaluation: input, every system's result, reference, maps of errors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

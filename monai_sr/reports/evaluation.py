@@ -3,8 +3,6 @@
 Reads what ``monai-sr evaluate --save_images`` leaves, as docs/how-to/evaluate.md describes it.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

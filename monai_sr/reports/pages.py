@@ -1,26 +1,20 @@
 """Fills the templates of this package: pages that need no other file and no network."""
 
-from __future__ import annotations
-
 import base64
 import io
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 from PIL import Image
 
-from monai_sr.core import atomic_file, printable, sha256
+from monai_sr.core import PathLike, atomic_file, printable, sha256
 from monai_sr.core.version import __version__
 from monai_sr.formats.stored import DISCLAIMER
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from monai_sr.core import PathLike
 
 _POLICY = "<policy>"  # filled in when the styles and scripts of the page are known
 

@@ -1,7 +1,5 @@
 """Draws what quality costs, as a vector graphic that takes the colors of its page."""
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Mapping

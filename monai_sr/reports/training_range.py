@@ -5,24 +5,18 @@ the 1 %, 50 % and 99 % quantiles of :func:`monai_sr.functional.statistics.image_
 training images as the network saw them, as ``benchmarks/fit_training_statistics.py`` fitted them.
 """
 
-from __future__ import annotations
-
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from monai_sr.core import PathLike
 from monai_sr.functional import SMALLEST_SIDE, image_statistics
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import numpy.typing as npt
-
-    from monai_sr.core import PathLike
 
 QUANTILES = (0.01, 0.5, 0.99)
 TITLES = {
