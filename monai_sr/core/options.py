@@ -283,8 +283,9 @@ TRAIN = Command("train", "train a bundle's model or a system, in one or two stag
         replace(_SIZE, excludes=("system",)),
         Option("pretrained", "weights to start from; with 2 stages: of stage 1", example="FILE",
                more="RGB for grey and the reverse too"),
-        Option("teacher", "weights of the best size, as a second target in stage 1",
-               example="FILE"),
+        Option("teacher",
+               "second target in stage 1: weights of the best size, or a folder of results",
+               example="FILE", more="[how](how-to/train.md#a-fast-model-and-its-teacher)"),
     ),
     "images": (
         Option("dataset_dir", "folder of training images", required=True, example="DIR"),

@@ -24,6 +24,8 @@ from .handlers import WeightsExport as WeightsExport
 from .patch_loader import PatchLoader as PatchLoader
 from .schedule import BudgetSchedule as BudgetSchedule
 from .split_table import Box as Box
+from .teacher_results import TeacherResults as TeacherResults
+from .teacher_results import teacher_results as teacher_results
 from .training_arrays import ReadTrainingImage as ReadTrainingImage
 from .training_arrays import ValidationImages as ValidationImages
 from .training_images import list_images as list_images

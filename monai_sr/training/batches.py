@@ -1,6 +1,7 @@
 """How engines unpack batches, with a teacher's result where there is one."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -96,21 +97,39 @@ class TaughtBatch:
         return image, torch.cat([label, taught], dim=1), args, told
 
 
+def prepare_taught_batch(
+    batch: dict[str, Tensor],
+    device: torch.device | str | None = None,
+    non_blocking: bool = False,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor, tuple[()], dict[str, int]]:
+    """Split a batch as :class:`TaughtBatch` does; the teacher's result is in it, as "taught".
+
+    Where it has none, at a scale that the teacher did not serve, the truth stands for it.
+    """
+    image, label, args, told = prepare_sr_batch(batch, device, non_blocking, **kwargs)
+    taught = batch.get("taught", label).to(device, non_blocking=non_blocking, **kwargs)
+    return image, torch.cat([label, taught], dim=1), args, told
+
+
 def training_batch(
     teacher: Generator,
     weights: PathLike | None = None,
     device: torch.device | str = "cpu",
     inferer: Inferer | None = None,
 ) -> Callable[..., Any]:
-    """Return what splits the batches of a run: :func:`prepare_sr_batch`, or :class:`TaughtBatch`.
+    """Return what splits the batches of a run, with a teacher's result where there is one.
 
     Args:
         teacher: the teacher's network.
-        weights: of the teacher; None: there is none.
+        weights: of the teacher, or the folder of its results, see :class:`TeacherResults`; None:
+            there is none.
         device: where batches come to.
         inferer: how the teacher is called.
 
     Raises:
         WeightsError: if the weights are not there, or of another network.
     """
+    if weights and Path(weights).is_dir():
+        return prepare_taught_batch
     return TaughtBatch(teacher, weights, device, inferer) if weights else prepare_sr_batch

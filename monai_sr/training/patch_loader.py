@@ -19,6 +19,7 @@ from torch import Tensor
 from monai_sr.core import BadImageError, OptionError, PathLike, get_logger, rank, world_size
 from monai_sr.training.degradations import BicubicDegradation, Degradation
 from monai_sr.training.measured_pairs import TrainingPair
+from monai_sr.training.teacher_results import TeacherResults
 from monai_sr.training.training_arrays import Loaded, of_one_depth
 from monai_sr.training.training_images import Source, first_file
 from monai_sr.training.training_rasters import Area
@@ -32,9 +33,9 @@ Load = Callable[[Source], Loaded | list[Loaded]]
 class _Pool:
     """Whole images of one group, flattened into one buffer for each resolution.
 
-    ``buffers[s]`` holds the images shrunk by s (1: the originals) one after the other, each
-    (C, H / s, W / s); ``starts[s]`` says where; ``sizes`` are (H, W) of the originals, cropped to a
-    multiple of every scale. Volumes have a third spatial axis.
+    ``buffers[s]`` holds the images shrunk by s (1: the originals; -s: what a teacher made of those
+    shrunk by s) one after the other, each (C, H / s, W / s); ``starts[s]`` says where; ``sizes``
+    are (H, W) of the originals, cropped to a multiple of every scale. Volumes have a third axis.
     """
 
     buffers: dict[int, Tensor]
@@ -46,9 +47,9 @@ class PatchLoader:
     """Endless stream of aligned LR/HR patches, as ignite engines take it.
 
     Each batch is {"image": (N, C, P, P), "label": (N, C, s * P, s * P)}, float32 in [0, 1], on the
-    device. The scale s of a batch is drawn from ``scales`` by ``scale_weights``; images are drawn
-    by area; every patch is flipped and turned at random. Of several processes each gets its part of
-    the batch.
+    device, and where a teacher has results at s, "taught" as "label". The scale s of a batch is
+    drawn from ``scales`` by ``scale_weights``; images are drawn by area; every patch is flipped and
+    turned at random. Of several processes each gets its part of the batch.
 
     Args:
         files: image files, or tuples of the files of a series.
@@ -66,6 +67,7 @@ class PatchLoader:
         degradation: how small images are made and spoiled; bicubic, as benchmarks, if None.
         single_band_share: share of patches of which one band is learned, repeated in every
             channel: so are the bands fed that inference enlarges one by one.
+        targets: a teacher's results, made beforehand.
 
     Raises:
         OptionError: if there are no files, or ``scales``, their weights or the share do not fit.
@@ -91,6 +93,7 @@ class PatchLoader:
         group_batches: int = 500,
         degradation: Degradation | None = None,
         single_band_share: float = 0.0,
+        targets: TeacherResults | None = None,
     ) -> None:
         if not files:
             raise OptionError(
@@ -122,6 +125,7 @@ class PatchLoader:
         self.cache_bytes = int(cache_gib * 2**30)
         self.group_batches = group_batches
         self.degradation = degradation or BicubicDegradation()
+        self.targets = targets
         self.iteration = 0
         self.seconds = 0.0
         self._groups = self._split()
@@ -166,18 +170,22 @@ class PatchLoader:
         which, corner, turn, seeds = (t[first:last] for t in (which, corner, turn, seeds))
         image = self._cut(pool, scale, which, corner, turn, lr_size)
         image = self.degradation.corrupt(image, seeds)
-        label = self._cut(pool, 1, which, corner * scale, turn, lr_size * scale)
+        large = {"label": 1, "taught": -scale} if -scale in pool.buffers else {"label": 1}
+        batch = {"image": image} | {
+            name: self._cut(pool, key, which, corner * scale, turn, lr_size * scale)
+            for name, key in large.items()
+        }
         for i in is_single[first:last].nonzero().flatten().tolist():
-            for patches in (image, label):
+            for patches in batch.values():
                 patches[i] = patches[i, int(band[first + i])].clone()
-        return {"image": image, "label": label}
+        return batch
 
     def _cut(
         self, pool: _Pool, shrink: int, which: Tensor, corner: Tensor, turn: Tensor, size: int
     ) -> Tensor:
         """Gather turned square patches (N, C, size, size) from the images shrunk by ``shrink``."""
         # Only a few numbers for each patch travel to the device; indices are made there.
-        height, width = (pool.sizes[which] // shrink).to(self.device).unbind(1)
+        height, width = (pool.sizes[which] // max(shrink, 1)).to(self.device).unbind(1)
         start, corner = pool.starts[shrink][which].to(self.device), corner.to(self.device)
         line = torch.arange(size, device=self.device)
         rows, cols = line.view(1, -1, 1), line.view(1, 1, -1)
@@ -212,6 +220,7 @@ class PatchLoader:
         per_file = sum(image.hr.nbytes for images in first for image in images) / len(first)
         # The low-resolution versions come on top; two groups live at once while one is loading.
         per_file *= 1 + sum(1 / s ** (first[0][0].hr.ndim - 1) for s in self.scales)
+        per_file *= 1 + len(self.targets.scales if self.targets else ())
         if per_file * len(self.files) <= self.cache_bytes:
             return [self.files]
         count = max(1, int(self.cache_bytes / 2 / per_file))
@@ -258,8 +267,17 @@ class PatchLoader:
     def _is_large_enough(self, image: TrainingPair) -> bool:
         return bool(min(image.hr.shape[1:]) >= self.patch_size * max(self.scales))
 
+    def _result(self, file: Source, scale: int, image: TrainingPair, count: int) -> Tensor:
+        """Return what the teacher made of one of the ``count`` images of a file."""
+        hr = image.hr
+        if self.targets is not None and count == 1:
+            hr = self.targets.read(file, scale, hr)
+        result = torch.from_numpy(np.ascontiguousarray(hr))
+        return result if result.dtype == torch.uint8 else result.float()
+
     def _load_pool(self, files: Sequence[Source]) -> _Pool:
-        parts: dict[int, list[Tensor]] = {1: [], **{s: [] for s in self.scales}}
+        taught = self.targets.scales if self.targets else ()
+        parts: dict[int, list[Tensor]] = {k: [] for k in (1, *self.scales, *(-s for s in taught))}
         sizes, used = [], 0
         for file in files:
             images = [image for image in self._try_read(file) if self._is_large_enough(image)]
@@ -274,6 +292,8 @@ class PatchLoader:
                     )
                 sizes.append(hr.shape[1:])
                 parts[1].append(hr.flatten())
+                for scale in taught:
+                    parts[-scale].append(self._result(file, scale, image, len(images)).flatten())
                 if image.lr is not None:
                     (scale,) = self.scales
                     parts[scale].append(torch.from_numpy(image.lr.copy()).flatten())

@@ -124,7 +124,7 @@ class VolumePatchLoader(PatchLoader):
         for index, place, number in zip(
             which.tolist(), corner.tolist(), turn.tolist(), strict=True
         ):
-            sizes = (pool.sizes[index] // shrink).tolist()
+            sizes = (pool.sizes[index] // max(shrink, 1)).tolist()
             start = int(pool.starts[shrink][index])
             length = self.channels * int(np.prod(sizes))
             volume = pool.buffers[shrink][start : start + length].view(self.channels, *sizes)
