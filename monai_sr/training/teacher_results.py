@@ -104,7 +104,8 @@ def _of_dtype(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any
         return values
     if dtype == np.uint8:
         return np.rint(values * 255).astype(np.uint8)
-    return (values / 255 if values.dtype == np.uint8 else values).astype(dtype)
+    unit: npt.NDArray[Any] = values / 255 if values.dtype == np.uint8 else values
+    return unit.astype(dtype)
 
 
 def teacher_results(
