@@ -15,18 +15,19 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor
 
-from monai_sr.core.contents import file_sha256
-from monai_sr.core.errors import OptionError, unwrapped
+from monai_sr.core import OptionError, PathLike, file_sha256
+from monai_sr.core.errors import unwrapped
 from monai_sr.core.fingerprint import folder_digest, source_digest
 from monai_sr.core.registry import find_bundle
-from monai_sr.core.types import PathLike
 from monai_sr.evaluation.benchmark import BICUBIC, System
 from monai_sr.evaluation.complexity import count_parameters, multiply_adds_per_pixel
 from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.inferers.self_ensemble import VIEWS
-from monai_sr.networks.systems import find_system, generator_class, read_system
+from monai_sr.networks import find_system, read_system
+from monai_sr.networks.systems import generator_class
 from monai_sr.runtimes import CompiledGenerator
-from monai_sr.upscaling.super_resolver import SuperResolver, inference_config, weights_in_use
+from monai_sr.upscaling import SuperResolver
+from monai_sr.upscaling.super_resolver import inference_config, weights_in_use
 
 FACES: dict[str, dict[str, Any]] = {
     "model": {},

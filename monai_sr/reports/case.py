@@ -19,10 +19,9 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from PIL import Image
 
-from monai_sr.core.types import PathLike
-from monai_sr.formats import format_of_meta
+from monai_sr.core import PathLike
+from monai_sr.formats import format_of_meta, report_path
 from monai_sr.formats.meaning import kind_of
-from monai_sr.formats.report_name import report_path
 from monai_sr.formats.uncertainty_map import uncertainty_path
 from monai_sr.reports.display import Display, dicom_header, display_of, uncertainty_levels
 from monai_sr.reports.pages import data_uri, write_page

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_gradient_magnitude, uniform_filter
 
 from monai_sr.formats import format_of_meta
-from monai_sr.geometry.target_grid import covering_samples
+from monai_sr.geometry import covering_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

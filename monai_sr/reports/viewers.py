@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monai_sr.core.errors import BadImageError
+from monai_sr.core import BadImageError
 from monai_sr.formats import find_series, format_of
 from monai_sr.reports.display import display_of
 from monai_sr.transforms import ScaleToUnit, load_image
