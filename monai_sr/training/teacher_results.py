@@ -102,10 +102,9 @@ def _of_dtype(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any
     """Turn uint8 into [0, 1] or the reverse where needed."""
     if values.dtype == dtype:
         return values
-    if dtype == np.uint8:
-        return np.rint(values * 255).astype(np.uint8)
     unit: npt.NDArray[Any] = values / 255 if values.dtype == np.uint8 else values
-    return unit.astype(dtype)
+    stored: npt.NDArray[Any] = np.rint(unit * 255) if dtype == np.uint8 else unit
+    return stored.astype(dtype)
 
 
 def teacher_results(
