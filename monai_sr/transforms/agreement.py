@@ -204,12 +204,3 @@ def code_agreement(stored: np.ndarray, lr: Tensor) -> Agreement:
     place = tuple(int(i) for i in np.argwhere(differs)[0])
     shares = tuple((math.nan, float(band.mean())) for band in differs)
     return Agreement(math.nan, max(share for _, share in shares), math.nan, place, shares)
-
-
-def keep_code_bands(stored: np.ndarray, lr: np.ndarray, meta: Mapping[str, Any]) -> None:
-    """Give the bands that are codes blocks of their own codes, in place.
-
-    Shape: stored (C, ...) enlarged, lr (C, ...) as read.
-    """
-    for band in code_bands(meta):
-        stored[band] = covering(lr[band], stored.shape[1:])

@@ -6,8 +6,10 @@ or the caller's range; where nothing declares one, the valid values of the whole
 it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from monai_sr.transforms.agreement import are_codes, as_unit
 from monai_sr.transforms.hot_pixels import calm_hot_pixels
 from monai_sr.transforms.ranges import Border, Levels, band_ranges, tell_far, warn_of_fill
 
+_FLOAT_STEPS = 255
 _SMALLEST_STEP = 1e-30  # differences divided by less would be lost to underflow
 _WIDEST_RANGE = 1e30  # a fill value that nobody declared, such as -3.4e38, hides all others
 
@@ -168,24 +171,19 @@ class ScaleToUnit(Transform):
         stored = stored.to(_exact_dtype(stored))
         if are_codes(meta):
             return as_unit(stored, meta), torch.empty(0, dtype=torch.bool)
-        if self.nodata is not None:
-            declare_nodata(stored, meta, self.nodata)
-        valid = valid_mask(stored, float(meta["sr_nodata"]), meta.get("sr_valid", ()))
-        nan = other_nan(stored, meta)
-        if nan.any():
-            meta["sr_nan"] = nan
-        if not bool(valid.any()):
+        given = Given.of(stored, meta, self.nodata)
+        if given.nan.any():
+            meta["sr_nan"] = given.nan
+        if not bool(given.valid.any()):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
-        self.decide(meta, len(stored), lambda: band_levels(stored, valid))
-        calm, hot = calm_hot_pixels(stored.numpy(), valid.numpy(), meta)
-        if len(hot):
-            stored, meta["sr_hot"] = torch.from_numpy(calm), hot
-        if bool(valid.all()):
-            valid = torch.empty(0, dtype=torch.bool)
-        else:
-            stored = fill_invalid(stored, valid, range_of(meta)[:, 0])
-        return to_unit(stored, meta), valid
+        self.decide(meta, len(stored), lambda: band_levels(stored, given.valid))
+        given = given.calm(meta)
+        if len(given.hot):
+            meta["sr_hot"] = given.hot
+        is_whole = bool(given.valid.all())
+        valid = torch.empty(0, dtype=torch.bool) if is_whole else given.valid
+        return to_unit(given.filled(meta), meta), valid
 
     def needs_levels(self, meta: Mapping[str, Any]) -> bool:
         """Tell whether :meth:`decide` looks at the values: it may be spared where it does not."""
@@ -287,23 +285,118 @@ def with_corners(levels: Sequence[Levels], border: Border) -> list[Levels]:
     return [replace(each, corners=corners) for each, corners in pairs]
 
 
+@dataclass(frozen=True)
+class UnitMapping:
+    """What stored values are in [0, 1]: a line for each band, the same in windows and in the whole.
+
+    Attributes:
+        low: (C,), or (1,) for all bands, the stored value of 0.
+        width: likewise, what lies between it and that of 1.
+        is_inverted: whether 0 and 1 change places, as where stored zeros are white.
+    """
+
+    low: np.ndarray
+    width: np.ndarray
+    is_inverted: bool = False
+
+    @classmethod
+    def of(cls, meta: Mapping[str, Any], channels: int | None = None) -> UnitMapping:
+        """Return the mapping that is known of an image, for each of its channels if they are."""
+        ranges = range_of(meta)
+        if channels is not None:
+            ranges = np.broadcast_to(ranges, (channels, 2))
+        return cls(ranges[:, 0], ranges[:, 1] - ranges[:, 0], bool(meta.get("sr_inverted", 0)))
+
+    def unit(self, stored: Tensor) -> Tensor:
+        """Map stored values (C, ...), floating point, to float32."""
+        corner = (-1, *[1] * (stored.ndim - 1))
+        offset, factor = (
+            torch.tensor(each, dtype=stored.dtype).reshape(corner)
+            for each in (self.low, self.width)
+        )
+        # The offset is taken in the reader's precision (float64 for wide types), then narrowed.
+        unit = ((stored - offset) / factor).to(torch.float32)
+        return 1 - unit if self.is_inverted else unit
+
+    def clip(self, bounds: Any) -> np.ndarray:
+        """Map (C, 2) stored values that results are held in."""
+        pairs = np.asarray(bounds, dtype=np.float64).reshape(-1, 2)
+        clip: np.ndarray = (pairs - self.low[:, None]) / self.width[:, None]
+        return 1 - clip[:, ::-1] if self.is_inverted else clip
+
+    def lines(self) -> list[tuple[float, float]]:
+        """Return factor and offset that bring stored values of each band to [0, 1]."""
+        pairs = zip(self.low, self.width, strict=True)
+        lines = [(1 / width, -low / width) for low, width in pairs]
+        return [(-factor, 1 - offset) for factor, offset in lines] if self.is_inverted else lines
+
+    def steps(self, dtype: np.dtype[Any]) -> np.ndarray:
+        """Return what counts as one stored unit in [0, 1]: 1 of integers, 1/255 of a float's range.
+
+        Floats have no unit: their range is divided as that of 8-bit images.
+        """
+        ones = np.ones(len(self.width)) if dtype.kind in "iu" else self.width / _FLOAT_STEPS
+        return np.asarray(ones / self.width)
+
+    def restore(self, values: np.ndarray, band: int) -> np.ndarray:
+        """Map values of a band back, in place, in their precision; nothing is rounded."""
+        if self.is_inverted:
+            np.subtract(1, values, out=values)
+        values *= float(self.width[band])
+        values += float(self.low[band])
+        return values
+
+
 def to_unit(stored: Tensor, meta: dict[str, Any]) -> MetaTensor:
     """Map stored values by the known range of each band; ``meta`` gains ``sr_clip``.
 
     Shape: stored (C, ...), floating point -> the same, float32.
     """
-    ranges = range_of(meta)
-    low, width = ranges[:, :1], ranges[:, 1:] - ranges[:, :1]
-    corner = (-1, *[1] * (stored.ndim - 1))
-    offset, factor = (torch.tensor(v, dtype=stored.dtype).reshape(corner) for v in (low, width))
-    # The offset is taken in the reader's precision (float64 for wide types), then narrowed.
-    unit = ((stored - offset) / factor).to(torch.float32)
-    bounds = meta.get("sr_bounds", meta["sr_storable"])
-    clip = (np.asarray(bounds, dtype=np.float64).reshape(-1, 2) - low) / width
-    if meta.get("sr_inverted", 0):
-        unit, clip = 1 - unit, 1 - clip[:, ::-1]
-    meta["sr_clip"] = clip.copy()
-    return MetaTensor(unit, meta=meta)
+    mapping = UnitMapping.of(meta)
+    meta["sr_clip"] = mapping.clip(meta.get("sr_bounds", meta["sr_storable"])).copy()
+    return MetaTensor(mapping.unit(stored), meta=meta)
+
+
+@dataclass(frozen=True)
+class Given:
+    """An image as it was read, whole or a window of it, and what of it is no measurement.
+
+    Attributes:
+        stored: (C, X, Y[, Z]) stored values, but for hot pixels where they are known.
+        valid: which of them are measurements.
+        nan: which are NaN where that is not the nodata value: the result has NaN there.
+        hot: channel, place and value of hot ones, see :mod:`monai_sr.transforms.hot_pixels`.
+    """
+
+    stored: Tensor
+    valid: Tensor
+    nan: np.ndarray
+    hot: np.ndarray
+
+    @classmethod
+    def of(cls, stored: Tensor, meta: dict[str, Any], nodata: float | None = None) -> Given:
+        """Look at stored values (C, ...).
+
+        Args:
+            stored: as read.
+            meta: of them; tells of ``nodata`` afterwards.
+            nodata: a value that is no measurement, beside what the file declares.
+        """
+        if nodata is not None:
+            declare_nodata(stored, meta, nodata)
+        valid = valid_mask(stored, float(meta["sr_nodata"]), meta.get("sr_valid", ()))
+        return cls(stored, valid, other_nan(stored, meta), np.empty((0, stored.ndim + 1)))
+
+    def calm(self, meta: Mapping[str, Any]) -> Given:
+        """Return the image without its hot pixels, by the known range of each band."""
+        calm, hot = calm_hot_pixels(self.stored.numpy(), self.valid.numpy(), meta)
+        return replace(self, stored=torch.from_numpy(calm), hot=hot) if len(hot) else self
+
+    def filled(self, meta: Mapping[str, Any]) -> Tensor:
+        """Return stored values in which the nearest measurements stand for all that are none."""
+        if bool(self.valid.all()):
+            return self.stored
+        return fill_invalid(self.stored, self.valid, range_of(meta)[:, 0])
 
 
 def _one_step(value: float, dtype: np.dtype[Any]) -> float:
@@ -377,17 +470,14 @@ def to_stored(unit: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
     exact: np.dtype[Any] = np.dtype(exact_float(dtype))
     name = str(meta.get("filename_or_obj", "image"))
     bounds = np.asarray(meta.get("sr_bounds", meta["sr_storable"]), dtype=np.float64).reshape(-1, 2)
-    pairs = (np.broadcast_to(each, (len(unit), 2)) for each in (range_of(meta), bounds))
+    mapping = UnitMapping.of(meta, len(unit))
     result = np.empty(unit.shape, dtype)
-    for band, target, (low, high), limits in zip(unit, result, *pairs, strict=True):
+    bands = zip(unit, result, np.broadcast_to(bounds, (len(unit), 2)), strict=True)
+    for number, (band, target, limits) in enumerate(bands):
         source, flat = band.detach().cpu().numpy().reshape(-1), target.reshape(-1)
         for begin in range(0, source.size, PART):
             part = slice(begin, begin + PART)
-            values = source[part].astype(exact)
-            if meta.get("sr_inverted", 0):
-                np.subtract(1, values, out=values)
-            values *= float(high - low)
-            values += float(low)
+            values = mapping.restore(source[part].astype(exact), number)
             if dtype.kind == "f":
                 flat[part] = np.clip(values, *limits.tolist())
             else:

@@ -1,7 +1,7 @@
 """Bring a network's result back to stored values, with geometry, mask, consistency and origin."""
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,13 @@ from monai_sr.transforms.agreement import (
     code_agreement,
     code_bands,
     covering,
-    keep_code_bands,
     stored_codes,
 )
 from monai_sr.transforms.hot_pixels import hot_planes
-from monai_sr.transforms.intensity import VALID_SUFFIX, range_of, to_stored
+from monai_sr.transforms.intensity import VALID_SUFFIX, UnitMapping, to_stored
 from monai_sr.transforms.phase import agreement_by_kind
 
 _WITHOUT_NETWORK = ("software", "version", "bundle", "scale", "spacing")  # what counts for codes
-_FLOAT_STEPS = 255  # floats have no unit: the range is divided as that of 8-bit images
 
 
 def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
@@ -50,45 +48,41 @@ def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
     stored[stored == nodata] = nodata + 1 if nodata <= low else nodata - 1
 
 
-def stored_unit(dtype: np.dtype[Any], ranges: np.ndarray) -> np.ndarray:
-    """Return what counts as one stored unit: 1 of integers, 1/255 of the range of floats.
+def put_back(
+    stored: np.ndarray,
+    meta: Mapping[str, Any],
+    covered: Callable[[np.ndarray], np.ndarray],
+    given: np.ndarray | None,
+    *,
+    shape: Sequence[int],
+    lost: np.ndarray,
+    nan: np.ndarray,
+    hot: np.ndarray,
+) -> None:
+    """Give the blocks of what no network made their own values, in place.
+
+    Those are codes, nodata, pixels that were NaN by themselves, and hot ones, whose uncertainty is
+    not known. Without a nodata value invalid pixels keep what the network gave: alpha or the mask
+    of the result hides them.
 
     Args:
-        dtype: data type of the file.
-        ranges: (C, 2), stored values of 0 and 1 of each band.
-    """
-    widths: np.ndarray = ranges[:, 1] - ranges[:, 0]
-    return np.ones(len(ranges)) if dtype.kind in "iu" else widths / _FLOAT_STEPS
-
-
-def put_nodata_back(stored: np.ndarray, valid: np.ndarray, meta: Mapping[str, Any]) -> None:
-    """Give the blocks of invalid pixels the nodata value of the file, in place.
-
-    Without one they keep what the network gave (alpha or the mask of the result hides them), but
-    pixels that were NaN by themselves are NaN again.
-
-    Shape: stored (C, ...) enlarged, valid (C, ...) as read.
-    """
-    lost = lost_pixels(valid, meta)
-    if lost.any():
-        stored[covering(lost, stored.shape[1:])] = nodata_of_result(meta)
-    if "sr_nan" in meta:
-        stored[covering(np.asarray(meta["sr_nan"]), stored.shape[1:])] = np.nan
-
-
-def put_hot_pixels_back(stored: np.ndarray, shape: Sequence[int], meta: dict[str, Any]) -> None:
-    """Give the blocks of hot pixels their own value, in place; their uncertainty is not known.
-
-    Shape: stored (C, ...) enlarged.
-
-    Args:
-        stored: the result.
-        shape: of the image it was made from.
+        stored: a result, or a window of one, (C, ...).
         meta: of the result.
+        covered: (..., X, Y[, Z]) of the input -> what covers the centers of the result's samples.
+        given: stored values of the input, (C, ...); None where no band is codes.
+        shape: of the input.
+        lost: pixels of the input that are nodata in the result.
+        nan: those that are NaN there.
+        hot: what :func:`monai_sr.transforms.hot_pixels.calm_hot_pixels` found.
     """
-    hot = np.asarray(meta.get("sr_hot", ())).reshape(-1, len(shape) + 1)
+    if given is not None:
+        for band in code_bands(meta):
+            stored[band] = covered(given[band])
+    for where, value in ((lost, nodata_of_result(meta)), (nan, np.nan)):
+        if where.any():
+            stored[covered(where)] = value
     for channel, plane in hot_planes(hot, shape, meta["sr_bounds"]):
-        large = covering(plane, stored.shape[1:])
+        large = covered(plane)
         is_hot = ~np.isnan(large)
         stored[channel][is_hot] = large[is_hot]
         if "sr_uncertainty" in meta:
@@ -237,32 +231,30 @@ class RestoreStoredd(MapTransform):
             return self._restore_codes(pred, lr, meta)
         stored = to_stored(pred.as_tensor(), meta)
         avoid_nodata(stored, meta)
-        ranges = np.broadcast_to(range_of(meta), (len(stored), 2))
-        widths = ranges[:, 1] - ranges[:, 0]
-        mappings = [
-            (1 / width, -low / width) for width, (low, _) in zip(widths, ranges, strict=True)
-        ]
-        if meta.get("sr_inverted", 0):
-            mappings = [(-factor, 1 - offset) for factor, offset in mappings]
+        mapping = UnitMapping.of(meta, len(stored))
         lr_plain = lr.as_tensor() if isinstance(lr, MetaTensor) else lr
-        mask = None if valid is None else torch.as_tensor(valid).cpu().bool()
-        units = stored_unit(stored.dtype, ranges) / widths
-        if code_bands(meta):
-            keep_code_bands(stored, to_stored(lr_plain, meta), meta)
+        mask = torch.as_tensor(() if valid is None else valid).cpu().bool()
         agreement = agreement_by_kind(
-            torch.from_numpy(stored), lr_plain.cpu(), mask, units.tolist(), mappings, meta
-        )
+            torch.from_numpy(stored), lr_plain.cpu(), mask,
+            mapping.steps(stored.dtype).tolist(), mapping.lines(), meta,
+        )  # fmt: skip
         _note(meta, agreement)
         if "sr_spread" in meta:
             spread = torch.as_tensor(meta.pop("sr_spread")).cpu().double().numpy()
             half_width = spread.reshape(stored.shape) * self.interval_factor
-            half_width *= widths.reshape(-1, *[1] * (stored.ndim - 1))
-            if mask is not None and mask.numel():
+            half_width *= mapping.width.reshape(-1, *[1] * (stored.ndim - 1))
+            if mask.numel():
                 half_width[~covering(mask.numpy(), stored.shape[1:])] = np.nan
             meta["sr_uncertainty"] = half_width.astype(np.float32)
-        if mask is not None and mask.numel():
-            put_nodata_back(stored, mask.numpy(), meta)
-        put_hot_pixels_back(stored, tuple(lr.shape), meta)
+        none = np.zeros((1,) * lr.ndim, bool)
+        put_back(
+            stored, meta, lambda plane: covering(plane, stored.shape[1:]),
+            to_stored(lr_plain, meta) if code_bands(meta) else None,
+            shape=tuple(lr.shape),
+            lost=lost_pixels(mask.numpy(), meta) if mask.numel() else none,
+            nan=np.asarray(meta.get("sr_nan", none)) if mask.numel() else none,
+            hot=np.asarray(meta.get("sr_hot", ())).reshape(-1, lr.ndim + 1),
+        )  # fmt: skip
         meta["sr_provenance"] = self.provenance.record(meta["sr_range"], _runtime(meta))
         exact = torch.float64 if exact_float(stored.dtype) is np.float64 else torch.float32
         return MetaTensor(torch.from_numpy(stored).to(exact), meta=meta)

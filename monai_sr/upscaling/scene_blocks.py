@@ -22,10 +22,9 @@ from monai_sr.geometry.target_grid import covering_samples
 from monai_sr.inferers.tile_plan import Tile, TileGrid, within
 from monai_sr.inferers.tile_run import spatial
 from monai_sr.transforms.agreement import AgreementSums, code_bands
-from monai_sr.transforms.hot_pixels import hot_planes
-from monai_sr.transforms.intensity import range_of, to_unit
+from monai_sr.transforms.intensity import UnitMapping, to_unit
 from monai_sr.transforms.phase import circle_points, half_turn_apart, turns_of
-from monai_sr.transforms.restore import nodata_of_result, stored_unit
+from monai_sr.transforms.restore import put_back
 from monai_sr.upscaling.scene_source import SceneSource
 
 _CACHE_BYTES = 2**25  # of tiles beside each other; rows of large scenes fit into no cache
@@ -134,7 +133,6 @@ class Assembly:
     ) -> None:
         self.source, self.grid, self.blocks, self.output = source, grid, blocks, output
         self.columns, self.rows = place
-        self._nodata = nodata_of_result(source.meta)
         self._chunks = list(output.chunks())
         self._done = 0
 
@@ -168,16 +166,12 @@ class Assembly:
         )
         covering = (below_y - top, below_x - left)
         if pixels is not None:
-            for band in code_bands(self.source.meta):
-                pixels[band] = piece.stored[band].numpy()[np.ix_(*covering[::-1])]
-            for where, value in ((piece.lost, self._nodata), (piece.nan, np.nan)):
-                covered = where[:, below_x - left][:, :, below_y - top]
-                if covered.any():
-                    pixels[covered] = value
-            bounds = self.source.meta["sr_bounds"]
-            for channel, plane in hot_planes(piece.hot, piece.stored.shape, bounds):
-                large = plane[np.ix_(*covering[::-1])]
-                np.copyto(pixels[channel], large, where=~np.isnan(large), casting="unsafe")
+            put_back(
+                pixels, self.source.meta,
+                lambda plane: plane[..., (below_x - left)[:, None], below_y - top],
+                piece.stored.numpy(), shape=piece.stored.shape,
+                lost=piece.lost, nan=piece.nan, hot=piece.hot,
+            )  # fmt: skip
             pixels = np.ascontiguousarray(pixels.transpose(0, 2, 1))
         self.output.write(rows, columns, pixels, piece.image, covering)
 
@@ -205,9 +199,9 @@ class Comparison:
     ) -> None:
         self.source, self.grid, self.blocks = source, grid, blocks
         self._done = 0
-        ranges = np.broadcast_to(range_of(source.meta), (source.shape[0], 2))
-        self._low, self._width = ranges[:, 0], ranges[:, 1] - ranges[:, 0]
-        self.sums = AgreementSums(stored_unit(blocks.dtype, ranges) / self._width)
+        mapping = UnitMapping.of(source.meta, source.shape[0])
+        self._low, self._lines = mapping.low, mapping.lines()
+        self.sums = AgreementSums(mapping.steps(blocks.dtype).tolist())
         columns, rows = (
             list(self._chunks(axis, within, of))
             for axis, (within, of) in enumerate(zip(known, part, strict=True))
@@ -262,15 +256,15 @@ class Comparison:
             if channel in codes:
                 continue
             values = torch.from_numpy(plane.astype(np.float64))
-            unit = (values - self._low[channel]) / self._width[channel]
+            factor, offset = self._lines[channel]
             grids = self.grid.targets, self.grid.sizes, parts
             before = given.double()
             if kind_of(self.source.meta) == PHASE:
-                points = circle_points(unit[None, None])[0]
+                points = circle_points((values * factor + offset)[None, None])[0]
                 small = turns_of(torch.stack([resize_part(p, *grids) for p in points])[None])[0, 0]
                 small, before = half_turn_apart(small, before), torch.zeros_like(before)
             else:
-                small = resize_part(unit, *grids)
+                small = resize_part(values, *grids) * factor + offset
             self.sums.add(channel, small, before, counted, (x.start, y.start))
 
 

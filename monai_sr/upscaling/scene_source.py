@@ -27,16 +27,13 @@ from monai_sr.formats.raster.source import RasterSource
 from monai_sr.inferers.tile_plan import Tile, within
 from monai_sr.inferers.tile_run import spatial
 from monai_sr.transforms import PlanGrid
-from monai_sr.transforms.hot_pixels import HOT_REACH, calm_hot_pixels, has_far_pixels
+from monai_sr.transforms.hot_pixels import HOT_REACH, has_far_pixels
 from monai_sr.transforms.intensity import (
     FILL_REACH,
+    Given,
     band_levels,
     declare_nodata,
-    fill_invalid,
-    other_nan,
-    range_of,
     to_unit,
-    valid_mask,
     with_corners,
 )
 from monai_sr.transforms.ranges import Border, Levels
@@ -49,21 +46,16 @@ _SEEN_PX = 4
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A window of a scene.
+class Piece(Given):
+    """A window of a scene; none of its pixels is hot before the ranges of values are known.
 
-    Shape: stored (C, x, y) as read, but for hot pixels; valid, lost and nan, bool, likewise. Lost
-    pixels are nodata in the result, or NaN where they are that beside another nodata value. ``hot``
-    has the place in the window and the value of hot ones, see
-    :mod:`monai_sr.transforms.hot_pixels`; none before the ranges of values are known.
+    Attributes:
+        image: as the raster gives it.
+        lost: pixels that are nodata in the result.
     """
 
     image: RasterImage
-    stored: Tensor
-    valid: Tensor
     lost: np.ndarray
-    nan: np.ndarray
-    hot: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -143,23 +135,17 @@ class SceneSource:
             return piece
         sizes = zip((x, y), self.shape[1:], strict=True)
         wide = [_widened(part, HOT_REACH, size) for part, size in sizes]
-        around, inner = self._read(*wide), within((x, y), wide)
-        calm, hot = calm_hot_pixels(around.stored.numpy(), around.valid.numpy(), self.meta)
-        hot -= [0, *(part.start for part in inner), 0]
+        around, inner = self._read(*wide).calm(self.meta), within((x, y), wide)
+        hot = around.hot - [0, *(part.start for part in inner), 0]
         is_inside = ((hot[:, 1:-1] >= 0) & (hot[:, 1:-1] < piece.stored.shape[1:])).all(axis=1)
-        stored = torch.from_numpy(calm[spatial(inner)])
-        return replace(piece, stored=stored, hot=hot[is_inside])
+        return replace(piece, stored=around.stored[spatial(inner)], hot=hot[is_inside])
 
     def _read(self, x: slice, y: slice) -> Piece:
         window = Window(x.start, y.start, x.stop - x.start, y.stop - y.start)
         image = self.raster.read(window)
         pixels, meta = RasterReader().get_data(image)
-        stored = torch.from_numpy(pixels)
-        if self._named is not None:
-            declare_nodata(stored, meta, self._named)
-        valid = valid_mask(stored, float(meta["sr_nodata"]), meta["sr_valid"])
-        lost, nan = lost_pixels(valid.numpy(), meta), other_nan(stored, meta)
-        return Piece(image, stored, valid, lost, nan, np.empty((0, stored.ndim + 1)))
+        given = Given.of(torch.from_numpy(pixels), meta, self._named)
+        return Piece(**vars(given), image=image, lost=lost_pixels(given.valid.numpy(), meta))
 
     def unit(self, tile: Tile) -> Tensor | None:
         """Return what the network must see of a tile; None where all is nodata in the result.
@@ -174,10 +160,7 @@ class SceneSource:
         seen = [_widened(part, _SEEN_PX, n) for part, n in zip(tile.core, sizes, strict=True)]
         if piece.lost[spatial(within(seen, reach))].all():
             return None
-        stored = piece.stored
-        if not bool(piece.valid.all()):
-            stored = fill_invalid(stored, piece.valid, range_of(self.meta)[:, 0])
-        inner = stored[spatial(within(tile.outer, reach))]
+        inner = piece.filled(self.meta)[spatial(within(tile.outer, reach))]
         return to_unit(inner, dict(self.meta)).as_tensor()[None]
 
     def survey(self, tiles: Iterable[Tile], *, with_levels: bool = True) -> Survey:
