@@ -211,6 +211,3 @@ def _settle(process: int) -> None:
     if torch.get_num_threads() > 1:
         logger.info("process %d was forked: torch computes in one thread", process)
         torch.set_num_threads(1)
-
-
-__all__ = ["go_on_without_threads"]

@@ -101,15 +101,3 @@ def from_first(value: float) -> float:
     shared = torch.tensor(value, dtype=torch.float64, device=device)
     dist.broadcast(shared, src=0)
     return float(shared)
-
-
-__all__ = [
-    "average_gradients",
-    "from_first",
-    "global_mean",
-    "join_processes",
-    "own_device",
-    "rank",
-    "shared_network",
-    "world_size",
-]

@@ -85,6 +85,3 @@ def log_to_stdout() -> Iterator[None]:
             logger.removeHandler(handler)
         ours.setLevel(before[0])
         ours.propagate = before[1]
-
-
-__all__ = ["log_to_stdout"]

@@ -62,6 +62,3 @@ def _keys(value: Any) -> Iterator[object]:
     elif isinstance(value, list | tuple):
         for part in value:
             yield from _keys(part)
-
-
-__all__ = ["SIGNS", "check_plain"]

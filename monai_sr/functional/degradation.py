@@ -116,6 +116,3 @@ def jpeg(image: Tensor, quality: int) -> Tensor:
         read.append(torch.from_numpy(np.array(Image.open(file, formats=["JPEG"]))))
     result = read[0].permute(2, 0, 1) if stored.shape[0] == 3 else torch.stack(read)
     return result.to(image.device, image.dtype) / 255
-
-
-__all__ = ["gaussian_blur", "jpeg", "opencv_downsample"]

@@ -111,6 +111,3 @@ def _taps(name: str) -> tuple[list[float], list[float]]:
     wavelet = pywt.Wavelet(name)
     total = sum(wavelet.dec_lo)
     return [tap / total for tap in wavelet.dec_lo], wavelet.dec_hi
-
-
-__all__ = ["BANDS", "high_bands", "smallest_side", "stationary_wavelet"]

@@ -199,13 +199,3 @@ class FeatureMatchingLoss(nn.Module):
             for real, fake in zip(real_features, fake_features, strict=True)
         ]
         return torch.stack(differences).mean()
-
-
-__all__ = [
-    "AdversarialLoss",
-    "FeatureMatchingLoss",
-    "HingeAdversarialLoss",
-    "LeastSquaresAdversarialLoss",
-    "RelativisticAverageLoss",
-    "VanillaAdversarialLoss",
-]

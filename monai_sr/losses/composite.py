@@ -235,6 +235,3 @@ def _on_grid_of(output: Tensor, hr: Tensor) -> Tensor:
     with torch.no_grad():
         reduced = resize(hr, [output.shape[d] / hr.shape[d] for d in dims], dims)
     return reduced
-
-
-__all__ = ["CompositeLoss", "DeepSupervisionLoss", "TaughtLoss", "training_loss"]

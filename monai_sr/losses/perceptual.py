@@ -166,6 +166,3 @@ def _as_pictures(image: Tensor) -> Tensor:
     if image.ndim != 4:
         raise OptionError(f"image: must be (N, C, H, W[, D]), got {tuple(image.shape)}")
     return image if image.shape[1] in (1, 3) else image.flatten(0, 1).unsqueeze(1)
-
-
-__all__ = ["LPIPSLoss", "PerceptualLoss"]

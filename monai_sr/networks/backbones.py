@@ -313,20 +313,3 @@ def before_activation(layer: str) -> str:
     if layer.startswith("fire") and not layer.endswith("_expand"):
         return f"{layer}_expand"
     return layer.replace("relu", "conv", 1) if layer.startswith("relu") else layer
-
-
-__all__ = [
-    "LAYERS",
-    "RESNET_CHILDREN",
-    "SQUEEZENET_WEIGHTS",
-    "Backbone",
-    "FireExpansion",
-    "after_activation",
-    "alexnet_layers",
-    "before_activation",
-    "create_backbone",
-    "freeze",
-    "resnet_layers",
-    "squeezenet_layers",
-    "vgg_layers",
-]

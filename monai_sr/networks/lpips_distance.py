@@ -95,6 +95,3 @@ def _linear_layers(net: str) -> dict[str, Tensor]:
             "lpips: needed for the perceptual distance; install it with: pip install lpips"
         )
     return read_weights(Path(spec.origin).parent / "weights" / "v0.1" / f"{net}.pth")
-
-
-__all__ = ["LPIPSDistance"]

@@ -97,6 +97,3 @@ def _part(
     if inputs is not None:
         weight = weight[:, inputs]
     return {f"{target}.weight": weight, f"{target}.bias": bias}
-
-
-__all__ = ["prune_hybrid_cascade"]

@@ -180,6 +180,3 @@ def published_network(
 def network_is_unknown(error: WeightsError) -> bool:
     """Tell whether nobody knows the network of some weights."""
     return str(error).startswith("weights:")
-
-
-__all__ = ["REACH", "PublishedNetwork", "published_network"]

@@ -224,6 +224,3 @@ def measured_peak(
                 torch.cuda.synchronize(place)
             best = min(best, time.perf_counter() - started)
     return _LAYERS * _CHANNELS**2 * 9 * _SIDE**2 / best
-
-
-__all__ = ["AUTO", "FASTEST", "PRECISIONS", "RuntimeChoice", "tile_side"]

@@ -146,11 +146,3 @@ def _share(name: str, value: float) -> float:
     if not 0 <= value <= 1:
         raise OptionError(f"{name}: must be in [0, 1], got {value}")
     return float(value)
-
-
-__all__ = [
-    "BicubicDegradation",
-    "Degradation",
-    "OpenCVCubicDegradation",
-    "RandomDegradation",
-]

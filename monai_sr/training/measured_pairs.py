@@ -280,18 +280,3 @@ def _correlation(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     a, b = (np.asarray(each, dtype=np.float64) - each.mean() for each in (a, b))
     scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / scale if scale > 0 else 0.0
-
-
-__all__ = [
-    "TOLERANCE_PX",
-    "MeasuredImages",
-    "TrainingPair",
-    "check_likeness",
-    "check_sizes",
-    "common_valid",
-    "comparable",
-    "measured_shift",
-    "register",
-    "source_name",
-    "valid_pairs",
-]

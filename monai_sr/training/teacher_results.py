@@ -116,6 +116,3 @@ def teacher_results(
     if teacher is None or not Path(teacher).is_dir():
         return None
     return TeacherResults(teacher, load, scales)
-
-
-__all__ = ["TeacherResults", "teacher_results"]

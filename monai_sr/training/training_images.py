@@ -187,6 +187,3 @@ def match_names(references: Sequence[str], names: Sequence[str], scale: int) -> 
         longest = max((len(names[place]) for place in places), default=0)
         found.append([place for place in places if len(names[place]) == longest])
     return found
-
-
-__all__ = ["match_names"]

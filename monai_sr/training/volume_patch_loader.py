@@ -133,6 +133,3 @@ class VolumePatchLoader(PatchLoader):
             cube = volume[window].flip([axis for axis, flip in enumerate(flips, 1) if flip])
             patches.append(cube.permute(0, *(axis + 1 for axis in order)))
         return torch.stack(patches)
-
-
-__all__ = ["ReadTrainingVolume", "VolumePatchLoader"]
