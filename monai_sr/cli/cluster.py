@@ -4,8 +4,6 @@ The client plans names, keeps the record and writes the manifest; workers need t
 same bundle and the same paths (a shared file system). Needs the extra ``dask``.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os
@@ -20,9 +18,7 @@ from typing import Any
 
 import torch
 
-from monai_sr.core.errors import OptionError, user_message
-from monai_sr.core.optional import import_extra
-from monai_sr.core.types import PathLike
+from monai_sr.core import OptionError, PathLike, import_extra, user_message
 from monai_sr.upscaling.evaluator import UpscaleEvaluator
 from monai_sr.upscaling.record import FileResult, RunRecord
 from monai_sr.upscaling.workflow import SRWorkflow

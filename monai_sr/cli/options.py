@@ -1,12 +1,10 @@
 """Options of :mod:`monai_sr.core.options` as those of a parser of the command line."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
-from monai_sr.core.options import Command, Option
+from monai_sr.core import Command, Option
 
 
 def add_command(commands: Any, command: Command) -> None:

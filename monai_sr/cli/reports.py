@@ -1,13 +1,11 @@
 """Commands of ``monai-sr`` around reports: of evaluations, blind comparisons and their scores."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from monai_sr.core.text import printable, safe_cell
+from monai_sr.core import printable, safe_cell
 
 
 def add_report_commands(commands: Any) -> None:
@@ -65,7 +63,7 @@ def _scores(arguments: argparse.Namespace) -> None:
     import csv
     from dataclasses import asdict
 
-    from monai_sr.core.atomic import atomic_file
+    from monai_sr.core import atomic_file
     from monai_sr.evaluation import score_systems
     from monai_sr.reports import read_choices
 

@@ -1,14 +1,10 @@
 """Two-stage training as one run: stage 1 where its weights are not there yet."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_sr.core.distributed import from_first
-from monai_sr.core.log import get_logger
-from monai_sr.core.types import PathLike
+from monai_sr.core import PathLike, from_first, get_logger
 from monai_sr.upscaling.workflow import SRWorkflow
 
 logger = get_logger(__name__)

@@ -12,8 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from monai_sr.core import BadImageError, sha256
 from monai_sr.formats import format_of, is_plain_photo
-from monai_sr.training import Box
-from monai_sr.training.training_rasters import Area, window_of
+from monai_sr.training import Area, Box, window_of
 from monai_sr.transforms import ScaleToUnit, enlarged_axes, load_image
 
 # Pillow gives the stored values; for some other formats it runs a PostScript interpreter.

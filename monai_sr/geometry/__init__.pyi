@@ -1,5 +1,8 @@
 # What this package gives to others; each name is imported when it is first used.
 from .affine import scaled_affine as scaled_affine
+from .geotransform import bbox_slices as bbox_slices
+from .geotransform import source_transform as source_transform
+from .geotransform import window_slices as window_slices
 from .target_grid import LARGEST_SCALE as LARGEST_SCALE
 from .target_grid import covering_samples as covering_samples
 from .target_grid import scaled_sizes as scaled_sizes

@@ -34,6 +34,8 @@ from .training_images import split_images as split_images
 from .training_images import training_split as training_split
 from .training_log import ImageGrid as ImageGrid
 from .training_log import TrainingLog as TrainingLog
+from .training_rasters import Area as Area
+from .training_rasters import window_of as window_of
 from .training_state import TrainingState as TrainingState
 from .volume_patch_loader import ReadTrainingVolume as ReadTrainingVolume
 from .volume_patch_loader import VolumePatchLoader as VolumePatchLoader

@@ -31,9 +31,7 @@ from monai_sr.training.training_rasters import (
     valid_parts,
     window_of,
 )
-from monai_sr.transforms import ScaleToUnit, load_image
-from monai_sr.transforms.grid import enlarged_axes
-from monai_sr.transforms.intensity import declared_range
+from monai_sr.transforms import ScaleToUnit, declared_range, enlarged_axes, load_image
 
 # BT.601 luma.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)

@@ -22,8 +22,7 @@ from monai_sr.training.measured_pairs import (
 from monai_sr.training.patch_loader import PatchLoader, _Pool
 from monai_sr.training.training_images import Source, shown_name
 from monai_sr.training.training_rasters import Area
-from monai_sr.transforms import ScaleToUnit, load_image
-from monai_sr.transforms.intensity import declared_range
+from monai_sr.transforms import ScaleToUnit, declared_range, load_image
 
 _TURNS = [
     (order, flips)

@@ -1,4 +1,6 @@
 # What this package gives to others; each name is imported when it is first used.
+from .agreement import Agreement as Agreement
+from .agreement import as_unit as as_unit
 from .agreement import covering as covering
 from .grid import PlanGrid as PlanGrid
 from .grid import PlanGridd as PlanGridd
@@ -6,6 +8,9 @@ from .grid import enlarged_axes as enlarged_axes
 from .grid import planned_sizes as planned_sizes
 from .intensity import ScaleToUnit as ScaleToUnit
 from .intensity import ScaleToUnitd as ScaleToUnitd
+from .intensity import declared_range as declared_range
+from .intensity import to_stored as to_stored
+from .intensity import to_unit as to_unit
 from .phase import circle_points as circle_points
 from .phase import joined as joined
 from .phase import mosaic_side as mosaic_side
@@ -14,6 +19,7 @@ from .phase import turns_of as turns_of
 from .ranges import SEEN_OUTSIDE as SEEN_OUTSIDE
 from .restore import Provenance as Provenance
 from .restore import RestoreStoredd as RestoreStoredd
+from .restore import avoid_nodata as avoid_nodata
 from .save import LoadImageSRd as LoadImageSRd
 from .save import SaveImageSRd as SaveImageSRd
 from .save import load_image as load_image

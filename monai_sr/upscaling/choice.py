@@ -5,8 +5,6 @@ names no bundle, modality, reference system and bands decide, and the choice is 
 reason.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +13,15 @@ from typing import Any
 
 from nibabel.filebasedimages import ImageFileError
 
-from monai_sr.core.errors import OptionError, SRError, WeightsError
-from monai_sr.core.log import get_logger
-from monai_sr.core.registry import find_bundle
-from monai_sr.core.text import printable
-from monai_sr.core.types import PathLike
+from monai_sr.core import (
+    OptionError,
+    PathLike,
+    SRError,
+    WeightsError,
+    find_bundle,
+    get_logger,
+    printable,
+)
 from monai_sr.formats import format_of
 from monai_sr.formats.format import UNKNOWN
 from monai_sr.formats.sentinel2.product import split_part

@@ -1,7 +1,5 @@
 """The engine of the inference bundles: enlarge file after file, report each, survive a bad one."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,16 +12,13 @@ from monai.inferers import Inferer
 from monai.utils import CommonKeys
 from torch import nn
 
-from monai_sr.core.devices import usable_device
-from monai_sr.core.errors import user_message
-from monai_sr.core.log import shown
-from monai_sr.core.types import PathLike
+from monai_sr.core import PathLike, shown, usable_device, user_message
 from monai_sr.formats.identity import digest
 from monai_sr.formats.meaning import kind_of
 from monai_sr.formats.sentinel2.classes import CLASSES
 from monai_sr.networks import load_faces
 from monai_sr.runtimes import CompiledGenerator, RuntimeChoice
-from monai_sr.transforms.agreement import Agreement
+from monai_sr.transforms import Agreement
 from monai_sr.upscaling.files import FACTS, failure
 from monai_sr.upscaling.record import FileResult, RunRecord
 from monai_sr.upscaling.scene import Scenes

@@ -9,13 +9,17 @@ from typing import Any
 
 from monai.data import Dataset, MetaTensor
 
-from monai_sr.core.errors import SRError, user_message
-from monai_sr.core.fingerprint import sha256
-from monai_sr.core.log import get_logger
-from monai_sr.core.log import shown as shown_name
-from monai_sr.core.memory import check_memory
-from monai_sr.core.private_folder import PART, sweep
-from monai_sr.core.types import PathLike
+from monai_sr.core import (
+    PART,
+    PathLike,
+    SRError,
+    check_memory,
+    get_logger,
+    sha256,
+    sweep,
+    user_message,
+)
+from monai_sr.core import shown as shown_name
 from monai_sr.formats import check_output_size, format_of_meta, output_suffix, plan_outputs
 from monai_sr.formats.dicom.deidentify import read_key
 from monai_sr.formats.identity import input_digest, input_record
@@ -23,8 +27,8 @@ from monai_sr.formats.meaning import announce
 from monai_sr.formats.naming import result_mark, spacing_unit
 from monai_sr.formats.sentinel2.classes import CLASSES
 from monai_sr.formats.sentinel2.product import split_part
-from monai_sr.geometry.target_grid import scaled_sizes
-from monai_sr.transforms.grid import enlarged_axes, planned_sizes
+from monai_sr.geometry import scaled_sizes
+from monai_sr.transforms import enlarged_axes, planned_sizes
 from monai_sr.upscaling.inputs import find_inputs
 from monai_sr.upscaling.record import Manifest, is_done
 from monai_sr.upscaling.scene import Scenes

@@ -1,7 +1,5 @@
 """Finds the inputs of a run: what a name, a pattern or a list stands for, and what folders hold."""
 
-from __future__ import annotations
-
 import glob
 import os
 from collections import defaultdict
@@ -9,9 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monai_sr.core.errors import BadImageError, OutputError
-from monai_sr.core.log import get_logger
-from monai_sr.core.types import PathLike
+from monai_sr.core import BadImageError, OutputError, PathLike, get_logger
 from monai_sr.formats import (
     SIDECARS,
     claims_image,

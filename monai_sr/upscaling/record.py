@@ -1,7 +1,5 @@
 """The record of a run: results as they come, the manifest beside them, and what is done already."""
 
-from __future__ import annotations
-
 import csv
 import datetime
 import json
@@ -13,11 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import OutputError, SRError
-from monai_sr.core.log import get_logger
-from monai_sr.core.text import printable, safe_cell, true_cell
-from monai_sr.core.types import PathLike
+from monai_sr.core import (
+    OutputError,
+    PathLike,
+    SRError,
+    atomic_file,
+    get_logger,
+    printable,
+    safe_cell,
+    true_cell,
+)
 from monai_sr.formats.identity import digest
 from monai_sr.formats.sentinel2.classes import classes_path
 from monai_sr.formats.sentinel2.metadata import open_product

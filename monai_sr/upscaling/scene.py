@@ -1,7 +1,5 @@
 """Enlarges rasters of any size, or parts of them, in little memory; see :mod:`.scene_job`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,10 +12,7 @@ from monai.inferers import Inferer
 from rasterio.io import DatasetReader
 from torch import nn
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import OptionError
-from monai_sr.core.memory import available_bytes, steady_heap
-from monai_sr.core.types import PathLike
+from monai_sr.core import OptionError, PathLike, atomic_file, available_bytes, steady_heap
 from monai_sr.formats import check_output_size, format_of
 from monai_sr.formats.facts import single_path
 from monai_sr.formats.identity import changed, check_unchanged
@@ -34,14 +29,15 @@ from monai_sr.formats.raster.facts import Grid
 from monai_sr.formats.raster.sink import RasterBlocks
 from monai_sr.formats.raster.source import raster_facts
 from monai_sr.formats.sentinel2.classes import with_classes
-from monai_sr.geometry.geotransform import bbox_slices, source_transform, window_slices
-from monai_sr.geometry.target_grid import covering_samples, scaled_sizes
-from monai_sr.inferers import TiledInferer
-from monai_sr.inferers.batch_meta import enlarged_meta
-from monai_sr.inferers.tile_plan import result_edge
-from monai_sr.transforms import PlanGrid, Provenance, ScaleToUnit
-from monai_sr.transforms.agreement import Agreement, as_unit
-from monai_sr.transforms.grid import planned_sizes
+from monai_sr.geometry import (
+    bbox_slices,
+    covering_samples,
+    scaled_sizes,
+    source_transform,
+    window_slices,
+)
+from monai_sr.inferers import TiledInferer, enlarged_meta, result_edge
+from monai_sr.transforms import Agreement, PlanGrid, Provenance, ScaleToUnit, as_unit, planned_sizes
 from monai_sr.upscaling.scene_job import DRIVERS, SceneJob, SceneResult
 from monai_sr.upscaling.scene_source import SceneSource
 

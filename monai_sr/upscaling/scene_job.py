@@ -5,8 +5,6 @@ Finished tiles lie in a journal beside the result until that is complete, so tha
 on where it was.
 """
 
-from __future__ import annotations
-
 import math
 import shutil
 from collections import deque
@@ -21,13 +19,18 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from monai_sr.core.atomic import replace_file
-from monai_sr.core.errors import BadImageError, OptionError, OutputError
-from monai_sr.core.fingerprint import code_digest
-from monai_sr.core.journal import Journal
-from monai_sr.core.log import get_logger
-from monai_sr.core.pipeline import Background, prefetched
-from monai_sr.core.text import printable
+from monai_sr.core import (
+    Background,
+    BadImageError,
+    Journal,
+    OptionError,
+    OutputError,
+    code_digest,
+    get_logger,
+    prefetched,
+    printable,
+    replace_file,
+)
 from monai_sr.formats import check_output_size
 from monai_sr.formats.identity import changed, check_unchanged
 from monai_sr.formats.meaning import PHASE, kind_of
@@ -36,17 +39,28 @@ from monai_sr.formats.raster.facts import Grid
 from monai_sr.formats.raster.keep_list import is_deidentified
 from monai_sr.formats.raster.sink import RasterBlocks
 from monai_sr.formats.sentinel2.classes import with_classes
-from monai_sr.inferers import TiledInferer
-from monai_sr.inferers.batch_meta import enlarged_meta
-from monai_sr.inferers.tile_plan import Tile, bounds, overlap, result_edge
-from monai_sr.inferers.tiled import warn_if_cut
-from monai_sr.inferers.transfer import Transfer
-from monai_sr.networks.weights import state_digest
-from monai_sr.transforms import Provenance, ScaleToUnit
-from monai_sr.transforms.agreement import Agreement
-from monai_sr.transforms.intensity import declared_range, to_stored, to_unit
-from monai_sr.transforms.phase import circle_points, turns_of
-from monai_sr.transforms.restore import avoid_nodata
+from monai_sr.inferers import (
+    Tile,
+    TiledInferer,
+    Transfer,
+    bounds,
+    enlarged_meta,
+    overlap,
+    result_edge,
+    warn_if_cut,
+)
+from monai_sr.networks import state_digest
+from monai_sr.transforms import (
+    Agreement,
+    Provenance,
+    ScaleToUnit,
+    avoid_nodata,
+    circle_points,
+    declared_range,
+    to_stored,
+    to_unit,
+    turns_of,
+)
 from monai_sr.upscaling.scene_blocks import AlikeTiles, Assembly, Comparison, Rows, TileBlocks
 from monai_sr.upscaling.scene_source import SceneSource, no_valid_pixel
 

@@ -9,8 +9,6 @@ by trying names. Inputs are reached through links of these names, so that no mes
 result below can show another.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import stat
@@ -23,11 +21,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NoReturn
 
-from monai_sr.core.contents import file_sha256
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.fingerprint import sha256
-from monai_sr.core.log import forget, show_as
-from monai_sr.core.private_folder import make_private_folder
+from monai_sr.core import BadImageError, file_sha256, forget, make_private_folder, sha256, show_as
 from monai_sr.formats import format_of, is_product, known_suffix
 from monai_sr.formats.identity import dependencies
 from monai_sr.formats.raster.open import made_folder
