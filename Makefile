@@ -40,7 +40,7 @@ help:
 	@echo "make clean  remove the environment, caches and out/"
 
 demo: $(VENV)/.stamp-run
-	@$(PY) -m monai_sr.cli.demo samples out/demo
+	@$(PY) benchmarks/demo.py samples out/demo
 
 test: $(VENV)/.stamp-dev
 	@$(ONE_THREAD) $(PY) -m pytest $(PYTEST_ARGS)

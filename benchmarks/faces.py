@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from demo import draw
 from PIL import Image
 
 from monai_sr import SuperResolver
-from monai_sr.cli.demo import draw
 from monai_sr.core.atomic import atomic_file
 from monai_sr.networks import list_systems
 

@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from facts import read_facts
 from results_page import FACTS, OUTPUT, render
 from summary import Summary, standing, summarize
 
 from monai_sr.core.fingerprint import weights_sha256
+from monai_sr.core.models import WAYS, weighed_models
 from monai_sr.evaluation import BICUBIC, Row, load_benchmark, mean_interval, read_rows
 from monai_sr.metrics import FAST
 
@@ -33,9 +36,10 @@ SHOWN = {
     "mri_sr": [("mr", 4), ("mr", 2)],
     "satellite_sr": [(name, scale) for scale in (4, 2) for name in ("ucmerced", "naip", "landsat")],
 }
+VOLUMES = {"mri_sr": [("mr_volumes", 2)]}
 NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "BSD100", "xray": "chest X-rays",
-         "mr": "brain MR slices", "ucmerced": "UC Merced chips", "naip": "NAIP, bands",
-         "landsat": "Landsat, bands"}  # fmt: skip
+         "mr": "brain MR slices", "mr_volumes": "brain MR volumes", "ucmerced": "UC Merced chips",
+         "naip": "NAIP, bands", "landsat": "Landsat, bands"}  # fmt: skip
 BY_CLASS = (BICUBIC.name, "srcnn", "edsr_baseline", "xray_sr")
 _BLOCK = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
 Figures = dict[tuple[str, int], tuple[Summary, Summary, Summary, float]]
@@ -135,7 +139,39 @@ def metadata(path: Path, figures: Figures) -> str:
         for (name, scale), (_, ours, *_) in figures.items()
         for metric in FAST
     }
+    content["model_figures"] = {
+        way: found
+        for way, entry in weighed_models(path.parents[1]).items()
+        if (found := _model_figures(path.parents[1], way, entry))
+    }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _model_figures(bundle: Path, way: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was measured with the present weights of one model: speed, and means of sets."""
+    ways = {"best": "", "perceptual": ", perception 1"}
+    system = bundle.name + ways.get(way, f", {way}") if way in WAYS else way
+    sums = {scale: weights_sha256(bundle / file) for scale, file in entry["weights"].items()}
+    found: dict[str, Any] = {}
+    for facts in read_facts(RESULTS / FACTS):
+        is_it = facts.system == system and facts.weights_sha256 in sums.values()
+        if is_it and facts.scale == 4 and not math.isnan(facts.output_mp_per_s):
+            found |= {"output_mp_per_s": facts.output_mp_per_s, "threads": int(facts.threads)}
+            found |= {"hardware": facts.device}
+    sets: dict[str, Any] = {}
+    for name, scale in (*SHOWN[bundle.name], *VOLUMES.get(bundle.name, ())):
+        rows = [r for r in read_rows(RESULTS / f"{name}.csv") if r.scale == scale]
+        present = sums.get("any", sums.get(str(scale)))
+        ours = [row for row in _of(rows, system) if row.weights_sha256 == present]
+        bicubic = _of(rows, BICUBIC.name)
+        if present and len(ours) == len(bicubic):
+            mean, before = summarize(ours), summarize(bicubic)
+            sets[f"{NAMES[name]} x{scale}"] = {
+                "psnr": round(mean["psnr"], 4),
+                "gain_over_bicubic": round(mean["psnr"] - before["psnr"], 4),
+                **{metric: round(mean[metric], 4) for metric in ("ssim", "lpips", "lr_psnr")},
+            }
+    return found | ({"sets": sets} if sets else {})
 
 
 def main() -> int:

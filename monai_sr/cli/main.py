@@ -12,9 +12,10 @@ from monai_sr.cli.options import add_command, plain_flags
 from monai_sr.cli.reports import REPORT_COMMANDS, add_report_commands
 from monai_sr.core.errors import OptionError
 from monai_sr.core.log import log_to_stdout
+from monai_sr.core.models import DEFAULT, Model, find_model
 from monai_sr.core.options import EVALUATE, TRAIN, UPSCALE
 from monai_sr.core.plain_options import check_plain
-from monai_sr.core.registry import unknown_name
+from monai_sr.core.registry import find_config, list_bundles, unknown_name
 from monai_sr.core.text import print_safely, printable
 from monai_sr.core.version import __version__
 
@@ -52,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
         add_command(commands, command)
     add_report_commands(commands)
     commands.add_parser("bundles", help="list the installed bundles")
+    models = commands.add_parser(
+        "models", help="list the models: size, speed, figures, license", allow_abbrev=False
+    )
+    models.add_argument("--json", action="store_true", help="as JSON, with all figures")
     commands.add_parser("systems", help="list the systems: parameters, scales, receptive field")
     return parser
 
@@ -62,62 +67,71 @@ def _flags(parser: argparse.ArgumentParser, command: str) -> Iterator[str]:
         yield from (word for word in action.option_strings if word.startswith("--"))
 
 
+def _named(arguments: argparse.Namespace) -> Model | None:
+    """Return the model that was named; None where the bundle is chosen by each input."""
+    if arguments.model is not None:
+        return find_model(arguments.model, arguments.bundle)
+    return None if arguments.bundle is None else find_model(arguments.bundle)
+
+
 def _upscale(arguments: argparse.Namespace) -> None:
     from monai_sr.core.optional import import_monai_light
-    from monai_sr.core.registry import list_bundles
 
+    UPSCALE.check(vars(arguments))
+    model = _named(arguments)
     # A bundle of somebody else may need any part of MONAI.
-    if arguments.bundle is None or arguments.bundle in list_bundles():
+    if model is None or model.bundle in list_bundles().values():
         import_monai_light()
     from monai_sr.upscaling.workflow import SRWorkflow
 
-    UPSCALE.check(vars(arguments))
-    options = UPSCALE.entries(vars(arguments))
+    given = {"system": arguments.system, **UPSCALE.entries(vars(arguments))}
+    options = given if model is None else model.with_given(given)
     if arguments.cluster is not None:
-        _upscale_on_cluster(arguments, options)
+        from monai_sr.cli.cluster import upscale_on_cluster
+        from monai_sr.upscaling.choice import only_bundle
+
+        bundle = only_bundle(**options) if model is None else model.bundle
+        upscale_on_cluster(bundle, arguments.cluster, arguments.workers, **options)
         return
     if arguments.workers is not None:
         raise OptionError("workers: belong to a cluster; add --cluster local")
     if arguments.skip_done:
         options["dataset#skip_done"] = True
-    if arguments.bundle is None:
+    if model is None:
         from monai_sr.upscaling.choice import upscale_each
 
-        upscale_each(system=arguments.system, **options)
+        upscale_each(**options)
     else:
-        _run(SRWorkflow(arguments.bundle, system=arguments.system, **options))
-
-
-def _upscale_on_cluster(arguments: argparse.Namespace, options: dict[str, Any]) -> None:
-    from monai_sr.cli.cluster import upscale_on_cluster
-    from monai_sr.upscaling.choice import only_bundle
-
-    bundle = arguments.bundle or only_bundle(system=arguments.system, **options)
-    upscale_on_cluster(
-        bundle, arguments.cluster, arguments.workers, system=arguments.system, **options
-    )
+        _run(SRWorkflow(model.bundle, **options))
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from monai_sr.core.registry import find_config
     from monai_sr.upscaling.workflow import SRWorkflow
 
+    TRAIN.check(vars(arguments))
+    model = _named(arguments) or find_model(DEFAULT)
+    untrained = [key for key in model.options if key not in ("size", "system")]
+    if untrained:
+        raise OptionError(
+            f"model: must be trained from its start, got {model.name}; name {model.bundle.name} "
+            "alone, with --stages 2 for a GAN or --degradation robust, or see docs/how-to/train.md"
+        )
     config = "train" if arguments.stages == 1 else "train_gan"
     how = arguments.degradation
     overlays = [find_config("degradations", how)] if how else []
-    TRAIN.check(vars(arguments))
-    options = TRAIN.entries(vars(arguments))
-    _run(
-        SRWorkflow(arguments.bundle, config, system=arguments.system, overlays=overlays, **options)
-    )
+    options = model.with_given({"system": arguments.system, **TRAIN.entries(vars(arguments))})
+    _run(SRWorkflow(model.bundle, config, overlays=overlays, **options))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from monai_sr.upscaling.workflow import SRWorkflow
 
     EVALUATE.check(vars(arguments))
-    options = EVALUATE.entries(vars(arguments))
-    _run(SRWorkflow(arguments.bundle, "evaluate", system=arguments.system, **options))
+    names = arguments.model or arguments.system
+    of_bundles = [name for name in names or () if ":" in name or name in list_bundles()]
+    first = find_model(of_bundles[0]).bundle if of_bundles else DEFAULT
+    options = {"system": names, **EVALUATE.entries(vars(arguments))}
+    _run(SRWorkflow(arguments.bundle or first, "evaluate", **options))
 
 
 def _run(workflow: SRWorkflow) -> None:
@@ -127,14 +141,18 @@ def _run(workflow: SRWorkflow) -> None:
 
 
 def _systems(_: argparse.Namespace) -> None:
-    from monai_sr.cli.systems import describe_systems
+    from monai_sr.cli.models import describe_systems
 
     print(describe_systems())
 
 
-def _bundles(_: argparse.Namespace) -> None:
-    from monai_sr.core.registry import list_bundles
+def _models(arguments: argparse.Namespace) -> None:
+    from monai_sr.cli.models import describe_models, models_json
 
+    print(models_json() if arguments.json else describe_models())
+
+
+def _bundles(_: argparse.Namespace) -> None:
     for name, folder in list_bundles().items():
         print(f"{printable(name)}\t{printable(folder)}")
 
@@ -144,6 +162,7 @@ _RUN: dict[str, Callable[[argparse.Namespace], None]] = {
     "train": _train,
     "evaluate": _evaluate,
     "bundles": _bundles,
+    "models": _models,
     "systems": _systems,
     **REPORT_COMMANDS,
 }

@@ -23,8 +23,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OptionError
+from monai_sr.core.models import weighed_models
 from monai_sr.core.options import UPSCALE, filled_tables
-from monai_sr.core.registry import HOMES, find_bundle, list_bundles, unknown_name
+from monai_sr.core.registry import HOMES, find_bundle, find_config, list_bundles, unknown_name
 from monai_sr.core.types import PathLike
 from monai_sr.core.version import __version__
 from monai_sr.core.weights_sums import KEY, weights_sums
@@ -32,9 +33,10 @@ from monai_sr.core.weights_sums import KEY, weights_sums
 DOMAIN = "domain.yaml"
 """File of a bundle that says what sets it apart."""
 CONFIGS = ("inference", "train", "train_gan", "evaluate", "multi_gpu_train")
-MEASURED = ("eval_metrics", "uncertainty", "training_statistics")
+MEASURED = ("eval_metrics", "model_figures", "uncertainty", "training_statistics")
 """Entries of ``metadata.json`` that ``benchmarks/`` write: kept as they stand there."""
 REQUIRED = ("title", "task", "description", "changelog", "channels", "protocol", "overshoot")
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalization
 _DEFAULTS = "defaults.yaml"
 _VOLUMES = "train_3d"
 _SAME = re.compile(r"^( *)_same_: (.*)\n", re.MULTILINE)
@@ -111,8 +113,41 @@ def _metadata(bundle: Path, domain: Mapping[str, Any], recipe: Path) -> str:
     content = yaml.safe_load(text)
     file = bundle / "configs" / "metadata.json"
     present = read_metadata(file) if file.is_file() else {}
+    content["models"] = _models(bundle, domain)
     content |= {key: present[key] for key in MEASURED if key in present}
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _models(bundle: Path, domain: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what is known of the models whose weights lie in a bundle, without measuring."""
+    found = weighed_models(bundle)
+    for name, entry in found.items():
+        files = [bundle / file for file in entry["weights"].values()]
+        system = entry["options"].get("system")
+        entry["scales"] = _scales(name, system, entry["weights"], domain["scales"])
+        entry["parameters"] = _parameters(files[-1])
+        entry["megabytes"] = round(sum(file.stat().st_size for file in files) / 1e6, 2)
+        entry["license"] = domain["license"]["systems" if system else "own"]
+    return found
+
+
+def _scales(
+    way: str, system: str | None, weights: Mapping[str, str], own: Sequence[int]
+) -> list[int]:
+    if system is None:
+        return [2] if way == "volumes" else sorted(own)
+    if "any" not in weights:
+        return sorted(map(int, weights))
+    content = yaml.safe_load(find_config("systems", system).read_text(encoding="utf-8"))
+    return sorted(scale for scale in content["network_def"]["scales"] if scale > 1)
+
+
+def _parameters(weights: Path) -> int:
+    """Count what was learned in a weights file; of fitted systems these are dictionaries."""
+    import torch
+
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    return sum(tensor.numel() for name, tensor in state.items() if not name.endswith(_STATISTICS))
 
 
 def read_metadata(file: Path) -> dict[str, Any]:

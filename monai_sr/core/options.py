@@ -16,6 +16,7 @@ from monai_sr.core.errors import OptionError
 _TABLE = re.compile(r"(<!-- options of (\w+) -->\n).*?(<!-- /options -->)", re.DOTALL)
 _WIDTH = 100
 _NOTE: Any = {"initial_indent": "# ", "subsequent_indent": "# "}
+_BY_MODEL = '{_target_: monai_sr.core.models.model_entry, model: "@model", bundle: "@bundle_root"'
 _SAYS_NOTHING = ("none", "null", "false", "0", "0.0")
 
 
@@ -35,6 +36,7 @@ class Option:
         required: whether the command line asks for it.
         default: of the command line; None leaves it to the configuration.
         entry: what ``inference.yaml`` says where nothing is given; None: it has no such entry.
+        follows_model: whether the entry is what a ``model`` stands for, where one is given.
         example: a value as ``python -m monai.bundle run`` takes it, for the documents.
         more: what only the documents add, in Markdown.
         excludes: options that say otherwise; two of them at once are refused.
@@ -51,6 +53,7 @@ class Option:
     required: bool = False
     default: Any = None
     entry: str | None = None
+    follows_model: bool = False
     example: str = ""
     more: str = ""
     excludes: tuple[str, ...] = ()
@@ -58,7 +61,10 @@ class Option:
 
     def yaml(self) -> str:
         """Return its lines in the recipe of ``inference.yaml``, where it has an entry."""
-        first, _, rest = str(self.entry).partition("\n")
+        entry = str(self.entry)
+        if self.follows_model:
+            entry = f"{_BY_MODEL}, name: {self.name}, default: {entry}}}"
+        first, _, rest = entry.partition("\n")
         note = f"{self.help}, {self.example}" if self.example.startswith('"[') else self.help
         line = f"{self.name}: {first}".rstrip()
         if len(f"{line}  # {note}") > _WIDTH:
@@ -138,8 +144,11 @@ def _table(name: str) -> str:
     return "\n\n".join(groups) + "\n"
 
 
+_MODEL = Option("model", "natural_sr:fast, xray_sr:perceptual, srcnn, ...: see monai-sr models",
+                of="command", entry="null", example="NAME",
+                more="[how models are named](how-to/models.md)")  # fmt: skip
 _SIZE = Option("size", "of the bundle's model: best (default) or fast", choices=("best", "fast"),
-               entry="best", example="fast",
+               entry="best", follows_model=True, example="fast",
                more="a network of a third of the arithmetic, 0.12 to 0.38 dB lower",
                excludes=("perception", "robust", "system", "spatial_dims"))  # fmt: skip
 _LINKED = Option("linked_files",
@@ -157,17 +166,18 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
                example="DIR"),
     ),
     "model": (
+        _MODEL,
         Option("bundle", "name or folder (default: by each input)", of="command", example="NAME"),
         Option("system", "a system in place of the bundle's own model", of="command", entry="null",
-               example="NAME",
+               follows_model=True, example="NAME",
                more="a method of the literature, as the results table judges it, without "
                "back-projection: `srcnn`, `vdsr`, ...; `monai-sr systems` lists them"),
         _SIZE,
-        Option("robust", "for degraded input", kind="flag", entry="false",
+        Option("robust", "for degraded input", kind="flag", entry="false", follows_model=True,
                more="weights for noisy, blurred and compressed input (`natural_sr`)",
                excludes=("system", "spatial_dims")),
         Option("perception", "0: faithful (default) ... 1: perceptual, invents detail",
-               kind="float", entry="0.0", example="A",
+               kind="float", entry="0.0", follows_model=True, example="A",
                more="by a GAN, not for diagnosis (`natural_sr`, `satellite_sr`, `xray_sr`)"),
         Option("ckpt_path", "weights file instead of the bundle's", example="FILE",
                more="[also of others](how-to/foreign-weights.md)",
@@ -190,7 +200,8 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
                choices=("auto", 0, 1, 2)),
         Option("spatial_dims",
                "3: enlarge NIfTI volumes along all axes (default: 2, within their slices)",
-               flags=("--spatial-dims",), kind="int", choices=(2, 3), entry="2", example="3",
+               flags=("--spatial-dims",), kind="int", choices=(2, 3), entry="2",
+               follows_model=True, example="3",
                more="×2 unless told; with `--spacing` they become isotropic"),
     ),
     "values": (
@@ -276,8 +287,8 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
 
 TRAIN = Command("train", "train a bundle's model or a system, in one or two stages", {
     "model": (
-        Option("bundle", "name or folder (natural_sr)", of="command", default="natural_sr",
-               example="NAME"),
+        _MODEL,
+        Option("bundle", "name or folder (natural_sr)", of="command", example="NAME"),
         Option("system", "name or YAML file (default: the bundle's own model)", of="command",
                example="NAME"),
         replace(_SIZE, excludes=("system",)),
@@ -325,30 +336,40 @@ TRAIN = Command("train", "train a bundle's model or a system, in one or two stag
 
 EVALUATE = Command("evaluate", "judge a bundle's model and systems on benchmarks", {
     "images": (
-        Option("dataset", "Set5, Set14, XRay, ..., or a YAML file", nargs="+", example="Set5"),
+        Option("dataset", "Set5, Set14, XRay, ..., or a YAML file", nargs="+", example="Set5",
+               more="several to MONAI's command as `\"['Set5','Set14']\"`"),
         Option("root", "folder of the images; without --dataset all of them", example="DIR"),
         Option("lr_root", "folder of their low-resolution images", example="DIR",
+               more="`a.png`, `ax4.png` or `a_x4.png` goes with `a.png`; what has no partner is "
+               "named",
                excludes=("dataset",)),
-        Option("protocol", "of such a folder", choices=("natural", "native")),
+        Option("protocol", "of such a folder", choices=("natural", "native"),
+               more="natural: 8 bits, luma, default of `natural_sr`; native: the files' own range, "
+               "no luma, default of the others"),
         Option("slice_step", "judge every so many slices", kind="int", example="N"),
-        Option("patient", "regular expression on the names of files", example='"([0-9]+)_"'),
+        Option("patient", "regular expression on the names of files", example='"([0-9]+)_"',
+               more="finds the patient: intervals draw whole patients; DICOM says it itself"),
         Option("per_class", "only the first images of each class", kind="int", example="N"),
-        Option("download", "fetch the images into root", kind="flag"),
+        Option("download", "fetch the images into root", kind="flag",
+               more="where their address and content are known"),
         _LINKED,
     ),
     "models": (
-        Option("bundle", "name or folder (natural_sr)", of="command", default="natural_sr",
-               example="NAME"),
+        replace(_MODEL, nargs="+"),
+        Option("bundle", "name or folder (natural_sr)", of="command", example="NAME"),
         Option("system",
                "srcnn, ..., or of the bundle: model (default), fast, perceptual, robust, views",
-               nargs="+", of="command", example="NAME"),
+               nargs="+", of="command", example="NAME", excludes=("model",),
+               more="views: mean of eight, with intervals"),
         Option("scale", "2, 3 or 4 (default: the bundle's)", kind="int", example="2"),
         replace(_SIZE, excludes=()),
         Option("perception", "of the model: 0 faithful ... 1", kind="float", example="A"),
         Option("robust", "its weights for degraded input", kind="flag"),
         Option("uncertainty", "whether its interval holds", kind="flag"),
-        Option("consistency", "back-projection steps of all systems", kind="int", example="N"),
-        Option("ckpt_path", "weights file in place of the bundle's", example="FILE"),
+        Option("consistency", "back-projection steps of all systems", kind="int", example="N",
+               more="unless told, the bundle's own number for its model, none for systems"),
+        Option("ckpt_path", "weights file in place of the bundle's", example="FILE",
+               more="of the one system that is judged"),
         Option("device", "cpu, cuda, ... (default: a GPU if there is one)", example="cuda:1"),
     ),
     "results": (

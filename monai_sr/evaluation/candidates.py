@@ -18,7 +18,8 @@ from torch import Tensor
 from monai_sr.core import OptionError, PathLike, file_sha256
 from monai_sr.core.errors import unwrapped
 from monai_sr.core.fingerprint import folder_digest, source_digest
-from monai_sr.core.registry import find_bundle
+from monai_sr.core.models import find_model
+from monai_sr.core.registry import find_bundle, list_bundles
 from monai_sr.evaluation.benchmark import BICUBIC, System
 from monai_sr.evaluation.complexity import count_parameters, multiply_adds_per_pixel
 from monai_sr.inferers import SelfEnsembleInferer
@@ -29,14 +30,8 @@ from monai_sr.runtimes import CompiledGenerator
 from monai_sr.upscaling import SuperResolver
 from monai_sr.upscaling.super_resolver import inference_config, weights_in_use
 
-FACES: dict[str, dict[str, Any]] = {
-    "model": {},
-    "fast": {"size": "fast"},
-    "perceptual": {"perception": 1.0},
-    "robust": {"robust": True},
-    "views": {"uncertainty": True},
-}
-"""Names of a bundle's own model in its several ways -> options of its ``inference.yaml``."""
+VIEWS_OF_MODEL = "views"
+"""Name of a bundle's own model as the mean of eight views."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +164,10 @@ def find_candidates(
     Args:
         bundle: folder of a bundle, or the name of an installed one.
         scale: the enlargement.
-        systems: one or several of: name or file of a system; "model" or None, the bundle's own
-            model as ``size``, ``perception``, ``robust`` and ``uncertainty`` say; "fast",
-            "perceptual", "robust" or "views", that model in another way.
+        systems: one or several names of models (:func:`monai_sr.core.bundles.find_model`), those
+            of a system alone or "fast", "perceptual", "robust" within the bundle; "model" or
+            None, the bundle's own model as ``size``, ``perception``, ``robust`` and
+            ``uncertainty`` say; "views", the mean of its eight views.
         **options: entries of the bundle's ``inference.yaml``. Systems of the papers are taken
             without back-projection unless ``consistency`` is given, for so they were published.
 
@@ -194,16 +190,25 @@ def find_candidates(
     for name in (each if each is None else str(each) for each in wanted):
         if name is None or name == "model":
             found.append(Candidate(bundle, scale, given | own))
-        elif name in FACES:
-            found.append(Candidate(bundle, scale, given | FACES[name]))
+        elif name == VIEWS_OF_MODEL:
+            found.append(Candidate(bundle, scale, given | {"uncertainty": True}))
         elif name != BICUBIC.name:
-            find_system(name)
-            found.append(Candidate(bundle, scale, {"consistency": 0, **given, "system": name}))
+            found.append(_named(name, bundle, scale, given))
     named: dict[str, Candidate] = {}
     for candidate in found:
         if named.setdefault(candidate.name, candidate) != candidate:
             raise OptionError(f"system: two are called {candidate.name!r}; rename one of the files")
     return list(named.values())
+
+
+def _named(name: str, bundle: PathLike, scale: int, given: Mapping[str, Any]) -> Candidate:
+    """Return the candidate of a model's name, of another bundle where it names one."""
+    is_elsewhere = ":" in name or name in list_bundles()
+    model = find_model(name, None if is_elsewhere else bundle)
+    options = {**given, **model.options}
+    if "system" in options:
+        options = {"consistency": 0, **options}
+    return Candidate(model.bundle if is_elsewhere else bundle, scale, options)
 
 
 def _targets(content: object) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from monai_sr.core import UPSCALE, OptionError, PathLike, WeightsError, find_config, list_configs
+from monai_sr.core.models import BEST, WAYS
 from monai_sr.networks.published import published_network
 from monai_sr.networks.registry import GENERATORS, Generator, create_generator
 from monai_sr.networks.weights import refuse_partial_weights
@@ -212,7 +213,7 @@ def weights_file(
     if spatial_dims == 3 and system is None:
         return _volume_weights(Path(folder))
     if system is None and not robust:
-        return str(Path(folder) / "model.pt")
+        return str(Path(folder) / WAYS[BEST][0])
     if system is None:
         return _own_weights(Path(folder), "robust", "robust")
     definition = read_system(system)["network_def"]
@@ -256,14 +257,14 @@ def _whole(scale: float) -> int:
 
 
 def _own_weights(folder: Path, option: str, way: str) -> str:
-    file = folder / f"model_{way}.pt"
+    file = folder / WAYS[way][0]
     if not file.is_file():
         raise OptionError(f"{option}: this bundle has no {file.name}; leave --{option} out")
     return str(file)
 
 
 def _volume_weights(folder: Path) -> str:
-    file = folder / "model_3d.pt"
+    file = folder / WAYS["volumes"][0]
     if not file.is_file():
         # Bundles lie side by side, in a checkout and in an installation.
         having = sorted(f.parts[-3] for f in folder.parent.parent.glob(f"*/models/{file.name}"))

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from monai_sr.core.devices import go_on_without_threads, usable_device
 from monai_sr.core.errors import BadImageError, OptionError, unwrapped
 from monai_sr.core.fingerprint import weights_sha256
+from monai_sr.core.models import find_model
 from monai_sr.core.options import UPSCALE
 from monai_sr.core.plain_options import check_plain
-from monai_sr.core.registry import find_bundle
 from monai_sr.core.types import PathLike
 from monai_sr.formats.meaning import announce
 from monai_sr.inferers import TiledInferer
@@ -38,15 +38,18 @@ class SuperResolver:
     """Enlarge images with a trained generator.
 
     Args:
-        network: generator, weights loaded.
+        network: generator, weights loaded; or the name of a model, with which everything else is
+            that of its bundle, see :meth:`from_bundle`.
         inferer: how whole images are run.
-        device: where the network runs.
+        device: where the network runs; None: on the processor, a model that is named on a GPU if
+            there is one.
         read: path -> sample with "image" in [0, 1]; None: paths are refused.
         restore: sample with "pred" in [0, 1] -> sample with stored values; likewise.
         grid: decides on sizes and slice axis of images in memory; None: by the inferer's scale.
         scenes: enlarges rasters that memory does not hold; None: they are refused.
         weights_sha256: hash of the weights file, for records; of a mixture of two faces both,
             joined by "+".
+        **options: of :meth:`from_bundle`, for a model that is named.
 
     Attributes:
         scale: factor of every result.
@@ -54,24 +57,33 @@ class SuperResolver:
 
     Example:
         >>> from monai_sr import SuperResolver
-        >>> resolver = SuperResolver.from_bundle("natural_sr", scale=2)
+        >>> resolver = SuperResolver("natural_sr:fast", scale=2)
         >>> resolver(np.zeros((3, 5, 7), dtype=np.float32)).shape
         (3, 10, 14)
     """
 
     def __init__(
         self,
-        network: nn.Module,
-        inferer: TiledInferer,
+        network: nn.Module | PathLike,
+        inferer: TiledInferer | None = None,
         *,
-        device: torch.device | str = "cpu",
+        device: torch.device | str | None = None,
         read: Callable[[Sample], Sample] | None = None,
         restore: Callable[[Sample], Sample] | None = None,
         grid: PlanGrid | None = None,
         scenes: Scenes | None = None,
         weights_sha256: str = "",
+        **options: Any,
     ) -> None:
-        self.device = usable_device(device)
+        if not isinstance(network, nn.Module):
+            vars(self).update(vars(self.from_bundle(network, device=device, **options)))
+            return
+        if inferer is None or options:
+            raise OptionError(
+                f"inferer: a network needs one and no other options, got {inferer} and "
+                f"{', '.join(options) or 'none'}; name a model for those: 'natural_sr', ..."
+            )
+        self.device = usable_device("cpu" if device is None else device)
         self.network = network.to(self.device).eval()
         self.inferer = inferer
         self.read = read
@@ -96,7 +108,8 @@ class SuperResolver:
         """Build one from a bundle's ``inference.yaml``.
 
         Args:
-            bundle: folder of a bundle, or the name of an installed one ("natural_sr").
+            bundle: folder of a bundle, or the name of an installed one ("natural_sr"), or of a
+                model ("natural_sr:fast"; see docs/how-to/models.md).
             scale: factor; the bundle's own where None.
             consistency: back-projection steps; the bundle's own where None.
             device: where to run; a GPU if there is one, where None.
@@ -232,16 +245,17 @@ def inference_config(bundle: PathLike, options: Mapping[str, Any]) -> ConfigPars
     """Read a bundle's ``inference.yaml`` with other values for some of its entries.
 
     Args:
-        bundle: folder of a bundle, or the name of an installed one.
+        bundle: folder of a bundle, or the name of an installed one, or of a model in it.
         options: entry -> value; one that is None stays as it is.
 
     Raises:
         OptionError: if there is no such bundle or entry, or a value would be executed.
     """
+    model = find_model(bundle)
+    options = model.with_given(options)
     UPSCALE.check(options)
-    root = find_bundle(bundle)
     parser = ConfigParser()
-    parser.read_config(root / "configs" / "inference.yaml")
+    parser.read_config(model.bundle / "configs" / "inference.yaml")
     pairs = {key: value for key, value in options.items() if value is not None}
     check_plain(pairs, may_build=False)
     unknown = [key for key in pairs if key.replace("::", "#").split("#")[0] not in parser]
@@ -252,7 +266,7 @@ def inference_config(bundle: PathLike, options: Mapping[str, Any]) -> ConfigPars
     # Paths, not strings: MONAI rewrites "#" and "::" inside strings.
     if "ckpt_path" in pairs:
         pairs["ckpt_path"] = Path(pairs["ckpt_path"])
-    parser.update({"bundle_root": root, **pairs})
+    parser.update({"bundle_root": model.bundle, **pairs})
     return parser
 
 

@@ -12,9 +12,10 @@ from monai_sr.core.contents import file_sha256
 from monai_sr.core.devices import usable_device
 from monai_sr.core.errors import OptionError
 from monai_sr.core.fingerprint import code_digest, fingerprint
+from monai_sr.core.models import find_model
 from monai_sr.core.options import UPSCALE
 from monai_sr.core.plain_options import check_plain
-from monai_sr.core.registry import find_bundle, unknown_name
+from monai_sr.core.registry import unknown_name
 from monai_sr.core.shared import silent_monai_bundle
 from monai_sr.core.types import PathLike
 from monai_sr.networks.systems import find_system, generator_class
@@ -39,7 +40,7 @@ class SRWorkflow(ConfigWorkflow):
     """Run one of a bundle's configurations from anywhere; a program's logging stays as it is.
 
     Args:
-        bundle: folder of a bundle, or the name of an installed one.
+        bundle: folder of a bundle, or the name of an installed one, or of a model in it.
         config: "inference", "train", ...: which file of its ``configs``.
         workflow_type: "infer" or "train"; by the configuration's name where None.
         system: name or file of a system in place of the bundle's own model; for "evaluate" also
@@ -63,10 +64,12 @@ class SRWorkflow(ConfigWorkflow):
         overlays: Sequence[PathLike] = (),
         **override: Any,
     ) -> None:
-        check_plain({"system": system, **override})
+        model = find_model(bundle)
+        override = model.with_given({"system": system, **override})
+        check_plain(override)
         if config == "inference":
-            UPSCALE.check({"system": system, **override})
-        root = find_bundle(bundle)
+            UPSCALE.check(override)
+        system, root = override.pop("system"), model.bundle
         known = {f.stem: f for f in sorted((root / "configs").glob("*.yaml"))}
         if config not in known:
             raise unknown_name("configuration", config, known)

@@ -152,7 +152,7 @@ def test_an_incomplete_call_is_one_line(arguments, capsys):
 
 def test_a_bad_bundle_is_one_line(photo, tmp_path, capsys):
     assert upscale(photo, tmp_path / "out", bundle="xray") == 2
-    assert "bundle 'xray' is unknown; did you mean 'xray_sr'" in only_line(capsys)
+    assert "model 'xray' is unknown; did you mean 'xray_sr'" in only_line(capsys)
     assert upscale(photo, tmp_path / "out", bundle=tmp_path) == 2
     assert "is no bundle" in only_line(capsys)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import demo
 import numpy as np
 import pytest
 
-from monai_sr.cli import demo
 from monai_sr.functional.resize import downsample_uint8
 from monai_sr.transforms import load_image
 from tests.image_factory import pixels, write_nifti, write_raster

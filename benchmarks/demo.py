@@ -104,7 +104,7 @@ def draw(rows: list[list[tuple[str, Image.Image]]]) -> Image.Image:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the demo: ``python -m monai_sr.cli.demo SAMPLES OUT``; return its exit code."""
+    """Run the demo: ``python benchmarks/demo.py SAMPLES OUT``; return its exit code."""
     samples, output_dir = (Path(argument) for argument in arguments)
     rows: list[dict[str, str]] = []
     pictures = []

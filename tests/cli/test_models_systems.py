@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from monai_sr.cli.systems import describe_systems
+from monai_sr.cli.models import describe_systems
 from monai_sr.networks import create_network, list_systems, read_system
 
 
