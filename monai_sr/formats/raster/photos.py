@@ -6,14 +6,16 @@ EXIF 2.32 (CIPA DC-008) and TIFF 6.0, tag 274 (Orientation); W3C PNG, third edit
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from PIL import PngImagePlugin, WebPImagePlugin
 from rasterio.enums import ColorInterp
 
-from monai_sr.core.contents import content, once, reading
+from monai_sr.core.contents import once
 from monai_sr.core.errors import BadImageError
 from monai_sr.formats.raster.tiff_tag import tiff_tag
+from monai_sr.geometry.geotransform import has_transform, source_transform
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,23 +62,24 @@ def _frame_count(path: Path, dataset: DatasetReader) -> int:
     colors = dataset.colorinterp
     if colors[0] == ColorInterp.palette:
         return sum(color != ColorInterp.alpha for color in colors)
-    return _frames(path, dataset.driver) if dataset.driver in _PILLOW else 1
+    return _seen_by_pillow(path, dataset)[0]
+
+
+def _seen_by_pillow(path: Path, dataset: DatasetReader) -> tuple[int, Any]:
+    """Return the number of frames and, of a file without geotransform, the EXIF orientation."""
+    if dataset.driver not in _PILLOW:
+        return 1, None
+    return _opened_by_pillow(path, dataset.driver, has_transform(source_transform(dataset)))
 
 
 @once
-def _frames(path: PathLike, driver: str) -> int:
-    try:
-        content(path)  # the other function, and the checksum, take these bytes
-        with reading(path) as stream, _PILLOW[driver](stream) as image:
-            return int(getattr(image, "n_frames", 1))
-    except _PILLOW_ERRORS:
-        return 1  # GDAL judges what is damaged
-
-
-@once
-def _exif_orientation(path: PathLike, driver: str) -> Any:
-    with reading(path) as stream, _PILLOW[driver](stream) as image:
-        return image.getexif().get(_ORIENTATION)
+def _opened_by_pillow(path: PathLike, driver: str, has_place: bool) -> tuple[int, Any]:
+    frames, orientation = 1, None
+    with suppress(*_PILLOW_ERRORS), _PILLOW[driver](path) as image:  # GDAL judges what is damaged
+        frames = int(getattr(image, "n_frames", 1))
+        # Pillow decodes all of a PNG for what may stand behind the pixels.
+        orientation = None if has_place else image.getexif().get(_ORIENTATION)
+    return frames, orientation
 
 
 def orientation_of(path: Path, dataset: DatasetReader) -> int:
@@ -91,8 +94,8 @@ def orientation_of(path: Path, dataset: DatasetReader) -> int:
     """
     declared: Any = dataset.tags().get("EXIF_Orientation")
     try:
-        if declared is None and dataset.driver in _PILLOW:
-            declared = _exif_orientation(path, dataset.driver)
+        if declared is None:
+            declared = _seen_by_pillow(path, dataset)[1]
         if declared is None and dataset.driver == "GTiff":
             declared = tiff_tag(path, _ORIENTATION)
         return int(declared or 1)
