@@ -12,6 +12,8 @@ from .naming import output_suffix as output_suffix
 from .naming import plan_outputs as plan_outputs
 from .nifti.reader import NiftiReader as NiftiReader
 from .nifti.writer import NiftiWriter as NiftiWriter
+from .nrrd.reader import NrrdReader as NrrdReader
+from .nrrd.writer import NrrdWriter as NrrdWriter
 from .raster.format import SIDECARS as SIDECARS
 from .raster.format import is_plain_photo as is_plain_photo
 from .raster.reader import RasterReader as RasterReader

@@ -18,6 +18,7 @@ from monai_sr.formats.dicom.format import Dicom
 from monai_sr.formats.format import Format, head_of
 from monai_sr.formats.meaning import INTENSITY
 from monai_sr.formats.nifti.format import Nifti
+from monai_sr.formats.nrrd.format import Nrrd
 from monai_sr.formats.raster.format import Raster, opens
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-FORMATS: tuple[Format, ...] = (Nifti(), Dicom(), Raster())
+FORMATS: tuple[Format, ...] = (Nifti(), Nrrd(), Dicom(), Raster())
 """Asked in this order. What none claims is left to the last one, for GDAL knows many more."""
 
 _UNKNOWN = Format()
 # Images that we do not read: to pass over them without a word would lose them.
 _OTHER_SUFFIXES = (
-    ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".heic", ".heif", ".avif", ".jxl", ".dng",
+    ".mha", ".mhd", ".mgz", ".mgh", ".heic", ".heif", ".avif", ".jxl", ".dng",
     ".cr2", ".cr3", ".nef", ".arw", ".psd", ".tga", ".exr",
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_sr.formats.registry import format_of_meta
+from monai_sr.formats.registry import FORMATS, format_of_meta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from monai_sr.core.types import PathLike
 
 _MARK = "_uncertainty"
-_SUFFIXES = (".nii.gz", ".nii", ".dcm", ".tiff", ".tif", ".png")
+_SUFFIXES = sorted({end for form in FORMATS for end in form.side_limits if end}, key=len)[::-1]
 
 
 def stem_and_suffix(result: Path) -> tuple[str, str]:

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+# Spacings of one scanner differ in float32 digits: 0.8700001 and 0.87 are a tie.
+_TIE = 1e-3
+
 
 def scaled_affine(affine: npt.ArrayLike, scale: Sequence[float]) -> npt.NDArray[np.float64]:
     """Divide the voxel steps by the scale and keep the outer edges of the grid in place.
@@ -77,3 +80,15 @@ def grid_change(
     matrix[:3, :3] = np.linalg.solve(old[:3, :3], new[:3, :3])
     matrix[:3, 3] = np.linalg.solve(old[:3, :3], new[:3, 3] - old[:3, 3])
     return matrix, 1 / np.linalg.norm(matrix[:3, :3], axis=0)
+
+
+def slice_axis(affine: npt.NDArray[np.float64], spatial: Sequence[int]) -> int:
+    """Choose the axis of independent slices: the thickest; of equal ones the last."""
+    if len(spatial) < 3:
+        return -1
+    single = [axis for axis, side in enumerate(spatial) if side == 1]
+    if len(single) == 1:
+        return single[0]
+    spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    thickest = spacing_mm >= spacing_mm.max() * (1 - _TIE)
+    return int(np.flatnonzero(thickest)[-1])

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from monai_sr.core import OptionError, PathLike, sha256
-from monai_sr.formats import find_series, format_of
+from monai_sr.formats import claims_image, find_series, format_of
 from monai_sr.training.split_table import SplitEntry, read_split_table
 from monai_sr.training.training_rasters import Area, places
 
@@ -16,6 +16,7 @@ _NO_IMAGES = (
     ".csv", ".json", ".md", ".txt", ".xml", ".yaml",
     ".ovr", ".msk", ".tfw", ".pgw", ".jgw", ".wld", ".prj",  # beside rasters; GDAL opens the first
 )  # fmt: skip
+_SAMPLES = (".raw", ".gz", ".bz2")  # may belong to a header in another file
 
 
 def list_images(folders: PathLike | Sequence[PathLike] | None) -> list[Source]:
@@ -34,10 +35,15 @@ def list_images(folders: PathLike | Sequence[PathLike] | None) -> list[Source]:
         if not root.is_dir():
             raise OptionError(f"{folder}: is no folder of images; check --dataset_dir")
         files = [f for f in sorted(root.rglob("*")) if f.is_file() and f.name[0] != "."]
-        found += _grouped([f for f in files if f.suffix.lower() not in _NO_IMAGES])
+        found += _grouped([f for f in files if _is_image(f)])
     if not found:
         raise OptionError(f"{folders}: holds no image; check --dataset_dir")
     return found
+
+
+def _is_image(file: Path) -> bool:
+    suffix = file.suffix.lower()
+    return suffix not in _NO_IMAGES and (suffix not in _SAMPLES or claims_image(file))
 
 
 def _grouped(files: Sequence[Path]) -> list[Source]:

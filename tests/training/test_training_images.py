@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nrrd
 import numpy as np
 import pytest
 import torch
@@ -286,3 +287,10 @@ def test_a_table_that_does_not_fit_is_refused(people, text, remedy):
 def test_a_table_that_is_not_there_is_named(people, tmp_path):
     with pytest.raises(OptionError, match=r"none\.csv: must be a readable CSV table"):
         training_split(people[0], None, 0.5, tmp_path / "none.csv")
+
+
+def test_samples_of_a_detached_header_are_no_image(tmp_path):
+    nrrd.write(str(tmp_path / "a.nhdr"), pixels((7, 5, 3)))  # and a.raw.gz
+    write_nifti(tmp_path / "b.nii.gz")
+    assert [file.name for file in list_images(tmp_path)] == ["a.nhdr", "b.nii.gz"]
+    assert [part.shape for part in ReadTrainingImage(1)(tmp_path / "a.nhdr")] == [(1, 5, 7)] * 3

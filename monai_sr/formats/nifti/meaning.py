@@ -82,7 +82,7 @@ def nifti_turn(
 
 def _stem(path: Path) -> str:
     name = path.name.lower()
-    for suffix in (".gz", ".nii", ".hdr", ".img"):
+    for suffix in (".gz", ".nii", ".hdr", ".img", ".nrrd", ".nhdr", ".zarr", ".ome"):
         name = name.removesuffix(suffix)
     return name
 

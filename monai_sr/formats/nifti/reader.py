@@ -29,6 +29,7 @@ from monai_sr.formats.nifti.format import Nifti
 from monai_sr.formats.nifti.header import load_nifti, source_affine, unit_mm
 from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.nifti.pair import is_analyze, pair_of
+from monai_sr.geometry.affine import slice_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from monai_sr.core.types import PathLike
-
-# Spacings of one scanner differ in float32 digits: 0.8700001 and 0.87 are a tie.
-_TIE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ class NiftiReader(ImageReader):
             affine=image.affine,
             spatial_shape=spatial,
             dtype=channels.dtype,
-            slice_axis=_slice_axis(image.affine, spatial),
+            slice_axis=slice_axis(image.affine, spatial),
             declared=turn,
             is_rgb=is_rgb,
             unit_mm=image.unit_mm,
@@ -292,15 +290,3 @@ def _check_gzip(path: Path, size: int) -> None:
         left = size + GZIP_SLACK
         while left > 0 and (block := stream.read(min(left, GZIP_SLACK))):
             left -= len(block)
-
-
-def _slice_axis(affine: npt.NDArray[np.float64], spatial: Sequence[int]) -> int:
-    """Choose the axis of independent slices: the thickest; of equal ones the last."""
-    if len(spatial) < 3:
-        return -1
-    single = [axis for axis, side in enumerate(spatial) if side == 1]
-    if len(single) == 1:
-        return single[0]
-    spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
-    thickest = spacing_mm >= spacing_mm.max() * (1 - _TIE)
-    return int(np.flatnonzero(thickest)[-1])

@@ -1,0 +1,1 @@
+"""NRRD, attached (.nrrd) and detached (.nhdr)."""
