@@ -31,7 +31,7 @@ class Facts:
         domain: kind of images it was trained for, such as ``natural``.
         scale: the enlargement.
         parameters: learned values.
-        multiply_adds_per_output_pixel: see :mod:`monai_sr.evaluation.complexity`.
+        multiply_adds_per_output_pixel: see :mod:`monai_sr.evaluation.candidates`.
         output_mp_per_s: pixels of the result in millions a second, all channels at once.
         threads: of the CPU.
         device: name of the processor that the speed was measured on.

@@ -33,6 +33,7 @@ from monai_sr.core.errors import SRError, WeightsError
 from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.evaluation import (
     BICUBIC,
+    OUTPUT_SIZE,
     System,
     count_parameters,
     evaluate,
@@ -40,7 +41,6 @@ from monai_sr.evaluation import (
     multiply_adds_per_pixel,
     write_rows,
 )
-from monai_sr.evaluation.complexity import OUTPUT_SIZE
 from monai_sr.inferers import TiledInferer
 from monai_sr.metrics import FAST, STANDARD
 from monai_sr.networks import Generator, load_weights

@@ -21,8 +21,7 @@ from facts import Facts, marked_name
 from summary import expected_images, fixed, grouped, literature_gain, summarize
 
 from monai_sr.core.types import PathLike
-from monai_sr.evaluation import BICUBIC, Row, short
-from monai_sr.evaluation.complexity import OUTPUT_SIZE
+from monai_sr.evaluation import BICUBIC, OUTPUT_SIZE, Row, short
 from monai_sr.metrics import MEASURES
 from monai_sr.networks.systems import generator_class
 

@@ -5,8 +5,9 @@ from .benchmark import enlarge_image as enlarge_image
 from .benchmark import evaluate as evaluate
 from .benchmark import first_of_classes as first_of_classes
 from .benchmark import measure_image as measure_image
-from .complexity import count_parameters as count_parameters
-from .complexity import multiply_adds_per_pixel as multiply_adds_per_pixel
+from .candidates import OUTPUT_SIZE as OUTPUT_SIZE
+from .candidates import count_parameters as count_parameters
+from .candidates import multiply_adds_per_pixel as multiply_adds_per_pixel
 from .datasets import Benchmark as Benchmark
 from .datasets import folder_benchmark as folder_benchmark
 from .datasets import load_benchmark as load_benchmark

@@ -1,8 +1,16 @@
-"""Name what an evaluation judges: a bundle's model, one of its faces, or a method of the papers."""
+"""Name what an evaluation judges, a bundle's model or a method of the papers, and what it costs.
+
+Counted are convolutions and products of matrices as they are executed: a convolution that a
+recursion applies sixteen times counts sixteen times. Additions, activations, normalizations and
+pixel shuffles are not, as in the field's tables; those state the multiply-adds of a 1280 x 720
+output, which is 921,600 times the figure here.
+"""
 
 from __future__ import annotations
 
+import copy
 import importlib
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +22,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from monai_sr.core import OptionError, PathLike, file_sha256
 from monai_sr.core.errors import unwrapped
@@ -21,15 +30,19 @@ from monai_sr.core.fingerprint import folder_digest, source_digest
 from monai_sr.core.models import find_model
 from monai_sr.core.registry import find_bundle, list_bundles
 from monai_sr.evaluation.benchmark import BICUBIC, System
-from monai_sr.evaluation.complexity import count_parameters, multiply_adds_per_pixel
 from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.inferers.self_ensemble import VIEWS
-from monai_sr.networks import find_system, read_system
+from monai_sr.networks import Generator, find_system, read_system
 from monai_sr.networks.systems import generator_class
 from monai_sr.runtimes import CompiledGenerator
 from monai_sr.upscaling import SuperResolver
 from monai_sr.upscaling.super_resolver import inference_config, weights_in_use
 
+OUTPUT_SIZE = (720, 1280)
+"""(H, W) of the result that the field counts for."""
+
+_SMALL_SIDE_PX = 8
+_FLOPS_PER_MULTIPLY_ADD = 2
 VIEWS_OF_MODEL = "views"
 """Name of a bundle's own model as the mean of eight views."""
 
@@ -95,7 +108,7 @@ class Candidate:
         }
 
     def build(self) -> tuple[System, dict[str, float]]:
-        """Build it; return it with its costs, see :mod:`monai_sr.evaluation.complexity`.
+        """Build it; return it with its costs.
 
         Raises:
             OptionError: if it cannot be built with these options.
@@ -209,6 +222,58 @@ def _named(name: str, bundle: PathLike, scale: int, given: Mapping[str, Any]) ->
     if "system" in options:
         options = {"consistency": 0, **options}
     return Candidate(model.bundle if is_elsewhere else bundle, scale, options)
+
+
+def count_parameters(network: Generator) -> int:
+    """Return the number of learned values; the dictionaries of a fitted network are buffers."""
+    learned = list(network.parameters())
+    if network.info.learns == "fit":
+        learned += [b for b in network.state_dict().values() if b.is_floating_point()]
+    return sum(tensor.numel() for tensor in learned)
+
+
+def multiply_adds_per_pixel(network: Generator, scale: int) -> float:
+    """Count multiply-adds for one pixel of the result, all channels together.
+
+    A local network is run on a small image: size does not matter to it. One that sees the whole
+    image is followed on torch's meta device, which computes nothing, for a result of
+    ``OUTPUT_SIZE``; where it cannot run there, on the small image, too.
+
+    Args:
+        network: any 2D generator; it is left as it is.
+        scale: one of its scales.
+
+    Returns:
+        Multiply-adds divided by pixels of the result.
+    """
+    info = network.info
+    if not info.is_local:
+        sides = [_multiple(side / scale, info.multiple_of) for side in OUTPUT_SIZE]
+        image = torch.empty(1, network.in_channels, *sides, device="meta")
+        # Some steps depend on values, and autocast does not know this device.
+        with suppress(RuntimeError):
+            return _count(copy.deepcopy(network).to("meta"), image, scale)
+    side = _multiple(max(_SMALL_SIDE_PX, info.minimum_size), info.multiple_of)
+    state = next(iter(network.state_dict().values()), torch.empty(0))
+    image = torch.rand(1, network.in_channels, side, side, device=state.device)
+    return _count(network, image, scale)
+
+
+def _multiple(side: float, step: int) -> int:
+    return math.ceil(side / step) * step
+
+
+def _count(network: Generator, image: torch.Tensor, scale: int) -> float:
+    was_training = network.training
+    network.eval()
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            result = network(image, scale)
+    finally:
+        network.train(was_training)
+    flops: int = counter.get_total_flops()
+    pixels: int = result[0, 0].numel()
+    return flops / _FLOPS_PER_MULTIPLY_ADD / pixels
 
 
 def _targets(content: object) -> Iterator[str]:

@@ -22,12 +22,11 @@ from monai_sr.evaluation.benchmark import (
     first_of_classes,
     measure_image,
 )
-from monai_sr.evaluation.cache import Cache, content_key
 from monai_sr.evaluation.candidates import Candidate, find_candidates
 from monai_sr.evaluation.datasets import Benchmark, folder_benchmark, load_benchmark
 from monai_sr.evaluation.images import BenchmarkImage
 from monai_sr.evaluation.pictures import has_pictures, save_pictures, slug
-from monai_sr.evaluation.rows import Row, write_rows
+from monai_sr.evaluation.rows import Cache, Row, content_key, write_rows
 from monai_sr.metrics import STANDARD, find_measures
 
 logger = get_logger(__name__)

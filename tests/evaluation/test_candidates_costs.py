@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from monai_sr.evaluation.complexity import count_parameters, multiply_adds_per_pixel
+from monai_sr.evaluation.candidates import count_parameters, multiply_adds_per_pixel
 from monai_sr.networks import Generator, GeneratorInfo, create_generator
 
 
