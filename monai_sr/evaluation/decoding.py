@@ -11,7 +11,7 @@ import pydicom
 from PIL import Image, UnidentifiedImageError
 
 from monai_sr.core import BadImageError, sha256
-from monai_sr.formats import format_of, is_plain_photo
+from monai_sr.formats import Facts, format_of, is_plain_photo
 from monai_sr.training import Area, Box, window_of
 from monai_sr.transforms import ScaleToUnit, enlarged_axes, load_image
 
@@ -45,7 +45,7 @@ def read_image(files: Files) -> tuple[Array, int]:
             f"{files[0]}: must be an image of one slice, got a volume; set slice_step to judge "
             "its slices"
         )
-    low, high = (float(v) for v in np.asarray(meta["sr_range"]).ravel()[:2])
+    low, high = (float(v) for v in Facts(meta).range.ravel()[:2])
     levels = 255 if (low, high) == (0.0, 255.0) else 1
     return np.ascontiguousarray(values.swapaxes(1, 2)), levels
 
@@ -65,7 +65,7 @@ def read_raster(path: Path, channels: int, area: Box | None) -> tuple[Array, int
         BadImageError: if it has other bands, or other values than unsigned integers.
     """
     image = load_image(path)
-    dtype = np.dtype(str(image.meta["sr_dtype"]))
+    dtype = Facts(image.meta).dtype
     if image.ndim != 3 or image.shape[0] != channels or dtype.kind != "u":
         raise BadImageError(
             f"{path}: must be a raster of {channels} bands of unsigned integers, got {dtype} of "

@@ -5,6 +5,8 @@ from .dicom.reader import DicomReader as DicomReader
 from .dicom.series import find_series as find_series
 from .dicom.series import find_volumes as find_volumes
 from .dicom.writer import DicomWriter as DicomWriter
+from .facts import Facts as Facts
+from .facts import with_facts as with_facts
 from .format import Format as Format
 from .naming import check_output_size as check_output_size
 from .naming import image_stem as image_stem

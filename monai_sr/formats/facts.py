@@ -1,67 +1,212 @@
-"""What the readers share: checks of the input file and the meta dictionary of a sample."""
+"""What is known of an image: a typed record in MONAI's metadata, the one home of its keys.
+
+The record lies in the dictionary that MONAI carries with every image, under keys of plain values
+(see docs/decisions/facts.md), and :class:`Facts` reads and writes them by name and type.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import numpy as np
 from monai.utils import SpaceKeys
 
-from monai_sr.core.contents import head
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.log import get_logger
-from monai_sr.formats.meaning import GRAY, Meaning
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
     import numpy.typing as npt
 
-    from monai_sr.core.types import PathLike
+    from monai_sr.formats.meaning import Meaning
 
-logger = get_logger(__name__)
-
-AS_IT_IS = Meaning(GRAY, "by default")
-# Integers above 2^53 have no exact float64.
-_EXACT_INTEGER = 2.0**53
+T = TypeVar("T")
+_NEEDED: Any = object()
 
 
-def single_path(data: Sequence[PathLike] | PathLike) -> Path:
-    """Return the one path of a reader's argument and check that it is a file with content.
+class Fact(Generic[T]):
+    """One entry of the record.
 
     Args:
-        data: a path, or the tuple of one path that MONAI's ``LoadImage`` passes.
-
-    Returns:
-        The path as given.
-
-    Raises:
-        BadImageError: several paths, a missing file, a folder or an empty file.
+        key: of the metadata.
+        read: what is stored -> what is read; of a batch that of the first image.
+        default: where there is no such entry; without it reading raises KeyError.
+        write: what is set -> what is stored, which MONAI can collate.
     """
-    if not isinstance(data, (str, os.PathLike)):
-        if len(data) != 1:
-            names = ", ".join(str(name) for name in data) or "nothing"
-            raise BadImageError(f"{names}: must be one file, got {len(data)}; load one at a time.")
-        data = data[0]
-    path = Path(data)
-    if not path.exists():
-        raise BadImageError(f"{data}: must exist, got no such file; check the spelling.")
-    if path.is_dir():
-        raise BadImageError(f"{data}: must be a file, got a folder; name a file in it.")
-    try:
-        if path.stat().st_size == 0:
-            raise BadImageError(
-                f"{data}: must hold an image, got an empty file; copy or download it again."
-            )
-        head(path)
-        return path
-    except PermissionError as error:
-        raise BadImageError(
-            f"{data}: must be readable, got 'permission denied'; change its rights."
-        ) from error
+
+    def __init__(
+        self,
+        key: str,
+        read: Callable[[Any], T],
+        default: Any = _NEEDED,
+        write: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
+        self.key, self.read, self.default, self.write = key, read, default, write
+
+    @overload
+    def __get__(self, facts: None, owner: type) -> Fact[T]: ...
+    @overload
+    def __get__(self, facts: Facts, owner: type) -> T: ...
+    def __get__(self, facts: Facts | None, owner: type) -> T | Fact[T]:
+        """Read a value; of the class, the entry itself."""
+        if facts is None:
+            return self
+        if self.key in facts.meta:
+            return self.read(facts.meta[self.key])
+        if self.default is _NEEDED:
+            raise KeyError(self.key)
+        return cast("T", self.default)
+
+    def __set__(self, facts: Facts, value: Any) -> None:
+        """Store a value."""
+        facts.meta[self.key] = self.write(value)
+
+    def __delete__(self, facts: Facts) -> None:
+        """Remove the entry, if there is one."""
+        facts.meta.pop(self.key, None)
+
+
+def _first(value: Any) -> Any:
+    return np.asarray(value).ravel()[0]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(_first(value))
+
+
+def _whole(value: Any) -> int:
+    return int(_first(value))
+
+
+def _number(value: Any) -> float:
+    return float(_first(value))
+
+
+def _flag(value: Any) -> bool:
+    return bool(np.asarray(value).any())
+
+
+def _array(value: Any) -> npt.NDArray[Any]:
+    return np.asarray(value)
+
+
+def _loaded(value: Any) -> Any:
+    return json.loads(_text(value) or "{}")
+
+
+def _dtype(value: Any) -> np.dtype[Any]:
+    return np.dtype(_text(value))
+
+
+_UNSEEN = np.empty(0, np.uint8)
+_UNDECLARED = np.full(2, np.nan)
+
+
+class Facts:
+    """The record of one image, read and written by name; ``del`` removes an entry.
+
+    Args:
+        meta: the metadata of an image, which is changed where a fact is set; None for none.
+
+    Attributes:
+        format: name of the file format, see :mod:`monai_sr.formats.registry`.
+        files: absolute paths of the sources, in slice order.
+        dtype: data type in the file.
+        storable: lowest and highest value that the file can hold.
+        declared_range: values that the file declares to be the ends of its range, NaN where none.
+        is_inverted: whether low values are shown bright.
+        nodata: stored value of invalid pixels, NaN for none.
+        fill: what they get in the result.
+        valid: (C, X, Y[, Z]), 0 where a mask or alpha hides pixels; empty where all are valid.
+        slice_axis: of a volume, -1 where there is none.
+        is_rgb: whether the first three channels are declared to be red, green and blue.
+        unit_mm: millimeters of a unit of the affine, NaN where that cannot be trusted.
+        unit: of the affine of a raster that has a geotransform, else "".
+        groups: for each channel the number of its group of like units, -1 where none is known.
+        natural: (C, 2), least and greatest values that are possible by their nature.
+        kind, kind_reason, code_bands: see :class:`monai_sr.formats.meaning.Meaning`.
+        mosaic: images beside each other along both axes.
+        range: (C, 2), stored values that become 0 and 1.
+        bounds, clip: (C, 2), what results are clipped to, stored and in [0, 1].
+        nan: where NaN lies beside another nodata value.
+        hot: places and values of hot pixels.
+        far_share: share of pixels far outside of the range.
+        sizes: those of the result.
+        scale: enlargement of a result.
+        source_affine: that of the source.
+        spread: standard deviation of several passes, in [0, 1].
+        uncertainty: half width of the 90 % interval, in stored units.
+        runtime: what has computed the result.
+        provenance: JSON of what made the result.
+        lr_psnr, off_share, worst_off, worst_at, bands: agreement with the input, see
+            :mod:`monai_sr.transforms.agreement`.
+        input: record of the input as it was, see :func:`monai_sr.formats.identity.input_record`.
+        output: path of the result.
+        is_deidentified: whether it must say nothing about a person.
+    """
+
+    format = Fact("sr_format", _text, "")
+    files = Fact[list[str]]("sr_files", _loaded, write=json.dumps)
+    dtype = Fact("sr_dtype", _dtype, write=lambda value: np.dtype(value).name)
+    storable = Fact("sr_storable", _array)
+    declared_range = Fact("sr_declared_range", _array, _UNDECLARED)
+    is_inverted = Fact("sr_inverted", _flag, False, int)
+    nodata = Fact("sr_nodata", _number, np.nan)
+    fill = Fact("sr_fill", _number)
+    valid = Fact("sr_valid", _array, _UNSEEN)
+    slice_axis = Fact("sr_slice_axis", _whole, -1)
+    is_rgb = Fact("sr_rgb", _flag, False, int)
+    unit_mm = Fact("sr_unit_mm", _number, 1.0)  # MONAI's own readers give mm
+    unit = Fact("sr_unit", _text, "")
+    groups = Fact[Any]("sr_groups", _array)
+    natural = Fact("sr_natural", _array)
+    kind = Fact("sr_kind", _array, np.array(""))
+    kind_reason = Fact("sr_kind_reason", _text, "by default")
+    code_bands = Fact("sr_code_bands", _array, np.empty(0, int))
+    mosaic = Fact("sr_mosaic", lambda value: int(np.asarray(value).max()), 1)
+    range = Fact("sr_range", _array)
+    bounds = Fact("sr_bounds", _array)
+    clip = Fact("sr_clip", _array)
+    nan = Fact("sr_nan", _array)
+    hot = Fact("sr_hot", _array, np.empty(0))
+    far_share = Fact("sr_far_share", _number, 0.0)
+    sizes = Fact("sr_sizes", _array, np.empty(0, int))
+    scale = Fact("sr_scale", _number)
+    source_affine = Fact("sr_source_affine", _array)
+    spread = Fact[Any]("sr_spread", lambda value: value)  # of the network's device
+    uncertainty = Fact("sr_uncertainty", _array)
+    runtime = Fact("sr_runtime", _text, "torch")
+    provenance = Fact("sr_provenance", _text, "")
+    lr_psnr = Fact("sr_lr_psnr", _number)
+    off_share = Fact("sr_off_share", _number)
+    worst_off = Fact("sr_worst_off", _number)
+    worst_at = Fact("sr_worst_at", _array)
+    bands = Fact("sr_bands", _array)
+    input = Fact("sr_input", _text, "")
+    output = Fact("sr_output", _text, "")
+    is_deidentified = Fact("sr_deidentified", _flag, False, int)
+
+    def __init__(self, meta: Mapping[str, Any] | None) -> None:
+        self.meta = cast("MutableMapping[str, Any]", {} if meta is None else meta)
+
+    @property
+    def limits(self) -> npt.NDArray[np.float64]:
+        """The bounds of results: as they were decided, else what the file can hold."""
+        found = self.bounds if self.knows("bounds") else self.storable
+        return np.asarray(found, dtype=np.float64)
+
+    def knows(self, name: str) -> bool:
+        """Tell whether there is an entry of this name."""
+        return getattr(Facts, name).key in self.meta
+
+
+def with_facts(meta: Mapping[str, Any] | None, **changes: Any) -> dict[str, Any]:
+    """Return a copy of metadata with other facts, by their names in :class:`Facts`."""
+    changed = dict(meta or {})
+    for name, value in changes.items():
+        setattr(Facts(changed), name, value)
+    return changed
 
 
 def storable_range(stored: npt.DTypeLike) -> tuple[float, float]:
@@ -78,72 +223,6 @@ def storable_range(stored: npt.DTypeLike) -> tuple[float, float]:
         return -np.inf, np.inf
     limits = np.iinfo(dtype)
     return float(limits.min), float(limits.max)
-
-
-def holes_of_infinity(
-    path: PathLike, pixels: npt.NDArray[Any], nodata: float | None = None, *, is_said: bool = False
-) -> npt.NDArray[Any]:
-    """Make infinite pixels, such as 10 log10(0), holes like NaN, unless that is the nodata value.
-
-    Args:
-        path: file named in the warning.
-        pixels: stored values; integers stay as they are.
-        nodata: declared invalid value, None when there is none.
-        is_said: leave the warning out.
-    """
-    if pixels.dtype.kind != "f":
-        return pixels
-    infinite = np.isinf(pixels) & (True if nodata is None else pixels != nodata)
-    if not infinite.any():
-        return pixels
-    if not is_said:
-        logger.warning("%s: infinite pixels are taken as holes, like NaN", path)
-    return np.where(infinite, pixels.dtype.type(np.nan), pixels)
-
-
-def check_pixels(
-    path: Path,
-    pixels: npt.NDArray[Any],
-    nodata: float | None,
-    remedy: str,
-    valid: npt.NDArray[np.bool_] | None = None,
-    *,
-    is_whole: bool = True,
-) -> None:
-    """Refuse pixels that no mapping to [0, 1] can use.
-
-    Args:
-        path: file named in the message.
-        pixels: stored values of any shape.
-        nodata: declared invalid value (NaN allowed), None when there is none.
-        remedy: what to do about undeclared NaN pixels.
-        valid: False where the file declares pixels invalid; broadcast to ``pixels``.
-        is_whole: whether these are all pixels: a window may hold nothing but nodata.
-
-    Raises:
-        BadImageError: no pixel, undeclared NaN or infinite pixels, integers beyond 2^53, or
-            nothing but nodata.
-    """
-    if pixels.size == 0:
-        shape = " x ".join(str(side) for side in pixels.shape)
-        raise BadImageError(f"{path}: must hold pixels, got size {shape}; export it again.")
-    finite = np.isfinite(pixels) if pixels.dtype.kind == "f" else np.ones(1, dtype=bool)
-    declared = finite if nodata is None else finite | np.isnan(pixels) | (pixels == nodata)
-    if valid is not None:
-        declared = declared | ~valid
-    if not declared.all():
-        count = int((~declared).sum())
-        raise BadImageError(
-            f"{path}: pixels must be finite, got {count} NaN or infinite ones; {remedy}."
-        )
-    if is_whole and nodata is not None and not (finite & (pixels != nodata)).any():
-        raise BadImageError(f"{path}: must hold valid pixels, got only nodata; leave it out.")
-    if pixels.dtype.kind in "iu" and pixels.dtype.itemsize == 8:
-        extreme = max(abs(float(pixels.min())), abs(float(pixels.max())))
-        if extreme > _EXACT_INTEGER:
-            raise BadImageError(
-                f"{path}: integers must lie within +-2^53, got {extreme:g}; convert to int32."
-            )
 
 
 def image_meta(
@@ -165,7 +244,7 @@ def image_meta(
     unit: str = "",
     groups: Sequence[int] | None = None,
     natural: npt.NDArray[np.float64] | None = None,
-    meaning: Meaning = AS_IT_IS,
+    meaning: Meaning | None = None,
     mosaic: int = 1,
 ) -> dict[str, Any]:
     """Build the meta dictionary of a sample: the same collatable keys for every format.
@@ -201,30 +280,33 @@ def image_meta(
     stored = np.dtype(dtype)
     if declared is None:
         declared = (0.0, 255.0) if stored == np.uint8 else (np.nan, np.nan)
-    return {
+    facts: dict[str, Any] = {
+        "format": sr_format,
+        "files": [os.path.abspath(file) for file in files],
+        "dtype": stored,
+        "storable": np.asarray(storable or storable_range(stored), dtype=np.float64),
+        "declared_range": np.asarray(declared, dtype=np.float64),
+        "is_inverted": inverted,
+        "nodata": float(nodata),
+        "fill": float(nodata if fill is None else fill),
+        "valid": np.empty(0, np.uint8) if valid is None else valid.astype(np.uint8),
+        "slice_axis": int(slice_axis),
+        "is_rgb": is_rgb,
+        "unit_mm": float(unit_mm),
+        "unit": unit,
+        **({} if groups is None else {"groups": np.asarray(groups, dtype=np.int64)}),
+        **({} if natural is None else {"natural": natural}),
+        "kind": meaning.kind if meaning else "",
+        "kind_reason": meaning.reason if meaning else Facts.kind_reason.default,
+        "code_bands": np.asarray(meaning.bands if meaning else (), dtype=np.int64),
+        "mosaic": int(mosaic),
+    }
+    carried = {
         "affine": affine.copy(),
         "original_affine": affine.copy(),
         "spatial_shape": np.asarray(spatial_shape, dtype=np.int64),
         "original_channel_dim": 0,
         "space": SpaceKeys.RAS,
         "filename_or_obj": str(files[0]),
-        "sr_format": sr_format,
-        "sr_files": json.dumps([os.path.abspath(file) for file in files]),
-        "sr_dtype": stored.name,
-        "sr_storable": np.asarray(storable or storable_range(stored), dtype=np.float64),
-        "sr_declared_range": np.asarray(declared, dtype=np.float64),
-        "sr_inverted": int(inverted),
-        "sr_nodata": float(nodata),
-        "sr_fill": float(nodata if fill is None else fill),
-        "sr_valid": np.empty(0, np.uint8) if valid is None else valid.astype(np.uint8),
-        "sr_slice_axis": int(slice_axis),
-        "sr_rgb": int(is_rgb),
-        "sr_unit_mm": float(unit_mm),
-        "sr_unit": unit,
-        **({} if groups is None else {"sr_groups": np.asarray(groups, dtype=np.int64)}),
-        **({} if natural is None else {"sr_natural": natural}),
-        "sr_kind": meaning.kind,
-        "sr_kind_reason": meaning.reason,
-        "sr_code_bands": np.asarray(meaning.bands, dtype=np.int64),
-        "sr_mosaic": int(mosaic),
     }
+    return with_facts(carried, **facts)

@@ -19,6 +19,7 @@ import numpy as np
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.core.log import get_logger
+from monai_sr.formats.facts import Facts
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -94,6 +95,9 @@ class Meaning:
     bands: tuple[int, ...] = ()
 
 
+AS_IT_IS = Meaning(GRAY, "by default")
+
+
 def decided(asked: str, found: Meaning | None, name: object, is_rgb: bool = False) -> Meaning:
     """Answer the question: what a user says, else what a file declares, else gray or color.
 
@@ -137,10 +141,10 @@ def kind_of(meta: Mapping[str, Any] | None) -> str:
     Raises:
         OptionError: if the images of a batch differ.
     """
-    found = np.unique(np.asarray((meta or {}).get("sr_kind", GRAY)).astype(str))
+    found = np.unique(Facts(meta).kind.astype(str))
     if len(found) > 1:
-        raise OptionError(f"batch: its images must share sr_kind, got {found}; use batch_size 1")
-    return str(found[0]) if found.size else GRAY
+        raise OptionError(f"batch: its images must share their kind, got {found}; use batch_size 1")
+    return (str(found[0]) if found.size else "") or GRAY
 
 
 def announce(name: object, meta: Mapping[str, Any]) -> None:
@@ -150,13 +154,13 @@ def announce(name: object, meta: Mapping[str, Any]) -> None:
         name: what the log calls the image.
         meta: of the image.
     """
-    kind, bands = kind_of(meta), np.asarray(meta.get("sr_code_bands", ()))
+    kind, bands = kind_of(meta), Facts(meta).code_bands
     if kind not in _HOW and not bands.size:
         return
     logger.info(
         "%s: %s%s (%s): enlarged by %s; --kind intensity enlarges it as a picture",
         name, kind, " with codes" if bands.size else "",
-        meta.get("sr_kind_reason", ""), _HOW.get(kind, "the network, codes by nearest neighbor"),
+        Facts(meta).kind_reason, _HOW.get(kind, "the network, codes by nearest neighbor"),
     )  # fmt: skip
 
 

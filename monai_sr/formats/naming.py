@@ -13,7 +13,6 @@ several bands either: inputs with one of these become ``.tif``, too.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from monai_sr.core.errors import OutputError
 from monai_sr.core.fingerprint import sha256
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.registry import format_of, format_of_meta, format_of_suffix
 
 if TYPE_CHECKING:
@@ -199,5 +199,5 @@ def _source(source: PathLike | Mapping[str, Any]) -> tuple[Path, Format, bool]:
     """Return the first file, its format, and whether it is one of several."""
     if not isinstance(source, Mapping):
         return Path(source), format_of(source), False
-    files = json.loads(str(source["sr_files"]))
+    files = Facts(source).files
     return Path(files[0]), format_of_meta(source), len(files) > 1

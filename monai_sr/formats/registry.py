@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from monai_sr.core.log import get_logger
 from monai_sr.formats.dicom.format import Dicom
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.format import Format, head_of
 from monai_sr.formats.meaning import INTENSITY
 from monai_sr.formats.nifti.format import Nifti
@@ -61,8 +60,7 @@ def format_of_meta(meta: Mapping[str, Any] | None) -> Format:
     Returns:
         Where they tell none, one that stands for arrays and for MONAI's own readers.
     """
-    name = np.asarray((meta or {}).get("sr_format", "")).ravel()
-    return next((f for f in FORMATS if name.size and f.name == str(name[0])), _UNKNOWN)
+    return next((f for f in FORMATS if f.name == Facts(meta).format), _UNKNOWN)
 
 
 def format_of_suffix(suffix: str) -> Format:

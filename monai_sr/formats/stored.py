@@ -1,8 +1,9 @@
-"""What the writers share: values as the source stores them, and the note of derivation."""
+"""What readers and writers share: checks of files and pixels, stored values, derivation notes."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,14 @@ import numpy as np
 import torch
 from monai.utils import convert_to_numpy
 
+from monai_sr.core.contents import head
 from monai_sr.core.dtypes import to_integers
-from monai_sr.core.errors import OutputError
+from monai_sr.core.errors import BadImageError, OutputError
+from monai_sr.core.log import get_logger
+from monai_sr.formats.facts import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -25,6 +29,113 @@ CODES_DISCLAIMER = "Derived by enlargement; not for primary diagnosis"
 """Of codes, which no network has seen."""
 MAP_MEANING = "Half width of the 90 % interval"
 """What maps of uncertainty say that they show."""
+
+
+logger = get_logger(__name__)
+
+# Integers above 2^53 have no exact float64.
+_EXACT_INTEGER = 2.0**53
+
+
+def single_path(data: Sequence[PathLike] | PathLike) -> Path:
+    """Return the one path of a reader's argument and check that it is a file with content.
+
+    Args:
+        data: a path, or the tuple of one path that MONAI's ``LoadImage`` passes.
+
+    Returns:
+        The path as given.
+
+    Raises:
+        BadImageError: several paths, a missing file, a folder or an empty file.
+    """
+    if not isinstance(data, (str, os.PathLike)):
+        if len(data) != 1:
+            names = ", ".join(str(name) for name in data) or "nothing"
+            raise BadImageError(f"{names}: must be one file, got {len(data)}; load one at a time.")
+        data = data[0]
+    path = Path(data)
+    if not path.exists():
+        raise BadImageError(f"{data}: must exist, got no such file; check the spelling.")
+    if path.is_dir():
+        raise BadImageError(f"{data}: must be a file, got a folder; name a file in it.")
+    try:
+        if path.stat().st_size == 0:
+            raise BadImageError(
+                f"{data}: must hold an image, got an empty file; copy or download it again."
+            )
+        head(path)
+        return path
+    except PermissionError as error:
+        raise BadImageError(
+            f"{data}: must be readable, got 'permission denied'; change its rights."
+        ) from error
+
+
+def holes_of_infinity(
+    path: PathLike, pixels: npt.NDArray[Any], nodata: float | None = None, *, is_said: bool = False
+) -> npt.NDArray[Any]:
+    """Make infinite pixels, such as 10 log10(0), holes like NaN, unless that is the nodata value.
+
+    Args:
+        path: file named in the warning.
+        pixels: stored values; integers stay as they are.
+        nodata: declared invalid value, None when there is none.
+        is_said: leave the warning out.
+    """
+    if pixels.dtype.kind != "f":
+        return pixels
+    infinite = np.isinf(pixels) & (True if nodata is None else pixels != nodata)
+    if not infinite.any():
+        return pixels
+    if not is_said:
+        logger.warning("%s: infinite pixels are taken as holes, like NaN", path)
+    return np.where(infinite, pixels.dtype.type(np.nan), pixels)
+
+
+def check_pixels(
+    path: Path,
+    pixels: npt.NDArray[Any],
+    nodata: float | None,
+    remedy: str,
+    valid: npt.NDArray[np.bool_] | None = None,
+    *,
+    is_whole: bool = True,
+) -> None:
+    """Refuse pixels that no mapping to [0, 1] can use.
+
+    Args:
+        path: file named in the message.
+        pixels: stored values of any shape.
+        nodata: declared invalid value (NaN allowed), None when there is none.
+        remedy: what to do about undeclared NaN pixels.
+        valid: False where the file declares pixels invalid; broadcast to ``pixels``.
+        is_whole: whether these are all pixels: a window may hold nothing but nodata.
+
+    Raises:
+        BadImageError: no pixel, undeclared NaN or infinite pixels, integers beyond 2^53, or
+            nothing but nodata.
+    """
+    if pixels.size == 0:
+        shape = " x ".join(str(side) for side in pixels.shape)
+        raise BadImageError(f"{path}: must hold pixels, got size {shape}; export it again.")
+    finite = np.isfinite(pixels) if pixels.dtype.kind == "f" else np.ones(1, dtype=bool)
+    declared = finite if nodata is None else finite | np.isnan(pixels) | (pixels == nodata)
+    if valid is not None:
+        declared = declared | ~valid
+    if not declared.all():
+        count = int((~declared).sum())
+        raise BadImageError(
+            f"{path}: pixels must be finite, got {count} NaN or infinite ones; {remedy}."
+        )
+    if is_whole and nodata is not None and not (finite & (pixels != nodata)).any():
+        raise BadImageError(f"{path}: must hold valid pixels, got only nodata; leave it out.")
+    if pixels.dtype.kind in "iu" and pixels.dtype.itemsize == 8:
+        extreme = max(abs(float(pixels.min())), abs(float(pixels.max())))
+        if extreme > _EXACT_INTEGER:
+            raise BadImageError(
+                f"{path}: integers must lie within +-2^53, got {extreme:g}; convert to int32."
+            )
 
 
 def stored_array(data: Any, channel_dim: int | None) -> npt.NDArray[Any]:
@@ -53,19 +164,19 @@ def as_stored(
 
     Args:
         array: values in stored units.
-        meta: sample meta with ``sr_dtype`` and ``sr_storable``.
+        meta: sample meta with fact ``dtype`` and fact ``storable``.
         filename: named in the message.
 
     Returns:
-        Array of dtype ``sr_dtype``.
+        Array of dtype as in the file.
 
     Raises:
         OutputError: NaN or infinity in a result whose format stores integers.
     """
-    dtype = np.dtype(str(meta["sr_dtype"]))
+    dtype = Facts(meta).dtype
     if dtype.kind == "f" or array.dtype == dtype:
         return array.astype(dtype, copy=False)
-    return to_integers(array, dtype, np.asarray(meta["sr_storable"]).tolist(), filename)
+    return to_integers(array, dtype, Facts(meta).storable.tolist(), filename)
 
 
 def in_rows(planes: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -84,7 +195,7 @@ def source_path(meta: Mapping[str, Any] | None, expected: str, filename: PathLik
     """Return the file that a result derives from.
 
     Args:
-        meta: sample meta with ``sr_format`` and ``sr_files``.
+        meta: sample meta with fact ``format`` and fact ``files``.
         expected: format that the writer serves.
         filename: named in the message.
 
@@ -94,13 +205,13 @@ def source_path(meta: Mapping[str, Any] | None, expected: str, filename: PathLik
     Raises:
         OutputError: the sample came from another reader, or the source is gone.
     """
-    if not meta or meta.get("sr_format") != expected:
-        found = (meta or {}).get("sr_format", "a sample of another reader")
+    if not meta or Facts(meta).format != expected:
+        found = Facts(meta).format or "a sample of another reader"
         raise OutputError(
             f"{filename}: this writer needs a sample read as {expected}, got {found}; "
             "use the reader and the writer of the same format."
         )
-    source = Path(json.loads(str(meta["sr_files"]))[0])
+    source = Path(Facts(meta).files[0])
     if not source.is_file():
         raise OutputError(
             f"{filename}: its source {source.name} must still exist, got no such file; "
@@ -111,7 +222,7 @@ def source_path(meta: Mapping[str, Any] | None, expected: str, filename: PathLik
 
 def provenance_of(meta: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts on a result's making; empty where there are none."""
-    facts: dict[str, Any] = json.loads(str(meta.get("sr_provenance") or "{}"))
+    facts: dict[str, Any] = json.loads(Facts(meta).provenance or "{}")
     return facts
 
 
@@ -128,7 +239,7 @@ def software(meta: Mapping[str, Any]) -> str:
     """Return name and version for a software field, "monai-sr" without provenance.
 
     Args:
-        meta: sample meta, ``sr_provenance`` optional.
+        meta: sample meta, fact ``provenance`` optional.
 
     Returns:
         For example "monai-sr 0.1.0".

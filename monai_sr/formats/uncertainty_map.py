@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.registry import FORMATS, format_of_meta
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def write_uncertainty(result: PathLike, meta: Mapping[str, Any]) -> Path:
 
     Args:
         result: the written file or folder.
-        meta: its metadata, with ``sr_uncertainty`` (C, X, Y[, Z]) in stored units.
+        meta: its metadata, with fact ``uncertainty`` (C, X, Y[, Z]) in stored units.
 
     Returns:
         The written file.
@@ -62,6 +63,6 @@ def write_uncertainty(result: PathLike, meta: Mapping[str, Any]) -> Path:
         MissingDependencyError: a DICOM map needs highdicom.
     """
     target = uncertainty_path(result)
-    half_width = np.asarray(meta["sr_uncertainty"], dtype=np.float32)
+    half_width = np.asarray(Facts(meta).uncertainty, dtype=np.float32)
     format_of_meta(meta).write_map(Path(result), target, half_width, meta)
     return target

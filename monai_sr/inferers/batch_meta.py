@@ -10,6 +10,7 @@ from monai.data.utils import to_affine_nd
 from torch import Tensor
 
 from monai_sr.core import OptionError
+from monai_sr.formats import Facts, with_facts
 from monai_sr.formats.meaning import CODES, PHASE, kind_of
 from monai_sr.geometry import scaled_affine
 from monai_sr.transforms import circle_points, covering, joined, mosaic_side, tiles_of, turns_of
@@ -17,13 +18,13 @@ from monai_sr.transforms import circle_points, covering, joined, mosaic_side, ti
 
 def has_rgb(meta: dict[str, Any] | None, image: Tensor) -> bool:
     """Tell whether the first three bands are colors: as the file declares, else by their number."""
-    declared = _of_all(meta, "sr_rgb")
+    declared = _of_all(meta, Facts.is_rgb.key)
     return image.shape[1] in (3, 4) if declared is None else bool(declared)
 
 
 def slice_axis(meta: dict[str, Any] | None) -> int:
     """Return the spatial axis along which slices lie: as the file declares, else the last."""
-    axis = _of_all(meta, "sr_slice_axis")
+    axis = _of_all(meta, Facts.slice_axis.key)
     return 2 if axis is None or axis < 0 else axis
 
 
@@ -34,7 +35,8 @@ def limits(
 
     The metadata hold one pair, one for each band, or for each image one for each band.
     """
-    found = (meta or {}).get("sr_clip", clip)
+    facts = Facts(meta)
+    found = facts.clip if facts.knows("clip") else clip
     if found is None:
         return None
     pairs = torch.as_tensor(np.asarray(found, dtype=np.float64))
@@ -47,13 +49,14 @@ def enlarged_meta(meta: dict[str, Any], factors: list[float], scale: float) -> d
 
     ``affine`` and ``original_affine`` (one matrix or a batch of them) follow the rule of
     :func:`monai_sr.geometry.affine.scaled_affine`, ``spatial_shape`` the sizes; the source's own
-    affine stays as ``sr_source_affine``. (With the old ``original_affine`` MONAI's ``SaveImage``
+    affine stays as fact ``source_affine``. (With the old ``original_affine`` MONAI's ``SaveImage``
     would shrink the result again.)
     """
     meta = dict(meta)
-    meta.pop("sr_sizes", None)  # they are reached
-    if "original_affine" in meta:
-        meta.setdefault("sr_source_affine", meta["original_affine"])
+    facts = Facts(meta)
+    del facts.sizes  # they are reached
+    if "original_affine" in meta and not facts.knows("source_affine"):
+        facts.source_affine = meta["original_affine"]
     for key in ("affine", "original_affine"):
         if key in meta:
             matrices = np.asarray(meta[key], dtype=np.float64)
@@ -66,7 +69,7 @@ def enlarged_meta(meta: dict[str, Any], factors: list[float], scale: float) -> d
         per_axis = np.ones(shape.shape[-1])
         per_axis[: len(factors)] = factors[: len(per_axis)]
         meta["spatial_shape"] = np.rint(shape * per_axis).astype(int)
-    meta["sr_scale"] = scale
+    facts.scale = scale
     return meta
 
 
@@ -104,7 +107,7 @@ _UNBOUNDED = np.array([-np.inf, np.inf])
 
 def circle_meta(meta: dict[str, Any] | None) -> dict[str, Any]:
     """Return the metadata of phases as those of their cosines and sines."""
-    return {**(meta or {}), "sr_clip": _UNBOUNDED, "sr_rgb": 0}
+    return with_facts(meta, clip=_UNBOUNDED, is_rgb=False)
 
 
 def enlarged_by_kind(
@@ -133,10 +136,10 @@ def enlarged_by_kind(
                 f"scale: a mosaic of {side} x {side} images needs sizes that these divide, got "
                 f"{sizes[0]} x {sizes[1]}; choose --scale 2, 3 or 4, or convert it (dcm2niix)"
             )
-        own = {**(meta or {}), "sr_mosaic": 1}
-        clip = np.asarray(own.get("sr_clip", _UNBOUNDED))
+        own = with_facts(meta, mosaic=1)
+        clip = Facts(own).clip if Facts(own).knows("clip") else _UNBOUNDED
         if clip.ndim == 3:  # of each image of a batch
-            own["sr_clip"] = np.repeat(clip, side**2, axis=0)
+            Facts(own).clip = np.repeat(clip, side**2, axis=0)
         each = [sizes[0] // side, sizes[1] // side, *sizes[2:]]
         return joined(enlarged_by_kind(tiles_of(image, side), own, each, grow), side)
     if kind_of(meta) == PHASE:

@@ -10,17 +10,17 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
 from monai_sr.core import OptionError
+from monai_sr.formats import Facts
 from monai_sr.formats.meaning import CODES, PHASE, kind_of
 from monai_sr.inferers.batch_meta import with_meta
 from monai_sr.inferers.tiled import TiledInferer
 
-SPREAD_KEY = "sr_spread"
+SPREAD_KEY = Facts.spread.key
 """Metadata of a result: the standard deviation of its eight predictions, of its own shape."""
 
 VIEWS = 8
@@ -113,7 +113,7 @@ def _plane_axes(meta: dict[str, Any] | None, ndim: int) -> tuple[int, int]:
     """Return the two axes of a batch (N, C, X, Y[, Z]) that lie within a slice."""
     slice_axis = 2
     if meta is not None:
-        given = int(torch.as_tensor(meta.get("sr_slice_axis", -1)).flatten()[0])
+        given = Facts(meta).slice_axis
         slice_axis = 2 if given < 0 else given
     axes = [axis for axis in range(2, ndim) if ndim == 4 or axis != 2 + slice_axis]
     return axes[0], axes[1]
@@ -127,11 +127,11 @@ def _turn(image: Tensor, view: int, axes: tuple[int, int]) -> Tensor:
 def _turn_meta(meta: dict[str, Any], view: int, axes: tuple[int, int]) -> dict[str, Any]:
     """Return the metadata of a view: where its axes have changed places, so have planned sizes."""
     meta = dict(meta)
-    if "sr_sizes" in meta and view % 2:
-        sizes = np.asarray(meta["sr_sizes"]).copy()
+    if Facts(meta).knows("sizes") and view % 2:
+        sizes = Facts(meta).sizes.copy()
         first, second = (axis - 2 for axis in axes)
         sizes[..., [first, second]] = sizes[..., [second, first]]
-        meta["sr_sizes"] = sizes
+        Facts(meta).sizes = sizes
     return meta
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from monai_sr.core import OptionError, check_precision, get_logger, go_on_without_threads, printable
+from monai_sr.formats import Facts
 from monai_sr.formats.meaning import PHASE, kind_of
 from monai_sr.functional import resize_to
 from monai_sr.geometry import LARGEST_SCALE, covering_samples, scaled_sizes
@@ -43,16 +44,16 @@ class TiledInferer(Inferer):
     """Run a generator over whole images, 2D or slice by slice or 3D.
 
     Shape: inputs (N, C, X, Y[, Z]) float32, in [0, 1] -> (N, C, s * X, s * Y[, Z]). A volume given
-    to a 2D generator is enlarged slice by slice; the slice axis is the metadata's ``sr_slice_axis``
-    or the last. A generator for another number of channels is used band by band; one for RGB takes
+    to a 2D generator is enlarged slice by slice; the slice axis is that of the metadata, or
+    the last. A generator for another number of channels is used band by band; one for RGB takes
     red, green and blue together, where the file declares them (or an array has 3 or 4 bands).
 
-    Sizes that are no trained multiple (``sr_sizes`` of the metadata, a scale such as 2.5) are
+    Sizes that are no trained multiple (fact ``sizes`` of the metadata, a scale such as 2.5) are
     reached by the next larger trained factor, then by area-aligned bicubic resampling. A generator
     for volumes is applied twice where once is too little.
 
-    A MetaTensor keeps its metadata, with the geometry enlarged, ``sr_scale`` added and values
-    clipped to what its file can store (``sr_clip``).
+    A MetaTensor keeps its metadata, with the geometry enlarged, fact ``scale`` added and values
+    clipped to what its file can store (fact ``clip``).
 
     Results are where the inputs are. Inputs in the processor's memory go tile by tile to a network
     on a GPU, and back while it computes the next.
@@ -164,7 +165,7 @@ class TiledInferer(Inferer):
             return result
         factors = [b / a for a, b in zip(image.shape[2:], result.shape[2:], strict=True)]
         meta = enlarged_meta(inputs.meta, factors, scale)
-        meta["sr_runtime"] = getattr(network, "runtime", "torch")
+        Facts(meta).runtime = getattr(network, "runtime", "torch")
         return with_meta(result, inputs, meta)
 
     @staticmethod
@@ -180,7 +181,7 @@ class TiledInferer(Inferer):
 
         Args:
             network: generator.
-            meta: of the raster; its ``sr_sizes`` or the scale decide on the result's.
+            meta: of the raster; its fact ``sizes`` or the scale decide on the result's.
             shape: (C, X, Y) of the raster.
 
         Raises:

@@ -20,7 +20,7 @@ from monai.transforms import MapTransform
 from PIL import Image
 
 from monai_sr.core import PathLike
-from monai_sr.formats import format_of_meta, report_path
+from monai_sr.formats import Facts, format_of_meta, report_path
 from monai_sr.formats.meaning import kind_of
 from monai_sr.formats.uncertainty_map import uncertainty_path
 from monai_sr.reports.display import Display, dicom_header, display_of, uncertainty_levels
@@ -92,7 +92,7 @@ class CaseReportd(MapTransform):
                 try:
                     self._write(d[key], d[self.ref])
                 except BaseException:
-                    _withdraw(Path(str(d[key].meta["sr_output"])))
+                    _withdraw(Path(Facts(d[key].meta).output))
                     raise
         return d
 
@@ -100,9 +100,9 @@ class CaseReportd(MapTransform):
         meta = pred.meta
         unit = torch.as_tensor(image.detach().cpu().numpy())
         lr, sr = to_stored(unit, image.meta), pred.cpu().numpy()
-        half_width = meta.get("sr_uncertainty")
-        widths = None if half_width is None else np.asarray(half_width).reshape(sr.shape)
-        facts = json.loads(str(meta["sr_provenance"]))
+        known = Facts(meta)
+        widths = known.uncertainty.reshape(sr.shape) if known.knows("uncertainty") else None
+        facts = json.loads(Facts(meta).provenance)
         display = display_of(lr, meta)
         highest = 0.0 if widths is None else float(np.nan_to_num(np.nanquantile(widths, 0.995)))
         modality = ""
@@ -113,10 +113,10 @@ class CaseReportd(MapTransform):
             planes_of(unit.numpy(), axis, _PLANES),
             self.metadata,
             str(facts.get("weights_sha256")),
-            float(np.asarray(meta.get("sr_scale", facts.get("scale", 1))).ravel()[0]),
+            known.scale if known.knows("scale") else float(facts.get("scale", 1)),
             modality,
         )
-        result = Path(str(meta["sr_output"]))
+        result = Path(Facts(meta).output)
         planes = [
             _plane(pair, display, highest) for pair in plane_pairs(lr, sr, widths, meta, _PLANES)
         ]
@@ -128,8 +128,8 @@ class CaseReportd(MapTransform):
             modality=modality,
             size_in=_size(lr.shape),
             size_out=_size(sr.shape),
-            lr_psnr=float(np.asarray(meta["sr_lr_psnr"]).ravel()[0]),
-            bands=np.asarray(meta["sr_bands"], dtype=np.float64).reshape(-1, 2).tolist(),
+            lr_psnr=Facts(meta).lr_psnr,
+            bands=np.asarray(Facts(meta).bands, dtype=np.float64).reshape(-1, 2).tolist(),
             is_perceptual=bool(facts.get("perception")),
             training=training,
             display=display.caption,
@@ -209,7 +209,7 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _kind(meta: Mapping[str, Any]) -> str:
-    return f"{kind_of(meta)} ({meta.get('sr_kind_reason', 'by default')})"
+    return f"{kind_of(meta)} ({Facts(meta).kind_reason})"
 
 
 def _shown_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,7 +5,6 @@ Display only: no figure of a report is computed from what is made here.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-from monai_sr.formats import format_of_meta
+from monai_sr.formats import Facts, format_of_meta
 from monai_sr.formats.dicom.files import open_dicom
 
 if TYPE_CHECKING:
@@ -82,9 +81,9 @@ def display_of(stored: npt.NDArray[Any], meta: Mapping[str, Any]) -> Display:
     """
     channels = stored.shape[0]
     form = format_of_meta(meta)
-    is_color = channels >= 3 if form.has_bands else bool(int(meta.get("sr_rgb", 0)))
+    is_color = channels >= 3 if form.has_bands else Facts(meta).is_rgb
     bands = (0, 1, 2) if is_color else (0,)
-    is_inverted = bool(int(meta.get("sr_inverted", 0)))
+    is_inverted = Facts(meta).is_inverted
     if form.has_window and not is_color:
         window = _window(meta)
         if window is not None:
@@ -110,7 +109,7 @@ def uncertainty_levels(half_width: npt.NDArray[Any], highest: float) -> npt.NDAr
 
 
 def _range(values: npt.NDArray[Any], meta: Mapping[str, Any]) -> tuple[float, float]:
-    declared = np.asarray(meta.get("sr_declared_range", (np.nan, np.nan)), dtype=np.float64).ravel()
+    declared = np.asarray(Facts(meta).declared_range, dtype=np.float64).ravel()
     if np.isfinite(declared).all():
         low, high = declared.tolist()
     else:
@@ -121,7 +120,7 @@ def _range(values: npt.NDArray[Any], meta: Mapping[str, Any]) -> tuple[float, fl
 
 def dicom_header(meta: Mapping[str, Any]) -> Dataset:
     """Return the header of the middle file of an image that was read from DICOM."""
-    files = json.loads(str(meta["sr_files"]))
+    files = Facts(meta).files
     return open_dicom(files[len(files) // 2], stop_before_pixels=True)
 
 
@@ -129,7 +128,7 @@ def _window(meta: Mapping[str, Any]) -> tuple[str, int, npt.NDArray[np.float64]]
     """Return caption, first stored value and table of the window, (0028,1050), PS3.3 C.11.2."""
     header = dicom_header(meta)
     facts = _facts(header)
-    low, high = (int(v) for v in np.asarray(meta["sr_storable"]).ravel())
+    low, high = (int(v) for v in Facts(meta).storable.ravel())
     is_table = "VOILUTSequence" in facts
     if (not is_table and "WindowCenter" not in facts) or high - low >= 2**16:
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.ndimage import gaussian_gradient_magnitude, uniform_filter
 
-from monai_sr.formats import format_of_meta
+from monai_sr.formats import Facts, format_of_meta
 from monai_sr.geometry import covering_samples
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def slice_axis_of(meta: Mapping[str, Any], rank: int) -> int:
     """Return the axis across the planes that are shown, -1 for a single plane."""
     if rank < 3:
         return -1
-    axis = int(meta.get("sr_slice_axis", -1))
+    axis = Facts(meta).slice_axis
     return axis if axis >= 0 else rank - 1
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_sr.core import BadImageError
-from monai_sr.formats import find_series, format_of
+from monai_sr.formats import Facts, find_series, format_of
 from monai_sr.reports.display import display_of
 from monai_sr.transforms import ScaleToUnit, load_image
 
@@ -80,7 +80,7 @@ def _of_file(file: Path) -> Viewer | None:
     display = display_of(image.numpy(), meta)
     if len(display.bands) > 1:
         return None
-    low, high = (float(v) for v in np.asarray(meta["sr_range"]).ravel())
+    low, high = (float(v) for v in Facts(meta).range.ravel())
 
     def show(picture: Picture) -> npt.NDArray[np.uint8]:
         unit = 1 - picture if display.is_inverted else picture

@@ -10,7 +10,7 @@ from monai.data import Dataset, MetaTensor
 from torch import Tensor
 
 from monai_sr.core import BadImageError, OptionError, PathLike
-from monai_sr.formats import format_of_meta
+from monai_sr.formats import Facts, format_of_meta
 from monai_sr.training.degradations import Degradation
 from monai_sr.training.measured_pairs import (
     MeasuredImages,
@@ -138,7 +138,7 @@ class ReadTrainingImage:
             )
         is_8bit = _is_8bit(image) and _is_8bit(small)
         low, low_valid = self.scale(small)
-        shared = None if declared_range(image.meta) else low.meta["sr_range"]
+        shared = None if declared_range(image.meta) else Facts(low.meta).range.tolist()
         high, high_valid = ScaleToUnit(shared)(image)
         planes = []
         for values, valid, of in ((high, high_valid, image), (low, low_valid, small)):
@@ -175,7 +175,7 @@ class ReadTrainingImage:
     ) -> Iterator[TrainingPair]:
         """Divide a pair, whose last band tells what is valid, as inference feeds its bands."""
         count = len(hr) - 1 if format_of_meta(image.meta).has_bands else min(len(hr) - 1, 3)
-        has_colors = bool(image.meta["sr_rgb"]) or count in (3, 4)
+        has_colors = Facts(image.meta).is_rgb or count in (3, 4)
         factor = 255 if is_8bit else 1
         for group in band_groups(count, has_colors=has_colors):
             bands = [
@@ -194,7 +194,7 @@ class ReadTrainingImage:
             count -= alpha_bands(Path(facts["filename_or_obj"]), count)
         elif count == 4:
             count = 3
-        groups = band_groups(count, has_colors=bool(facts["sr_rgb"]) or count in (3, 4))
+        groups = band_groups(count, has_colors=Facts(facts).is_rgb or count in (3, 4))
         valid = valid if valid.size else np.ones(values.shape, dtype=bool)
         if isinstance(source, Area):
             columns, rows = window_of(source, facts["affine"], values.shape[1:])
@@ -270,8 +270,8 @@ class ValidationImages(Dataset):
 
 def _is_8bit(image: MetaTensor) -> bool:
     """Tell whether all values of a byte count from 0 to 1."""
-    whole = np.array_equal(np.asarray(image.meta["sr_declared_range"]), [0, 255])
-    return str(image.meta["sr_dtype"]) == "uint8" and whole and not image.meta["sr_inverted"]
+    whole = np.array_equal(Facts(image.meta).declared_range, [0, 255])
+    return Facts(image.meta).dtype == "uint8" and whole and not Facts(image.meta).is_inverted
 
 
 def _slices(image: MetaTensor, values: np.ndarray) -> list[np.ndarray]:

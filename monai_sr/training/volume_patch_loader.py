@@ -11,6 +11,7 @@ from monai.data import MetaTensor
 from torch import Tensor
 
 from monai_sr.core import BadImageError, PathLike
+from monai_sr.formats import Facts
 from monai_sr.functional import downsample
 from monai_sr.training.measured_pairs import (
     MeasuredImages,
@@ -60,7 +61,7 @@ class ReadTrainingVolume:
         if self.measured is not None:
             name, scale = shown_name(file), self.measured.scale
             low, _ = ScaleToUnit()(self._load(self.measured.partner(file)))
-            shared = None if declared_range(image.meta) else low.meta["sr_range"]
+            shared = None if declared_range(image.meta) else Facts(low.meta).range.tolist()
             hr, lr = _halved(ScaleToUnit(shared)(image)[0].numpy(), low.numpy(), scale)
             check_sizes(hr.shape[1:], lr.shape[1:], scale, name)
             hr, lr = register(hr, lr, scale, name)

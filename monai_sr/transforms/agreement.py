@@ -12,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
+from monai_sr.formats import Facts
 from monai_sr.formats.meaning import CODES, kind_of
 from monai_sr.functional import blocks, resize_to
 from monai_sr.geometry import covering_samples
@@ -170,19 +171,19 @@ def are_codes(meta: Mapping[str, Any]) -> bool:
 
 def code_bands(meta: Mapping[str, Any]) -> list[int]:
     """Return the bands that are codes in an image whose others are not."""
-    return [int(band) for band in np.asarray(meta.get("sr_code_bands", ())).ravel()]
+    return [int(band) for band in Facts(meta).code_bands.ravel()]
 
 
 def as_unit(stored: Tensor, meta: dict[str, Any]) -> MetaTensor:
     """Pass codes on as they are; ``meta`` gains what a mapping by (0, 1) would leave."""
-    meta["sr_range"] = np.array([[0.0, 1.0]])
-    meta["sr_clip"] = np.asarray(meta["sr_storable"], dtype=np.float64).copy()
+    Facts(meta).range = np.array([[0.0, 1.0]])
+    Facts(meta).clip = np.asarray(Facts(meta).storable, dtype=np.float64).copy()
     return MetaTensor(stored, meta=meta)
 
 
 def stored_codes(pred: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
     """Return enlarged codes in the file's data type."""
-    codes: np.ndarray = pred.detach().cpu().numpy().astype(np.dtype(str(meta["sr_dtype"])))
+    codes: np.ndarray = pred.detach().cpu().numpy().astype(Facts(meta).dtype)
     return codes
 
 

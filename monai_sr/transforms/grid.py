@@ -11,7 +11,7 @@ from monai.transforms import MapTransform, Transform
 from torch import Tensor
 
 from monai_sr.core import OptionError
-from monai_sr.formats import format_of_meta
+from monai_sr.formats import Facts, format_of_meta
 from monai_sr.geometry import scaled_sizes, sizes_for_spacing, spacing_of, target_spacing
 
 Spacing = float | Sequence[float | None] | None
@@ -21,13 +21,13 @@ def enlarged_axes(meta: Mapping[str, Any], rank: int, network_dims: int = 2) -> 
     """Return the spatial axes (from 0) that a network enlarges.
 
     Args:
-        meta: of the image; its ``sr_slice_axis`` is the axis of a volume's slices, else the last.
+        meta: of the image; its fact ``slice_axis`` is the axis of a volume's slices, else the last.
         rank: spatial axes of the image.
         network_dims: those of the network: 2 takes a volume slice by slice.
     """
     if rank == network_dims:
         return tuple(range(rank))
-    axis = int(np.asarray(meta.get("sr_slice_axis", -1)).ravel()[0])
+    axis = Facts(meta).slice_axis
     return tuple(a for a in range(rank) if a != (axis if axis >= 0 else rank - 1))
 
 
@@ -37,16 +37,16 @@ def planned_sizes(meta: Mapping[str, Any] | None, rank: int) -> list[int] | None
     Raises:
         OptionError: if the images of a batch are to become unlike.
     """
-    found = np.atleast_2d(np.asarray((meta or {}).get("sr_sizes", ())))
+    found = np.atleast_2d(Facts(meta).sizes)
     if (found != found[:1]).any():
         raise OptionError(
-            f"batch: its images must share sr_sizes, got {found.tolist()}; use batch_size 1"
+            f"batch: its images must share their sizes, got {found.tolist()}; use batch_size 1"
         )
     return [int(n) for n in found[0, :rank]] if found.size else None
 
 
 class PlanGrid(Transform):
-    """Write ``sr_sizes``, the sizes of the result, and ``sr_slice_axis`` into the metadata.
+    """Write fact ``sizes``, the sizes of the result, and fact ``slice_axis`` into the metadata.
 
     Shape: image (C, X, Y[, Z]) -> the same values.
 
@@ -107,7 +107,7 @@ class PlanGrid(Transform):
             target = target_spacing(self.spacing, len(sizes), axes)
             planned = sizes_for_spacing(name, sizes, present, target, axes, unit)
         if planned is not None:
-            meta["sr_sizes"] = np.array(planned)
+            Facts(meta).sizes = np.array(planned)
         return MetaTensor(image.as_tensor(), meta=meta)
 
     def _check_dims(self, name: str, meta: Mapping[str, Any], rank: int) -> None:
@@ -122,7 +122,7 @@ class PlanGrid(Transform):
             )
 
     def _choose_slices(self, name: str, meta: dict[str, Any], rank: int) -> None:
-        form, own = format_of_meta(meta), int(np.asarray(meta.get("sr_slice_axis", -1)).ravel()[0])
+        form, own = format_of_meta(meta), Facts(meta).slice_axis
         if form.slices_are_files and rank == 3 and self.slice_axis != own:
             raise OptionError(
                 f"{name}: slice_axis must be {own}, the axis of a DICOM series' files, "
@@ -134,13 +134,13 @@ class PlanGrid(Transform):
                 "leave --slice_axis out"
             )
         if rank == 3:
-            meta["sr_slice_axis"] = self.slice_axis
+            Facts(meta).slice_axis = self.slice_axis
 
 
 def _unit(name: str, meta: Mapping[str, Any]) -> tuple[float, str]:
     """Return the unit in which spacing is asked for, and how many make one of the affine's."""
     if not format_of_meta(meta).lengths_in_mm:
-        unit = str(meta.get("sr_unit", ""))
+        unit = Facts(meta).unit
         if not unit:
             raise OptionError(
                 f"{name}: spacing needs a file that has a geotransform, got a raster without; use "
@@ -148,7 +148,7 @@ def _unit(name: str, meta: Mapping[str, Any]) -> tuple[float, str]:
             )
         return 1.0, unit
     # MONAI's own readers give mm.
-    unit_mm = float(np.asarray(meta.get("sr_unit_mm", 1.0)).ravel()[0])
+    unit_mm = Facts(meta).unit_mm
     if not unit_mm > 0:
         raise OptionError(
             f"{name}: spacing needs a file that states lengths in mm, got one that states "

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from monai_sr.formats import Facts
 from monai_sr.transforms.ranges import SEEN_OUTSIDE
 
 HOT_REACH = 1
@@ -37,14 +38,14 @@ def calm_hot_pixels(
     Args:
         stored: the values.
         valid: which of them are measurements; others count for no median.
-        meta: with ``sr_range``; a slice axis has no part in neighborhoods.
+        meta: with fact ``range``; a slice axis has no part in neighborhoods.
 
     Returns:
         The values, as they were given if none is hot, and for each hot one its channel, place and
         value, see :func:`hot_planes`.
     """
-    codes = np.asarray(meta.get("sr_code_bands", ())).ravel()
-    slice_axis = int(np.asarray(meta.get("sr_slice_axis", -1)).ravel()[0])
+    codes = Facts(meta).code_bands.ravel()
+    slice_axis = Facts(meta).slice_axis
     axes = [axis for axis in range(stored.ndim - 1) if stored.ndim < 4 or axis != slice_axis]
     calm, found = stored, [np.empty((0, stored.ndim + 1))]
     for channel, (bottom, top) in enumerate(_seen_ranges(meta, len(stored))):
@@ -64,7 +65,7 @@ def calm_hot_pixels(
 
 def _seen_ranges(meta: Mapping[str, Any], channels: int) -> list[list[float]]:
     """Return the stored values that networks see of each channel."""
-    ranges = np.broadcast_to(np.asarray(meta["sr_range"]).reshape(-1, 2), (channels, 2))
+    ranges = np.broadcast_to(Facts(meta).range.reshape(-1, 2), (channels, 2))
     reach = (ranges[:, 1:] - ranges[:, :1]) * [-SEEN_OUTSIDE, SEEN_OUTSIDE]
     found: list[list[float]] = (ranges + reach).tolist()
     return found

@@ -1,6 +1,6 @@
 """Map stored values to [0, 1] and back, by one mapping for each band of a file or series.
 
-The mapping follows declared facts (``sr_declared_range``: 8-bit types, DICOM up to 12 bits stored)
+The mapping follows declared facts (``declared_range``: 8-bit types, DICOM up to 12 bits stored)
 or the caller's range; where nothing declares one, the valid values of the whole file, see
 :mod:`monai_sr.transforms.ranges`. It is kept in the metadata, so that every slice and window shares
 it.
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from monai_sr.core import BadImageError, OptionError, exact_float, is_wide, to_integers
 from monai_sr.core.dtypes import PART
+from monai_sr.formats import Facts, with_facts
 from monai_sr.formats.meaning import PHASE, kind_of
 from monai_sr.transforms.agreement import are_codes, as_unit
 from monai_sr.transforms.hot_pixels import calm_hot_pixels
@@ -42,7 +43,7 @@ VALID_SUFFIX = "_valid"
 def valid_mask(stored: Tensor, nodata: float, declared: Any = ()) -> Tensor:
     """Tell which stored values are measurements: finite, not nodata, and not declared invalid.
 
-    ``declared`` is ``sr_valid``: of the shape of ``stored``, 0 where alpha or a mask hides a pixel;
+    ``declared`` is ``valid``: of the shape of ``stored``, 0 where alpha or a mask hides a pixel;
     empty where nothing does.
 
     Raises:
@@ -56,7 +57,7 @@ def valid_mask(stored: Tensor, nodata: float, declared: Any = ()) -> Tensor:
         return valid
     if mask.shape != stored.shape:
         raise BadImageError(
-            f"sr_valid: must have the image's shape {tuple(stored.shape)}, got "
+            f"valid: must have the image's shape {tuple(stored.shape)}, got "
             f"{tuple(mask.shape)}; map values to [0, 1] before cropping"
         )
     return valid & (mask != 0)
@@ -95,16 +96,17 @@ def declare_nodata(stored: Tensor, meta: dict[str, Any], value: float) -> None:
 
     Shape: stored (C, ...). A value that the data type cannot hold changes nothing.
     """
-    dtype = np.dtype(str(meta["sr_dtype"]))
+    facts = Facts(meta)
+    dtype = facts.dtype
     if dtype.kind in "iu" and not (np.iinfo(dtype).min <= value <= np.iinfo(dtype).max):
         return
     value = float(dtype.type(value)) if dtype.kind == "f" else float(value)
-    if np.isnan(meta["sr_nodata"]):
-        meta["sr_nodata"] = value
-        meta["sr_fill"] = value if np.isnan(meta["sr_fill"]) else meta["sr_fill"]
-    elif meta["sr_nodata"] != value:
-        own = valid_mask(stored, value, meta.get("sr_valid", ()))
-        meta["sr_valid"] = own.numpy().astype(np.uint8)
+    if np.isnan(facts.nodata):
+        facts.nodata = value
+        facts.fill = value if np.isnan(facts.fill) else facts.fill
+    elif facts.nodata != value:
+        own = valid_mask(stored, value, facts.valid)
+        facts.valid = own.numpy().astype(np.uint8)
 
 
 def other_nan(stored: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
@@ -112,7 +114,7 @@ def other_nan(stored: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
 
     Shape: (C, ...) -> bool of the same shape.
     """
-    is_nodata = np.isnan(float(meta["sr_nodata"]))
+    is_nodata = np.isnan(Facts(meta).nodata)
     return np.asarray((torch.isnan(stored) & (not is_nodata)).numpy())
 
 
@@ -123,9 +125,9 @@ class ScaleToUnit(Transform):
     the same shape, float32 (values outside the range map outside [0, 1] and stay), and its mask of
     valid pixels, bool, which is empty where all are valid.
 
-    The result's metadata gains ``sr_range`` (C, 2), the stored values of 0 and 1 of each band,
-    ``sr_clip`` (C, 2), what can be stored, in the new units, ``sr_nan`` where pixels are NaN that
-    is not the nodata value, and ``sr_hot`` where some are hot, which the result is without, see
+    The result's metadata gain facts: ``range`` (C, 2), the stored values of 0 and 1 of each band,
+    ``clip`` (C, 2), what can be stored, in the new units, ``nan`` where pixels are NaN that
+    is not the nodata value, and ``hot`` where some are hot, which the result is without, see
     :mod:`monai_sr.transforms.hot_pixels`.
 
     Args:
@@ -133,7 +135,7 @@ class ScaleToUnit(Transform):
             the rule of this module.
         nodata: stored value that is no measurement, beside what the file declares; None: none.
         bounds: (low, high) stored values that results are held in; None: natural ones of fields
-            that are declared to be such (``sr_natural``), where no value of the input leaves them.
+            that are declared to be such (``natural``), where no value of the input leaves them.
         is_exact: use the smallest and largest valid value of all bands in place of robust ranges.
 
     Raises:
@@ -173,21 +175,21 @@ class ScaleToUnit(Transform):
             return as_unit(stored, meta), torch.empty(0, dtype=torch.bool)
         given = Given.of(stored, meta, self.nodata)
         if given.nan.any():
-            meta["sr_nan"] = given.nan
+            Facts(meta).nan = given.nan
         if not bool(given.valid.any()):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
         self.decide(meta, len(stored), lambda: band_levels(stored, given.valid))
         given = given.calm(meta)
         if len(given.hot):
-            meta["sr_hot"] = given.hot
+            Facts(meta).hot = given.hot
         is_whole = bool(given.valid.all())
         valid = torch.empty(0, dtype=torch.bool) if is_whole else given.valid
         return to_unit(given.filled(meta), meta), valid
 
     def needs_levels(self, meta: Mapping[str, Any]) -> bool:
         """Tell whether :meth:`decide` looks at the values: it may be spared where it does not."""
-        return self._given(meta) is None or bool(meta.get("sr_unit", ""))
+        return self._given(meta) is None or bool(Facts(meta).unit)
 
     def decide(
         self, meta: dict[str, Any], channels: int, measure: Callable[[], Sequence[Levels]]
@@ -202,6 +204,7 @@ class ScaleToUnit(Transform):
         Raises:
             BadImageError: the values reach too far for one mapping.
         """
+        facts = Facts(meta)
         given, name = self._given(meta), str(meta.get("filename_or_obj", "image"))
         if given is None and kind_of(meta) == PHASE:
             raise BadImageError(
@@ -212,9 +215,8 @@ class ScaleToUnit(Transform):
         pairs = np.asarray((0.0, 1.0) if given is None else given, float).reshape(-1, 2)
         ranges = np.broadcast_to(pairs, (channels, 2)).copy()
         if levels:
-            groups = meta.get("sr_groups", np.full(channels, 0))
-            is_map = bool(str(meta.get("sr_unit", "")))
-            found, fill = band_ranges(levels, groups, bool(meta.get("sr_rgb", 0)), is_map)
+            groups: Any = facts.groups if facts.knows("groups") else np.full(channels, 0)
+            found, fill = band_ranges(levels, groups, facts.is_rgb, bool(facts.unit))
             warn_of_fill(name, fill, channels)
             if given is None:
                 ends = [each.extremes for each in levels if each.counts.size]
@@ -226,12 +228,12 @@ class ScaleToUnit(Transform):
                     )
                 is_known = np.isfinite(found)
                 ranges = np.where(is_known, (low, high) if self.is_exact else found, ranges)
-            meta["sr_far_share"] = tell_far(name, levels, ranges, fill)
-        dtype = np.dtype(str(meta["sr_dtype"]))
+            facts.far_share = tell_far(name, levels, ranges, fill)
+        dtype = facts.dtype
         for pair in ranges:
             if pair[1] <= pair[0]:
                 pair[1] = pair[0] + _one_step(pair[0], dtype)
-        meta["sr_range"], meta["sr_bounds"] = ranges, self._bounds(meta, channels, levels)
+        facts.range, facts.bounds = ranges, self._bounds(meta, channels, levels)
 
     def _given(self, meta: Mapping[str, Any]) -> Sequence[float] | None:
         return self.value_range if self.value_range is not None else declared_range(meta)
@@ -240,13 +242,13 @@ class ScaleToUnit(Transform):
         self, meta: Mapping[str, Any], channels: int, levels: Sequence[Levels]
     ) -> np.ndarray:
         """Return the stored values that the results of each band are held in: (C, 2)."""
-        storable = np.asarray(meta["sr_storable"], dtype=np.float64)
+        storable = np.asarray(Facts(meta).storable, dtype=np.float64)
         bounds = np.tile(storable, (channels, 1))
         if self.bounds is not None:
             bounds[:] = self.bounds
-        elif "sr_natural" in meta:
+        elif Facts(meta).knows("natural"):
             for band, (each, (low, high)) in enumerate(
-                zip(levels, meta["sr_natural"], strict=False)
+                zip(levels, Facts(meta).natural, strict=False)
             ):
                 ends = each.extremes if each.counts.size else (np.nan, np.nan)
                 if low <= ends[0] <= ends[1] <= high:
@@ -256,13 +258,13 @@ class ScaleToUnit(Transform):
 
 def declared_range(meta: Mapping[str, Any]) -> tuple[float, float] | None:
     """Return the range that a file declares, None where it declares none."""
-    low, high = np.asarray(meta["sr_declared_range"], dtype=np.float64).tolist()
+    low, high = np.asarray(Facts(meta).declared_range, dtype=np.float64).tolist()
     return (low, high) if np.isfinite([low, high]).all() else None
 
 
 def range_of(meta: Mapping[str, Any]) -> np.ndarray:
     """Return the stored values of 0 and 1 of each band: (C, 2), or (1, 2) for all."""
-    return np.asarray(meta["sr_range"], dtype=np.float64).reshape(-1, 2)
+    return np.asarray(Facts(meta).range, dtype=np.float64).reshape(-1, 2)
 
 
 def band_levels(stored: Tensor, valid: Tensor) -> list[Levels]:
@@ -305,7 +307,7 @@ class UnitMapping:
         ranges = range_of(meta)
         if channels is not None:
             ranges = np.broadcast_to(ranges, (channels, 2))
-        return cls(ranges[:, 0], ranges[:, 1] - ranges[:, 0], bool(meta.get("sr_inverted", 0)))
+        return cls(ranges[:, 0], ranges[:, 1] - ranges[:, 0], Facts(meta).is_inverted)
 
     def unit(self, stored: Tensor) -> Tensor:
         """Map stored values (C, ...), floating point, to float32."""
@@ -348,12 +350,12 @@ class UnitMapping:
 
 
 def to_unit(stored: Tensor, meta: dict[str, Any]) -> MetaTensor:
-    """Map stored values by the known range of each band; ``meta`` gains ``sr_clip``.
+    """Map stored values by the known range of each band; ``meta`` gains ``clip``.
 
     Shape: stored (C, ...), floating point -> the same, float32.
     """
     mapping = UnitMapping.of(meta)
-    meta["sr_clip"] = mapping.clip(meta.get("sr_bounds", meta["sr_storable"])).copy()
+    Facts(meta).clip = mapping.clip(Facts(meta).limits).copy()
     return MetaTensor(mapping.unit(stored), meta=meta)
 
 
@@ -384,7 +386,7 @@ class Given:
         """
         if nodata is not None:
             declare_nodata(stored, meta, nodata)
-        valid = valid_mask(stored, float(meta["sr_nodata"]), meta.get("sr_valid", ()))
+        valid = valid_mask(stored, Facts(meta).nodata, Facts(meta).valid)
         return cls(stored, valid, other_nan(stored, meta), np.empty((0, stored.ndim + 1)))
 
     def calm(self, meta: Mapping[str, Any]) -> Given:
@@ -449,27 +451,28 @@ def _in_memory_meta(stored: Tensor) -> dict[str, Any]:
     if not stored.is_floating_point():
         info = torch.iinfo(stored.dtype)
         limits = np.array([info.min, info.max], dtype=np.float64)
-    return {
-        "sr_dtype": str(stored.dtype).removeprefix("torch."),
-        "sr_storable": limits,
-        "sr_declared_range": limits if stored.dtype == torch.uint8 else np.full(2, np.nan),
-        "sr_nodata": float("nan"),
-        "sr_fill": float("nan"),
-    }
+    return with_facts(
+        None,
+        dtype=str(stored.dtype).removeprefix("torch."),
+        storable=limits,
+        declared_range=limits if stored.dtype == torch.uint8 else np.full(2, np.nan),
+        nodata=float("nan"),
+        fill=float("nan"),
+    )
 
 
 def to_stored(unit: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
     """Map [0, 1] back to stored values: rounded, clipped to what can be stored, original dtype.
 
-    Shape: (C, X, Y[, Z]) -> numpy array of the same shape and dtype ``sr_dtype``.
+    Shape: (C, X, Y[, Z]) -> numpy array of the same shape and the dtype of the file.
 
     Raises:
         OutputError: if a result to be stored as integers holds NaN or infinity.
     """
-    dtype = np.dtype(str(meta["sr_dtype"]))
+    dtype = Facts(meta).dtype
     exact: np.dtype[Any] = np.dtype(exact_float(dtype))
     name = str(meta.get("filename_or_obj", "image"))
-    bounds = np.asarray(meta.get("sr_bounds", meta["sr_storable"]), dtype=np.float64).reshape(-1, 2)
+    bounds = Facts(meta).limits.reshape(-1, 2)
     mapping = UnitMapping.of(meta, len(unit))
     result = np.empty(unit.shape, dtype)
     bands = zip(unit, result, np.broadcast_to(bounds, (len(unit), 2)), strict=True)

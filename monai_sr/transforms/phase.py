@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from monai_sr.formats import Facts
 from monai_sr.formats.meaning import PHASE, kind_of
 from monai_sr.functional import resize_to
 from monai_sr.transforms.agreement import (
@@ -46,7 +47,7 @@ def half_turn_apart(first: Tensor, second: Tensor) -> Tensor:
 
 def mosaic_side(meta: Mapping[str, Any] | None) -> int:
     """Return how many images lie beside each other along both axes of a mosaic, 1 for none."""
-    return int(np.asarray((meta or {}).get("sr_mosaic", 1)).max())
+    return Facts(meta).mosaic
 
 
 def tiles_of(mosaic: Tensor, side: int) -> Tensor:

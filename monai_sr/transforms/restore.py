@@ -16,6 +16,7 @@ from monai_sr.core.dtypes import exact_float
 from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.core.types import PathLike
 from monai_sr.core.version import __version__
+from monai_sr.formats import Facts
 from monai_sr.formats.meaning import kind_of
 from monai_sr.transforms.agreement import (
     Agreement,
@@ -44,7 +45,7 @@ def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
     limits = np.iinfo(stored.dtype)
     if not limits.min <= nodata <= limits.max:  # NaN, too
         return
-    low = float(np.asarray(meta["sr_storable"]).ravel()[0])
+    low = float(Facts(meta).storable.ravel()[0])
     stored[stored == nodata] = nodata + 1 if nodata <= low else nodata - 1
 
 
@@ -81,12 +82,12 @@ def put_back(
     for where, value in ((lost, nodata_of_result(meta)), (nan, np.nan)):
         if where.any():
             stored[covered(where)] = value
-    for channel, plane in hot_planes(hot, shape, meta["sr_bounds"]):
+    for channel, plane in hot_planes(hot, shape, Facts(meta).bounds):
         large = covered(plane)
         is_hot = ~np.isnan(large)
         stored[channel][is_hot] = large[is_hot]
-        if "sr_uncertainty" in meta:
-            meta["sr_uncertainty"][channel][is_hot] = np.nan
+        if Facts(meta).knows("uncertainty"):
+            Facts(meta).uncertainty[channel][is_hot] = np.nan
 
 
 def lost_pixels(valid: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
@@ -94,14 +95,15 @@ def lost_pixels(valid: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
 
     Shape: valid (C, ...) as read -> the same.
     """
-    hidden = np.asarray(meta.get("sr_valid", ())) == 0
+    hidden = Facts(meta).valid == 0
     is_hiding = np.isnan(nodata_of_result(meta)) and hidden.size
     return np.asarray(~valid & ~hidden if is_hiding else ~valid)
 
 
 def nodata_of_result(meta: Mapping[str, Any]) -> float:
     """Return the value that marks invalid pixels, NaN for none; MONAI's readers tell none."""
-    return float(np.asarray(meta.get("sr_fill", meta.get("sr_nodata", np.nan))).ravel()[0])
+    facts = Facts(meta)
+    return facts.fill if facts.knows("fill") else facts.nodata
 
 
 class Provenance:
@@ -183,20 +185,15 @@ class Provenance:
         return json.dumps(facts)
 
 
-def _runtime(meta: Mapping[str, Any]) -> str:
-    """Return what ran the network; the metadata of a batch holds a list."""
-    return str(np.asarray(meta.get("sr_runtime", "torch")).ravel()[0])
-
-
 class RestoreStoredd(MapTransform):
     """Turn ``pred`` in [0, 1] into stored values that a writer can write as they are.
 
     Shape: pred MetaTensor (C, X * s, Y * s[, Z]) whose metadata the inferer has enlarged; the key
     ``ref`` holds the input in [0, 1]. The result has the values, the data type and the nodata mask
-    of the source file, and gains ``sr_provenance`` and how it agrees with the input:
-    ``sr_lr_psnr``, ``sr_off_share``, ``sr_worst_off``, ``sr_worst_at`` and ``sr_bands``, see
+    of the source file, and gains the facts ``provenance`` and how it agrees with the
+    input: ``lr_psnr``, ``off_share``, ``worst_off``, ``worst_at`` and ``bands``, see
     :class:`monai_sr.transforms.agreement.Agreement`. The spread that a
-    self-ensemble gave (``sr_spread``) becomes ``sr_uncertainty``, float32 in stored units.
+    self-ensemble gave (``spread``) becomes ``uncertainty``, float32 in stored units.
 
     Args:
         keys: results to restore.
@@ -239,35 +236,37 @@ class RestoreStoredd(MapTransform):
             mapping.steps(stored.dtype).tolist(), mapping.lines(), meta,
         )  # fmt: skip
         _note(meta, agreement)
-        if "sr_spread" in meta:
-            spread = torch.as_tensor(meta.pop("sr_spread")).cpu().double().numpy()
+        facts = Facts(meta)
+        if facts.knows("spread"):
+            spread = torch.as_tensor(facts.spread).cpu().double().numpy()
+            del facts.spread
             half_width = spread.reshape(stored.shape) * self.interval_factor
             half_width *= mapping.width.reshape(-1, *[1] * (stored.ndim - 1))
             if mask.numel():
                 half_width[~covering(mask.numpy(), stored.shape[1:])] = np.nan
-            meta["sr_uncertainty"] = half_width.astype(np.float32)
+            facts.uncertainty = half_width.astype(np.float32)
         none = np.zeros((1,) * lr.ndim, bool)
         put_back(
             stored, meta, lambda plane: covering(plane, stored.shape[1:]),
             to_stored(lr_plain, meta) if code_bands(meta) else None,
             shape=tuple(lr.shape),
             lost=lost_pixels(mask.numpy(), meta) if mask.numel() else none,
-            nan=np.asarray(meta.get("sr_nan", none)) if mask.numel() else none,
-            hot=np.asarray(meta.get("sr_hot", ())).reshape(-1, lr.ndim + 1),
+            nan=facts.nan if facts.knows("nan") and mask.numel() else none,
+            hot=facts.hot.reshape(-1, lr.ndim + 1),
         )  # fmt: skip
-        meta["sr_provenance"] = self.provenance.record(meta["sr_range"], _runtime(meta))
+        facts.provenance = self.provenance.record(facts.range, facts.runtime)
         exact = torch.float64 if exact_float(stored.dtype) is np.float64 else torch.float32
         return MetaTensor(torch.from_numpy(stored).to(exact), meta=meta)
 
     def _restore_codes(self, pred: MetaTensor, lr: Tensor, meta: dict[str, Any]) -> MetaTensor:
         stored = stored_codes(pred.as_tensor(), meta)
         _note(meta, code_agreement(stored, lr.as_tensor() if isinstance(lr, MetaTensor) else lr))
-        meta["sr_provenance"] = self.provenance.record(meta["sr_range"], kind=kind_of(meta))
+        Facts(meta).provenance = self.provenance.record(Facts(meta).range, kind=kind_of(meta))
         return MetaTensor(torch.from_numpy(stored).to(pred.dtype), meta=meta)
 
 
 def _note(meta: dict[str, Any], agreement: Agreement) -> None:
-    meta["sr_lr_psnr"], meta["sr_off_share"] = agreement.lr_psnr, agreement.off_share
-    meta["sr_worst_off"] = agreement.worst_off
-    meta["sr_worst_at"] = np.array(agreement.worst_at)
-    meta["sr_bands"] = np.array(agreement.bands)
+    facts = Facts(meta)
+    facts.lr_psnr, facts.off_share = agreement.lr_psnr, agreement.off_share
+    facts.worst_off, facts.worst_at = agreement.worst_off, np.array(agreement.worst_at)
+    facts.bands = np.array(agreement.bands)

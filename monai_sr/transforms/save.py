@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from monai_sr.core import OutputError, PathLike, appear_together
-from monai_sr.formats import find_reader, format_of_meta, output_suffix, plan_outputs
+from monai_sr.formats import Facts, find_reader, format_of_meta, output_suffix, plan_outputs
 from monai_sr.formats.dicom.compression import check_compression
 from monai_sr.formats.dicom.deidentify import read_key
 from monai_sr.formats.meaning import AUTO, INTENSITY, check_asked
@@ -23,8 +23,8 @@ class SaveImageSRd(MapTransform):
     """Write results as files of the kind they came from; nothing half-written is ever left.
 
     The path of a result is the value of the key ``output`` where the sample has one, else the
-    source's name with ``_x<scale>`` in ``output_dir``. It is recorded as ``sr_output`` in the
-    metadata. A result with ``sr_uncertainty`` gets a map of it beside it, one with "classes" in its
+    source's name with ``_x<scale>`` in ``output_dir``. It is recorded as fact ``output`` in the
+    metadata. A result with ``uncertainty`` gets a map of it beside it, one with "classes" in its
     sample the classes of the scene: together, or none is left.
 
     Args:
@@ -69,19 +69,19 @@ class SaveImageSRd(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             path = Path(d[self.path_key]) if self.path_key in d else self._path(d[key].meta)
-            d[key].meta["sr_output"] = str(path)
+            Facts(d[key].meta).output = str(path)
             form = format_of_meta(d[key].meta)
             if not form.writer_name:
                 raise OutputError(
                     f"{path}: must be a result of a file that this package has read, got one of "
                     "another origin; load it with LoadImageSRd."
                 )
-            d[key].meta["sr_deidentified"] = int(self.deidentify)
+            Facts(d[key].meta).is_deidentified = int(self.deidentify)
             writer = form.writer(**self.options)
             writer.set_data_array(d[key], channel_dim=0)  # type: ignore[no-untyped-call]
             writer.set_metadata(d[key].meta)
             classes = str(d[CLASSES]) if CLASSES in d else None
-            if "sr_uncertainty" not in d[key].meta:
+            if not Facts(d[key].meta).knows("uncertainty"):
                 with with_classes(path, classes) as place:
                     writer.write(place, verbose=False)
                 continue
@@ -98,7 +98,7 @@ class SaveImageSRd(MapTransform):
                 "source's may name the patient; load inputs with FileDataset(deidentify=True)."
             )
         source = Path(str(meta["filename_or_obj"]))
-        scale = float(np.asarray(meta["sr_scale"]).ravel()[0])
+        scale = Facts(meta).scale
         suffix = output_suffix(meta)
         return plan_outputs([source], source.parent, self.output_dir, scale, lambda _: suffix)[0]
 

@@ -13,6 +13,7 @@ from monai.utils import CommonKeys
 from torch import nn
 
 from monai_sr.core import PathLike, shown, usable_device, user_message
+from monai_sr.formats import Facts
 from monai_sr.formats.identity import digest
 from monai_sr.formats.meaning import kind_of
 from monai_sr.formats.sentinel2.classes import CLASSES
@@ -173,10 +174,10 @@ class UpscaleEvaluator(SupervisedEvaluator):
         else:
             super()._iteration(engine, batchdata)
             pred = engine.state.output[0][CommonKeys.PRED]
-            found, name = _agreement(pred.meta), str(pred.meta.get("sr_output", ""))
+            found, name = _agreement(pred.meta), Facts(pred.meta).output
             before, after = batchdata[CommonKeys.IMAGE][0].shape, pred.shape
             kind = kind_of(pred.meta)
-            far = float(np.asarray(pred.meta.get("sr_far_share", 0)).ravel()[0])
+            far = Facts(pred.meta).far_share
         return {
             "output": name,
             "kind": kind,
@@ -205,11 +206,13 @@ def _size(shape: Sequence[int]) -> str:
 
 def _agreement(meta: Mapping[str, Any]) -> Agreement:
     """Read what :class:`monai_sr.transforms.RestoreStoredd` has left."""
-    keys = ("sr_lr_psnr", "sr_off_share", "sr_worst_off")
-    lr_psnr, off, worst = (float(np.asarray(meta[key]).ravel()[0]) for key in keys)
-    place = tuple(int(i) for i in np.asarray(meta["sr_worst_at"]).ravel())
-    bands = np.asarray(meta["sr_bands"], dtype=np.float64).reshape(-1, 2).tolist()
-    return Agreement(lr_psnr, off, worst, place, tuple((psnr, share) for psnr, share in bands))
+    facts = Facts(meta)
+    place = tuple(int(i) for i in facts.worst_at.ravel())
+    bands = np.asarray(facts.bands, dtype=np.float64).reshape(-1, 2).tolist()
+    return Agreement(
+        facts.lr_psnr, facts.off_share, facts.worst_off, place,
+        tuple((psnr, share) for psnr, share in bands),
+    )  # fmt: skip
 
 
 def _where(worst_at: Sequence[int], channels: int) -> str:

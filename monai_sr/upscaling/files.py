@@ -20,7 +20,7 @@ from monai_sr.core import (
     user_message,
 )
 from monai_sr.core import shown as shown_name
-from monai_sr.formats import check_output_size, format_of_meta, output_suffix, plan_outputs
+from monai_sr.formats import Facts, check_output_size, format_of_meta, output_suffix, plan_outputs
 from monai_sr.formats.dicom.deidentify import read_key
 from monai_sr.formats.identity import input_digest, input_record
 from monai_sr.formats.meaning import announce
@@ -213,7 +213,7 @@ class FileDataset(Dataset):
                 return {"scene": str(image), "output": item["output"], "input": record, **named}
             sample = dict(self.transform({"image": image, "output": item["output"]}))
             announce(source, sample["image"].meta)
-            sample["image"].meta["sr_input"] = record
+            Facts(sample["image"].meta).input = record
             _check_size(sample["image"], self.scale, source, self.uncertainty)
             return {**sample, **named}
         except Exception as error:  # a failed file is reported, and the run goes on

@@ -13,8 +13,7 @@ from rasterio.io import DatasetReader
 from torch import nn
 
 from monai_sr.core import OptionError, PathLike, atomic_file, available_bytes, steady_heap
-from monai_sr.formats import check_output_size, format_of
-from monai_sr.formats.facts import single_path
+from monai_sr.formats import Facts, check_output_size, format_of
 from monai_sr.formats.identity import changed, check_unchanged
 from monai_sr.formats.meaning import (
     ASKED,
@@ -29,6 +28,7 @@ from monai_sr.formats.raster.facts import Grid
 from monai_sr.formats.raster.sink import RasterBlocks
 from monai_sr.formats.raster.source import raster_facts
 from monai_sr.formats.sentinel2.classes import with_classes
+from monai_sr.formats.stored import single_path
 from monai_sr.geometry import (
     bbox_slices,
     covering_samples,
@@ -190,7 +190,7 @@ class Scenes:
             read.raster.warn()
             compared.raster.be_quiet()
             for scene in (read, compared):
-                scene.meta["sr_deidentified"] = int(self.deidentify)
+                Facts(scene.meta).is_deidentified = int(self.deidentify)
             part, becomes = self._part(read), "COG" if self.cog else None
             named, kind = self._named(Path(output), read, part), kind_of(read.meta)
             announce(source, read.meta)
@@ -234,7 +234,7 @@ class Scenes:
 def _answer(source: SceneSource) -> str:
     """Return what to ask for to get the same answer again, without a look at the values."""
     kind = kind_of(source.meta)
-    is_mixed = bool(np.asarray(source.meta["sr_code_bands"]).size)
+    is_mixed = bool(Facts(source.meta).code_bands.size)
     return AUTO if is_mixed else kind if kind in ASKED else INTENSITY
 
 
@@ -295,7 +295,7 @@ def upscale_codes(
     factors = [m / n for n, m in zip(given, sizes, strict=True)]
     as_unit(source.read(slice(0, 1), slice(0, 1)).stored, meta)
     result_meta = enlarged_meta(meta, factors, scale)
-    result_meta["sr_provenance"] = provenance.record(meta["sr_range"], kind=kind_of(meta))
+    Facts(result_meta).provenance = provenance.record(Facts(meta).range, kind=kind_of(meta))
     offset = [p.start / f for p, f in zip(place, factors, strict=True)]
     grid = Grid((factors[0], factors[1]), (offset[0], offset[1]), True)
     becomes = becomes or DRIVERS.get(output.suffix.lower(), "GTiff")

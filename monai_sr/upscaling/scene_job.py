@@ -31,7 +31,7 @@ from monai_sr.core import (
     printable,
     replace_file,
 )
-from monai_sr.formats import check_output_size
+from monai_sr.formats import Facts, check_output_size
 from monai_sr.formats.identity import changed, check_unchanged
 from monai_sr.formats.meaning import PHASE, kind_of
 from monai_sr.formats.raster.beside import beside_text, side_car
@@ -204,13 +204,13 @@ class SceneJob:
         meta = self.source.meta
         # Only now is it known what the file can store.
         _, self.run_tile = self.inferer.plan(self.network, meta, self.source.shape)
-        dtype = np.dtype(str(meta["sr_dtype"]))
+        dtype = Facts(meta).dtype
         blocks = TileBlocks(journal, chosen, self.shape[0], dtype)
         finished = blocks.finished(chosen)
         self._check_disk(journal, occupied, dtype)
         factors = [m / n for n, m in zip(self.grid.sizes, self.grid.targets, strict=True)]
         result_meta = enlarged_meta(meta, factors, self.scale)
-        result_meta["sr_provenance"] = provenance.record(meta["sr_range"], self.runtime)
+        Facts(result_meta).provenance = provenance.record(Facts(meta).range, self.runtime)
         offset = [p.start / f for p, f in zip(self.place, factors, strict=True)]
         target = RasterBlocks(
             journal.folder / "result.tif",
@@ -230,7 +230,7 @@ class SceneJob:
         ready = target.convert(journal.folder / f"ready{self.output.suffix}")
         shape_in = (self.shape[0], *(p.stop - p.start for p in self.part))
         agreement = comparison.sums.agreement()
-        kind, far = kind_of(self.source.meta), float(self.source.meta["sr_far_share"])
+        kind, far = kind_of(self.source.meta), Facts(self.source.meta).far_share
         return ready, SceneResult(self.output, shape_in, self.shape, agreement, kind, far)
 
     def _enlarge(
@@ -318,13 +318,14 @@ class SceneJob:
             if len(read) == len(tiles) and not found.has_valid:
                 raise no_valid_pixel(self.source.raster.path)
             scale_to_unit.decide(meta, self.shape[0], lambda: found.levels)
-            ranges, bounds = meta["sr_range"].tolist(), meta["sr_bounds"].tolist()
-            far = float(meta.get("sr_far_share", 0))
-            facts = {**facts, "survey": [ranges, bounds, far, found.occupied]}
+            known = Facts(meta)
+            ranges, bounds = known.range.tolist(), known.bounds.tolist()
+            facts = {**facts, "survey": [ranges, bounds, known.far_share, found.occupied]}
             journal.keep_facts(facts)
-        *decided, meta["sr_far_share"], occupied = facts["survey"]
+        ranges, bounds, far, occupied = facts["survey"]
+        Facts(meta).far_share = far
         for each in (meta, self.again.meta):
-            each["sr_range"], each["sr_bounds"] = map(np.array, decided)
+            Facts(each).range, Facts(each).bounds = np.array(ranges), np.array(bounds)
             to_unit(torch.zeros(self.shape[0], 0), each)
         return float(occupied)
 

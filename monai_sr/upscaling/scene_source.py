@@ -18,12 +18,12 @@ from monai_sr.core.contents import ends_sha256
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import get_logger
 from monai_sr.core.types import PathLike
-from monai_sr.formats import RasterReader
-from monai_sr.formats.facts import single_path
+from monai_sr.formats import Facts, RasterReader
 from monai_sr.formats.identity import dependencies
 from monai_sr.formats.meaning import INTENSITY
 from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.source import RasterSource
+from monai_sr.formats.stored import single_path
 from monai_sr.inferers.tile_plan import Tile, within
 from monai_sr.inferers.tile_run import spatial
 from monai_sr.transforms import PlanGrid
@@ -83,7 +83,7 @@ class SceneSource:
         kind: what the values mean, see :mod:`monai_sr.formats.meaning`.
 
     Attributes:
-        meta: as of the whole in memory, ``sr_sizes`` planned.
+        meta: as of the whole in memory, ``sizes`` planned.
         shape: (C, X, Y).
 
     Raises:
@@ -107,8 +107,8 @@ class SceneSource:
             affine=self.raster.affine.copy(),
             original_affine=self.raster.affine.copy(),
             spatial_shape=np.array([width, height]),
-            sr_valid=np.empty(0, np.uint8),
         )
+        Facts(meta).valid = np.empty(0, np.uint8)
         self.shape = (channels, width, height)
         # The plan looks at shape and metadata only: nothing of this size is allocated.
         planned = grid(MetaTensor(torch.zeros(1).expand(self.shape), meta=meta))
@@ -130,7 +130,7 @@ class SceneSource:
     def read(self, x: slice, y: slice) -> Piece:
         """Read a window of columns and rows."""
         piece = self._read(x, y)
-        known = "sr_range" in self.meta
+        known = Facts(self.meta).knows("range")
         if not known or not has_far_pixels(piece.stored.numpy(), piece.valid.numpy(), self.meta):
             return piece
         sizes = zip((x, y), self.shape[1:], strict=True)

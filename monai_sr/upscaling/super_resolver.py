@@ -21,6 +21,7 @@ from monai_sr.core.models import find_model
 from monai_sr.core.options import UPSCALE
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.types import PathLike
+from monai_sr.formats import Facts
 from monai_sr.formats.meaning import announce
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
@@ -299,7 +300,7 @@ def _as_tensor(image: np.ndarray) -> Tensor:
 
 def _check_range(image: Tensor) -> None:
     """Refuse values that would be clipped to nothing; our readers' images say their own limits."""
-    if isinstance(image, MetaTensor) and "sr_clip" in image.meta:
+    if isinstance(image, MetaTensor) and Facts(image.meta).knows("clip"):
         return
     low, high = float(image.min()), float(image.max())
     if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:

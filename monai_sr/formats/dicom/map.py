@@ -7,7 +7,6 @@ its own, which no other object shares, with the frames one behind the other.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from monai_sr.core.version import __version__
 from monai_sr.formats.dicom.files import open_dicom, quiet_pydicom
 from monai_sr.formats.dicom.geometry import format_ds
 from monai_sr.formats.dicom.pixel_module import check_size
+from monai_sr.formats.stored import provenance_of
 from monai_sr.geometry.dicom_plane import (
     Plane,
     frame_planes,
@@ -178,7 +178,7 @@ def _build(
     from pydicom.sr.coding import Code
 
     first = headers[0]
-    provenance = json.loads(str(meta.get("sr_provenance") or "{}"))
+    provenance = provenance_of(meta)
     invalid = ~np.isfinite(values)
     is_ct = first.get("Modality") == "CT"
     unit = Code("[hnsf'U]", "UCUM", "Hounsfield unit") if is_ct else Code("1", "UCUM", "no units")

@@ -6,7 +6,6 @@ Bits, sign, rescale, windows, display tables and padding value stay as they are.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ from pydicom.pixels.utils import pack_bits
 from pydicom.uid import ExplicitVRBigEndian
 
 from monai_sr.core.errors import OutputError
+from monai_sr.formats.facts import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,15 +65,15 @@ def check_dicom_size(name: PathLike, meta: Mapping[str, Any], shape: Sequence[in
 
     Args:
         name: the image, for the message.
-        meta: meta of the source or the result, with ``sr_files`` and ``sr_dtype``.
+        meta: meta of the source or the result, with facts ``files`` and ``dtype``.
         shape: (C, X, Y[, Z]) of the result; the slices of a series go to one file each.
 
     Raises:
         OutputError: a side or the pixel data of one file are too large.
     """
     samples, columns, rows, slices = (*shape, 1)[:4]
-    frames = slices if len(json.loads(str(meta["sr_files"]))) == 1 else 1
-    item_bytes = np.dtype(str(meta["sr_dtype"])).itemsize
+    frames = slices if len(Facts(meta).files) == 1 else 1
+    item_bytes = Facts(meta).dtype.itemsize
     check_size(name, (frames, rows, columns, samples), item_bytes)
 
 

@@ -20,7 +20,7 @@ from monai_sr.formats.dicom.bounds import check_frames
 from monai_sr.formats.dicom.decoders import run_decoder
 from monai_sr.formats.dicom.files import refuse_damage
 from monai_sr.formats.dicom.padding import padding_range
-from monai_sr.formats.facts import holes_of_infinity
+from monai_sr.formats.stored import holes_of_infinity
 
 if TYPE_CHECKING:
     from typing import Any

@@ -89,9 +89,9 @@ class DicomReader(ImageReader):
     """Read one DICOM file, or the files of one series as a volume, for ``LoadImage``.
 
     Gives stored values (no rescale, no window) as (C, X, Y) or (C, X, Y, Z): X runs along the
-    columns, Z along the slices or frames. MONOCHROME1 stays as stored and is flagged by
-    ``sr_inverted``; YBR and palettes become RGB. Integers of 32 bits or more come as float64, all
-    others as float32, so ask ``LoadImage`` for ``dtype=None`` to keep them.
+    columns, Z along the slices or frames. MONOCHROME1 stays as stored (fact
+    ``is_inverted``); YBR and palettes become RGB. Integers of 32 bits or more come as float64,
+    all others as float32, so ask ``LoadImage`` for ``dtype=None`` to keep them.
 
     Args:
         kind: what the values mean, see :mod:`monai_sr.formats.meaning`; "auto" asks the header,
@@ -101,8 +101,8 @@ class DicomReader(ImageReader):
         >>> from monai.transforms import LoadImage
         >>> from pydicom.data import get_testdata_file
         >>> image = LoadImage(reader=DicomReader, dtype=None)(get_testdata_file("CT_small.dcm"))
-        >>> tuple(image.shape), image.meta["sr_dtype"]
-        ((1, 128, 128), 'int16')
+        >>> tuple(image.shape), Facts(image.meta).dtype
+        ((1, 128, 128), dtype('int16'))
     """
 
     def __init__(self, kind: str = INTENSITY) -> None:

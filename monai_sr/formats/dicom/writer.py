@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +29,9 @@ from monai_sr.formats.dicom.pixel_module import (
 )
 from monai_sr.formats.dicom.pixels import decode, stored_range
 from monai_sr.formats.dicom.stored_padding import keep_padding
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
-from monai_sr.formats.stored import in_rows
+from monai_sr.formats.stored import in_rows, provenance_of
 from monai_sr.geometry.affine import scaled_affine
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class DicomWriter(ImageWriter):
         """Take the metadata of the package's data contract.
 
         Args:
-            meta_dict: needs ``sr_files``, ``affine`` and ``original_affine``; ``sr_provenance``
+            meta_dict: needs fact ``files``, ``affine`` and ``original_affine``; fact ``provenance``
                 goes into the tags.
             options: unused, the image is never resampled here; present in MONAI's interface.
         """
@@ -121,18 +121,18 @@ class DicomWriter(ImageWriter):
             BadImageError: a source file has become unreadable.
         """
         super().write(filename, verbose=verbose)
-        if self._meta.get("sr_format") != "dicom" or "sr_files" not in self._meta:
+        if Facts(self._meta).format != "dicom" or not Facts(self._meta).knows("files"):
             raise OutputError(
                 f"{filename}: DICOM output needs a DICOM input, got an image of another origin; "
                 "write it as NIfTI or PNG, or load it with DicomReader."
             )
-        sources = json.loads(self._meta["sr_files"])
+        sources = Facts(self._meta).files
         frames = self._frames()
         self._volume = ""
         if len(sources) == 1:
             with atomic_file(filename) as temporary:
                 self._write_one(filename, temporary, sources[0], frames)
-                check_unchanged(str(self._meta.get("sr_input", "")))
+                check_unchanged(Facts(self._meta).input)
             return
         if len(sources) != len(frames):
             raise OutputError(
@@ -147,7 +147,7 @@ class DicomWriter(ImageWriter):
             for i, (source, frame) in enumerate(zip(sources, frames, strict=True)):
                 path = temporary / f"slice_{i + 1:04d}.dcm"
                 self._write_one(filename, path, source, frame[None])
-            check_unchanged(str(self._meta.get("sr_input", "")))
+            check_unchanged(Facts(self._meta).input)
 
     def _frames(self) -> NDArray[Any]:
         """Bring (C, X, Y[, Z]) into DICOM's order (N, H, W, C)."""
@@ -173,13 +173,14 @@ class DicomWriter(ImageWriter):
     def _fill(
         self, name: PathLike, dataset: pydicom.FileDataset, frames: NDArray[Any], source: str
     ) -> None:
-        dtype = np.dtype(str(self._meta["sr_dtype"]))
+        dtype = Facts(self._meta).dtype
         check_size(name, frames.shape, dtype.itemsize)
         scale = self._scale(name, dataset, frames)
         if dtype.kind == "f":
             values = frames.astype(dtype)
         else:
-            limits = np.asarray(self._meta.get("sr_storable", stored_range(dataset))).tolist()
+            facts = Facts(self._meta)
+            limits = facts.storable.tolist() if facts.knows("storable") else stored_range(dataset)
             values = to_integers(frames, dtype, limits, name)
         if values.shape[-1] == 1:
             values = in_rows(values[..., 0])[..., None]
@@ -189,7 +190,7 @@ class DicomWriter(ImageWriter):
         swap_to_little_endian(dataset)
         note = rescale_geometry(dataset, scale)
         replace_pixels(dataset, values)
-        provenance = json.loads(str(self._meta.get("sr_provenance") or "{}"))
+        provenance = provenance_of(self._meta)
         if self.deidentify:
             deidentify(dataset, name, self.deidentify_key)
         mark_derived(dataset, provenance, scale, volume=self._volume, note=note)
@@ -202,7 +203,9 @@ class DicomWriter(ImageWriter):
         count = max(int(dataset.get("NumberOfFrames") or 1), 1)
         scale = (frames.shape[2] / int(dataset.Columns), frames.shape[1] / int(dataset.Rows))
         # The inferer keeps the source's affine: it enlarges "original_affine" with the image.
-        before = self._meta.get("sr_source_affine", self._meta.get(MetaKeys.ORIGINAL_AFFINE))
+        facts = Facts(self._meta)
+        before = self._meta.get(MetaKeys.ORIGINAL_AFFINE)
+        before = facts.source_affine if facts.knows("source_affine") else before
         after = self._meta.get(MetaKeys.AFFINE)
         is_same_field = count == len(frames)
         if is_same_field and before is not None and after is not None:

@@ -21,7 +21,7 @@ from nibabel.spatialimages import HeaderDataError
 from monai_sr.core.contents import reading
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
-from monai_sr.formats.facts import check_pixels, holes_of_infinity, image_meta, single_path
+from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
 from monai_sr.formats.meaning import INTENSITY, PHASE, check_asked, decided
 from monai_sr.formats.nifti.bounds import GZIP_SLACK, check_length, check_offset
@@ -29,6 +29,7 @@ from monai_sr.formats.nifti.format import Nifti
 from monai_sr.formats.nifti.header import load_nifti, source_affine, unit_mm
 from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.nifti.pair import is_analyze, pair_of
+from monai_sr.formats.stored import check_pixels, holes_of_infinity, single_path
 from monai_sr.geometry.affine import slice_axis
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class NiftiReader(ImageReader):
 
     Time points and vector components become channels, and so do the colors of RGB images. A
     volume with a single last slice is a 2D image. World coordinates are RAS+ in the file's unit,
-    which ``sr_unit_mm`` states.
+    which fact ``unit_mm`` states.
 
     Args:
         kind: what the values mean, see :mod:`monai_sr.formats.meaning`; "auto" asks header, name
@@ -75,8 +76,8 @@ class NiftiReader(ImageReader):
         >>> folder = Path(nib.__file__).parent / "tests" / "data"
         >>> reader = NiftiReader()
         >>> pixels, meta = reader.get_data(reader.read(folder / "example4d.nii.gz"))
-        >>> pixels.shape, meta["sr_dtype"], meta["sr_slice_axis"]
-        ((2, 128, 96, 24), 'int16', 2)
+        >>> pixels.shape, Facts(meta).dtype, Facts(meta).slice_axis
+        ((2, 128, 96, 24), dtype('int16'), 2)
     """
 
     def __init__(self, kind: str = INTENSITY) -> None:

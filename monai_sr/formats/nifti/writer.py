@@ -17,6 +17,7 @@ from nibabel.openers import ImageOpener
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.naming import check_output_size
 from monai_sr.formats.nifti.header import load_nifti, raw_header, source_affine
@@ -117,7 +118,7 @@ class NiftiWriter(ImageWriter):
         result.header["scl_slope"], result.header["scl_inter"] = raw["scl_slope"], raw["scl_inter"]
         with atomic_file(filename) as temporary:
             write_image(result, temporary)
-            check_unchanged(str(self._meta.get("sr_input", "")))
+            check_unchanged(Facts(self._meta).input)
 
 
 def write_image(image: Any, path: Path) -> None:
@@ -177,8 +178,8 @@ def _header(
         _drop_texts(header)
     said = disclaimer(provenance_of(meta))
     header["descrip"] = f"{said}; {software(meta)}"[:79].encode("ascii", "replace")
-    if meta.get("sr_provenance"):
-        note = Nifti1Extension(_COMMENT, str(meta["sr_provenance"]).encode())
+    if Facts(meta).provenance:
+        note = Nifti1Extension(_COMMENT, Facts(meta).provenance.encode())
         header.extensions.append(note)
     return header
 

@@ -20,12 +20,13 @@ from monai_sr.core.contents import reading
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.memory import check_memory
-from monai_sr.formats.facts import check_pixels, holes_of_infinity, image_meta, single_path
+from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
 from monai_sr.formats.meaning import INTENSITY, LABEL, PHASE, Meaning, check_asked, decided
 from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.nrrd.format import Nrrd
 from monai_sr.formats.nrrd.header import GZIPS, TEXTS, NrrdHeader, read_header
+from monai_sr.formats.stored import check_pixels, holes_of_infinity, single_path
 from monai_sr.geometry.affine import slice_axis
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from monai.data.image_writer import ImageWriter
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
 from monai_sr.core.shared import ignored_warnings
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.nrrd.format import Nrrd
 from monai_sr.formats.nrrd.header import BZIPS, NrrdHeader, read_header
@@ -120,7 +121,7 @@ class NrrdWriter(ImageWriter):
         pairs = _pairs(header, self._meta)
         with atomic_file(filename) as temporary:
             _save(temporary, stored, fields, pairs)
-            check_unchanged(str(self._meta.get("sr_input", "")))
+            check_unchanged(Facts(self._meta).input)
 
 
 def write_map(
@@ -194,9 +195,9 @@ def _pairs(header: NrrdHeader, meta: Mapping[str, Any]) -> dict[str, str]:
     kept = {} if is_deidentified(meta) else dict(header.pairs)
     kept = {key: value for key, value in kept.items() if not _IN_SAMPLES.fullmatch(key)}
     kept[_NOTE] = f"{disclaimer(provenance_of(meta))}; {software(meta)}"
-    if meta.get("sr_provenance"):
+    if Facts(meta).provenance:
         # A backslash begins an escape, as of a line's end.
-        kept["provenance"] = str(meta["sr_provenance"]).replace("\\", "\\\\").replace("\n", "\\n")
+        kept["provenance"] = Facts(meta).provenance.replace("\\", "\\\\").replace("\n", "\\n")
     return kept
 
 

@@ -16,6 +16,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from monai_sr.core.log import get_logger
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.meaning import CODES, GRAY, kind_of
 from monai_sr.formats.raster.bands import domains_of
 from monai_sr.formats.raster.keep_list import (
@@ -273,6 +274,6 @@ def _tags(
     if not before.startswith((DISCLAIMER, CODES_DISCLAIMER)):
         tags[description] = f"{disclaimer(provenance_of(meta))}. {before}".strip()
     tags[program] = software(meta)
-    if meta.get("sr_provenance"):
-        tags["SUPER_RESOLUTION"] = str(meta["sr_provenance"])
+    if Facts(meta).provenance:
+        tags["SUPER_RESOLUTION"] = Facts(meta).provenance
     return tags

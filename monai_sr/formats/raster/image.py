@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_sr.formats.facts import AS_IT_IS
-from monai_sr.formats.meaning import Meaning
+from monai_sr.formats.meaning import AS_IT_IS, Meaning
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,13 +14,13 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rasterio.crs import CRS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 from monai_sr.core.log import get_logger
+from monai_sr.formats.facts import Facts
 
 logger = get_logger(__name__)
 
@@ -66,7 +66,7 @@ def is_deidentified(meta: Mapping[str, Any]) -> bool:
     Args:
         meta: metadata of the package's data contract.
     """
-    return bool(np.asarray(meta.get("sr_deidentified", 0)).any())
+    return Facts(meta).is_deidentified
 
 
 def kept_tags(tags: Mapping[str, str]) -> dict[str, str]:

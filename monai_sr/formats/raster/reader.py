@@ -8,10 +8,11 @@ import numpy as np
 from monai.data.image_reader import ImageReader
 
 from monai_sr.core.dtypes import exact_float
-from monai_sr.formats.facts import image_meta, single_path
+from monai_sr.formats.facts import image_meta
 from monai_sr.formats.meaning import INTENSITY, PHASE, check_asked
 from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.source import RasterSource
+from monai_sr.formats.stored import single_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +45,8 @@ class RasterReader(ImageReader):
         >>> from skimage import data_dir
         >>> reader = RasterReader()
         >>> pixels, meta = reader.get_data(reader.read(f"{data_dir}/camera.png"))
-        >>> pixels.shape, pixels.dtype.name, meta["sr_dtype"]
-        ((1, 512, 512), 'float32', 'uint8')
+        >>> pixels.shape, pixels.dtype.name, Facts(meta).dtype
+        ((1, 512, 512), 'float32', dtype('uint8'))
     """
 
     def __init__(self, kind: str = INTENSITY) -> None:

@@ -19,6 +19,7 @@ from rasterio.windows import Window
 
 from monai_sr.core.log import get_logger
 from monai_sr.core.text import gdal_name
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.meaning import CODES, kind_of
 from monai_sr.formats.raster.bands import premultiplied
 from monai_sr.formats.raster.beside import add_png_xmp
@@ -81,7 +82,7 @@ class RasterBlocks:
     ) -> None:
         self.path, self.source, self.becomes, self.name = path, source, becomes, name
         self.meta, self.kind = meta, kind_of(meta)
-        self.dtype = np.dtype(str(meta["sr_dtype"]))
+        self.dtype = Facts(meta).dtype
         self._bits = stored_bits(meta, self.dtype)
         options = creation_options(source.dataset, meta, shape, self.dtype, "GTiff")
         options.update(sparse_ok=True, num_threads="all_cpus")

@@ -23,7 +23,6 @@ from monai_sr.core.errors import BadImageError
 from monai_sr.core.log import get_logger
 from monai_sr.core.memory import check_memory
 from monai_sr.core.shared import ignored_warnings
-from monai_sr.formats.facts import check_pixels, holes_of_infinity
 from monai_sr.formats.meaning import AUTO, CODES, INTENSITY, PHASE, check_asked, decided
 from monai_sr.formats.raster.bands import (
     Nodata,
@@ -39,6 +38,7 @@ from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.meaning import raster_meaning, raster_turn
 from monai_sr.formats.raster.open import gdal_options, open_raster, warn_of_overviews
 from monai_sr.formats.raster.photos import check_single, orientation_of, upright
+from monai_sr.formats.stored import check_pixels, holes_of_infinity
 from monai_sr.geometry.geotransform import has_transform, pixel_affine, source_transform, unit_name
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from rasterio.enums import ColorInterp
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OutputError
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.meaning import kind_of
 from monai_sr.formats.naming import check_output_size
@@ -150,7 +151,7 @@ class RasterWriter(ImageWriter):
                 if driver == "PNG":
                     add_png_xmp(temporary, xmp_of(src, self._meta))
                 check_pixels_of(temporary, filename, None if kwargs else pixels, mask)
-                check_unchanged(str(self._meta.get("sr_input", "")))
+                check_unchanged(Facts(self._meta).input)
                 write_beside(beside_text(src, temporary, self._meta))
 
 
@@ -270,16 +271,16 @@ def creation_options(
 
 def stored_bits(meta: Mapping[str, Any], dtype: np.dtype[Any]) -> int:
     """Return how many bits of unsigned integers are stored, 0 for other types."""
-    return int(np.asarray(meta["sr_storable"])[1]).bit_length() if dtype.kind == "u" else 0
+    return int(Facts(meta).storable[1]).bit_length() if dtype.kind == "u" else 0
 
 
 def _fitting_nodata(
     src: DatasetReader, meta: Mapping[str, Any], dtype: np.dtype[Any]
 ) -> float | None:
     is_common = len(set(map(str, src.nodatavals))) == 1 and all(src.mask_flag_enums)
-    value = src.nodata if is_common else float(meta["sr_fill"])
-    if value is None and np.isfinite(float(meta["sr_nodata"])):  # named by the user
-        value = float(meta["sr_nodata"])
+    value = src.nodata if is_common else Facts(meta).fill
+    if value is None and np.isfinite(Facts(meta).nodata):  # named by the user
+        value = Facts(meta).nodata
     if value is None or dtype.kind == "f":
         return None if value is None else float(value)
     limits = np.iinfo(dtype)
