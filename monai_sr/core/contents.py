@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 
+from monai_sr.core.memory import available_bytes
 from monai_sr.core.types import PathLike
 
 HEAD_BYTES = 2048
@@ -26,7 +27,8 @@ Version = tuple[int, ...]
 
 _CALM_NS = 10**8  # since the last change; clocks of file systems tick every 4 to 16 ms
 _MOST_FACTS = 1024
-_MOST_BYTES, _MOST_BYTES_OF_ALL = 2**25, 2**27  # of contents that are kept
+_MOST_BYTES = 2**28  # of contents that are kept
+_SHARE = 1 / 8  # of the memory that is left, which one of them may take
 _CHUNK_BYTES = 2**20
 _ENDS = "ends"
 
@@ -78,7 +80,7 @@ class _Kept:
             self._weight -= self._found.pop(key, (None, 0))[1]
 
 
-_FACTS, _CONTENTS = _Kept(_MOST_FACTS), _Kept(_MOST_BYTES_OF_ALL)
+_FACTS, _CONTENTS = _Kept(_MOST_FACTS), _Kept(_MOST_BYTES)
 
 
 def once(
@@ -143,7 +145,7 @@ def content(path: PathLike) -> bytes | None:
         OSError: it cannot be read.
     """
     known, found = version(path), kept(path)
-    if found is None and os.stat(path).st_size <= _MOST_BYTES:
+    if found is None and os.stat(path).st_size <= min(_MOST_BYTES, available_bytes() * _SHARE):
         with open(path, "rb") as stream:
             found = stream.read()
         if known is not None:

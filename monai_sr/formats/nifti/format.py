@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monai_sr.core.contents import content
+from monai_sr.core.contents import reading
 from monai_sr.formats.format import MRI, NATURAL, XRAY, Format, Head, Subject
 from monai_sr.formats.nifti.header import is_nifti2, load_nifti
 from monai_sr.formats.nifti.pair import pair_of
@@ -49,15 +50,15 @@ class Nifti(Format):
 
     def subject(self, path: Path) -> Subject:
         """Look for air in Hounsfield units, in the middle slice; the header tells nothing."""
-        content(path)
-        image = load_nifti(path)
-        if image.get_data_dtype().names:
-            return Subject(NATURAL, "it is a NIfTI image in color")
-        middle = tuple(
-            slice(None) if axis < 2 else slice(size // 2, size // 2 + 1)
-            for axis, size in enumerate(image.shape)
-        )
-        values = np.asarray(image.dataobj[middle])
+        with reading(path) if pair_of(path) is None else nullcontext() as stream:
+            image = load_nifti(path, stream)
+            if image.get_data_dtype().names:
+                return Subject(NATURAL, "it is a NIfTI image in color")
+            middle = tuple(
+                slice(None) if axis < 2 else slice(size // 2, size // 2 + 1)
+                for axis, size in enumerate(image.shape)
+            )
+            values = np.array(image.dataobj[middle])
         if values.dtype.kind in "iuf":
             body = values[np.isfinite(values) & (values > _FILL_HU)]
             if body.size and _AIR_HU[0] <= float(body.min()) <= _AIR_HU[1]:

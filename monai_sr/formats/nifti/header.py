@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -15,7 +17,7 @@ import numpy as np
 from nibabel.fileholders import FileHolder
 from nibabel.spatialimages import HeaderDataError
 
-from monai_sr.core.contents import kept, once, reading
+from monai_sr.core.contents import head, kept, once, reading
 from monai_sr.core.log import get_logger
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _FIRST_BYTES = 1024  # as nibabel looks at; a header of NIfTI-2 has 540
 # What nibabel takes for NIfTI by its name.
 _NAMES = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz")
@@ -39,24 +42,25 @@ _PLAUSIBLE_MM = (1e-5, 100.0)
 _SAME = 1e-2
 
 
-def load_nifti(path: PathLike, **kwargs: Any) -> Any:
+def load_nifti(path: PathLike, stream: Any = None, **kwargs: Any) -> Any:
     """Return what ``nibabel.load`` does, also of a file of another name.
 
     The bytes that are kept of a file are taken where they are.
 
     Args:
         path: the file, of a pair the header.
+        stream: the same, open for as long as the image is used.
         **kwargs: options of ``nibabel.load``, which then reads the file itself.
     """
-    found = None if kwargs else kept(path)
-    if found is None and str(path).lower().endswith(_NAMES):
+    if stream is None and not kwargs and (found := kept(path)) is not None:
+        stream = io.BytesIO(found)
+    if stream is None and str(path).lower().endswith(_NAMES):
         return nib.load(path, **kwargs)
     first = first_bytes(path)
     kinds = (nib.Nifti1Image, nib.Nifti2Image)
     kind = next((k for k in kinds if k.header_class.may_contain_header(first)), None)
     if kind is None:
         return nib.load(path, **kwargs)
-    stream: Any = None if found is None else io.BytesIO(found)
     if stream is not None and _is_packed(path):
         stream = gzip.GzipFile(fileobj=stream)
     return kind.from_file_map({"image": FileHolder(str(path), stream)}, **kwargs)
@@ -75,6 +79,12 @@ def first_bytes(path: PathLike) -> bytes:
     Raises:
         OSError, EOFError, zlib.error: they cannot be read.
     """
+    first = head(path)
+    with suppress(zlib.error):
+        if _is_packed(path):
+            first = zlib.decompressobj(_GZIP_WINDOW).decompress(first, _FIRST_BYTES)
+        if len(first) >= _FIRST_BYTES:
+            return first[:_FIRST_BYTES]
     with reading(path) as plain:
         stream: Any = gzip.GzipFile(fileobj=plain) if _is_packed(path) else plain
         return bytes(stream.read(_FIRST_BYTES))
