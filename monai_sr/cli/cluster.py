@@ -19,9 +19,7 @@ from typing import Any
 import torch
 
 from monai_sr.core import OptionError, PathLike, import_extra, user_message
-from monai_sr.upscaling.evaluator import UpscaleEvaluator
-from monai_sr.upscaling.record import FileResult, RunRecord
-from monai_sr.upscaling.workflow import SRWorkflow
+from monai_sr.upscaling import FileResult, RunRecord, SRWorkflow, UpscaleEvaluator
 
 LOCAL = "local"
 _CORES_PER_WORKER = 4  # where the user does not say: networks use more than one

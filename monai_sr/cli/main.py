@@ -10,17 +10,26 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from monai_sr.cli.options import add_command, plain_flags
 from monai_sr.cli.reports import REPORT_COMMANDS, add_report_commands
-from monai_sr.core.errors import OptionError
-from monai_sr.core.log import log_to_stdout
-from monai_sr.core.models import DEFAULT, Model, find_model
-from monai_sr.core.options import EVALUATE, TRAIN, UPSCALE
-from monai_sr.core.plain_options import check_plain
-from monai_sr.core.registry import find_config, list_bundles, unknown_name
-from monai_sr.core.text import print_safely, printable
+from monai_sr.core import (
+    DEFAULT,
+    EVALUATE,
+    TRAIN,
+    UPSCALE,
+    Model,
+    OptionError,
+    check_plain,
+    find_config,
+    find_model,
+    list_bundles,
+    log_to_stdout,
+    print_safely,
+    printable,
+    unknown_name,
+)
 from monai_sr.core.version import __version__
 
 if TYPE_CHECKING:
-    from monai_sr.upscaling.workflow import SRWorkflow
+    from monai_sr.upscaling import SRWorkflow
 
 _EXIT_CODE = 2
 _DESCRIPTION = "Single-image super-resolution of DICOM, NIfTI, GeoTIFF and plain images."
@@ -75,20 +84,20 @@ def _named(arguments: argparse.Namespace) -> Model | None:
 
 
 def _upscale(arguments: argparse.Namespace) -> None:
-    from monai_sr.core.optional import import_monai_light
+    from monai_sr.core import import_monai_light
 
     UPSCALE.check(vars(arguments))
     model = _named(arguments)
     # A bundle of somebody else may need any part of MONAI.
     if model is None or model.bundle in list_bundles().values():
         import_monai_light()
-    from monai_sr.upscaling.workflow import SRWorkflow
+    from monai_sr.upscaling import SRWorkflow
 
     given = {"system": arguments.system, **UPSCALE.entries(vars(arguments))}
     options = given if model is None else model.with_given(given)
     if arguments.cluster is not None:
         from monai_sr.cli.cluster import upscale_on_cluster
-        from monai_sr.upscaling.choice import only_bundle
+        from monai_sr.upscaling import only_bundle
 
         bundle = only_bundle(**options) if model is None else model.bundle
         upscale_on_cluster(bundle, arguments.cluster, arguments.workers, **options)
@@ -98,7 +107,7 @@ def _upscale(arguments: argparse.Namespace) -> None:
     if arguments.skip_done:
         options["dataset#skip_done"] = True
     if model is None:
-        from monai_sr.upscaling.choice import upscale_each
+        from monai_sr.upscaling import upscale_each
 
         upscale_each(**options)
     else:
@@ -106,7 +115,7 @@ def _upscale(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from monai_sr.upscaling.workflow import SRWorkflow
+    from monai_sr.upscaling import SRWorkflow
 
     TRAIN.check(vars(arguments))
     model = _named(arguments) or find_model(DEFAULT)
@@ -124,7 +133,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from monai_sr.upscaling.workflow import SRWorkflow
+    from monai_sr.upscaling import SRWorkflow
 
     EVALUATE.check(vars(arguments))
     names = arguments.model or arguments.system

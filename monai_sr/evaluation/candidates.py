@@ -24,19 +24,22 @@ from monai.bundle import ConfigParser
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from monai_sr.core import OptionError, PathLike, file_sha256
-from monai_sr.core.errors import unwrapped
-from monai_sr.core.fingerprint import folder_digest, source_digest
-from monai_sr.core.models import find_model
-from monai_sr.core.registry import find_bundle, list_bundles
+from monai_sr.core import (
+    OptionError,
+    PathLike,
+    file_sha256,
+    find_bundle,
+    find_model,
+    folder_digest,
+    list_bundles,
+    source_digest,
+    unwrapped,
+)
 from monai_sr.evaluation.benchmark import BICUBIC, System
-from monai_sr.inferers import SelfEnsembleInferer
-from monai_sr.inferers.self_ensemble import VIEWS
-from monai_sr.networks import Generator, find_system, read_system
-from monai_sr.networks.systems import generator_class
+from monai_sr.inferers import VIEWS, SelfEnsembleInferer
+from monai_sr.networks import Generator, find_system, generator_class, read_system
 from monai_sr.runtimes import CompiledGenerator
-from monai_sr.upscaling import SuperResolver
-from monai_sr.upscaling.super_resolver import inference_config, weights_in_use
+from monai_sr.upscaling import SuperResolver, inference_config, weights_in_use
 
 OUTPUT_SIZE = (720, 1280)
 """(H, W) of the result that the field counts for."""

@@ -11,8 +11,7 @@ from monai.apps.utils import download_url, extractall
 
 from monai_sr.core import BadImageError, OptionError, PathLike, file_sha256, get_logger, sha256
 from monai_sr.evaluation.decoding import Files
-from monai_sr.formats import image_stem
-from monai_sr.formats.identity import dependencies
+from monai_sr.formats import dependencies, image_stem
 from monai_sr.training import list_images, match_names
 
 _logger = get_logger(__name__)

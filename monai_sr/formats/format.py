@@ -16,13 +16,13 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from monai_sr.core.contents import HEAD_BYTES, head
+from monai_sr.core import HEAD_BYTES, head
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from monai.data import ImageReader, ImageWriter
 
-    from monai_sr.core.types import PathLike
+    from monai_sr.core import PathLike
 
 NATURAL, XRAY, MRI, SATELLITE = "natural", "xray", "mri", "satellite"
 

@@ -5,23 +5,15 @@ the place from a worldfile, and the pixels of a VRT from other files.
 https://gdal.org/user/raster_data_model.html, "Auxiliary files".
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from monai_sr.core.contents import content, file_sha256
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.fingerprint import sha256
+from monai_sr.core import BadImageError, PathLike, content, file_sha256, sha256
 from monai_sr.formats.registry import format_of
 from monai_sr.formats.sentinel2.metadata import Product, open_product
 from monai_sr.formats.sentinel2.product import class_file, split_part
-
-if TYPE_CHECKING:
-    from monai_sr.core.types import PathLike
 
 
 def dependencies(path: PathLike) -> list[Path]:

@@ -6,23 +6,18 @@ a network trained on pictures does not know. Names: BIDS 1.10 (dseg, probseg, pa
 (SCL), Landsat Collection 2 (QA_PIXEL); NIfTI intent codes; DICOM PS3.3 C.7.6.16.2 and C.8.20.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.log import get_logger
+from monai_sr.core import BadImageError, OptionError, get_logger
 from monai_sr.formats.facts import Facts
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 logger = get_logger(__name__)
 

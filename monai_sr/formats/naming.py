@@ -19,15 +19,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_sr.core.errors import OutputError
-from monai_sr.core.fingerprint import sha256
+from monai_sr.core import OutputError, sha256
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.registry import format_of, format_of_meta, format_of_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from monai_sr.core.types import PathLike
+    from monai_sr.core import PathLike
     from monai_sr.formats.format import Format
 
 # A name such as 1.2.840.113 has no extension; one begins with a letter: .tif, .j2k.

@@ -1,7 +1,5 @@
 """Opt-in: put our readers and writers into MONAI's tables, for ``LoadImage`` and ``SaveImage``."""
 
-from __future__ import annotations
-
 from monai.data.image_writer import SUPPORTED_WRITERS, register_writer
 from monai.transforms.io.array import SUPPORTED_READERS
 

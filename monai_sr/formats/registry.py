@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_sr.core.log import get_logger
+from monai_sr.core import get_logger
 from monai_sr.formats.dicom.format import Dicom
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.format import Format, head_of
@@ -23,7 +23,7 @@ from monai_sr.formats.raster.format import Raster, opens
 if TYPE_CHECKING:
     from monai.data import ImageReader
 
-    from monai_sr.core.types import PathLike
+    from monai_sr.core import PathLike
 
 logger = get_logger(__name__)
 

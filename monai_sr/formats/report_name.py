@@ -1,10 +1,8 @@
 """Names the page that belongs to a result."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
-from monai_sr.core.types import PathLike
+from monai_sr.core import PathLike
 from monai_sr.formats.uncertainty_map import stem_and_suffix
 
 

@@ -1,28 +1,18 @@
 """What readers and writers share: checks of files and pixels, stored values, derivation notes."""
 
-from __future__ import annotations
-
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from monai.utils import convert_to_numpy
 
-from monai_sr.core.contents import head
-from monai_sr.core.dtypes import to_integers
-from monai_sr.core.errors import BadImageError, OutputError
-from monai_sr.core.log import get_logger
+from monai_sr.core import BadImageError, OutputError, PathLike, get_logger, head, to_integers
 from monai_sr.formats.facts import Facts
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import numpy.typing as npt
-
-    from monai_sr.core.types import PathLike
 
 DISCLAIMER = "Derived by super-resolution; not for primary diagnosis"
 CODES_DISCLAIMER = "Derived by enlargement; not for primary diagnosis"

@@ -5,20 +5,15 @@ result itself gives geometry and tags: a DICOM parametric map, a NIfTI or a TIFF
 that are no measurements have no uncertainty: NaN, in DICOM the declared padding value.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from monai_sr.core import PathLike
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.registry import FORMATS, format_of_meta
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from monai_sr.core.types import PathLike
 
 _MARK = "_uncertainty"
 _SUFFIXES = sorted({end for form in FORMATS for end in form.side_limits if end}, key=len)[::-1]

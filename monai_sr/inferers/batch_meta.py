@@ -10,8 +10,7 @@ from monai.data.utils import to_affine_nd
 from torch import Tensor
 
 from monai_sr.core import OptionError
-from monai_sr.formats import Facts, with_facts
-from monai_sr.formats.meaning import CODES, PHASE, kind_of
+from monai_sr.formats import CODES, PHASE, Facts, kind_of, with_facts
 from monai_sr.geometry import scaled_affine
 from monai_sr.transforms import circle_points, covering, joined, mosaic_side, tiles_of, turns_of
 

@@ -15,8 +15,7 @@ from monai.data import MetaTensor
 from torch import Tensor
 
 from monai_sr.core import OptionError
-from monai_sr.formats import Facts
-from monai_sr.formats.meaning import CODES, PHASE, kind_of
+from monai_sr.formats import CODES, PHASE, Facts, kind_of
 from monai_sr.inferers.batch_meta import with_meta
 from monai_sr.inferers.tiled import TiledInferer
 

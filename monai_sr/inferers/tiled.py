@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from monai_sr.core import OptionError, check_precision, get_logger, go_on_without_threads, printable
-from monai_sr.formats import Facts
-from monai_sr.formats.meaning import PHASE, kind_of
+from monai_sr.formats import PHASE, Facts, kind_of
 from monai_sr.functional import resize_to
 from monai_sr.geometry import LARGEST_SCALE, covering_samples, scaled_sizes
 from monai_sr.inferers.batch_meta import (

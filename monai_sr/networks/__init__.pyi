@@ -23,6 +23,7 @@ from .systems import check_size as check_size
 from .systems import consistency_steps as consistency_steps
 from .systems import create_network as create_network
 from .systems import find_system as find_system
+from .systems import generator_class as generator_class
 from .systems import list_systems as list_systems
 from .systems import read_system as read_system
 from .systems import trained_scale as trained_scale

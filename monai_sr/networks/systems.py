@@ -12,8 +12,16 @@ from typing import Any
 
 import yaml
 
-from monai_sr.core import UPSCALE, OptionError, PathLike, WeightsError, find_config, list_configs
-from monai_sr.core.models import BEST, WAYS
+from monai_sr.core import (
+    BEST,
+    UPSCALE,
+    WAYS,
+    OptionError,
+    PathLike,
+    WeightsError,
+    find_config,
+    list_configs,
+)
 from monai_sr.networks.published import published_network
 from monai_sr.networks.registry import GENERATORS, Generator, create_generator
 from monai_sr.networks.weights import refuse_partial_weights

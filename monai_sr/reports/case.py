@@ -20,9 +20,7 @@ from monai.transforms import MapTransform
 from PIL import Image
 
 from monai_sr.core import PathLike
-from monai_sr.formats import Facts, format_of_meta, report_path
-from monai_sr.formats.meaning import kind_of
-from monai_sr.formats.uncertainty_map import uncertainty_path
+from monai_sr.formats import Facts, format_of_meta, kind_of, report_path, uncertainty_path
 from monai_sr.reports.display import Display, dicom_header, display_of, uncertainty_levels
 from monai_sr.reports.pages import data_uri, write_page
 from monai_sr.reports.planes import (

@@ -12,8 +12,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-from monai_sr.formats import Facts, format_of_meta
-from monai_sr.formats.dicom.files import open_dicom
+from monai_sr.formats import Facts, format_of_meta, open_dicom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from PIL import Image
 
 from monai_sr.core import PathLike, atomic_file, printable, sha256
 from monai_sr.core.version import __version__
-from monai_sr.formats.stored import DISCLAIMER
+from monai_sr.formats import DISCLAIMER
 
 _POLICY = "<policy>"  # filled in when the styles and scripts of the page are known
 

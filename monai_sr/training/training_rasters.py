@@ -14,8 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.warp import transform_bounds
 
 from monai_sr.core import BadImageError, ignored_warnings
-from monai_sr.formats import format_of, is_plain_photo
-from monai_sr.formats.raster.open import open_raster
+from monai_sr.formats import format_of, is_plain_photo, open_raster
 from monai_sr.training.split_table import SIDES, Box
 
 _LARGEST_INVALID_SHARE = 0.005

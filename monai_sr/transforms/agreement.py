@@ -12,8 +12,7 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
-from monai_sr.formats import Facts
-from monai_sr.formats.meaning import CODES, kind_of
+from monai_sr.formats import CODES, Facts, kind_of
 from monai_sr.functional import blocks, resize_to
 from monai_sr.geometry import covering_samples
 

@@ -22,8 +22,7 @@ from torch import Tensor
 
 from monai_sr.core import BadImageError, OptionError, exact_float, is_wide, to_integers
 from monai_sr.core.dtypes import PART
-from monai_sr.formats import Facts, with_facts
-from monai_sr.formats.meaning import PHASE, kind_of
+from monai_sr.formats import PHASE, Facts, kind_of, with_facts
 from monai_sr.transforms.agreement import are_codes, as_unit
 from monai_sr.transforms.hot_pixels import calm_hot_pixels
 from monai_sr.transforms.ranges import Border, Levels, band_ranges, tell_far, warn_of_fill

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from monai_sr.formats import Facts
-from monai_sr.formats.meaning import PHASE, kind_of
+from monai_sr.formats import PHASE, Facts, kind_of
 from monai_sr.functional import resize_to
 from monai_sr.transforms.agreement import (
     Agreement,

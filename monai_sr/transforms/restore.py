@@ -12,12 +12,9 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from torch import Tensor
 
-from monai_sr.core.dtypes import exact_float
-from monai_sr.core.fingerprint import weights_sha256
-from monai_sr.core.types import PathLike
+from monai_sr.core import PathLike, exact_float, weights_sha256
 from monai_sr.core.version import __version__
-from monai_sr.formats import Facts
-from monai_sr.formats.meaning import kind_of
+from monai_sr.formats import Facts, kind_of
 from monai_sr.transforms.agreement import (
     Agreement,
     are_codes,

@@ -11,12 +11,21 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from monai_sr.core import OutputError, PathLike, appear_together
-from monai_sr.formats import Facts, find_reader, format_of_meta, output_suffix, plan_outputs
-from monai_sr.formats.dicom.compression import check_compression
-from monai_sr.formats.dicom.deidentify import read_key
-from monai_sr.formats.meaning import AUTO, INTENSITY, check_asked
-from monai_sr.formats.sentinel2.classes import CLASSES, with_classes
-from monai_sr.formats.uncertainty_map import write_uncertainty
+from monai_sr.formats import (
+    AUTO,
+    CLASSES,
+    INTENSITY,
+    Facts,
+    check_asked,
+    check_compression,
+    find_reader,
+    format_of_meta,
+    output_suffix,
+    plan_outputs,
+    read_key,
+    with_classes,
+    write_uncertainty,
+)
 
 
 class SaveImageSRd(MapTransform):

@@ -8,9 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.fingerprint import weights_sha256
-from monai_sr.core.types import PathLike
+from monai_sr.core import OptionError, PathLike, weights_sha256
 
 COVERAGE = 0.9
 

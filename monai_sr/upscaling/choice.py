@@ -22,9 +22,7 @@ from monai_sr.core import (
     get_logger,
     printable,
 )
-from monai_sr.formats import format_of
-from monai_sr.formats.format import UNKNOWN
-from monai_sr.formats.sentinel2.product import split_part
+from monai_sr.formats import UNKNOWN, format_of, split_part
 from monai_sr.networks import weights_file
 from monai_sr.upscaling.evaluator import UpscaleEvaluator
 from monai_sr.upscaling.files import FileDataset

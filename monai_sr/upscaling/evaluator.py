@@ -13,10 +13,7 @@ from monai.utils import CommonKeys
 from torch import nn
 
 from monai_sr.core import PathLike, shown, usable_device, user_message
-from monai_sr.formats import Facts
-from monai_sr.formats.identity import digest
-from monai_sr.formats.meaning import kind_of
-from monai_sr.formats.sentinel2.classes import CLASSES
+from monai_sr.formats import CLASSES, Facts, digest, kind_of
 from monai_sr.networks import load_faces
 from monai_sr.runtimes import CompiledGenerator, RuntimeChoice
 from monai_sr.transforms import Agreement

@@ -20,13 +20,21 @@ from monai_sr.core import (
     user_message,
 )
 from monai_sr.core import shown as shown_name
-from monai_sr.formats import Facts, check_output_size, format_of_meta, output_suffix, plan_outputs
-from monai_sr.formats.dicom.deidentify import read_key
-from monai_sr.formats.identity import input_digest, input_record
-from monai_sr.formats.meaning import announce
-from monai_sr.formats.naming import result_mark, spacing_unit
-from monai_sr.formats.sentinel2.classes import CLASSES
-from monai_sr.formats.sentinel2.product import split_part
+from monai_sr.formats import (
+    CLASSES,
+    Facts,
+    announce,
+    check_output_size,
+    format_of_meta,
+    input_digest,
+    input_record,
+    output_suffix,
+    plan_outputs,
+    read_key,
+    result_mark,
+    spacing_unit,
+    split_part,
+)
 from monai_sr.geometry import scaled_sizes
 from monai_sr.transforms import enlarged_axes, planned_sizes
 from monai_sr.upscaling.inputs import find_inputs

@@ -10,18 +10,19 @@ from pathlib import Path
 from monai_sr.core import BadImageError, OutputError, PathLike, get_logger
 from monai_sr.formats import (
     SIDECARS,
+    Volume,
     claims_image,
+    classes_path,
     find_volumes,
     format_of,
     is_dicomdir,
     is_product,
+    listed_files,
+    merge_copies,
+    pair_of,
     report_path,
+    uncertainty_path,
 )
-from monai_sr.formats.dicom.dicomdir import listed_files
-from monai_sr.formats.dicom.series import Volume, merge_copies
-from monai_sr.formats.nifti.pair import pair_of
-from monai_sr.formats.sentinel2.classes import classes_path
-from monai_sr.formats.uncertainty_map import uncertainty_path
 from monai_sr.upscaling.record import Manifest
 from monai_sr.upscaling.temporary import Archives, is_archive, named_product, product_parts
 

@@ -21,11 +21,14 @@ from monai_sr.core import (
     safe_cell,
     true_cell,
 )
-from monai_sr.formats.identity import digest
-from monai_sr.formats.sentinel2.classes import classes_path
-from monai_sr.formats.sentinel2.metadata import open_product
-from monai_sr.formats.sentinel2.product import class_file, split_part
-from monai_sr.formats.uncertainty_map import uncertainty_path
+from monai_sr.formats import (
+    class_file,
+    classes_path,
+    digest,
+    open_product,
+    split_part,
+    uncertainty_path,
+)
 
 logger = get_logger(__name__)
 

@@ -13,22 +13,25 @@ from rasterio.io import DatasetReader
 from torch import nn
 
 from monai_sr.core import OptionError, PathLike, atomic_file, available_bytes, steady_heap
-from monai_sr.formats import Facts, check_output_size, format_of
-from monai_sr.formats.identity import changed, check_unchanged
-from monai_sr.formats.meaning import (
+from monai_sr.formats import (
     ASKED,
     AUTO,
     CODES,
     INTENSITY,
+    Facts,
+    Grid,
+    RasterBlocks,
     announce,
+    changed,
     check_asked,
+    check_output_size,
+    check_unchanged,
+    format_of,
     kind_of,
+    raster_facts,
+    single_path,
+    with_classes,
 )
-from monai_sr.formats.raster.facts import Grid
-from monai_sr.formats.raster.sink import RasterBlocks
-from monai_sr.formats.raster.source import raster_facts
-from monai_sr.formats.sentinel2.classes import with_classes
-from monai_sr.formats.stored import single_path
 from monai_sr.geometry import (
     bbox_slices,
     covering_samples,

@@ -13,18 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from monai_sr.core.journal import Journal
-from monai_sr.formats.meaning import PHASE, kind_of
-from monai_sr.formats.raster.sink import RasterBlocks
-from monai_sr.functional.bands import source_span
-from monai_sr.functional.resize import resize_part
-from monai_sr.geometry.target_grid import covering_samples
-from monai_sr.inferers.tile_plan import Tile, TileGrid, within
-from monai_sr.inferers.tile_run import spatial
-from monai_sr.transforms.agreement import AgreementSums, code_bands
-from monai_sr.transforms.intensity import UnitMapping, to_unit
-from monai_sr.transforms.phase import circle_points, half_turn_apart, turns_of
-from monai_sr.transforms.restore import put_back
+from monai_sr.core import Journal
+from monai_sr.formats import PHASE, RasterBlocks, kind_of
+from monai_sr.functional import resize_part, source_span
+from monai_sr.geometry import covering_samples
+from monai_sr.inferers import Tile, TileGrid, spatial, within
+from monai_sr.transforms import (
+    AgreementSums,
+    UnitMapping,
+    circle_points,
+    code_bands,
+    half_turn_apart,
+    put_back,
+    to_unit,
+    turns_of,
+)
 from monai_sr.upscaling.scene_source import SceneSource
 
 _CACHE_BYTES = 2**25  # of tiles beside each other; rows of large scenes fit into no cache

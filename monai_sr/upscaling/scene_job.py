@@ -31,14 +31,20 @@ from monai_sr.core import (
     printable,
     replace_file,
 )
-from monai_sr.formats import Facts, check_output_size
-from monai_sr.formats.identity import changed, check_unchanged
-from monai_sr.formats.meaning import PHASE, kind_of
-from monai_sr.formats.raster.beside import beside_text, side_car
-from monai_sr.formats.raster.facts import Grid
-from monai_sr.formats.raster.keep_list import is_deidentified
-from monai_sr.formats.raster.sink import RasterBlocks
-from monai_sr.formats.sentinel2.classes import with_classes
+from monai_sr.formats import (
+    PHASE,
+    Facts,
+    Grid,
+    RasterBlocks,
+    beside_text,
+    changed,
+    check_output_size,
+    check_unchanged,
+    is_deidentified,
+    kind_of,
+    side_car,
+    with_classes,
+)
 from monai_sr.inferers import (
     Tile,
     TiledInferer,

@@ -14,30 +14,31 @@ from monai.data import MetaTensor
 from rasterio.windows import Window
 from torch import Tensor
 
-from monai_sr.core.contents import ends_sha256
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.log import get_logger
-from monai_sr.core.types import PathLike
-from monai_sr.formats import Facts, RasterReader
-from monai_sr.formats.identity import dependencies
-from monai_sr.formats.meaning import INTENSITY
-from monai_sr.formats.raster.image import RasterImage
-from monai_sr.formats.raster.source import RasterSource
-from monai_sr.formats.stored import single_path
-from monai_sr.inferers.tile_plan import Tile, within
-from monai_sr.inferers.tile_run import spatial
-from monai_sr.transforms import PlanGrid
-from monai_sr.transforms.hot_pixels import HOT_REACH, has_far_pixels
-from monai_sr.transforms.intensity import (
+from monai_sr.core import BadImageError, PathLike, ends_sha256, get_logger
+from monai_sr.formats import (
+    INTENSITY,
+    Facts,
+    RasterImage,
+    RasterReader,
+    RasterSource,
+    dependencies,
+    single_path,
+)
+from monai_sr.inferers import Tile, spatial, within
+from monai_sr.transforms import (
     FILL_REACH,
+    HOT_REACH,
+    Border,
     Given,
+    Levels,
+    PlanGrid,
     band_levels,
     declare_nodata,
+    has_far_pixels,
+    lost_pixels,
     to_unit,
     with_corners,
 )
-from monai_sr.transforms.ranges import Border, Levels
-from monai_sr.transforms.restore import lost_pixels
 
 logger = get_logger(__name__)
 

@@ -14,19 +14,22 @@ from monai.data import MetaTensor
 from monai.utils import CommonKeys
 from torch import Tensor, nn
 
-from monai_sr.core.devices import go_on_without_threads, usable_device
-from monai_sr.core.errors import BadImageError, OptionError, unwrapped
-from monai_sr.core.fingerprint import weights_sha256
-from monai_sr.core.models import find_model
-from monai_sr.core.options import UPSCALE
-from monai_sr.core.plain_options import check_plain
-from monai_sr.core.types import PathLike
-from monai_sr.formats import Facts
-from monai_sr.formats.meaning import announce
+from monai_sr.core import (
+    UPSCALE,
+    BadImageError,
+    OptionError,
+    PathLike,
+    check_plain,
+    find_model,
+    go_on_without_threads,
+    unwrapped,
+    usable_device,
+    weights_sha256,
+)
+from monai_sr.formats import Facts, announce
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
-from monai_sr.transforms import PlanGrid
-from monai_sr.transforms.agreement import are_codes
+from monai_sr.transforms import PlanGrid, are_codes
 from monai_sr.upscaling.scene import Scenes
 from monai_sr.upscaling.scene_job import SceneResult
 

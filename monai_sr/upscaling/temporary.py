@@ -22,11 +22,19 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NoReturn
 
 from monai_sr.core import BadImageError, file_sha256, forget, make_private_folder, sha256, show_as
-from monai_sr.formats import format_of, is_product, known_suffix
-from monai_sr.formats.identity import dependencies
-from monai_sr.formats.raster.open import made_folder
-from monai_sr.formats.sentinel2.metadata import METADATA, open_product
-from monai_sr.formats.sentinel2.product import class_file, product_stem, split_part, write_vrt
+from monai_sr.formats import (
+    METADATA,
+    class_file,
+    dependencies,
+    format_of,
+    is_product,
+    known_suffix,
+    made_folder,
+    open_product,
+    product_stem,
+    split_part,
+    write_vrt,
+)
 
 _MOST_MEMBERS = 100_000
 _MOST_BYTES = 2**38

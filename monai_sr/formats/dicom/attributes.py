@@ -9,8 +9,6 @@ Nested items with pixels or sizes of their own (icons, pages) count their own pi
 attributes (PS3.3 C.12.1) tell of the past: both stay as they are.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 from pydicom.datadict import tag_for_keyword

@@ -5,14 +5,13 @@ JPEG (T.81 B.2.2), JPEG-LS (T.87 C.2.2) and JPEG 2000 (T.800 A.5.1). Decoders tr
 stream: a few bytes may claim 65535 x 65535 pixels within an image of 10 x 10.
 """
 
-from __future__ import annotations
-
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import rasterio
+from pydicom.dataset import FileDataset
 from pydicom.encaps import generate_frames
 from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.uid import (
@@ -27,14 +26,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.memory import available_bytes
-from monai_sr.core.shared import ignored_warnings
-
-if TYPE_CHECKING:
-    from pydicom.dataset import FileDataset
-
-    from monai_sr.core.types import PathLike
+from monai_sr.core import BadImageError, PathLike, available_bytes, ignored_warnings
 
 _STRICT_JPEG = {"GDAL_ERROR_ON_LIBJPEG_WARNING": "YES"}
 _RLE_HEADER = 64

@@ -3,20 +3,11 @@
 DICOM PS3.5 A.4. A lossless transfer syntax is another encoding of the same image: the UIDs stay.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from pydicom.dataset import FileDataset
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from monai_sr.core.log import get_logger
-from monai_sr.core.registry import unknown_name
+from monai_sr.core import PathLike, get_logger, unknown_name
 from monai_sr.formats.dicom.files import DAMAGE_ERRORS
-
-if TYPE_CHECKING:
-    from pydicom.dataset import FileDataset
-
-    from monai_sr.core.types import PathLike
 
 logger = get_logger(__name__)
 

@@ -3,14 +3,15 @@
 DICOM PS3.5 A.4 (encapsulated pixel data) and 10.
 """
 
-from __future__ import annotations
-
 import copy
 import os
 import struct
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
+from numpy.typing import NDArray
+from pydicom.dataset import FileDataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
@@ -24,16 +25,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from monai_sr.core.errors import BadImageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
-    from numpy.typing import NDArray
-    from pydicom.dataset import FileDataset
-
-    from monai_sr.core.types import PathLike
+from monai_sr.core import BadImageError, PathLike
 
 # On damaged data gdcm may end the process and pylibjpeg-rle panics, and Python can handle neither;
 # so gdcm comes last, and only behind a check of the frame's header.

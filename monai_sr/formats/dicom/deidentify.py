@@ -6,23 +6,21 @@ are functions of what they replace, so that the files of a study still belong to
 inputs give equal files; with a key nobody else can compute them.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, repeater_has_tag
-from pydicom.dataset import Dataset
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import BaseTag
 from pydicom.uid import generate_uid
 
-from monai_sr.core.errors import OptionError
-from monai_sr.core.fingerprint import sha256
-from monai_sr.core.log import get_logger
+from monai_sr.core import OptionError, PathLike, get_logger, sha256
 from monai_sr.core.version import __version__
 from monai_sr.formats.dicom.keep_list import (
     BINARY,
@@ -32,15 +30,6 @@ from monai_sr.formats.dicom.keep_list import (
     clean_code,
     is_kept,
 )
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pydicom.dataelem import DataElement
-    from pydicom.dataset import FileDataset
-    from pydicom.tag import BaseTag
-
-    from monai_sr.core.types import PathLike
 
 logger = get_logger(__name__)
 

@@ -5,11 +5,10 @@ DICOM PS3.3 C.7.6.1.1.2 (image type; changed pixels need a new SOP instance), C.
 Dates stay the source's, so that equal inputs and parameters give equal files.
 """
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import Any
 
-from typing import TYPE_CHECKING
-
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import (
     UID,
@@ -21,15 +20,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from monai_sr.core.fingerprint import canonical, sha256
+from monai_sr.core import canonical, sha256
 from monai_sr.formats.dicom.attributes import PRESENTED
 from monai_sr.formats.stored import disclaimer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-    from pydicom.dataset import FileDataset
 
 _MAX_DESCRIPTION = 1024  # Short Text, PS3.5 6.2
 _MAX_COMMENT = 10240  # Long Text

@@ -4,20 +4,14 @@ DICOM PS3.10 section 8, PS3.3 F.3.2.2: (0004,1500) Referenced File ID names a fi
 from that of the DICOMDIR down to it.
 """
 
-from __future__ import annotations
-
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydicom.multival import MultiValue
 
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.log import get_logger
+from monai_sr.core import BadImageError, get_logger
 from monai_sr.formats.dicom.files import open_dicom, refuse_damage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 logger = get_logger(__name__)
 

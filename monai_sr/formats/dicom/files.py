@@ -4,17 +4,16 @@ DICOM PS3.10 section 7.1: a file starts with 128 free bytes and "DICM". Older fi
 are recognized by their first element.
 """
 
-from __future__ import annotations
-
 import logging
 import struct
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pydicom
-from pydicom.dataset import FileMetaDataset
+from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     ExplicitVRBigEndian,
@@ -22,19 +21,19 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from monai_sr.core.contents import head, once, reading
-from monai_sr.core.errors import BadImageError, SRError
-from monai_sr.core.log import get_logger
-from monai_sr.core.shared import ignored_warnings, silent_pydicom
+from monai_sr.core import (
+    BadImageError,
+    PathLike,
+    SRError,
+    get_logger,
+    head,
+    ignored_warnings,
+    once,
+    reading,
+    silent_pydicom,
+)
 from monai_sr.formats.dicom.bounds import check_inflated
 from monai_sr.formats.dicom.unknown import resolve_unknown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pydicom.dataset import FileDataset
-
-    from monai_sr.core.types import PathLike
 
 logger = get_logger(__name__)
 

@@ -1,22 +1,18 @@
 """DICOM as a format: single files, and series of which each file is a slice."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from monai_sr.core.errors import BadImageError
+from monai_sr.core import BadImageError
 from monai_sr.formats.dicom.files import DAMAGE_ERRORS, is_dicom, quiet_pydicom
 from monai_sr.formats.dicom.map import check_map_size
 from monai_sr.formats.dicom.pixel_module import check_dicom_size
 from monai_sr.formats.dicom.series import read_header
 from monai_sr.formats.format import MRI, NATURAL, UNKNOWN, XRAY, Format, Head, Subject
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 _SIDE_LIMIT = (2**16 - 1, "cut the image into parts")  # (0028,0010) Rows, (0028,0011) Columns: US
 _MODALITIES = {

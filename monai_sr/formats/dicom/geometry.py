@@ -4,17 +4,17 @@ Which attributes, and why: ``dicom_attributes``. Outer edges stay in place (DICO
 C.7.6.2.1.1), so lengths between landmarks stay what they were.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom.datadict import keyword_for_tag
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
 from pydicom.valuerep import DSfloat
 
-from monai_sr.core.log import get_logger
+from monai_sr.core import get_logger
 from monai_sr.formats.dicom.attributes import (
     CURVES,
     DRAWN_CURVES,
@@ -27,14 +27,9 @@ from monai_sr.formats.dicom.places import Places, set_right
 from monai_sr.formats.dicom.regions import is_region, rescale_region
 from monai_sr.formats.dicom.rule import DROPPED, KEPT, SCALED
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+Scale = tuple[float, float]
 
-    from pydicom.dataelem import DataElement
-    from pydicom.dataset import Dataset
-
-    Scale = tuple[float, float]
-    Arithmetic = Callable[[Sequence[float], Scale], list[float]]
+Arithmetic = Callable[[Sequence[float], Scale], list[float]]
 
 logger = get_logger(__name__)
 

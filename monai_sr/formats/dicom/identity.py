@@ -3,8 +3,6 @@
 DICOM PS3.3 C.12.1 (the object), C.7.6.16.2.2.4 (concatenations), C.12.3 (extracted frames).
 """
 
-from __future__ import annotations
-
 from monai_sr.formats.dicom.rule import DROPPED, KEPT, RENEWED, Rule
 
 IDENTITY = (

@@ -5,19 +5,13 @@ a value must look for that: words of equipment, codes of public schemes with the
 give, terms of physics. All else is removed, or replaced where an image needs it.
 """
 
-from __future__ import annotations
-
 import re
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pydicom.datadict import dictionary_keyword
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pydicom.dataelem import DataElement
-    from pydicom.dataset import Dataset
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
 
 FREE_TEXT = frozenset(
     {"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "AS", "DA", "DT", "TM"}

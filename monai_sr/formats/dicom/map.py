@@ -5,25 +5,24 @@ of reference: for results without a place in the patient (projections, ultrasoun
 its own, which no other object shares, with the frames one behind the other.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import CTImageStorage, generate_uid
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.optional import import_extra
-from monai_sr.core.shared import ignored_warnings
+from monai_sr.core import PathLike, atomic_file, ignored_warnings, import_extra
 from monai_sr.core.version import __version__
 from monai_sr.formats.dicom.files import open_dicom, quiet_pydicom
 from monai_sr.formats.dicom.geometry import format_ds
 from monai_sr.formats.dicom.pixel_module import check_size
 from monai_sr.formats.stored import provenance_of
-from monai_sr.geometry.dicom_plane import (
+from monai_sr.geometry import (
     Plane,
     frame_planes,
     is_parallel,
@@ -31,15 +30,6 @@ from monai_sr.geometry.dicom_plane import (
     position_gaps,
     slice_distance,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    import numpy.typing as npt
-    from pydicom.dataset import FileDataset
-
-    from monai_sr.core.types import PathLike
 
 _PADDING = -1.0  # half widths are never negative
 _PATIENT = (

@@ -5,19 +5,15 @@ C.7.6.1.1.2 (image type, whose third and later values vendors fill); Siemens mos
 (0019,100A); raw data type of GE: (0043,102F).
 """
 
-from __future__ import annotations
-
 import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
-from monai_sr.core.errors import BadImageError
+from pydicom.dataset import Dataset
+
+from monai_sr.core import BadImageError
 from monai_sr.formats.meaning import COMPLEX, DOSE, FRACTION, LABEL, PHASE, Meaning
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pydicom.dataset import Dataset
 
 _LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
 _DOSE = "1.2.840.10008.5.1.4.1.1.481.2"

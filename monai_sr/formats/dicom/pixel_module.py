@@ -4,25 +4,17 @@ DICOM PS3.3 C.7.6.3 (image pixel module), PS3.5 8.1 and A.2 (Explicit VR Little 
 Bits, sign, rescale, windows, display tables and padding value stay as they are.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.utils import pack_bits
 from pydicom.uid import ExplicitVRBigEndian
 
-from monai_sr.core.errors import OutputError
+from monai_sr.core import OutputError, PathLike
 from monai_sr.formats.facts import Facts
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
-
-    from numpy.typing import NDArray
-    from pydicom.dataset import Dataset, FileDataset
-
-    from monai_sr.core.types import PathLike
 
 MAX_SIDE = 65535
 """Rows and Columns are unsigned 16-bit numbers (PS3.3 C.7.6.3)."""

@@ -4,31 +4,21 @@ DICOM PS3.3 C.7.6.3 (image pixel module), PS3.5 section 8 (native and compressed
 Rescale slope, windows and look-up tables for display are not applied: values stay as stored.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID
 
-from monai_sr.core.dtypes import is_wide
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.memory import check_memory
+from monai_sr.core import BadImageError, PathLike, check_memory, is_wide
 from monai_sr.formats.dicom.bounds import check_frames
 from monai_sr.formats.dicom.decoders import run_decoder
 from monai_sr.formats.dicom.files import refuse_damage
 from monai_sr.formats.dicom.padding import padding_range
 from monai_sr.formats.stored import holes_of_infinity
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from numpy.typing import NDArray
-    from pydicom.dataset import Dataset, FileDataset
-
-    from monai_sr.core.types import PathLike
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"

@@ -4,20 +4,14 @@ DICOM PS3.3 C.7.6.2.1.1 (patient), C.8.24.6 (ultrasound volume), C.8.12.4 (slide
 (radiotherapy images). Every place is computed from the old tags before any of them changes.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
+from pydicom.dataset import Dataset
 from pydicom.valuerep import DSfloat
 
-from monai_sr.geometry.dicom_plane import Plane, orthonormal, pixel_spacing
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pydicom.dataset import Dataset
+from monai_sr.geometry import Plane, orthonormal, pixel_spacing
 
 _SPACES = {"ImagePositionPatient": "Patient", "ImagePositionVolume": "Volume", "ImagePosition": ""}
 _SLIDE = tuple(f"{axis}OffsetInSlideCoordinateSystem" for axis in "XYZ")

@@ -11,9 +11,7 @@ import numpy as np
 from monai.data import ImageReader
 from monai.utils import ensure_tuple
 
-from monai_sr.core.dtypes import exact_float
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.log import get_logger
+from monai_sr.core import BadImageError, exact_float, get_logger
 from monai_sr.formats.dicom.files import (
     is_dicom,
     open_dicom,
@@ -41,7 +39,7 @@ from monai_sr.formats.meaning import (
     few_values,
     phase_turn,
 )
-from monai_sr.geometry.dicom_plane import (
+from monai_sr.geometry import (
     OrientationError,
     Plane,
     flat_affine,
@@ -60,10 +58,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import FileDataset
 
-    from monai_sr.core.types import PathLike
-    from monai_sr.geometry.dicom_plane import FloatArray
+    from monai_sr.core import PathLike
+    from monai_sr.geometry import FloatArray
 
-__all__ = ["DicomImage", "DicomReader", "find_series", "is_dicom"]
 
 logger = get_logger(__name__)
 

@@ -1,11 +1,6 @@
 """Enlarges the regions of ultrasound images (DICOM PS3.3 C.8.5.5)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset
 
 _MARKS = (
     "RegionLocationMinX0", "RegionLocationMinY0", "ReferencePixelX0", "ReferencePixelY0",

@@ -1,7 +1,5 @@
 """What may become of a DICOM attribute when its image is enlarged: one row of the audited table."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 SCALED, RENEWED, DROPPED, KEPT = "scaled", "renewed", "dropped", "kept"

@@ -17,10 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from monai_sr.core.contents import once
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.fingerprint import sha256
-from monai_sr.core.log import get_logger
+from monai_sr.core import BadImageError, get_logger, once, sha256
 from monai_sr.formats.dicom.files import (
     DAMAGE_ERRORS,
     is_dicom,
@@ -29,15 +26,15 @@ from monai_sr.formats.dicom.files import (
     read_elements,
 )
 from monai_sr.formats.dicom.pixels import decode
-from monai_sr.geometry.dicom_plane import SAME_POSITION_MM, is_same_direction
+from monai_sr.geometry import SAME_POSITION_MM, is_same_direction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pydicom.dataset import FileDataset
 
-    from monai_sr.core.types import PathLike
-    from monai_sr.geometry.dicom_plane import FloatArray
+    from monai_sr.core import PathLike
+    from monai_sr.geometry import FloatArray
 
 logger = get_logger(__name__)
 

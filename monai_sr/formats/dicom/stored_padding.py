@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monai_sr.formats.dicom.padding import is_padding
-from monai_sr.geometry.target_grid import covering_samples
+from monai_sr.geometry import covering_samples
 
 if TYPE_CHECKING:
     from typing import Any

@@ -5,15 +5,9 @@ Little Endian, whatever the file is. A sequence of more than 64 KiB must be UN w
 given, so the functional groups of large enhanced objects often are.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset
 
 
 def resolve_unknown(dataset: Dataset) -> None:

@@ -1,19 +1,17 @@
 """Writes enlarged images as derived DICOM objects beside their sources, as a MONAI writer."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pydicom
 from monai.data import ImageWriter
 from monai.utils import MetaKeys, convert_to_numpy
+from numpy.typing import NDArray
 
-from monai_sr.core.atomic import atomic_file, atomic_folder
-from monai_sr.core.dtypes import to_integers
-from monai_sr.core.errors import OutputError, SRError
+from monai_sr.core import OutputError, PathLike, SRError, atomic_file, atomic_folder, to_integers
 from monai_sr.formats.dicom.compression import check_compression, compress
 from monai_sr.formats.dicom.deidentify import deidentify
 from monai_sr.formats.dicom.derived import keep_lossy_history, mark_derived
@@ -21,8 +19,6 @@ from monai_sr.formats.dicom.files import DAMAGE_ERRORS, open_dicom, quiet_pydico
 from monai_sr.formats.dicom.geometry import rescale_geometry
 from monai_sr.formats.dicom.padding import padding_range
 from monai_sr.formats.dicom.pixel_module import (
-    MAX_BYTES,
-    MAX_SIDE,
     check_size,
     replace_pixels,
     swap_to_little_endian,
@@ -32,17 +28,7 @@ from monai_sr.formats.dicom.stored_padding import keep_padding
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.stored import in_rows, provenance_of
-from monai_sr.geometry.affine import scaled_affine
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-    from numpy.typing import NDArray
-
-    from monai_sr.core.types import PathLike
-
-__all__ = ["MAX_BYTES", "MAX_SIDE", "DicomWriter"]
+from monai_sr.geometry import scaled_affine
 
 # Shares of a source pixel: far below what is measured, far above what DS tags round.
 _AFFINE_TOLERANCE = 1e-3

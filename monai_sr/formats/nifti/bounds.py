@@ -3,23 +3,17 @@
 NIfTI-1 data format, https://nifti.nimh.nih.gov/nifti-1 (fields dim, datatype, vox_offset).
 """
 
-from __future__ import annotations
-
 import math
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 
-from monai_sr.core.dtypes import exact_float
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.memory import check_memory
+from monai_sr.core import BadImageError, check_memory, exact_float
 from monai_sr.formats.nifti.header import first_bytes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GZIP_SLACK = 2**24
 """Bytes beside the voxels of a compressed file, for header and extensions."""

@@ -1,22 +1,15 @@
 """NIfTI as a format: one file (.nii, .nii.gz) or header and voxels apart (.hdr, .img)."""
 
-from __future__ import annotations
-
 import struct
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
-from monai_sr.core.contents import reading
+from monai_sr.core import PathLike, reading
 from monai_sr.formats.format import MRI, NATURAL, XRAY, Format, Head, Subject
 from monai_sr.formats.nifti.header import is_nifti2, load_nifti
 from monai_sr.formats.nifti.pair import pair_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from monai_sr.core.types import PathLike
 
 # NIfTI-1 and -2: bytes of the header, where and what the magic of a single file is.
 _SINGLES = ((348, 344, b"n+1\0"), (540, 4, b"n+2\0\r\n\x1a\n"))

@@ -4,29 +4,21 @@ NIfTI-1 data format, https://nifti.nimh.nih.gov/nifti-1 (fields pixdim, xyzt_uni
 sform_code). Nothing is mended: the result keeps the source's header, and what was guessed is said.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+import numpy.typing as npt
 from nibabel.fileholders import FileHolder
 from nibabel.spatialimages import HeaderDataError
 
-from monai_sr.core.contents import head, kept, once, reading
-from monai_sr.core.log import get_logger
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    import numpy.typing as npt
-
-    from monai_sr.core.types import PathLike
+from monai_sr.core import PathLike, get_logger, head, kept, once, reading
 
 logger = get_logger(__name__)
 

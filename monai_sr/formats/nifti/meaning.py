@@ -5,12 +5,12 @@ they hold (dseg, mask, probseg, part-phase) and keeps ImageType
 in a JSON file beside.
 """
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from monai_sr.formats.meaning import (
     CODES,
@@ -24,11 +24,6 @@ from monai_sr.formats.meaning import (
     is_sure_phase,
     phase_turn,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import numpy.typing as npt
 
 _INTENT_LABEL = 1002
 _PHASE_TYPES = frozenset({"P", "PHASE"})

@@ -4,19 +4,13 @@ NIfTI-1, field magic: "ni1" says that the voxels are in another file; NIfTI-2: "
 older form, has no such field. ENVI and other formats use the same two names for text headers.
 """  # noqa: E501 - a sentence
 
-from __future__ import annotations
-
 import gzip
 import os
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from monai_sr.core.contents import once
-
-if TYPE_CHECKING:
-    from monai_sr.core.types import PathLike
+from monai_sr.core import PathLike, once
 
 _HEADER, _VOXELS = ".hdr", ".img"
 _NIFTI_1_BYTES, _NIFTI_2_BYTES = 348, 540

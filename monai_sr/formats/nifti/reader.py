@@ -4,23 +4,22 @@ NIfTI-1 data format, https://nifti.nimh.nih.gov/nifti-1 (fields dim, pixdim, qfo
 sform_code, scl_slope).
 """
 
-from __future__ import annotations
-
 import gzip
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+import numpy.typing as npt
 from monai.data.image_reader import ImageReader
 from monai.utils import ensure_tuple
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from monai_sr.core.contents import reading
-from monai_sr.core.dtypes import exact_float
-from monai_sr.core.errors import BadImageError
+from monai_sr.core import BadImageError, PathLike, exact_float, reading
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
 from monai_sr.formats.meaning import INTENSITY, PHASE, check_asked, decided
@@ -30,15 +29,7 @@ from monai_sr.formats.nifti.header import load_nifti, source_affine, unit_mm
 from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.nifti.pair import is_analyze, pair_of
 from monai_sr.formats.stored import check_pixels, holes_of_infinity, single_path
-from monai_sr.geometry.affine import slice_axis
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    import numpy.typing as npt
-
-    from monai_sr.core.types import PathLike
+from monai_sr.geometry import slice_axis
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,18 @@ NIfTI-1 data format, https://nifti.nimh.nih.gov/nifti-1 (fields pixdim, qform, s
 descrip; header extensions, code 6 = comment).
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+import numpy.typing as npt
 from monai.data.image_writer import ImageWriter
 from nibabel.nifti1 import Nifti1Extension
 from nibabel.openers import ImageOpener
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import OutputError
+from monai_sr.core import OutputError, PathLike, atomic_file
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.naming import check_output_size
@@ -32,14 +31,7 @@ from monai_sr.formats.stored import (
     source_path,
     stored_array,
 )
-from monai_sr.geometry.affine import grid_change
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy.typing as npt
-
-    from monai_sr.core.types import PathLike
+from monai_sr.geometry import grid_change
 
 _COMMENT = 6  # extension code of plain text
 _TEXTS = ("data_type", "db_name", "aux_file", "intent_name", "descrip", "unused_str")

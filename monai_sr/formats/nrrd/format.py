@@ -1,15 +1,10 @@
 """NRRD as a format: header and samples in one file (.nrrd), or apart (.nhdr)."""
 
-from __future__ import annotations
-
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from monai_sr.core.errors import BadImageError
+from monai_sr.core import BadImageError
 from monai_sr.formats.format import MRI, NATURAL, Format, Head, Subject
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAGIC = b"NRRD000"
 

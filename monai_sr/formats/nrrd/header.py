@@ -4,8 +4,6 @@ NRRD 5, https://teem.sourceforge.net/nrrd/format.html (fields kinds, space, spac
 origin, data file, line skip, byte skip). pynrrd takes the fields apart.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import re
@@ -19,9 +17,7 @@ import nrrd
 import numpy as np
 import numpy.typing as npt
 
-from monai_sr.core.contents import reading
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.log import get_logger
+from monai_sr.core import BadImageError, get_logger, reading
 from monai_sr.formats.nrrd.format import MAGIC
 
 logger = get_logger(__name__)

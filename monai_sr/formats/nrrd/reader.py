@@ -3,23 +3,21 @@
 NRRD 5, https://teem.sourceforge.net/nrrd/format.html (encodings, detached headers).
 """
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from monai.data.image_reader import ImageReader
 from monai.utils import ensure_tuple
 
-from monai_sr.core.contents import reading
-from monai_sr.core.dtypes import exact_float
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.memory import check_memory
+from monai_sr.core import BadImageError, PathLike, check_memory, exact_float, reading
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
 from monai_sr.formats.meaning import INTENSITY, LABEL, PHASE, Meaning, check_asked, decided
@@ -27,15 +25,7 @@ from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.nrrd.format import Nrrd
 from monai_sr.formats.nrrd.header import GZIPS, TEXTS, NrrdHeader, read_header
 from monai_sr.formats.stored import check_pixels, holes_of_infinity, single_path
-from monai_sr.geometry.affine import slice_axis
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    import numpy.typing as npt
-
-    from monai_sr.core.types import PathLike
+from monai_sr.geometry import slice_axis
 
 _SLACK = 2**24  # bytes that may follow the samples of a packed file
 

@@ -4,20 +4,18 @@ NRRD 5, https://teem.sourceforge.net/nrrd/format.html (space directions, space o
 key/value pairs).
 """
 
-from __future__ import annotations
-
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nrrd
 import numpy as np
+import numpy.typing as npt
 from monai.data.image_writer import ImageWriter
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import OutputError
-from monai_sr.core.shared import ignored_warnings
+from monai_sr.core import OutputError, PathLike, atomic_file, ignored_warnings
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.nrrd.format import Nrrd
@@ -33,14 +31,7 @@ from monai_sr.formats.stored import (
     source_path,
     stored_array,
 )
-from monai_sr.geometry.affine import grid_change
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy.typing as npt
-
-    from monai_sr.core.types import PathLike
+from monai_sr.geometry import grid_change
 
 _LEVEL = 1  # of gzip, as nibabel's: four times as fast as 6 and hardly larger
 # Of the source's file alone: where its samples are, and what they reach from and to.

@@ -6,22 +6,18 @@ GDAL raster data model: https://gdal.org/user/raster_data_model.html; TIFF 6.0, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from rasterio.enums import ColorInterp
+from rasterio.io import DatasetReader
 
-from monai_sr.core.errors import BadImageError
+from monai_sr.core import BadImageError
 from monai_sr.formats.raster.tiff_tag import tiff_tag
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy.typing as npt
-    from rasterio.io import DatasetReader
-
 
 _OPAQUE = 255
 _EXTRA_SAMPLES = 338

@@ -6,29 +6,22 @@ GDAL, Persistent Auxiliary Metadata, https://gdal.org/user/raster_data_model.htm
 edition), 11.3.3.4 iTXt; XMP specification, part 3, 1.1.5.
 """
 
-from __future__ import annotations
-
 import contextlib
 import tempfile
 import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree
 
 import rasterio
 import rasterio.shutil
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.shared import ignored_warnings
-from monai_sr.core.text import gdal_name
+from monai_sr.core import atomic_file, gdal_name, ignored_warnings
 from monai_sr.formats.raster.keep_list import is_deidentified
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from rasterio.io import DatasetReader
 
 _PIXEL_COUNT = "1"  # GFU_PixelCount of GDAL's attribute tables
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0\0\0\0\0"

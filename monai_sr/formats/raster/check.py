@@ -5,8 +5,6 @@ be closed without a word and lack its last tiles. https://gdal.org/drivers/raste
 NUM_THREADS.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os
@@ -14,23 +12,18 @@ import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from monai_sr.core.errors import OutputError
-from monai_sr.core.shared import SharedChange, ignored_warnings
+from monai_sr.core import OutputError, PathLike, SharedChange, ignored_warnings
 from monai_sr.formats.raster.open import open_raster
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-    from rasterio.io import DatasetReader
-
-    from monai_sr.core.types import PathLike
 
 _STRIP_BYTES = 2**24  # decoded at once
 # Damage must be an error: the default fills up what a cut PNG lacks.

@@ -4,18 +4,18 @@ TIFF 6.0 tags 270 (ImageDescription), 305 (Software), 282/283 (XResolution, YRes
 text chunks, W3C PNG 11.3.3.
 """
 
-from __future__ import annotations
-
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
+from rasterio.io import DatasetReader, DatasetWriter
 
-from monai_sr.core.log import get_logger
+from monai_sr.core import get_logger
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.meaning import CODES, GRAY, kind_of
 from monai_sr.formats.raster.bands import domains_of
@@ -34,7 +34,7 @@ from monai_sr.formats.stored import (
     provenance_of,
     software,
 )
-from monai_sr.geometry.geotransform import (
+from monai_sr.geometry import (
     corner_transform,
     has_transform,
     scaled_gcps,
@@ -43,11 +43,6 @@ from monai_sr.geometry.geotransform import (
     source_rpcs,
     source_transform,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rasterio.io import DatasetReader, DatasetWriter
 
 logger = get_logger(__name__)
 

@@ -4,17 +4,13 @@ GDAL raster data model, https://gdal.org/user/raster_data_model.html: descriptio
 offset of a band.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from rasterio.enums import ColorInterp
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-    from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader
 
 # Physical bounds by what the description or the unit of a band says, the first that fits.
 _NATURAL = (

@@ -1,34 +1,24 @@
 """Rasters as a format: photos, scenes and whatever else GDAL opens."""
 
-from __future__ import annotations
-
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
 
-from monai_sr.core.contents import once_in_folder
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.shared import ignored_warnings
+from monai_sr.core import BadImageError, PathLike, ignored_warnings, once_in_folder
 from monai_sr.formats.format import NATURAL, SATELLITE, Format, Head, Subject, head_of
 from monai_sr.formats.raster.bands import domains_of
 from monai_sr.formats.raster.facts import is_kept_domain
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.raster.source import raster_facts
 from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
-from monai_sr.geometry.geotransform import is_georeferenced, unit_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from rasterio.io import DatasetReader
-
-    from monai_sr.core.types import PathLike
+from monai_sr.geometry import is_georeferenced, unit_name
 
 SIDECARS = (
     ".aux.xml", ".aux", ".ovr", ".msk", ".rrd", ".prj", ".wld", ".tfw", ".tifw", ".tiffw", ".pgw",

@@ -1,18 +1,13 @@
 """A raster, or a window of one, in memory, with what hides its pixels."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from monai_sr.formats.meaning import AS_IT_IS, Meaning
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import numpy.typing as npt
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,16 @@ GPS, comments, EXIF, IPTC and XMP do not, whatever they are called (PS3.15 E.1 t
 for what its table does not name).
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from rasterio.crs import CRS
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-from monai_sr.core.log import get_logger
+from monai_sr.core import get_logger
 from monai_sr.formats.facts import Facts
 
 logger = get_logger(__name__)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
 
-from monai_sr.core.log import get_logger
+from monai_sr.core import get_logger
 from monai_sr.formats.meaning import CODES, INTENSITY
 from monai_sr.formats.raster.reader import RasterReader
-from monai_sr.geometry.target_grid import covering_samples
+from monai_sr.geometry import covering_samples
 
 if TYPE_CHECKING:
     from pathlib import Path

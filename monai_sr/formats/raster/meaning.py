@@ -4,14 +4,12 @@ A color table on a map names classes, a palette without one may be that of a pic
 values decide. JPEG and lossy WebP hold no codes: they would not survive.
 """
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio.enums import ColorInterp
+from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from monai_sr.formats.meaning import (
@@ -28,10 +26,7 @@ from monai_sr.formats.meaning import (
     phase_turn,
 )
 from monai_sr.formats.raster.pam import has_category_names
-from monai_sr.geometry.geotransform import has_transform, source_transform
-
-if TYPE_CHECKING:
-    from rasterio.io import DatasetReader
+from monai_sr.geometry import has_transform, source_transform
 
 _LOSSY_DRIVERS = frozenset({"JPEG", "WEBP"})
 _LOSSY = frozenset({"jpeg", "webp", "jxl", "lerc"})

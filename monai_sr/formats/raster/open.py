@@ -7,33 +7,31 @@ drivers are named, and what is opened along with a file is looked at before GDAL
 GDAL, security considerations: https://gdal.org/user/security.html.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import rasterio
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
-from monai_sr.core.contents import head
-from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.core.log import get_logger
-from monai_sr.core.private_folder import is_private
-from monai_sr.core.text import linked_image
+from monai_sr.core import (
+    BadImageError,
+    OptionError,
+    PathLike,
+    get_logger,
+    head,
+    is_private,
+    linked_image,
+)
 from monai_sr.formats.raster.pam import is_dispensable
 from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from monai_sr.core.types import PathLike
 
 logger = get_logger(__name__)
 

@@ -3,21 +3,15 @@
 GDAL data model, "Overviews": https://gdal.org/user/raster_data_model.html.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 import rasterio
 from rasterio.enums import Resampling
+from rasterio.io import DatasetReader
 
-from monai_sr.core.text import gdal_name
+from monai_sr.core import gdal_name
 from monai_sr.formats.meaning import CODES, GRAY
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from rasterio.io import DatasetReader
 
 # As in GDAL's COG driver: the smallest overview is no larger than a tile.
 _SMALLEST_PX = 512

@@ -3,13 +3,8 @@
 GDAL, Persistent Auxiliary Metadata: https://gdal.org/user/raster_data_model.html.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 # What pixels mean and where they lie; the rest are statistics and names.
 _WEIGHTY = (

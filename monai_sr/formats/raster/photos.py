@@ -3,27 +3,19 @@
 EXIF 2.32 (CIPA DC-008) and TIFF 6.0, tag 274 (Orientation); W3C PNG, third edition (acTL, eXIf).
 """
 
-from __future__ import annotations
-
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 from PIL import PngImagePlugin, WebPImagePlugin
 from rasterio.enums import ColorInterp
+from rasterio.io import DatasetReader
 
-from monai_sr.core.contents import once
-from monai_sr.core.errors import BadImageError
+from monai_sr.core import BadImageError, PathLike, once
 from monai_sr.formats.raster.tiff_tag import tiff_tag
-from monai_sr.geometry.geotransform import has_transform, source_transform
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import numpy.typing as npt
-    from rasterio.io import DatasetReader
-
-    from monai_sr.core.types import PathLike
+from monai_sr.geometry import has_transform, source_transform
 
 _ORIENTATION = 274
 # Not Image.open: it refuses large images, which are meant to be read here.

@@ -1,25 +1,18 @@
 """Reads GeoTIFF, PNG, JPEG, BMP, JPEG 2000 and other formats that GDAL opens, as stored values."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from monai.data.image_reader import ImageReader
 
-from monai_sr.core.dtypes import exact_float
+from monai_sr.core import PathLike, exact_float
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.meaning import INTENSITY, PHASE, check_asked
 from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.source import RasterSource
 from monai_sr.formats.stored import single_path
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy.typing as npt
-
-    from monai_sr.core.types import PathLike
 
 _SUFFIXES = (
     ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".jp2", ".j2k", ".webp", ".gif", ".vrt",

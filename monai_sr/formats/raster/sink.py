@@ -17,8 +17,7 @@ import rasterio
 import rasterio.shutil
 from rasterio.windows import Window
 
-from monai_sr.core.log import get_logger
-from monai_sr.core.text import gdal_name
+from monai_sr.core import gdal_name, get_logger
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.meaning import CODES, kind_of
 from monai_sr.formats.raster.bands import premultiplied
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from monai_sr.core.types import PathLike
+    from monai_sr.core import PathLike
     from monai_sr.formats.raster.image import RasterImage
     from monai_sr.formats.raster.source import RasterSource
 

@@ -6,23 +6,29 @@ GDAL raster data model: https://gdal.org/user/raster_data_model.html; band masks
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.windows import Window
 
-from monai_sr.core.contents import once_in_folder
-from monai_sr.core.dtypes import exact_float
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.log import get_logger
-from monai_sr.core.memory import check_memory
-from monai_sr.core.shared import ignored_warnings
+from monai_sr.core import (
+    BadImageError,
+    PathLike,
+    check_memory,
+    exact_float,
+    get_logger,
+    ignored_warnings,
+    once_in_folder,
+)
 from monai_sr.formats.meaning import AUTO, CODES, INTENSITY, PHASE, check_asked, decided
 from monai_sr.formats.raster.bands import (
     Nodata,
@@ -39,15 +45,7 @@ from monai_sr.formats.raster.meaning import raster_meaning, raster_turn
 from monai_sr.formats.raster.open import gdal_options, open_raster, warn_of_overviews
 from monai_sr.formats.raster.photos import check_single, orientation_of, upright
 from monai_sr.formats.stored import check_pixels, holes_of_infinity
-from monai_sr.geometry.geotransform import has_transform, pixel_affine, source_transform, unit_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy.typing as npt
-    from rasterio.windows import Window
-
-    from monai_sr.core.types import PathLike
+from monai_sr.geometry import has_transform, pixel_affine, source_transform, unit_name
 
 logger = get_logger(__name__)
 

@@ -1,16 +1,11 @@
 """Reads a tag of a TIFF file that GDAL does not pass on. TIFF 6.0, section 2."""
 
-from __future__ import annotations
-
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import TiffImagePlugin
 
-from monai_sr.core.contents import once
-
-if TYPE_CHECKING:
-    from monai_sr.core.types import PathLike
+from monai_sr.core import PathLike, once
 
 _BIG_TIFF = 43
 _ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)

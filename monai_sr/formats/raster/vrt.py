@@ -4,17 +4,12 @@ GDAL's VRT: https://gdal.org/drivers/raster/vrt.html. Its parser ignores case an
 for elements, so all are named here: what is not known might name a file.
 """
 
-from __future__ import annotations
-
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from monai_sr.core.errors import BadImageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from monai_sr.core import BadImageError
 
 
 def _words(text: str) -> frozenset[str]:

@@ -3,18 +3,18 @@
 GeoTIFF 1.1, OGC 19-008r4; GDAL GTiff and PNG drivers, https://gdal.org/drivers/raster.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import rasterio
 from monai.data.image_writer import ImageWriter
 from rasterio.enums import ColorInterp
+from rasterio.io import DatasetReader
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import OutputError
+from monai_sr.core import OutputError, PathLike, atomic_file, gdal_name
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.meaning import kind_of
@@ -30,17 +30,7 @@ from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.raster.overviews import build_overviews, has_overviews
 from monai_sr.formats.raster.source import RGBA
 from monai_sr.formats.stored import MAP_MEANING, as_stored, in_rows, source_path, stored_array
-from monai_sr.geometry.affine import grid_change
-from monai_sr.geometry.geotransform import pixel_affine, source_transform
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy.typing as npt
-    from rasterio.io import DatasetReader
-
-    from monai_sr.core.types import PathLike
-from monai_sr.core.text import gdal_name
+from monai_sr.geometry import grid_change, pixel_affine, source_transform
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".png": "PNG"}
 # GDAL writes no .aux.xml and no .msk; see monai_sr.formats.raster.beside.

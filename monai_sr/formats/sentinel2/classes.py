@@ -16,9 +16,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from monai_sr.core.atomic import appear_together, atomic_file
-from monai_sr.core.errors import BadImageError, OutputError
-from monai_sr.core.text import gdal_name
+from monai_sr.core import BadImageError, OutputError, appear_together, atomic_file, gdal_name
 from monai_sr.formats.raster.check import check_pixels_of, writing
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.stored import CODES_DISCLAIMER
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from rasterio.io import DatasetReader
 
-    from monai_sr.core.types import PathLike
+    from monai_sr.core import PathLike
 
     Indices = npt.NDArray[np.intp]
 

@@ -3,19 +3,13 @@
 Sentinel-2 Products Specification Document (S2-PDGS-TAS-DI-PSD), compact SAFE since December 2016.
 """
 
-from __future__ import annotations
-
 import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from monai_sr.core.errors import BadImageError
-
-if TYPE_CHECKING:
-    from monai_sr.core.types import PathLike
+from monai_sr.core import BadImageError, PathLike
 
 # Native bands alone: products of level 2A hold coarser copies, too. Red, green and blue lead, as in
 # GDAL's driver, so that the network sees a color image.

@@ -17,14 +17,14 @@ from xml.sax.saxutils import escape
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
-from monai_sr.core.errors import BadImageError
+from monai_sr.core import BadImageError
 from monai_sr.formats.raster.open import JPEG_2000, open_raster
 from monai_sr.formats.sentinel2.metadata import AGAIN, BANDS, METADATA, Product
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
-    from monai_sr.core.types import PathLike
+    from monai_sr.core import PathLike
 
 _COLORS = {"B04": "Red", "B03": "Green", "B02": "Blue"}
 _CLASSES = "SCL"
