@@ -33,9 +33,9 @@ def describe_models() -> str:
 
 def _model_row(entry: dict[str, Any]) -> tuple[str, ...]:
     figures = entry["figures"]
-    measured = figures.get("sets", {})
     # The first of the bundle's own sets, at the largest scale.
-    name, figure = next(iter(measured.items()), (_ABSENT, {}))
+    name = next(iter(figures.get("sets", {})), _ABSENT)
+    figure = figures.get("sets", {}).get(name, {})
     return (
         entry["model"],
         f"{entry['parameters']:,}" if "parameters" in entry else _ABSENT,

@@ -5,13 +5,11 @@ in its place. ``configs/metadata.json`` lists under ``models`` those whose weigh
 bundle; each stands for entries of its configurations. :mod:`monai_sr.core.bundles` writes it.
 """
 
-import difflib
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from monai_sr.core.errors import OptionError
 from monai_sr.core.registry import find_bundle, list_bundles, list_configs
@@ -32,8 +30,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
 _SYSTEM_WEIGHTS = re.compile(r"(.+?)(?:_x(\d+))?\.pt")
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """A model that was named.
 
     Attributes:
@@ -44,7 +41,7 @@ class Model:
 
     bundle: Path
     way: str = BEST
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def name(self) -> str:
@@ -123,6 +120,8 @@ def _home_of(system: str) -> str:
 
 
 def _unknown_model(name: str) -> OptionError:
+    import difflib  # only where something is wrong
+
     known = [*list_configs("systems")]
     for bundle, folder in list_bundles().items():
         known += [bundle, *(f"{bundle}:{way}" for way in list_models(folder) if way != BEST)]
@@ -153,6 +152,8 @@ def list_models(bundle: Path) -> dict[str, dict[str, Any]]:
     Args:
         bundle: its folder; where its metadata lists none, its weights are looked through.
     """
+    import json  # only where something is listed
+
     file = bundle / "configs" / "metadata.json"
     content = json.loads(file.read_text(encoding="utf-8"))
     models, figures = content.get("models"), content.get("model_figures", {})

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from monai_sr.core.errors import OptionError
 
@@ -20,14 +19,13 @@ _BY_MODEL = '{_target_: monai_sr.core.models.model_entry, model: "@model", bundl
 _SAYS_NOTHING = ("none", "null", "false", "0", "0.0")
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """An option and all that is said about it.
 
     Attributes:
         name: of the option and of the entry in a bundle's configuration.
         help: what it means, in the words of ``--help`` and of the configuration.
-        kind: of its value: "text", "flag" (stands alone), "int", "float", or one that
+        kind: of its value: "text", "path", "flag" (stands alone), "int", "float", or one that
             :mod:`monai_sr.cli.options` reads.
         choices: values that the command line takes.
         nargs: how many values, as of argparse; "positional" is an argument without a flag.
@@ -89,18 +87,17 @@ class Option:
         return str(value).lower() not in (*_SAYS_NOTHING, str(self.entry).lower())
 
 
-@dataclass(frozen=True)
 class Command:
     """A command of ``monai-sr`` that runs a configuration of a bundle.
 
-    Attributes:
-        name, help: of the command.
+    Args:
+        name: of the command.
+        help: what it does.
         groups: title -> options.
     """
 
-    name: str
-    help: str
-    groups: Mapping[str, tuple[Option, ...]]
+    def __init__(self, name: str, help: str, groups: Mapping[str, tuple[Option, ...]]) -> None:  # noqa: A002
+        self.name, self.help, self.groups = name, help, groups
 
     def __iter__(self) -> Iterator[Option]:
         """Iterate over all options."""
@@ -128,6 +125,12 @@ class Command:
                         f"{name}: must be left out beside {other}, got {given[name]} and "
                         f"{given[other]}; leave --{name} or --{other} out"
                     )
+
+
+def path_options() -> Iterator[str]:
+    """Yield the names of options that name one file or folder."""
+    for command in (UPSCALE, TRAIN, EVALUATE):
+        yield from (option.name for option in command if option.kind == "path")
 
 
 def filled_tables(text: str) -> str:
@@ -159,17 +162,17 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
     "files": (
         Option("input",
                "file, folder, zip, DICOMDIR, .SAFE product, 'pattern*.tif', or .txt of these",
-               nargs="positional", entry="null"),
-        Option("dataset_dir", "the same by MONAI's name for it", entry='"@input"',
+               kind="path", nargs="positional", entry="null"),
+        Option("dataset_dir", "the same by MONAI's name for it", kind="path", entry='"@input"',
                of="configuration"),
-        Option("output_dir", "folder of the results", flags=("-o",), required=True, entry="out",
-               example="DIR"),
+        Option("output_dir", "folder of the results", kind="path", flags=("-o",), required=True,
+               entry="out", example="DIR"),
     ),
     "model": (
         _MODEL,
         Option("bundle", "name or folder (default: by each input)", of="command", example="NAME"),
-        Option("system", "a system in place of the bundle's own model", of="command", entry="null",
-               follows_model=True, example="NAME",
+        Option("system", "a system in place of the bundle's own model", kind="path", of="command",
+               entry="null", follows_model=True, example="NAME",
                more="a method of the literature, as the results table judges it, without "
                "back-projection: `srcnn`, `vdsr`, ...; `monai-sr systems` lists them"),
         _SIZE,
@@ -179,7 +182,7 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
         Option("perception", "0: faithful (default) ... 1: perceptual, invents detail",
                kind="float", entry="0.0", follows_model=True, example="A",
                more="by a GAN, not for diagnosis (`natural_sr`, `satellite_sr`, `xray_sr`)"),
-        Option("ckpt_path", "weights file instead of the bundle's", example="FILE",
+        Option("ckpt_path", "weights file instead of the bundle's", kind="path", example="FILE",
                more="[also of others](how-to/foreign-weights.md)",
                entry="\n"
                "  _target_: monai_sr.networks.weights_file\n"
@@ -200,9 +203,8 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
                choices=("auto", 0, 1, 2)),
         Option("spatial_dims",
                "3: enlarge NIfTI volumes along all axes (default: 2, within their slices)",
-               flags=("--spatial-dims",), kind="int", choices=(2, 3), entry="2",
-               follows_model=True, example="3",
-               more="×2 unless told; with `--spacing` they become isotropic"),
+               flags=("--spatial-dims",), kind="int", choices=(2, 3), entry="2", follows_model=True,
+               example="3", more="×2 unless told; with `--spacing` they become isotropic"),
     ),
     "values": (
         Option("consistency", "back-projection steps (0: off)", kind="int", example="N",
@@ -251,8 +253,7 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
         Option("scene_limit",
                "values of a raster's result above which it is not held in memory (default: 64)",
                flags=("--scene-limit",), kind="float", metavar="MILLIONS", entry="64",
-               example="200",
-               more="larger ones go through in windows ([how](how-to/scenes.md))"),
+               example="200", more="larger ones go through in windows ([how](how-to/scenes.md))"),
     ),
     "computing": (
         Option("device", "cpu, cuda, cuda:1, ... (default: a GPU if there is one)",
@@ -289,20 +290,22 @@ TRAIN = Command("train", "train a bundle's model or a system, in one or two stag
     "model": (
         _MODEL,
         Option("bundle", "name or folder (natural_sr)", of="command", example="NAME"),
-        Option("system", "name or YAML file (default: the bundle's own model)", of="command",
-               example="NAME"),
-        replace(_SIZE, excludes=("system",)),
-        Option("pretrained", "weights to start from; with 2 stages: of stage 1", example="FILE",
-               more="RGB for grey and the reverse too"),
+        Option("system", "name or YAML file (default: the bundle's own model)", kind="path",
+               of="command", example="NAME"),
+        _SIZE._replace(excludes=("system",)),
+        Option("pretrained", "weights to start from; with 2 stages: of stage 1", kind="path",
+               example="FILE", more="RGB for grey and the reverse too"),
         Option("teacher",
                "second target in stage 1: weights of the best size, or a folder of results",
-               example="FILE", more="[how](how-to/train.md#a-fast-model-and-its-teacher)"),
+               kind="path", example="FILE",
+               more="[how](how-to/train.md#a-fast-model-and-its-teacher)"),
     ),
     "images": (
-        Option("dataset_dir", "folder of training images", required=True, example="DIR"),
-        Option("lr_dir", "folder of measured small images; they are made otherwise", example="DIR",
-               more="of the same names ([how](how-to/measured-pairs.md))"),
-        Option("validation_dir", "folder of images to validate on", example="DIR",
+        Option("dataset_dir", "folder of training images", kind="path", required=True,
+               example="DIR"),
+        Option("lr_dir", "folder of measured small images; they are made otherwise", kind="path",
+               example="DIR", more="of the same names ([how](how-to/measured-pairs.md))"),
+        Option("validation_dir", "folder of images to validate on", kind="path", example="DIR",
                more="else 3 % of the subjects are held out"),
         Option("split_table", "CSV: file, patient or place, perhaps split, of each image",
                example="FILE"),
@@ -311,8 +314,8 @@ TRAIN = Command("train", "train a bundle's model or a system, in one or two stag
         _LINKED,
     ),
     "run": (
-        Option("output_dir", "folder of the run; continued", flags=("-o",), required=True,
-               example="RUN"),
+        Option("output_dir", "folder of the run; continued", kind="path", flags=("-o",),
+               required=True, example="RUN"),
         Option("stages", "1: pixel loss; 2: then a GAN, stage 1 going to OUTPUT_DIR/stage_1",
                kind="int", choices=(1, 2), default=1, of="command", example="2"),
         Option("scale", "2, 3 or 4", kind="int", example="2"),
@@ -327,7 +330,7 @@ TRAIN = Command("train", "train a bundle's model or a system, in one or two stag
                more="by default `bfloat16` on GPUs and on x86 CPUs that multiply in it "
                "(AVX512_BF16, AMX) and are faster so, which is timed once; else `float32`"),
         Option("perceptual_backbone", "squeezenet1_1 (default), vgg19, ...", example="vgg19"),
-        Option("perceptual_weights", "file of the backbone's weights", example="FILE"),
+        Option("perceptual_weights", "file of the backbone's weights", kind="path", example="FILE"),
         Option("dry_run", "one step, nothing kept", kind="flag"),
     ),
 })  # fmt: skip
@@ -338,11 +341,11 @@ EVALUATE = Command("evaluate", "judge a bundle's model and systems on benchmarks
     "images": (
         Option("dataset", "Set5, Set14, XRay, ..., or a YAML file", nargs="+", example="Set5",
                more="several to MONAI's command as `\"['Set5','Set14']\"`"),
-        Option("root", "folder of the images; without --dataset all of them", example="DIR"),
-        Option("lr_root", "folder of their low-resolution images", example="DIR",
+        Option("root", "folder of the images; without --dataset all of them", kind="path",
+               example="DIR"),
+        Option("lr_root", "folder of their low-resolution images", kind="path", example="DIR",
                more="`a.png`, `ax4.png` or `a_x4.png` goes with `a.png`; what has no partner is "
-               "named",
-               excludes=("dataset",)),
+               "named", excludes=("dataset",)),
         Option("protocol", "of such a folder", choices=("natural", "native"),
                more="natural: 8 bits, luma, default of `natural_sr`; native: the files' own range, "
                "no luma, default of the others"),
@@ -355,25 +358,26 @@ EVALUATE = Command("evaluate", "judge a bundle's model and systems on benchmarks
         _LINKED,
     ),
     "models": (
-        replace(_MODEL, nargs="+"),
+        _MODEL._replace(nargs="+"),
         Option("bundle", "name or folder (natural_sr)", of="command", example="NAME"),
         Option("system",
                "srcnn, ..., or of the bundle: model (default), fast, perceptual, robust, views",
-               nargs="+", of="command", example="NAME", excludes=("model",),
+               kind="path", nargs="+", of="command", example="NAME", excludes=("model",),
                more="views: mean of eight, with intervals"),
         Option("scale", "2, 3 or 4 (default: the bundle's)", kind="int", example="2"),
-        replace(_SIZE, excludes=()),
+        _SIZE._replace(excludes=()),
         Option("perception", "of the model: 0 faithful ... 1", kind="float", example="A"),
         Option("robust", "its weights for degraded input", kind="flag"),
         Option("uncertainty", "whether its interval holds", kind="flag"),
         Option("consistency", "back-projection steps of all systems", kind="int", example="N",
                more="unless told, the bundle's own number for its model, none for systems"),
-        Option("ckpt_path", "weights file in place of the bundle's", example="FILE",
+        Option("ckpt_path", "weights file in place of the bundle's", kind="path", example="FILE",
                more="of the one system that is judged"),
         Option("device", "cpu, cuda, ... (default: a GPU if there is one)", example="cuda:1"),
     ),
     "results": (
-        Option("output_dir", "folder of the results", flags=("-o",), required=True, example="DIR"),
+        Option("output_dir", "folder of the results", kind="path", flags=("-o",), required=True,
+               example="DIR"),
         Option("measures", "psnr, ssim, ms_ssim, lpips, ...", nargs="+", example="psnr",
                more="[all](how-to/evaluate.md)"),
         Option("save_images", "keep the results as PNG files", kind="flag",
@@ -384,4 +388,4 @@ EVALUATE = Command("evaluate", "judge a bundle's model and systems on benchmarks
 """Of ``monai-sr evaluate`` and ``evaluate.yaml``."""
 
 
-__all__ = ["EVALUATE", "TRAIN", "UPSCALE", "Command", "Option", "filled_tables"]
+__all__ = ["EVALUATE", "TRAIN", "UPSCALE", "Command", "Option", "filled_tables", "path_options"]

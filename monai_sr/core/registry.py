@@ -1,6 +1,5 @@
 """Tables of names: a wrong name is answered with the nearest one; the YAML files by their names."""
 
-import difflib
 import fnmatch
 import importlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,8 @@ T = TypeVar("T")
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> OptionError:
     """Build the error for a name that is not known, with the nearest one and the full list."""
+    import difflib  # only where something is wrong
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from monai_sr.core.errors import OutputError
-from monai_sr.core.private_folder import make_private_folder
 from monai_sr.core.types import PathLike
 
 # Controls, marks of direction and other unseen ones, bytes that are no UTF-8, line separators.
@@ -131,6 +130,8 @@ def linked_image(path: Path) -> tuple[str, Path | None]:
     try:
         return gdal_name(path), None
     except OutputError:
+        from monai_sr.core.private_folder import make_private_folder  # slow to import
+
         folder = make_private_folder()
     with os.scandir(path.parent) as entries:
         beside = [entry.name for entry in entries if entry.name.startswith(path.stem)]

@@ -13,3 +13,4 @@ from .super_resolver import SuperResolver as SuperResolver
 from .super_resolver import inference_config as inference_config
 from .super_resolver import weights_in_use as weights_in_use
 from .workflow import SRWorkflow as SRWorkflow
+from .workflow import first_stage as first_stage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +10,21 @@ from monai.bundle import ConfigWorkflow
 
 from monai_sr.core.contents import file_sha256
 from monai_sr.core.devices import usable_device
+from monai_sr.core.distributed import from_first
 from monai_sr.core.errors import OptionError
 from monai_sr.core.fingerprint import code_digest, fingerprint
+from monai_sr.core.log import get_logger
 from monai_sr.core.models import find_model
-from monai_sr.core.options import UPSCALE
+from monai_sr.core.options import UPSCALE, path_options
 from monai_sr.core.plain_options import check_plain
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.shared import silent_monai_bundle
 from monai_sr.core.types import PathLike
 from monai_sr.networks.systems import find_system, generator_class
 
-PATH_OPTIONS = (
-    "input", "output_dir", "ckpt_path", "pretrained", "teacher", "dataset_dir", "validation_dir",
-    "system", "perceptual_weights", "root", "lr_root", "lr_dir", "cache_dir",
-)  # fmt: skip
+logger = get_logger(__name__)
+
+PATH_OPTIONS = {"cache_dir", *path_options()}
 """Options that name one file or folder."""
 
 # What a result does not depend on. Files among them count by their content.
@@ -144,3 +145,41 @@ class SRWorkflow(ConfigWorkflow):
 
 def _is_path(value: Any) -> bool:
     return isinstance(value, str | Path)
+
+
+def first_stage(
+    bundle: PathLike,
+    output_dir: PathLike,
+    options: Mapping[str, Any],
+    *,
+    pretrained: PathLike | None = None,
+    system: PathLike | None = None,
+) -> str:
+    """Return the weights that stage 2 starts from, trained first where there are none.
+
+    Args:
+        bundle: folder or name of the bundle, whose ``train.yaml`` is stage 1.
+        output_dir: folder of the whole run; stage 1 goes to its ``stage_1``.
+        options: overrides of ``train.yaml``.
+        pretrained: weights of an earlier stage 1, which are returned as they are.
+        system: name or file of the system that is trained; None: the bundle's own model.
+
+    Raises:
+        OptionError: if an option does not fit.
+    """
+    if pretrained is not None:
+        return str(pretrained)
+    folder = Path(output_dir) / "stage_1"
+    weights = folder / "model.pt"
+    if weights.exists() and (Path(output_dir) / "state.pt").exists():
+        return str(weights)  # stage 2 is under way
+    logger.info("stage 1, into %s", folder)
+    workflow = SRWorkflow(bundle, "train", system=system, output_dir=str(folder), **options)
+    workflow.initialize()
+    workflow.run()
+    # The first of several processes is still writing the weights that the others read next.
+    from_first(0.0)
+    weights = Path(workflow.parser.get_parsed_content("run_dir")) / "model.pt"
+    workflow.finalize()
+    logger.info("stage 2 starts from %s", weights)
+    return str(weights)

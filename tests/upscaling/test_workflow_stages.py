@@ -8,10 +8,10 @@ import torch
 import yaml
 from PIL import Image
 
-from monai_sr.cli import first_stage
-from monai_sr.cli import stages as module
 from monai_sr.core.errors import OptionError
 from monai_sr.networks import create_network, load_weights
+from monai_sr.upscaling import first_stage
+from monai_sr.upscaling import workflow as module
 
 SYSTEM = {
     "network_def": {
