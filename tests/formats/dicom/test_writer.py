@@ -11,9 +11,9 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from monai_sr.core.errors import OutputError
-from monai_sr.formats.dicom.pixel_module import check_size
+from monai_sr.formats.dicom.pixel_module import MAX_SIDE, check_size
 from monai_sr.formats.dicom.reader import DicomReader
-from monai_sr.formats.dicom.writer import MAX_SIDE, DicomWriter
+from monai_sr.formats.dicom.writer import DicomWriter
 from monai_sr.geometry.affine import scaled_affine
 from tests import dicom_factory as factory
 from tests.dicom_factory import enlarge
