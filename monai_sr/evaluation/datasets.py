@@ -19,16 +19,19 @@ from monai_sr.core import (
     get_logger,
     list_configs,
 )
-from monai_sr.evaluation.decoding import (
+from monai_sr.evaluation.images import (
+    BenchmarkImage,
     Files,
     dicom_patient,
+    download,
+    every_image,
     is_volume,
+    match_pairs,
     photo_pixels,
     read_image,
     read_raster,
     read_volume,
 )
-from monai_sr.evaluation.images import BenchmarkImage, download, every_image, match_pairs
 from monai_sr.metrics import Protocol, get_protocol, make_lr, modcrop
 from monai_sr.training import Box
 

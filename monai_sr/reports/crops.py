@@ -10,9 +10,8 @@ from scipy.ndimage import uniform_filter
 
 from monai_sr.core import BadImageError
 from monai_sr.evaluation import WHITE_KEY, slug
-from monai_sr.reports.display import uncertainty_levels
+from monai_sr.reports.display import Picture, Viewer, linear_viewer, uncertainty_levels
 from monai_sr.reports.pages import data_uri
-from monai_sr.reports.viewers import Picture, Viewer, linear_viewer
 
 BUDGET = 14_000_000
 """Bytes of all pictures of a page, as text: with the rest it stays below 15 MB."""

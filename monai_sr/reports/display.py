@@ -1,26 +1,29 @@
 """How stored values are shown on a screen: by the window of a DICOM file, else by a stated range.
 
-Display only: no figure of a report is computed from what is made here.
+Display only: no figure of a report is computed from what is made here. Pictures of an evaluation
+hold [0, 1] of the range that the reference was mapped from; its window is in stored units.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-from monai_sr.formats import Facts, format_of_meta, open_dicom
+from monai_sr.core import BadImageError
+from monai_sr.formats import Facts, find_series, format_of, format_of_meta, open_dicom
+from monai_sr.transforms import ScaleToUnit, load_image
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy.typing as npt
+Picture = npt.NDArray[np.float64]
 
 _QUANTILES = (0.005, 0.995)
 _SAMPLES = 2**20
+_WIDE = 0.5  # of the range that a type holds: below it, contrast is stretched
 _EVERYTHING = 1e12  # beyond any window
 _WINDOW = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
 _RESCALE = ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
@@ -165,3 +168,68 @@ def _facts(header: Dataset) -> Dataset:
         if found is not None:
             facts[keyword] = found
     return facts
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """How the pictures of one image are shown.
+
+    Attributes:
+        caption: says so in words; empty where they are shown as they are.
+        show: picture (H, W) or (H, W, 3) in [0, 1] -> the same, uint8.
+    """
+
+    caption: str
+    show: Callable[[Picture], npt.NDArray[np.uint8]]
+
+
+def linear_viewer(hr: Picture) -> Viewer:
+    """Show colors as they are, and grey by its own range where that is narrow."""
+    low, high, caption = 0.0, 1.0, ""
+    if hr.ndim == 2:
+        ends = np.quantile(hr, _QUANTILES).tolist()
+        if 0 < ends[1] - ends[0] < _WIDE:
+            low, high = ends
+            caption = f"Shown from {low:.3g} to {high:.3g} of the range."
+
+    def show(picture: Picture) -> npt.NDArray[np.uint8]:
+        unit = np.clip((picture - low) / (high - low), 0, 1)
+        levels: npt.NDArray[np.uint8] = np.rint(unit * 255).astype(np.uint8)
+        return levels
+
+    return Viewer(caption, show)
+
+
+def window_viewer(name: str, roots: Sequence[Path]) -> Viewer | None:
+    """Return the viewer of a reference below one of the roots; None where it is no grey DICOM.
+
+    Raises:
+        BadImageError: no root holds it, or it cannot be read.
+    """
+    if not roots:
+        return None
+    found = next((root / name for root in roots if (root / name).is_file()), None)
+    if found is None:
+        raise BadImageError(
+            f"{roots[0]}: must hold {name}, which was judged, got no such file; check --root"
+        )
+    return _of_file(found)
+
+
+@lru_cache(maxsize=1)
+def _of_file(file: Path) -> Viewer | None:
+    if not format_of(file).has_window:
+        return None
+    series = next((s for s in find_series(file.parent) if file in s), [file])
+    image = load_image(series if len(series) > 1 else file)
+    meta: dict[str, Any] = dict(ScaleToUnit(is_exact=True)(image)[0].meta)
+    display = display_of(image.numpy(), meta)
+    if len(display.bands) > 1:
+        return None
+    low, high = (float(v) for v in Facts(meta).range.ravel())
+
+    def show(picture: Picture) -> npt.NDArray[np.uint8]:
+        unit = 1 - picture if display.is_inverted else picture
+        return display((unit * (high - low) + low).T[None])
+
+    return Viewer(display.caption, show)

@@ -13,9 +13,9 @@ from monai_sr.core import BadImageError, PathLike, get_logger
 from monai_sr.evaluation import BICUBIC, FORMAT, Row, read_rows, short, slug
 from monai_sr.metrics import STANDARD
 from monai_sr.reports.crops import BUDGET, LADDER, Step, crops_of_image
+from monai_sr.reports.display import window_viewer
 from monai_sr.reports.pages import write_page
 from monai_sr.reports.plots import trade_offs
-from monai_sr.reports.viewers import window_viewer
 
 _logger = get_logger(__name__)
 

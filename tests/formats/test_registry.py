@@ -17,7 +17,7 @@ from pydicom.fileset import FileSet
 from pydicom.uid import ExplicitVRLittleEndian
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.evaluation.decoding import read_image
+from monai_sr.evaluation.images import read_image
 from monai_sr.formats import (
     claims_image,
     find_reader,
@@ -28,7 +28,7 @@ from monai_sr.formats import (
 )
 from monai_sr.formats.dicom.dicomdir import listed_files
 from monai_sr.formats.registry import FORMATS
-from monai_sr.reports.viewers import window_viewer
+from monai_sr.reports.display import window_viewer
 from monai_sr.training.training_arrays import ReadTrainingImage
 from monai_sr.training.training_images import list_images
 from monai_sr.transforms import load_image

@@ -21,8 +21,8 @@ from monai_sr.metrics import find_measures
 from monai_sr.metrics.base import Comparison
 from monai_sr.metrics.protocol import NATURAL
 from monai_sr.reports import crops
+from monai_sr.reports.display import linear_viewer, window_viewer
 from monai_sr.reports.evaluation import main_system, table, write_evaluation_report
-from monai_sr.reports.viewers import linear_viewer, window_viewer
 from monai_sr.transforms import ScaleToUnit, load_image
 from tests import dicom_factory as factory
 from tests.reports.pages import check_page
