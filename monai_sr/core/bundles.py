@@ -24,7 +24,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OptionError
 from monai_sr.core.models import weighed_models
-from monai_sr.core.options import UPSCALE, filled_tables
+from monai_sr.core.options import EVALUATE, TRAIN, UPSCALE
 from monai_sr.core.registry import HOMES, find_bundle, find_config, list_bundles, unknown_name
 from monai_sr.core.types import PathLike
 from monai_sr.core.version import __version__
@@ -39,6 +39,7 @@ REQUIRED = ("title", "task", "description", "changelog", "channels", "protocol",
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalization
 _DEFAULTS = "defaults.yaml"
 _VOLUMES = "train_3d"
+_TABLE = re.compile(r"(<!-- options of (\w+) -->\n).*?(<!-- /options -->)", re.DOTALL)
 _SAME = re.compile(r"^( *)_same_: (.*)\n", re.MULTILINE)
 
 
@@ -88,7 +89,8 @@ def made_files(bundle: Path, recipe: Path) -> dict[str, str]:
 
 def _config(name: str, bundle: str, domain: Mapping[str, Any], recipe: Path) -> str:
     environment = _environment(recipe)
-    entries = [option.yaml() for option in UPSCALE if option.entry is not None]
+    command = {"inference": UPSCALE, "evaluate": EVALUATE}.get(name, ())
+    entries = [option.yaml() for option in command if option.entry is not None]
     options = [environment.from_string(entry).render(**domain) for entry in entries]
     text = environment.get_template(f"{name}.yaml").render(name=bundle, options=options, **domain)
     head = (
@@ -279,6 +281,20 @@ def write_bundle(bundle: PathLike) -> list[Path]:
 def _write(file: Path, text: str) -> None:
     with atomic_file(file) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def filled_tables(text: str) -> str:
+    """Return a document with its tables of options, between marks, as they are declared here."""
+    return _TABLE.sub(lambda match: match[1] + _table(match[2]) + match[3], text)
+
+
+def _table(name: str) -> str:
+    (command,) = (each for each in (UPSCALE, TRAIN, EVALUATE) if each.name == name)
+    groups = [
+        "\n".join((f"| {title} | |", "|---|---|", *(option.row() for option in options)))
+        for title, options in command.groups.items()
+    ]
+    return "\n\n".join(groups) + "\n"
 
 
 def write_everything(names: Sequence[str] = ()) -> Iterator[Path]:

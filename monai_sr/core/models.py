@@ -123,10 +123,13 @@ def _unknown_model(name: str) -> OptionError:
     import difflib  # only where something is wrong
 
     known = [*list_configs("systems")]
+    ways = difflib.get_close_matches(name.rpartition(":")[2], (*known, *WAYS), n=1)
+    near = [way for way in ways if way in known]
     for bundle, folder in list_bundles().items():
         known += [bundle, *(f"{bundle}:{way}" for way in list_models(folder) if way != BEST)]
-    near = difflib.get_close_matches(name, known, n=3)
-    near += [each for each in known if each.endswith(f":{name}") and each not in near]
+    near += difflib.get_close_matches(name, known, n=3)
+    near += [each for each in known if each.rpartition(":")[2] in ways]
+    near = list(dict.fromkeys(near))
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return OptionError(f"model {name!r} is unknown; {hint}monai-sr models lists all")
 

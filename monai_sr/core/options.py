@@ -1,18 +1,16 @@
-"""Declare every option once: the command line, the head of ``inference.yaml``, docs/options.md.
+"""Declare every option once: command line, heads of ``inference.yaml`` and ``evaluate.yaml``, docs.
 
 Nothing but Python's own library is imported here: ``monai-sr --help`` waits for no other.
 """
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from monai_sr.core.errors import OptionError
 
-_TABLE = re.compile(r"(<!-- options of (\w+) -->\n).*?(<!-- /options -->)", re.DOTALL)
 _WIDTH = 100
 _NOTE: Any = {"initial_indent": "# ", "subsequent_indent": "# "}
 _BY_MODEL = '{_target_: monai_sr.core.models.model_entry, model: "@model", bundle: "@bundle_root"'
@@ -33,7 +31,7 @@ class Option(NamedTuple):
         flags: other spellings.
         required: whether the command line asks for it.
         default: of the command line; None leaves it to the configuration.
-        entry: what ``inference.yaml`` says where nothing is given; None: it has no such entry.
+        entry: what the configuration says where nothing is given; None: it has no such entry.
         follows_model: whether the entry is what a ``model`` stands for, where one is given.
         example: a value as ``python -m monai.bundle run`` takes it, for the documents.
         more: what only the documents add, in Markdown.
@@ -58,12 +56,12 @@ class Option(NamedTuple):
     of: str = "both"
 
     def yaml(self) -> str:
-        """Return its lines in the recipe of ``inference.yaml``, where it has an entry."""
+        """Return its lines in the recipe of the configuration, where it has an entry."""
         entry = str(self.entry)
         if self.follows_model:
             entry = f"{_BY_MODEL}, name: {self.name}, default: {entry}}}"
         first, _, rest = entry.partition("\n")
-        note = f"{self.help}, {self.example}" if self.example.startswith('"[') else self.help
+        note = f"{self.help}, {self.example}" if self.example.startswith('"') else self.help
         line = f"{self.name}: {first}".rstrip()
         if len(f"{line}  # {note}") > _WIDTH:
             line = "\n".join([*textwrap.wrap(note, _WIDTH, **_NOTE), line])
@@ -131,20 +129,6 @@ def path_options() -> Iterator[str]:
     """Yield the names of options that name one file or folder."""
     for command in (UPSCALE, TRAIN, EVALUATE):
         yield from (option.name for option in command if option.kind == "path")
-
-
-def filled_tables(text: str) -> str:
-    """Return a document with its tables of options, between marks, as they are declared here."""
-    return _TABLE.sub(lambda match: match[1] + _table(match[2]) + match[3], text)
-
-
-def _table(name: str) -> str:
-    (command,) = (each for each in (UPSCALE, TRAIN, EVALUATE) if each.name == name)
-    groups = [
-        "\n".join((f"| {title} | |", "|---|---|", *(option.row() for option in options)))
-        for title, options in command.groups.items()
-    ]
-    return "\n\n".join(groups) + "\n"
 
 
 _MODEL = Option("model", "natural_sr:fast, xray_sr:perceptual, srcnn, ...: see monai-sr models",
@@ -339,53 +323,66 @@ TRAIN = Command("train", "train a bundle's model or a system, in one or two stag
 
 EVALUATE = Command("evaluate", "judge a bundle's model and systems on benchmarks", {
     "images": (
-        Option("dataset", "Set5, Set14, XRay, ..., or a YAML file", nargs="+", example="Set5",
-               more="several to MONAI's command as `\"['Set5','Set14']\"`"),
-        Option("root", "folder of the images; without --dataset all of them", kind="path",
-               example="DIR"),
-        Option("lr_root", "folder of their low-resolution images", kind="path", example="DIR",
+        Option("dataset", "Set5, Set14, XRay, ..., or a YAML file", entry="null", nargs="+",
+               example="Set5", more="several to MONAI's command as `\"['Set5','Set14']\"`"),
+        Option("root", "folder of the images; without --dataset all of them", entry="null",
+               kind="path", example="DIR"),
+        Option("lr_root", "folder of their low-resolution images", entry="null", kind="path",
+               example="DIR",
                more="`a.png`, `ax4.png` or `a_x4.png` goes with `a.png`; what has no partner is "
                "named", excludes=("dataset",)),
-        Option("protocol", "of such a folder", choices=("natural", "native"),
+        Option("protocol", "of such a folder", entry="${protocol}", choices=("natural", "native"),
                more="natural: 8 bits, luma, default of `natural_sr`; native: the files' own range, "
                "no luma, default of the others"),
-        Option("slice_step", "judge every so many slices", kind="int", example="N"),
-        Option("patient", "regular expression on the names of files", example='"([0-9]+)_"',
+        Option("slice_step", "judge every so many slices", entry="1", kind="int", example="N"),
+        Option("patient", "regular expression on the names of files", entry="null",
+               example='"([0-9]+)_"',
                more="finds the patient: intervals draw whole patients; DICOM says it itself"),
-        Option("per_class", "only the first images of each class", kind="int", example="N"),
-        Option("download", "fetch the images into root", kind="flag",
+        Option("per_class", "only the first images of each class", entry="null", kind="int",
+               example="N"),
+        Option("download", "fetch the images into root", entry="false", kind="flag",
                more="where their address and content are known"),
         _LINKED,
     ),
     "models": (
-        _MODEL._replace(nargs="+"),
+        _MODEL._replace(nargs="+", entry=None),
         Option("bundle", "name or folder (natural_sr)", of="command", example="NAME"),
         Option("system",
                "srcnn, ..., or of the bundle: model (default), fast, perceptual, robust, views",
-               kind="path", nargs="+", of="command", example="NAME", excludes=("model",),
-               more="views: mean of eight, with intervals"),
-        Option("scale", "2, 3 or 4 (default: the bundle's)", kind="int", example="2"),
-        _SIZE._replace(excludes=()),
-        Option("perception", "of the model: 0 faithful ... 1", kind="float", example="A"),
-        Option("robust", "its weights for degraded input", kind="flag"),
-        Option("uncertainty", "whether its interval holds", kind="flag"),
-        Option("consistency", "back-projection steps of all systems", kind="int", example="N",
+               entry="null", kind="path", nargs="+", of="command", example="NAME",
+               excludes=("model",), more="views: mean of eight, with intervals"),
+        Option("scale", "2, 3 or 4 (default: the bundle's)", entry="4", kind="int", example="2"),
+        _SIZE._replace(excludes=(), follows_model=False),
+        Option("perception", "of the model: 0 faithful ... 1", entry="0.0", kind="float",
+               example="A"),
+        Option("robust", "its weights for degraded input", entry="false", kind="flag"),
+        Option("uncertainty", "whether its interval holds", entry="false", kind="flag"),
+        Option("consistency", "back-projection steps of all systems", entry="null", kind="int",
+               example="N",
                more="unless told, the bundle's own number for its model, none for systems"),
-        Option("ckpt_path", "weights file in place of the bundle's", kind="path", example="FILE",
-               more="of the one system that is judged"),
-        Option("device", "cpu, cuda, ... (default: a GPU if there is one)", example="cuda:1"),
+        Option("ckpt_path", "weights file in place of the bundle's", entry="null", kind="path",
+               example="FILE", more="of the one system that is judged"),
+        Option("device", "cpu, cuda, ... (default: a GPU if there is one)",
+               entry="{_target_: monai_sr.core.devices.best_device}", example="cuda:1"),
     ),
     "results": (
-        Option("output_dir", "folder of the results", kind="path", flags=("-o",), required=True,
-               example="DIR"),
-        Option("measures", "psnr, ssim, ms_ssim, lpips, ...", nargs="+", example="psnr",
+        Option("output_dir", "folder of the results", entry="$'evaluation/' + @name", kind="path",
+               flags=("-o",), required=True, example="DIR"),
+        Option("measures", "psnr, ssim, ms_ssim, lpips, ...",
+               entry="[psnr, ssim, lpips, gmsd, dss, lr_psnr]", nargs="+", example="psnr",
                more="[all](how-to/evaluate.md)"),
-        Option("save_images", "keep the results as PNG files", kind="flag",
+        Option("save_images", "keep the results as PNG files", entry="false", kind="flag",
                more="for [reports](how-to/report.md)"),
-        Option("seed", "of the bootstrap", kind="int", example="N"),
+        Option("measure_weights", "files of networks' weights", of="configuration", entry="null",
+               example="\"{'lpips_alex': 'FILE'}\""),
+        Option("cache_dir", "what was measured before; null keeps nothing", kind="path",
+               of="configuration", entry="$str(@output_dir) + '/cache'", example="DIR"),
+        Option("precision", "of the networks", of="configuration", entry="float32",
+               example="bfloat16"),
+        Option("seed", "of the bootstrap", entry="0", kind="int", example="N"),
     ),
 })  # fmt: skip
 """Of ``monai-sr evaluate`` and ``evaluate.yaml``."""
 
 
-__all__ = ["EVALUATE", "TRAIN", "UPSCALE", "Command", "Option", "filled_tables", "path_options"]
+__all__ = ["EVALUATE", "TRAIN", "UPSCALE", "Command", "Option", "path_options"]

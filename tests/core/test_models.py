@@ -70,6 +70,7 @@ def test_a_file_of_ones_own_is_a_system(tmp_path):
         ("naturl_sr:fast", "'natural_sr:fast'"),
         ("natural", "'natural_sr'"),
         ("vdrs", "'vdsr'"),
+        ("fats", "'natural_sr:fast'"),
         ("robust", "'natural_sr:robust'"),  # a way is no model without its bundle
         ("xray_sr:robust", "'natural_sr:robust'"),
     ],

@@ -8,8 +8,9 @@ import json
 import pytest
 
 from monai_sr.cli import main as cli
+from monai_sr.core.bundles import filled_tables
 from monai_sr.core.errors import OptionError
-from monai_sr.core.options import EVALUATE, TRAIN, UPSCALE, Option, filled_tables
+from monai_sr.core.options import EVALUATE, TRAIN, UPSCALE, Option
 from monai_sr.core.registry import list_bundles
 
 COMMANDS = {command.name: command for command in (UPSCALE, TRAIN, EVALUATE)}

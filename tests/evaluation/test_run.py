@@ -265,7 +265,7 @@ def test_given_low_resolution_images_are_used(photos, tmp_path):
         ({"root": "nowhere"}, BadImageError, "nowhere: is no folder"),
         ({"dataset": "Set14"}, BadImageError, "one of the folders benchmarks/Set14"),
         ({"scale": 2.5}, OptionError, "must be a whole number"),
-        ({"system": "srcnnn"}, OptionError, "did you mean 'natural_sr:srcnn'"),
+        ({"system": "srcnnn"}, OptionError, "did you mean 'srcnn'"),
         ({"system": "esrgan_23"}, WeightsError, "no weights of this system"),
         ({"measures": ["psrn"]}, OptionError, "did you mean 'psnr'"),
         ({"download": "perhaps"}, OptionError, "must be true or false"),
