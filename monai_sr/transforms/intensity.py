@@ -17,104 +17,33 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from monai_sr.core import BadImageError, OptionError, exact_float, is_wide, to_integers
 from monai_sr.core.dtypes import PART
 from monai_sr.formats import PHASE, Facts, kind_of, with_facts
 from monai_sr.transforms.agreement import are_codes, as_unit
-from monai_sr.transforms.hot_pixels import calm_hot_pixels
-from monai_sr.transforms.ranges import Border, Levels, band_ranges, tell_far, warn_of_fill
+from monai_sr.transforms.bad_pixels import (
+    calm_hot_pixels,
+    declare_nodata,
+    fill_invalid,
+    other_nan,
+    valid_mask,
+)
+from monai_sr.transforms.ranges import (
+    Levels,
+    band_levels,
+    band_ranges,
+    tell_far,
+    warn_of_fill,
+)
 
 _FLOAT_STEPS = 255
 _SMALLEST_STEP = 1e-30  # differences divided by less would be lost to underflow
 _WIDEST_RANGE = 1e30  # a fill value that nobody declared, such as -3.4e38, hides all others
 
-FILL_REACH = 64
-"""How far, in pixels, valid pixels lend their values to invalid ones: farther than results of most
-generators depend on (``halo``), and little enough for windows of large rasters."""
-
 VALID_SUFFIX = "_valid"
 """Key suffix under which :class:`ScaleToUnitd` leaves the mask of valid pixels."""
-
-
-def valid_mask(stored: Tensor, nodata: float, declared: Any = ()) -> Tensor:
-    """Tell which stored values are measurements: finite, not nodata, and not declared invalid.
-
-    ``declared`` is ``valid``: of the shape of ``stored``, 0 where alpha or a mask hides a pixel;
-    empty where nothing does.
-
-    Raises:
-        BadImageError: if ``declared`` has another shape.
-    """
-    valid = torch.isfinite(stored)
-    if not np.isnan(nodata):
-        valid &= stored != nodata
-    mask = torch.as_tensor(declared)
-    if not mask.numel():
-        return valid
-    if mask.shape != stored.shape:
-        raise BadImageError(
-            f"valid: must have the image's shape {tuple(stored.shape)}, got "
-            f"{tuple(mask.shape)}; map values to [0, 1] before cropping"
-        )
-    return valid & (mask != 0)
-
-
-def fill_invalid(stored: Tensor, valid: Tensor, others: Sequence[float] | np.ndarray) -> Tensor:
-    """Give every invalid pixel the value of the nearest valid one of its channel.
-
-    Shape: both (C, X, Y[, Z]) -> the same. What lies farther than ``FILL_REACH`` from any valid
-    pixel becomes that of ``others`` (C or 1): a window with that margin is filled as within the
-    whole.
-    """
-    filled = stored.clone()
-    for channel, mask, other in zip(
-        filled, valid, np.broadcast_to(others, len(filled)), strict=True
-    ):
-        otherwise = float(other)
-        if mask.all():
-            continue
-        if not mask.any():
-            channel.fill_(otherwise)
-            continue
-        nearest = distance_transform_edt(~mask.numpy(), return_distances=False, return_indices=True)
-        source = channel.clone()
-        for row, index in enumerate(np.moveaxis(nearest, 1, 0)):
-            here = np.indices(index.shape[1:], dtype=np.int32)
-            squared = (index[0] - row) ** 2 + ((index[1:] - here) ** 2).sum(axis=0)
-            line = source[tuple(torch.from_numpy(index))]
-            line[torch.from_numpy(squared > FILL_REACH**2)] = otherwise
-            channel[row] = line
-    return filled
-
-
-def declare_nodata(stored: Tensor, meta: dict[str, Any], value: float) -> None:
-    """Make a value invalid, beside what the file declares itself; ``meta`` tells of it.
-
-    Shape: stored (C, ...). A value that the data type cannot hold changes nothing.
-    """
-    facts = Facts(meta)
-    dtype = facts.dtype
-    if dtype.kind in "iu" and not (np.iinfo(dtype).min <= value <= np.iinfo(dtype).max):
-        return
-    value = float(dtype.type(value)) if dtype.kind == "f" else float(value)
-    if np.isnan(facts.nodata):
-        facts.nodata = value
-        facts.fill = value if np.isnan(facts.fill) else facts.fill
-    elif facts.nodata != value:
-        own = valid_mask(stored, value, facts.valid)
-        facts.valid = own.numpy().astype(np.uint8)
-
-
-def other_nan(stored: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
-    """Tell which pixels are NaN where that is not the nodata value: the result has NaN there.
-
-    Shape: (C, ...) -> bool of the same shape.
-    """
-    is_nodata = np.isnan(Facts(meta).nodata)
-    return np.asarray((torch.isnan(stored) & (not is_nodata)).numpy())
 
 
 class ScaleToUnit(Transform):
@@ -127,7 +56,7 @@ class ScaleToUnit(Transform):
     The result's metadata gain facts: ``range`` (C, 2), the stored values of 0 and 1 of each band,
     ``clip`` (C, 2), what can be stored, in the new units, ``nan`` where pixels are NaN that
     is not the nodata value, and ``hot`` where some are hot, which the result is without, see
-    :mod:`monai_sr.transforms.hot_pixels`.
+    :mod:`monai_sr.transforms.bad_pixels`.
 
     Args:
         value_range: (low, high) stored values of 0 and 1, or such a pair for each band; None: by
@@ -266,26 +195,6 @@ def range_of(meta: Mapping[str, Any]) -> np.ndarray:
     return np.asarray(Facts(meta).range, dtype=np.float64).reshape(-1, 2)
 
 
-def band_levels(stored: Tensor, valid: Tensor) -> list[Levels]:
-    """Count the valid values of each band, and see what is in its corners.
-
-    Shape: both (C, ...).
-    """
-    pairs = zip(stored.numpy(), valid.numpy(), strict=True)
-    levels = [Levels.of(band if mask.all() else band[mask]) for band, mask in pairs]
-    if stored.ndim > 3:
-        return levels
-    border = Border(stored.shape)
-    border.add(stored.numpy(), valid.numpy(), *(slice(0, size) for size in stored.shape[1:]))
-    return with_corners(levels, border)
-
-
-def with_corners(levels: Sequence[Levels], border: Border) -> list[Levels]:
-    """Add what runs around the corners of each band."""
-    pairs = zip(levels, border.corners(), strict=True)
-    return [replace(each, corners=corners) for each, corners in pairs]
-
-
 @dataclass(frozen=True)
 class UnitMapping:
     """What stored values are in [0, 1]: a line for each band, the same in windows and in the whole.
@@ -366,7 +275,7 @@ class Given:
         stored: (C, X, Y[, Z]) stored values, but for hot pixels where they are known.
         valid: which of them are measurements.
         nan: which are NaN where that is not the nodata value: the result has NaN there.
-        hot: channel, place and value of hot ones, see :mod:`monai_sr.transforms.hot_pixels`.
+        hot: channel, place and value of hot ones, see :mod:`monai_sr.transforms.bad_pixels`.
     """
 
     stored: Tensor

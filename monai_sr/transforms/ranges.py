@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
+from torch import Tensor
 
 from monai_sr.core import get_logger
 
@@ -323,3 +324,23 @@ def _corner_values(ring: np.ndarray, width: int, height: int) -> tuple[tuple[flo
         jumps = np.abs(turned[others[[0, -1]]] - turned[0])
         found.setdefault(float(turned[0]), []).extend(jumps[np.isfinite(jumps)].tolist())
     return tuple((value, sum(jumps) / len(jumps)) for value, jumps in found.items() if jumps)
+
+
+def band_levels(stored: Tensor, valid: Tensor) -> list[Levels]:
+    """Count the valid values of each band, and see what is in its corners.
+
+    Shape: both (C, ...).
+    """
+    pairs = zip(stored.numpy(), valid.numpy(), strict=True)
+    levels = [Levels.of(band if mask.all() else band[mask]) for band, mask in pairs]
+    if stored.ndim > 3:
+        return levels
+    border = Border(stored.shape)
+    border.add(stored.numpy(), valid.numpy(), *(slice(0, size) for size in stored.shape[1:]))
+    return with_corners(levels, border)
+
+
+def with_corners(levels: Sequence[Levels], border: Border) -> list[Levels]:
+    """Add what runs around the corners of each band."""
+    pairs = zip(levels, border.corners(), strict=True)
+    return [replace(each, corners=corners) for each, corners in pairs]

@@ -23,7 +23,7 @@ from monai_sr.transforms.agreement import (
     covering,
     stored_codes,
 )
-from monai_sr.transforms.hot_pixels import hot_planes
+from monai_sr.transforms.bad_pixels import hot_planes
 from monai_sr.transforms.intensity import VALID_SUFFIX, UnitMapping, to_stored
 from monai_sr.transforms.phase import agreement_by_kind
 
@@ -71,7 +71,7 @@ def put_back(
         shape: of the input.
         lost: pixels of the input that are nodata in the result.
         nan: those that are NaN there.
-        hot: what :func:`monai_sr.transforms.hot_pixels.calm_hot_pixels` found.
+        hot: what :func:`monai_sr.transforms.bad_pixels.calm_hot_pixels` found.
     """
     if given is not None:
         for band in code_bands(meta):

@@ -14,7 +14,8 @@ from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError, OptionError, OutputError
 from monai_sr.formats.facts import image_meta
 from monai_sr.transforms import ScaleToUnit, ScaleToUnitd, load_image
-from monai_sr.transforms.intensity import fill_invalid, to_stored, valid_mask
+from monai_sr.transforms.bad_pixels import fill_invalid, valid_mask
+from monai_sr.transforms.intensity import to_stored
 from tests import dicom_factory
 from tests.image_factory import pixels, write_raster
 

@@ -15,8 +15,7 @@ from monai_sr.core.errors import BadImageError, OptionError, OutputError
 from monai_sr.functional.resize import upsample
 from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.networks.registry import Generator, GeneratorInfo
-from monai_sr.transforms import PlanGrid
-from monai_sr.transforms.intensity import FILL_REACH
+from monai_sr.transforms import FILL_REACH, PlanGrid
 from monai_sr.upscaling.scene_source import SceneSource
 from tests.image_factory import NORTH_UP, ROTATED, ROTATED_POLE
 from tests.scene_factory import (

@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import median_filter
 
 from monai_sr.transforms import ScaleToUnit
-from monai_sr.transforms.hot_pixels import calm_hot_pixels, has_far_pixels, hot_planes
+from monai_sr.transforms.bad_pixels import calm_hot_pixels, has_far_pixels, hot_planes
 
 RNG = np.random.default_rng(3)
 META = {"sr_range": np.array([[0.0, 1.0]])}

@@ -1,22 +1,109 @@
-"""Single pixels far outside of the range of all others: hot, dead or struck ones.
+"""Pixels that are no measurements: invalid ones, and single hot, dead or struck ones.
 
-Between such a pixel and its neighbors lies nothing that could be interpolated: the network sees
-the median of its neighborhood in its place, and its block of the result gets its own value.
+Invalid pixels get the value of the nearest valid one. Between a single pixel far outside of the
+range of all others and its neighbors lies nothing that could be interpolated: the network sees the
+median of its neighborhood in its place, and its block of the result gets its own value.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
 
+from monai_sr.core import BadImageError
 from monai_sr.formats import Facts
 from monai_sr.transforms.ranges import SEEN_OUTSIDE
 
 HOT_REACH = 1
 """Pixels around each one that decide whether it is hot."""
 
+FILL_REACH = 64
+"""How far, in pixels, valid pixels lend their values to invalid ones: farther than results of most
+generators depend on (``halo``), and little enough for windows of large rasters."""
+
 _PART = 2**18  # pixels that are judged at a time
 _OFF = 0.5  # of what networks see, from the median of the neighborhood: one range
+
+
+def valid_mask(stored: Tensor, nodata: float, declared: Any = ()) -> Tensor:
+    """Tell which stored values are measurements: finite, not nodata, and not declared invalid.
+
+    ``declared`` is ``valid``: of the shape of ``stored``, 0 where alpha or a mask hides a pixel;
+    empty where nothing does.
+
+    Raises:
+        BadImageError: if ``declared`` has another shape.
+    """
+    valid = torch.isfinite(stored)
+    if not np.isnan(nodata):
+        valid &= stored != nodata
+    mask = torch.as_tensor(declared)
+    if not mask.numel():
+        return valid
+    if mask.shape != stored.shape:
+        raise BadImageError(
+            f"valid: must have the image's shape {tuple(stored.shape)}, got "
+            f"{tuple(mask.shape)}; map values to [0, 1] before cropping"
+        )
+    return valid & (mask != 0)
+
+
+def fill_invalid(stored: Tensor, valid: Tensor, others: Sequence[float] | np.ndarray) -> Tensor:
+    """Give every invalid pixel the value of the nearest valid one of its channel.
+
+    Shape: both (C, X, Y[, Z]) -> the same. What lies farther than ``FILL_REACH`` from any valid
+    pixel becomes that of ``others`` (C or 1): a window with that margin is filled as within the
+    whole.
+    """
+    filled = stored.clone()
+    for channel, mask, other in zip(
+        filled, valid, np.broadcast_to(others, len(filled)), strict=True
+    ):
+        otherwise = float(other)
+        if mask.all():
+            continue
+        if not mask.any():
+            channel.fill_(otherwise)
+            continue
+        nearest = distance_transform_edt(~mask.numpy(), return_distances=False, return_indices=True)
+        source = channel.clone()
+        for row, index in enumerate(np.moveaxis(nearest, 1, 0)):
+            here = np.indices(index.shape[1:], dtype=np.int32)
+            squared = (index[0] - row) ** 2 + ((index[1:] - here) ** 2).sum(axis=0)
+            line = source[tuple(torch.from_numpy(index))]
+            line[torch.from_numpy(squared > FILL_REACH**2)] = otherwise
+            channel[row] = line
+    return filled
+
+
+def declare_nodata(stored: Tensor, meta: dict[str, Any], value: float) -> None:
+    """Make a value invalid, beside what the file declares itself; ``meta`` tells of it.
+
+    Shape: stored (C, ...). A value that the data type cannot hold changes nothing.
+    """
+    facts = Facts(meta)
+    dtype = facts.dtype
+    if dtype.kind in "iu" and not (np.iinfo(dtype).min <= value <= np.iinfo(dtype).max):
+        return
+    value = float(dtype.type(value)) if dtype.kind == "f" else float(value)
+    if np.isnan(facts.nodata):
+        facts.nodata = value
+        facts.fill = value if np.isnan(facts.fill) else facts.fill
+    elif facts.nodata != value:
+        own = valid_mask(stored, value, facts.valid)
+        facts.valid = own.numpy().astype(np.uint8)
+
+
+def other_nan(stored: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
+    """Tell which pixels are NaN where that is not the nodata value: the result has NaN there.
+
+    Shape: (C, ...) -> bool of the same shape.
+    """
+    is_nodata = np.isnan(Facts(meta).nodata)
+    return np.asarray((torch.isnan(stored) & (not is_nodata)).numpy())
 
 
 def has_far_pixels(stored: np.ndarray, valid: np.ndarray, meta: Mapping[str, Any]) -> bool:
