@@ -1,10 +1,10 @@
 # What this package gives to others; each name is imported when it is first used.
-from .dicom.compression import check_compression as check_compression
 from .dicom.deidentify import read_key as read_key
-from .dicom.dicomdir import listed_files as listed_files
 from .dicom.files import is_dicom as is_dicom
 from .dicom.files import open_dicom as open_dicom
 from .dicom.format import is_dicomdir as is_dicomdir
+from .dicom.format import listed_files as listed_files
+from .dicom.pixel_module import check_compression as check_compression
 from .dicom.reader import DicomReader as DicomReader
 from .dicom.series import Volume as Volume
 from .dicom.series import find_series as find_series
@@ -33,9 +33,12 @@ from .naming import check_output_size as check_output_size
 from .naming import image_stem as image_stem
 from .naming import output_suffix as output_suffix
 from .naming import plan_outputs as plan_outputs
+from .naming import report_path as report_path
 from .naming import result_mark as result_mark
 from .naming import spacing_unit as spacing_unit
-from .nifti.pair import pair_of as pair_of
+from .naming import uncertainty_path as uncertainty_path
+from .naming import write_uncertainty as write_uncertainty
+from .nifti.header import pair_of as pair_of
 from .nifti.reader import NiftiReader as NiftiReader
 from .nifti.writer import NiftiWriter as NiftiWriter
 from .nrrd.reader import NrrdReader as NrrdReader
@@ -59,7 +62,6 @@ from .registry import find_reader as find_reader
 from .registry import format_of as format_of
 from .registry import format_of_meta as format_of_meta
 from .registry import known_suffix as known_suffix
-from .report_name import report_path as report_path
 from .sentinel2.classes import CLASSES as CLASSES
 from .sentinel2.classes import classes_path as classes_path
 from .sentinel2.classes import with_classes as with_classes
@@ -72,5 +74,3 @@ from .sentinel2.product import split_part as split_part
 from .sentinel2.product import write_vrt as write_vrt
 from .stored import DISCLAIMER as DISCLAIMER
 from .stored import single_path as single_path
-from .uncertainty_map import uncertainty_path as uncertainty_path
-from .uncertainty_map import write_uncertainty as write_uncertainty

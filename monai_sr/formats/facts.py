@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
 
 import numpy as np
 from monai.utils import SpaceKeys
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from monai_sr.formats.meaning import Meaning
 
 T = TypeVar("T")
 _NEEDED: Any = object()
@@ -209,6 +208,17 @@ def with_facts(meta: Mapping[str, Any] | None, **changes: Any) -> dict[str, Any]
     return changed
 
 
+class _Meaning(Protocol):
+    """What a :class:`monai_sr.formats.meaning.Meaning` is, which knows of facts itself."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def bands(self) -> Sequence[int]: ...
+
+
 def storable_range(stored: npt.DTypeLike) -> tuple[float, float]:
     """Return the smallest and largest value that a dtype holds; infinite for floats.
 
@@ -244,7 +254,7 @@ def image_meta(
     unit: str = "",
     groups: Sequence[int] | None = None,
     natural: npt.NDArray[np.float64] | None = None,
-    meaning: Meaning | None = None,
+    meaning: _Meaning | None = None,
     mosaic: int = 1,
 ) -> dict[str, Any]:
     """Build the meta dictionary of a sample: the same collatable keys for every format.

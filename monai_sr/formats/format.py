@@ -165,7 +165,7 @@ class Format:
         half_width: npt.NDArray[Any],
         meta: Mapping[str, Any],
     ) -> None:
-        """Write a map of uncertainty for a result, see :mod:`monai_sr.formats.uncertainty_map`."""
+        """Write a map of uncertainty for a result, see :mod:`monai_sr.formats.naming`."""
         resolve_name(self.map_name)(result, target, half_width, meta)
 
     def subject(self, path: Path) -> Subject:

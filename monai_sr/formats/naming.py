@@ -19,9 +19,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from monai_sr.core import OutputError, sha256
 from monai_sr.formats.facts import Facts
-from monai_sr.formats.registry import format_of, format_of_meta, format_of_suffix
+from monai_sr.formats.registry import FORMATS, format_of, format_of_meta, format_of_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 # A name such as 1.2.840.113 has no extension; one begins with a letter: .tif, .j2k.
 _EXTENSION = re.compile(r"\.(nii|hdr|img)\.gz$|\.[a-z][a-z0-9]{0,7}$", re.IGNORECASE)
 _ZIP = re.compile(r"\.zip$", re.IGNORECASE)  # of a series; folders have no extension
+_MARK = "_uncertainty"
+_SUFFIXES = sorted({end for form in FORMATS for end in form.side_limits if end}, key=len)[::-1]
 
 
 def output_suffix(
@@ -200,3 +204,58 @@ def _source(source: PathLike | Mapping[str, Any]) -> tuple[Path, Format, bool]:
         return Path(source), format_of(source), False
     files = Facts(source).files
     return Path(files[0]), format_of_meta(source), len(files) > 1
+
+
+def stem_and_suffix(result: Path) -> tuple[str, str]:
+    """Divide the name of a result; only the extensions of our formats count as such."""
+    suffix = next((s for s in _SUFFIXES if result.name.lower().endswith(s)), "")
+    return result.name[: len(result.name) - len(suffix)], suffix
+
+
+def uncertainty_path(result: PathLike) -> Path:
+    """Name the map that belongs to a result.
+
+    Args:
+        result: file, or the folder of a DICOM series, whose map is one multi-frame file.
+
+    Returns:
+        ``<name>_uncertainty`` with the result's extension; PNG holds no floats: ``.tif``.
+
+    Example:
+        >>> uncertainty_path("out/a_x4.png").name
+        'a_x4_uncertainty.tif'
+    """
+    path = Path(result)
+    stem, suffix = stem_and_suffix(path)
+    return path.with_name(f"{stem}{_MARK}{ {'.png': '.tif', '': '.dcm'}.get(suffix, suffix) }")
+
+
+def write_uncertainty(result: PathLike, meta: Mapping[str, Any]) -> Path:
+    """Write the map of a result that is already written.
+
+    Args:
+        result: the written file or folder.
+        meta: its metadata, with fact ``uncertainty`` (C, X, Y[, Z]) in stored units.
+
+    Returns:
+        The written file.
+
+    Raises:
+        OutputError: it cannot be written.
+        MissingDependencyError: a DICOM map needs highdicom.
+    """
+    target = uncertainty_path(result)
+    half_width = np.asarray(Facts(meta).uncertainty, dtype=np.float32)
+    format_of_meta(meta).write_map(Path(result), target, half_width, meta)
+    return target
+
+
+def report_path(result: PathLike) -> Path:
+    """Return ``<name>_report.html`` beside a result.
+
+    Example:
+        >>> report_path("out/a_x4.nii.gz").name
+        'a_x4_report.html'
+    """
+    path = Path(result)
+    return path.with_name(f"{stem_and_suffix(path)[0]}_report.html")

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     from rasterio.io import DatasetReader
-    from rasterio.transform import Affine
 
 # Of a pixel, in squared units of the reference system: below it there is no inverse.
 _SMALLEST_AREA = 1e-300

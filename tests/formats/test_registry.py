@@ -26,7 +26,7 @@ from monai_sr.formats import (
     is_dicomdir,
     output_suffix,
 )
-from monai_sr.formats.dicom.dicomdir import listed_files
+from monai_sr.formats.dicom.format import listed_files
 from monai_sr.formats.registry import FORMATS
 from monai_sr.reports.display import window_viewer
 from monai_sr.training.training_arrays import ReadTrainingImage

@@ -13,8 +13,7 @@ from functools import cache
 
 from pydicom.datadict import tag_for_keyword
 
-from monai_sr.formats.dicom.identity import IDENTITY
-from monai_sr.formats.dicom.rule import DROPPED, KEPT, RENEWED, SCALED, Rule
+from monai_sr.formats.dicom.identity import DROPPED, IDENTITY, KEPT, RENEWED, SCALED, Rule
 
 GRID = (
     # --- distances and places of pixels -------------------------------------------------------

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     ExplicitVRBigEndian,
@@ -33,7 +35,6 @@ from monai_sr.core import (
     silent_pydicom,
 )
 from monai_sr.formats.dicom.bounds import check_inflated
-from monai_sr.formats.dicom.unknown import resolve_unknown
 
 logger = get_logger(__name__)
 
@@ -201,3 +202,22 @@ def _parses(path: PathLike) -> bool:
             )
     except (OSError, *DAMAGE_ERRORS):
         return False
+
+
+def resolve_unknown(dataset: Dataset) -> None:
+    """Replace UN by the dictionary's representation in place, at every depth.
+
+    Args:
+        dataset: as read; private elements, and those with a choice of representations, stay.
+    """
+    for tag in list(dataset.keys()):
+        element: object = dataset.get_item(tag)
+        if isinstance(element, RawDataElement) and element.VR == "UN" and dictionary_has_tag(tag):
+            known = dictionary_VR(tag)
+            if " or " not in known and element.length:
+                dataset[tag] = element._replace(
+                    VR=known, is_implicit_VR=True, is_little_endian=True
+                )
+        if getattr(dataset.get_item(tag), "VR", None) == "SQ":
+            for item in dataset[tag].value or []:
+                resolve_unknown(item)

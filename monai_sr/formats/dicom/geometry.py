@@ -23,9 +23,8 @@ from monai_sr.formats.dicom.attributes import (
     PRESENTED,
     rules,
 )
+from monai_sr.formats.dicom.identity import DROPPED, KEPT, SCALED
 from monai_sr.formats.dicom.places import Places, set_right
-from monai_sr.formats.dicom.regions import is_region, rescale_region
-from monai_sr.formats.dicom.rule import DROPPED, KEPT, SCALED
 
 Scale = tuple[float, float]
 
@@ -48,6 +47,10 @@ _UNITS = {
 _INTEGERS = frozenset({"IS", "SL", "SS", "UL", "US", "SV", "UV"})
 _LARGEST = {"SS": 2**15 - 1, "US": 2**16 - 1}
 _MAX_ASPECT = 10_000
+_MARKS = (
+    "RegionLocationMinX0", "RegionLocationMinY0", "ReferencePixelX0", "ReferencePixelY0",
+    "PhysicalDeltaX", "PhysicalDeltaY",
+)  # fmt: skip
 
 
 def _alternately(values: Sequence[float], first: float, second: float, shift: float) -> list[float]:
@@ -248,3 +251,33 @@ def assign(item: Dataset, keyword: str, values: list[float]) -> None:
 def format_ds(value: float) -> DSfloat:
     """Format a number for a Decimal String: at most 16 characters, all digits that fit."""
     return DSfloat(value, auto_format=True)
+
+
+def is_region(item: Dataset) -> bool:
+    """Tell whether an item describes a region."""
+    return any(word in item for word in _MARKS)
+
+
+def rescale_region(region: Dataset, scale: tuple[float, float]) -> None:
+    """Enlarge one region in place; its coordinates count from 0, the reference is a center.
+
+    Args:
+        region: item of the sequence.
+        scale: enlargement of (columns, rows).
+    """
+    for letter, factor in zip("XY", scale, strict=True):
+        low, high = f"RegionLocationMin{letter}0", f"RegionLocationMax{letter}1"
+        if low in region and high in region:
+            region[low].value = round(region[low].value * factor)
+            region[high].value = round((region[high].value + 1) * factor) - 1
+        delta = float(region.get(f"PhysicalDelta{letter}") or 0)
+        reference = region.get(f"ReferencePixel{letter}0")
+        if reference is not None:
+            moved = round(reference * factor)
+            # The pixel moves to whole coordinates; the value it stands for takes up the rest.
+            rest = ((moved + 0.5) / factor - 0.5 - reference) * delta
+            value = float(region.get(f"ReferencePixelPhysicalValue{letter}") or 0)
+            setattr(region, f"ReferencePixel{letter}0", moved)
+            setattr(region, f"ReferencePixelPhysicalValue{letter}", value + rest)
+        if delta:
+            setattr(region, f"PhysicalDelta{letter}", delta / factor)

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.utils import pack_bits
-from pydicom.uid import ExplicitVRBigEndian
+from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from monai_sr.core import OutputError, PathLike
+from monai_sr.core import OutputError, PathLike, get_logger, unknown_name
+from monai_sr.formats.dicom.files import DAMAGE_ERRORS
 from monai_sr.formats.facts import Facts
 
 MAX_SIDE = 65535
@@ -25,6 +26,16 @@ MAX_BYTES = 2**32 - 2
 _WORD_BYTES = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 _FLOAT_KEYWORDS = {"float32": "FloatPixelData", "float64": "DoubleFloatPixelData"}
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+logger = get_logger(__name__)
+
+# The encoder is named: with others installed, equal inputs would no longer give equal files.
+_ENCODERS = {
+    "rle": (RLELossless, "pylibjpeg"),
+    "jpegls": (JPEGLSLossless, "pyjpegls"),
+    "jpeg2000": (JPEG2000Lossless, "pylibjpeg"),
+}
+COMPRESSIONS = ("none", *_ENCODERS)
+"""Names of the ways to store pixels; "none" is Explicit VR Little Endian."""
 
 
 def check_size(name: PathLike, shape: tuple[int, int, int, int], item_bytes: int) -> None:
@@ -139,3 +150,40 @@ def _update_extremes(dataset: Dataset, frames: NDArray[Any]) -> None:
         del dataset[keyword]
         if frames.dtype.kind in "iu" and frames.dtype.itemsize <= 2:
             dataset.add_new(keyword, "SS" if frames.dtype.kind == "i" else "US", int(value))
+
+
+def check_compression(kind: str) -> None:
+    """Refuse an unknown way to store pixels.
+
+    Args:
+        kind: one of ``COMPRESSIONS``.
+
+    Raises:
+        OptionError: it is none of them; the nearest is shown.
+    """
+    if kind not in COMPRESSIONS:
+        raise unknown_name("compression", str(kind), COMPRESSIONS)
+
+
+def compress(dataset: FileDataset, kind: str, name: PathLike) -> None:
+    """Compress the pixel data in place; what an encoder cannot hold stays uncompressed.
+
+    Floating-point pixels have no compressed form; RLE and JPEG-LS end at 16 bits, JPEG 2000 at 24.
+
+    Args:
+        dataset: a finished object with native pixels.
+        kind: one of ``COMPRESSIONS``.
+        name: what the warning calls it.
+    """
+    if kind == "none":
+        return
+    syntax, plugin = _ENCODERS[kind]
+    photometric = dataset.PhotometricInterpretation
+    if photometric == "RGB" and syntax == JPEG2000Lossless:
+        dataset.PhotometricInterpretation = "YBR_RCT"  # the encoder's own transform, PS3.5 8.2.4
+    try:
+        dataset.compress(syntax, encoding_plugin=plugin, generate_instance_uid=False)
+    except DAMAGE_ERRORS as error:
+        dataset.PhotometricInterpretation = photometric
+        logger.warning("%s: %s cannot hold these pixels, left uncompressed.", name, syntax.name)
+        logger.debug("encoder", exc_info=error)

@@ -23,8 +23,7 @@ from monai_sr.formats.dicom.meaning import (
     mosaic_side,
     rescaling,
 )
-from monai_sr.formats.dicom.padding import padding_facts
-from monai_sr.formats.dicom.pixels import StoredPixels, decode
+from monai_sr.formats.dicom.pixels import StoredPixels, decode, padding_facts
 from monai_sr.formats.dicom.series import find_series, find_volumes
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.meaning import (

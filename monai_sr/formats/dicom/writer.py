@@ -12,19 +12,18 @@ from monai.utils import MetaKeys, convert_to_numpy
 from numpy.typing import NDArray
 
 from monai_sr.core import OutputError, PathLike, SRError, atomic_file, atomic_folder, to_integers
-from monai_sr.formats.dicom.compression import check_compression, compress
 from monai_sr.formats.dicom.deidentify import deidentify
 from monai_sr.formats.dicom.derived import keep_lossy_history, mark_derived
 from monai_sr.formats.dicom.files import DAMAGE_ERRORS, open_dicom, quiet_pydicom
 from monai_sr.formats.dicom.geometry import rescale_geometry
-from monai_sr.formats.dicom.padding import padding_range
 from monai_sr.formats.dicom.pixel_module import (
+    check_compression,
     check_size,
+    compress,
     replace_pixels,
     swap_to_little_endian,
 )
-from monai_sr.formats.dicom.pixels import decode, stored_range
-from monai_sr.formats.dicom.stored_padding import keep_padding
+from monai_sr.formats.dicom.pixels import decode, keep_padding, padding_range, stored_range
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.stored import in_rows, provenance_of

@@ -8,8 +8,7 @@ import numpy as np
 
 from monai_sr.core import PathLike, reading
 from monai_sr.formats.format import MRI, NATURAL, XRAY, Format, Head, Subject
-from monai_sr.formats.nifti.header import is_nifti2, load_nifti
-from monai_sr.formats.nifti.pair import pair_of
+from monai_sr.formats.nifti.header import is_nifti2, load_nifti, pair_of
 
 # NIfTI-1 and -2: bytes of the header, where and what the magic of a single file is.
 _SINGLES = ((348, 344, b"n+1\0"), (540, 4, b"n+2\0\r\n\x1a\n"))

@@ -6,6 +6,9 @@ sform_code). Nothing is mended: the result keeps the source's header, and what w
 
 import gzip
 import io
+import math
+import os
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +21,17 @@ import numpy.typing as npt
 from nibabel.fileholders import FileHolder
 from nibabel.spatialimages import HeaderDataError
 
-from monai_sr.core import PathLike, get_logger, head, kept, once, reading
+from monai_sr.core import (
+    BadImageError,
+    PathLike,
+    check_memory,
+    exact_float,
+    get_logger,
+    head,
+    kept,
+    once,
+    reading,
+)
 
 logger = get_logger(__name__)
 
@@ -32,6 +45,15 @@ _UNIT_BITS = 0x07  # of xyzt_units; the others are the unit of time
 _PLAUSIBLE_MM = (1e-5, 100.0)
 # float32 digits of a whole scanner's field; rotations by quaternions keep fewer than matrices.
 _SAME = 1e-2
+GZIP_SLACK = 2**24
+"""Bytes beside the voxels of a compressed file, for header and extensions."""
+
+_GZIP_RATIO = 1032  # the most that deflate (RFC 1951) packs
+_LONGEST_EXTENSIONS = 2**28  # bytes before the voxels; the longest known are XML of some megabytes
+_HEADER, _VOXELS = ".hdr", ".img"
+_NIFTI_1_BYTES, _NIFTI_2_BYTES = 348, 540
+_MAGIC_1, _MAGIC_2 = b"ni1\0", b"ni2\0\r\n\x1a\n"
+_MAGIC_AT = 344
 
 
 def load_nifti(path: PathLike, stream: Any = None, **kwargs: Any) -> Any:
@@ -210,3 +232,109 @@ def _is_invertible(affine: npt.NDArray[np.float64]) -> bool:
 
 def _text(sizes: npt.NDArray[Any]) -> str:
     return " x ".join(f"{float(size):.5g}" for size in sizes)
+
+
+def check_offset(path: Path) -> None:
+    """Refuse voxels absurdly far behind the header: all before them would be unpacked first.
+
+    Args:
+        path: a NIfTI file, or one that claims to be.
+
+    Raises:
+        BadImageError: ``vox_offset`` is too large.
+    """
+    with suppress(OSError, EOFError, zlib.error):
+        head = first_bytes(path)
+        for kind in (nib.Nifti1Header, nib.Nifti2Header):
+            size = kind.template_dtype.itemsize
+            if len(head) >= size and kind.may_contain_header(head):
+                offset = float(kind(head[:size], check=False)["vox_offset"])
+                if offset > _LONGEST_EXTENSIONS:
+                    raise BadImageError(
+                        f"{path}: vox_offset must be at most {_LONGEST_EXTENSIONS}, got "
+                        f"{offset:g}; export it again."
+                    )
+
+
+def check_length(path: Path, image: Any, voxels: Path) -> None:
+    """Compare what the header declares with the size of the file and the memory.
+
+    Args:
+        path: file of the image.
+        image: nibabel image, its voxels not read yet.
+        voxels: file that holds them: ``path``, or the other one of a pair.
+
+    Raises:
+        BadImageError: the file is too short for its ``dim``, or the memory too small.
+    """
+    dtype = image.get_data_dtype()
+    count = math.prod(map(int, image.shape))
+    most = voxels.stat().st_size
+    if voxels.suffix.lower() == ".gz":
+        most = most * _GZIP_RATIO + GZIP_SLACK
+    if count * dtype.itemsize > most:
+        raise BadImageError(
+            f"{path}: must be a complete NIfTI file, got too little data for shape {image.shape}; "
+            "copy or download it again."
+        )
+    value = dtype[0] if dtype.names else dtype
+    widest = np.dtype(exact_float(value)).itemsize * max(len(dtype.names or ()), 1)
+    check_memory(path, image.shape, dtype.itemsize + widest)
+
+
+def pair_of(path: PathLike) -> tuple[Path, Path] | None:
+    """Return header and voxels of the pair that a file belongs to; None where it is in none.
+
+    Args:
+        path: either file; both may end in .gz.
+
+    Returns:
+        Two paths; that of the voxels may not exist.
+    """
+    path = Path(path)
+    ends = _ends(path.name)
+    if ends is None:
+        return None
+    stem, suffix, zipped = ends
+    header = path if suffix.lower() == _HEADER else _other(path, stem, suffix, _HEADER, zipped)
+    if not _is_header(header):
+        return None
+    voxels = path if suffix.lower() == _VOXELS else _other(path, stem, suffix, _VOXELS, zipped)
+    return header, voxels
+
+
+def is_analyze(header: Path) -> bool:
+    """Tell whether the header of a pair is ANALYZE 7.5, which says of no axis where it points."""
+    head = _head(header)
+    return head[_MAGIC_AT:_NIFTI_1_BYTES] != _MAGIC_1 and head[4:12] != _MAGIC_2
+
+
+def _ends(name: str) -> tuple[str, str, str] | None:
+    stem, zipped = (name[:-3], name[-3:]) if name.lower().endswith(".gz") else (name, "")
+    root, suffix = os.path.splitext(stem)
+    return (root, suffix, zipped) if suffix.lower() in (_HEADER, _VOXELS) else None
+
+
+def _other(path: Path, stem: str, suffix: str, wanted: str, zipped: str) -> Path:
+    wanted = wanted.upper() if suffix.isupper() else wanted
+    plain, packed = (path.with_name(f"{stem}{wanted}{end}") for end in ("", zipped or ".gz"))
+    first, second = (packed, plain) if zipped else (plain, packed)
+    return second if second.is_file() and not first.is_file() else first
+
+
+def _is_header(path: Path) -> bool:
+    head = _head(path)
+    if len(head) < _NIFTI_1_BYTES:
+        return False
+    sizes = {struct.unpack(order, head[:4])[0] for order in ("<i", ">i")}
+    is_first = _NIFTI_1_BYTES in sizes and head[_MAGIC_AT:_NIFTI_1_BYTES] != b"n+1\0"
+    return is_first or (_NIFTI_2_BYTES in sizes and head[4:12] == _MAGIC_2)
+
+
+@once
+def _head(path: PathLike) -> bytes:
+    try:
+        with gzip.open(path) if str(path).lower().endswith(".gz") else open(path, "rb") as stream:
+            return stream.read(_NIFTI_2_BYTES)
+    except (OSError, EOFError, zlib.error):
+        return b""

@@ -23,11 +23,18 @@ from monai_sr.core import BadImageError, PathLike, exact_float, reading
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
 from monai_sr.formats.meaning import INTENSITY, PHASE, check_asked, decided
-from monai_sr.formats.nifti.bounds import GZIP_SLACK, check_length, check_offset
 from monai_sr.formats.nifti.format import Nifti
-from monai_sr.formats.nifti.header import load_nifti, source_affine, unit_mm
+from monai_sr.formats.nifti.header import (
+    GZIP_SLACK,
+    check_length,
+    check_offset,
+    is_analyze,
+    load_nifti,
+    pair_of,
+    source_affine,
+    unit_mm,
+)
 from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
-from monai_sr.formats.nifti.pair import is_analyze, pair_of
 from monai_sr.formats.stored import check_pixels, holes_of_infinity, single_path
 from monai_sr.geometry import slice_axis
 

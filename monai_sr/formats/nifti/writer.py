@@ -122,7 +122,7 @@ def write_image(image: Any, path: Path) -> None:
 def write_map(
     result: Path, target: Path, half_width: npt.NDArray[np.float32], meta: Mapping[str, Any]
 ) -> None:
-    """Write a map of uncertainty, see :mod:`monai_sr.formats.uncertainty_map`."""
+    """Write a map of uncertainty, see :mod:`monai_sr.formats.naming`."""
     image: Any = nib.load(result)
     slope = float(raw_header(result, image)["scl_slope"])
     if np.isfinite(slope) and slope != 0:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from monai_sr.core import BadImageError
 from monai_sr.formats.format import MRI, NATURAL, Format, Head, Subject
-
-MAGIC = b"NRRD000"
+from monai_sr.formats.nrrd.header import MAGIC, read_header
 
 
 class Nrrd(Format):
@@ -27,8 +26,6 @@ class Nrrd(Format):
 
     def subject(self, path: Path) -> Subject:
         """Tell colors; of others the header names no modality, and most are of MR."""
-        from monai_sr.formats.nrrd.header import read_header
-
         header = read_header(path)
         return (
             Subject(NATURAL, "it is NRRD in color") if header.is_rgb else Subject(MRI, "it is NRRD")
@@ -36,8 +33,6 @@ class Nrrd(Format):
 
     def companions(self, path: Path) -> list[Path]:
         """Return the files of the samples where they are apart."""
-        from monai_sr.formats.nrrd.header import read_header
-
         with suppress(BadImageError, OSError):  # its reader will say so
             return list(read_header(path).data_files)
         return []

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_sr.core import BadImageError, get_logger, reading
-from monai_sr.formats.nrrd.format import MAGIC
 
 logger = get_logger(__name__)
+
+MAGIC = b"NRRD000"
 
 TEXTS = ("ascii", "text", "txt")
 GZIPS, BZIPS = ("gzip", "gz"), ("bzip2", "bz2")

@@ -118,7 +118,7 @@ class NrrdWriter(ImageWriter):
 def write_map(
     result: Path, target: Path, half_width: npt.NDArray[np.float32], meta: Mapping[str, Any]
 ) -> None:
-    """Write a map of uncertainty, see :mod:`monai_sr.formats.uncertainty_map`."""
+    """Write a map of uncertainty, see :mod:`monai_sr.formats.naming`."""
     header = read_header(result)
     fields = {name: value for name, value in header.fields.items() if name not in _OF_SOURCE}
     fields["content"] = MAP_MEANING

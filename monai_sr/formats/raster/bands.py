@@ -6,6 +6,7 @@ GDAL raster data model: https://gdal.org/user/raster_data_model.html; TIFF 6.0, 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import TiffImagePlugin
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
-from monai_sr.core import BadImageError
-from monai_sr.formats.raster.tiff_tag import tiff_tag
+from monai_sr.core import BadImageError, PathLike, once
 
 _OPAQUE = 255
 _EXTRA_SAMPLES = 338
 _ASSOCIATED_ALPHA = 1
+_BIG_TIFF = 43
+_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -233,3 +236,29 @@ def lost_domains(dataset: DatasetReader) -> bool:
     except UnicodeDecodeError:
         return True
     return False
+
+
+@once
+def tiff_tag(path: PathLike, tag: int) -> Any:
+    """Read a tag of the first directory, also where Pillow cannot decode the pixels.
+
+    Pillow does not read directories of big-endian BigTIFF.
+
+    Args:
+        path: a TIFF file.
+        tag: number of the tag.
+
+    Returns:
+        Its value, or None where it is absent or the directory cannot be read.
+    """
+    try:
+        with open(path, "rb") as stream:
+            header = stream.read(8)
+            if _BIG_TIFF in header[2:4]:
+                header += stream.read(8)
+            directory = TiffImagePlugin.ImageFileDirectory_v2(header)
+            stream.seek(directory.next)
+            directory.load(stream)
+        return directory.get(tag)
+    except _ERRORS:
+        return None

@@ -26,7 +26,7 @@ class RasterImage:
         mask: of all bands.
         own: what each band declares for itself, by another nodata value or a mask of its own.
         unit: of the affine, see :func:`monai_sr.geometry.geotransform.unit_name`.
-        groups, natural: see :mod:`monai_sr.formats.raster.fields`.
+        groups, natural: see :mod:`monai_sr.formats.raster.meaning`.
         meaning: what the values of the whole raster are.
         turn: stored values where a turn of phase begins and ends, None where nobody knows.
     """

@@ -30,7 +30,6 @@ from monai_sr.core import (
     is_private,
     linked_image,
 )
-from monai_sr.formats.raster.pam import is_dispensable
 from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
 
 logger = get_logger(__name__)
@@ -65,6 +64,11 @@ _SOURCE_SUFFIXES = (
 _BESIDE = re.compile(r"\.(ovr|msk|aux|rrd|r\d)$", re.IGNORECASE)
 _REMEDY = "if you trust it, set --linked_files anywhere"
 _HTTP_SECONDS = {"GDAL_HTTP_CONNECTTIMEOUT": "10", "GDAL_HTTP_TIMEOUT": "60"}
+# What pixels mean and where they lie; the rest are statistics and names.
+_WEIGHTY = (
+    "<srs", "<geotransform", "<gcplist", "<nodatavalue", "<scale", "<offset", "<unittype",
+    "<colorinterp", "<colortable", "<maskband", "rpc", "geolocation",
+)  # fmt: skip
 
 
 def may_link() -> bool:
@@ -263,3 +267,27 @@ def _check_dependents(path: Path, dataset: DatasetReader) -> None:
 
 def _refuse(path: Path, must: str, got: str, remedy: str = "") -> NoReturn:
     raise BadImageError(f"{path}: {must}, got {got}; {remedy}{_REMEDY}.")
+
+
+def is_dispensable(pam: Path) -> bool:
+    """Tell whether an image means the same without this file."""
+    try:
+        text = pam.read_text(encoding="utf-8", errors="replace").lower()
+    except OSError:
+        return False
+    return not any(word in text for word in _WEIGHTY)
+
+
+def has_category_names(image: Path) -> bool:
+    """Tell whether the values of an image have names, in its ``.aux.xml`` or, of a VRT, inside.
+
+    Args:
+        image: path of the image.
+    """
+    for file in (image.with_name(f"{image.name}.aux.xml"), image):
+        if file is image and image.suffix.lower() != ".vrt":
+            return False
+        with suppress(OSError):
+            if "<category>" in file.read_text(encoding="utf-8", errors="replace").lower():
+                return True
+    return False

@@ -14,7 +14,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
 from monai_sr.core import BadImageError, PathLike, once
-from monai_sr.formats.raster.tiff_tag import tiff_tag
+from monai_sr.formats.raster.bands import tiff_tag
 from monai_sr.geometry import has_transform, source_transform
 
 _ORIENTATION = 274

@@ -24,8 +24,12 @@ from monai_sr.formats.raster.bands import premultiplied
 from monai_sr.formats.raster.beside import add_png_xmp
 from monai_sr.formats.raster.check import check_copy, check_windows, checksum, writing
 from monai_sr.formats.raster.facts import Grid, copy_facts, xmp_of
-from monai_sr.formats.raster.overviews import build_overviews, has_overviews
-from monai_sr.formats.raster.writer import creation_options, stored_bits
+from monai_sr.formats.raster.writer import (
+    build_overviews,
+    creation_options,
+    has_overviews,
+    stored_bits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -39,9 +39,14 @@ from monai_sr.formats.raster.bands import (
     stored_bits,
     straight,
 )
-from monai_sr.formats.raster.fields import alpha_is_data, band_groups, natural_bounds
 from monai_sr.formats.raster.image import RasterImage
-from monai_sr.formats.raster.meaning import raster_meaning, raster_turn
+from monai_sr.formats.raster.meaning import (
+    alpha_is_data,
+    band_groups,
+    natural_bounds,
+    raster_meaning,
+    raster_turn,
+)
 from monai_sr.formats.raster.open import gdal_options, open_raster, warn_of_overviews
 from monai_sr.formats.raster.photos import check_single, orientation_of, upright
 from monai_sr.formats.stored import check_pixels, holes_of_infinity

@@ -3,7 +3,7 @@
 GeoTIFF 1.1, OGC 19-008r4; GDAL GTiff and PNG drivers, https://gdal.org/drivers/raster.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from monai.data.image_writer import ImageWriter
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.io import DatasetReader
 
 from monai_sr.core import OutputError, PathLike, atomic_file, gdal_name
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
-from monai_sr.formats.meaning import kind_of
+from monai_sr.formats.meaning import CODES, GRAY, kind_of
 from monai_sr.formats.naming import check_output_size
 from monai_sr.formats.raster.bands import associated_alpha, premultiplied, premultiplied_alpha
 from monai_sr.formats.raster.beside import add_png_xmp, beside_text, side_car
@@ -27,7 +27,6 @@ from monai_sr.formats.raster.format import PNG_DTYPES
 from monai_sr.formats.raster.keep_list import is_deidentified, kept_profile
 from monai_sr.formats.raster.masks import copy_mask, hidden_in, keep_alpha
 from monai_sr.formats.raster.open import open_raster
-from monai_sr.formats.raster.overviews import build_overviews, has_overviews
 from monai_sr.formats.raster.source import RGBA
 from monai_sr.formats.stored import MAP_MEANING, as_stored, in_rows, source_path, stored_array
 from monai_sr.geometry import grid_change, pixel_affine, source_transform
@@ -40,6 +39,8 @@ _TILE_PX = 256
 _PNG_LEVEL = 2
 # A relative error of float64 affines at map coordinates of 1e7 m.
 _SNAP_PX = 1e-6
+# As in GDAL's COG driver: the smallest overview is no larger than a tile.
+_SMALLEST_PX = 512
 
 
 class RasterWriter(ImageWriter):
@@ -148,7 +149,7 @@ class RasterWriter(ImageWriter):
 def write_map(
     result: Path, target: Path, half_width: npt.NDArray[np.float32], meta: Mapping[str, Any]
 ) -> None:
-    """Write a map of uncertainty, see :mod:`monai_sr.formats.uncertainty_map`."""
+    """Write a map of uncertainty, see :mod:`monai_sr.formats.naming`."""
     bands = half_width.transpose(0, 2, 1)
     with writing(target), open_raster(result) as src:
         gcps, gcps_crs = src.gcps
@@ -275,3 +276,43 @@ def _fitting_nodata(
         return None if value is None else float(value)
     limits = np.iinfo(dtype)
     return value if limits.min <= value <= limits.max else None
+
+
+def has_overviews(src: DatasetReader) -> bool:
+    """Tell whether a source has overviews, stored or (JPEG 2000) as resolution levels.
+
+    Args:
+        src: source raster.
+    """
+    return bool(src.count and src.overviews(1))
+
+
+def overview_factors(shape: Sequence[int]) -> list[int]:
+    """Return powers of two, down to the first overview that fits into one tile; at least 2.
+
+    Args:
+        shape: (H, W) of the result.
+
+    Example:
+        >>> overview_factors((4000, 3000))
+        [2, 4, 8]
+    """
+    factors = [2]
+    while max(shape) > factors[-1] * _SMALLEST_PX:
+        factors.append(2 * factors[-1])
+    return factors
+
+
+def build_overviews(path: Path, kind: str = GRAY) -> None:
+    """Add overviews to a finished GeoTIFF, inside it, averaged over valid pixels; codes are chosen.
+
+    Args:
+        path: a file without overviews, not open anywhere.
+        kind: what its values are.
+
+    Raises:
+        RasterioError: it cannot be written.
+    """
+    how = Resampling.nearest if kind in CODES else Resampling.average
+    with rasterio.open(gdal_name(path), "r+") as dst:
+        dst.build_overviews(overview_factors(dst.shape), how)

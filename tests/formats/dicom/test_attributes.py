@@ -16,7 +16,7 @@ from monai_sr.formats.dicom.attributes import (
     rules,
 )
 from monai_sr.formats.dicom.geometry import ARITHMETIC, rescale_geometry
-from monai_sr.formats.dicom.rule import DROPPED, KEPT, RENEWED, SCALED
+from monai_sr.formats.dicom.identity import DROPPED, KEPT, RENEWED, SCALED
 from tests import dicom_factory as factory
 from tests.dicom_factory import enlarge
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydicom.data import get_testdata_file
 
-from monai_sr.formats.uncertainty_map import write_uncertainty
+from monai_sr.formats.naming import write_uncertainty
 from tests import dicom_factory as factory
 from tests.dicom_factory import enlarge
 

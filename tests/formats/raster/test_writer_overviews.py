@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from monai_sr.formats.raster.overviews import build_overviews, overview_factors
 from monai_sr.formats.raster.reader import RasterReader
-from monai_sr.formats.raster.writer import RasterWriter
+from monai_sr.formats.raster.writer import RasterWriter, build_overviews, overview_factors
 from tests.image_factory import NORTH_UP, enlarged, pixels, write_raster
 
 

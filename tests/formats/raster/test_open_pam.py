@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monai_sr.formats.raster.pam import has_category_names, is_dispensable
+from monai_sr.formats.raster.open import has_category_names, is_dispensable
 
 NAMES = "<CategoryNames><Category>water</Category></CategoryNames>"
 

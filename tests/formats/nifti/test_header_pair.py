@@ -8,7 +8,7 @@ import pytest
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.formats import NiftiReader, RasterReader, find_reader, output_suffix
-from monai_sr.formats.nifti.pair import pair_of
+from monai_sr.formats.nifti.header import pair_of
 from monai_sr.formats.nifti.writer import NiftiWriter
 from tests.image_factory import enlarged, pixels, write_raster
 
