@@ -43,6 +43,8 @@ from .nifti.reader import NiftiReader as NiftiReader
 from .nifti.writer import NiftiWriter as NiftiWriter
 from .nrrd.reader import NrrdReader as NrrdReader
 from .nrrd.writer import NrrdWriter as NrrdWriter
+from .ome_zarr.reader import OmeZarrReader as OmeZarrReader
+from .ome_zarr.writer import OmeZarrWriter as OmeZarrWriter
 from .raster.beside import beside_text as beside_text
 from .raster.beside import side_car as side_car
 from .raster.facts import Grid as Grid
@@ -61,6 +63,7 @@ from .registry import claims_image as claims_image
 from .registry import find_reader as find_reader
 from .registry import format_of as format_of
 from .registry import format_of_meta as format_of_meta
+from .registry import image_folders as image_folders
 from .registry import known_suffix as known_suffix
 from .sentinel2.classes import CLASSES as CLASSES
 from .sentinel2.classes import classes_path as classes_path

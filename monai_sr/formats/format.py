@@ -96,6 +96,7 @@ class Format:
             the function that writes a map of uncertainty; imported when they are used.
         side_limits: suffix of results -> longest side that they can have, and what else to do.
         counts_depth: whether that holds for the number of slices, too.
+        is_folder: whether an image is a folder.
         has_series: whether several files may be the slices of one image.
         slices_are_files: whether slices are to stay those of the source.
         has_flat_volumes: whether a 2D image is one slice, across the last of three axes.
@@ -116,6 +117,7 @@ class Format:
     map_name = ""
     side_limits: Mapping[str, tuple[int, str]] = {}
     counts_depth = True
+    is_folder = False
     has_series = False
     slices_are_files = False
     has_flat_volumes = False

@@ -3,6 +3,8 @@
 | source | result |
 |---|---|
 | DICOM file / series folder | ``.dcm`` / folder |
+| NRRD | ``.nrrd`` |
+| OME-Zarr | ``.zarr`` or ``.ome.zarr``, as the source |
 | NIfTI | ``.nii`` or ``.nii.gz``, as the source; a pair (.hdr, .img): ``.nii`` |
 | TIFF, GeoTIFF | ``.tif`` |
 | PNG, BMP and formats that lose data or cannot be written (JPEG, WebP, GIF, JPEG 2000, VRT, ...) | ``.png`` for 1 to 4 channels of uint8 or uint16 without georeference, else ``.tif`` |
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from monai_sr.formats.format import Format
 
 # A name such as 1.2.840.113 has no extension; one begins with a letter: .tif, .j2k.
-_EXTENSION = re.compile(r"\.(nii|hdr|img)\.gz$|\.[a-z][a-z0-9]{0,7}$", re.IGNORECASE)
+_EXTENSION = re.compile(r"\.(nii|hdr|img)\.gz$|\.ome\.zarr$|\.[a-z][a-z0-9]{0,7}$", re.IGNORECASE)
 _ZIP = re.compile(r"\.zip$", re.IGNORECASE)  # of a series; folders have no extension
 _MARK = "_uncertainty"
 _SUFFIXES = sorted({end for form in FORMATS for end in form.side_limits if end}, key=len)[::-1]
@@ -152,7 +154,8 @@ def check_output_size(suffix: str, shape: Sequence[int], source: PathLike | None
 def image_stem(path: PathLike) -> str:
     """Return the name of an image without folders and extension, of .nii.gz without both."""
     name = Path(path).name
-    return name.partition(".")[0] if name.lower().endswith(".gz") else Path(name).stem
+    has_two = name.lower().endswith((".gz", ".ome.zarr"))
+    return name.partition(".")[0] if has_two else Path(name).stem
 
 
 # Hash digits per level: plain name, name with extension, short hash, full hash.

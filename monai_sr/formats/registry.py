@@ -7,7 +7,7 @@ A new format is a folder of this package whose ``format.py`` has a class that de
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from monai_sr.formats.format import Format, head_of
 from monai_sr.formats.meaning import INTENSITY
 from monai_sr.formats.nifti.format import Nifti
 from monai_sr.formats.nrrd.format import Nrrd
+from monai_sr.formats.ome_zarr.format import OmeZarr
 from monai_sr.formats.raster.format import Raster, opens
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-FORMATS: tuple[Format, ...] = (Nifti(), Nrrd(), Dicom(), Raster())
+FORMATS: tuple[Format, ...] = (Nifti(), Nrrd(), OmeZarr(), Dicom(), Raster())
 """Asked in this order. What none claims is left to the last one, for GDAL knows many more."""
 
 _UNKNOWN = Format()
@@ -104,6 +105,18 @@ def claims_image(path: PathLike) -> bool:
             return not is_empty and opens(path)
     except OSError:
         return True  # its reader will say that it cannot be read
+
+
+def image_folders(paths: Iterable[Path]) -> set[Path]:
+    """Return those of some paths that are folders of one image each, the outermost ones.
+
+    Links are not followed.
+    """
+    found: set[Path] = set()
+    for path in sorted(paths):
+        if path.is_dir() and not path.is_symlink() and found.isdisjoint(path.parents):
+            found |= {path} if format_of(path).is_folder else set()
+    return found
 
 
 def known_suffix(path: PathLike) -> str:

@@ -202,7 +202,7 @@ def source_path(meta: Mapping[str, Any] | None, expected: str, filename: PathLik
             "use the reader and the writer of the same format."
         )
     source = Path(Facts(meta).files[0])
-    if not source.is_file():
+    if not source.exists():
         raise OutputError(
             f"{filename}: its source {source.name} must still exist, got no such file; "
             "keep the inputs in place until the results are written."

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from monai_sr.core import OptionError, PathLike, sha256
-from monai_sr.formats import claims_image, find_series, format_of
+from monai_sr.formats import claims_image, find_series, format_of, image_folders
 from monai_sr.training.split_table import SplitEntry, read_split_table
 from monai_sr.training.training_rasters import Area, places
 
@@ -34,8 +34,10 @@ def list_images(folders: PathLike | Sequence[PathLike] | None) -> list[Source]:
         root = Path(folder)
         if not root.is_dir():
             raise OptionError(f"{folder}: is no folder of images; check --dataset_dir")
-        files = [f for f in sorted(root.rglob("*")) if f.is_file() and f.name[0] != "."]
-        found += _grouped([f for f in files if _is_image(f)])
+        every = sorted(root.rglob("*"))
+        images = image_folders([root, *every])
+        files = [f for f in every if images.isdisjoint(f.parents) and _is_image(f)]
+        found += _grouped(sorted({*files, *images}))
     if not found:
         raise OptionError(f"{folders}: holds no image; check --dataset_dir")
     return found
@@ -43,6 +45,8 @@ def list_images(folders: PathLike | Sequence[PathLike] | None) -> list[Source]:
 
 def _is_image(file: Path) -> bool:
     suffix = file.suffix.lower()
+    if not file.is_file() or file.name.startswith("."):
+        return False
     return suffix not in _NO_IMAGES and (suffix not in _SAMPLES or claims_image(file))
 
 

@@ -15,6 +15,7 @@ from monai_sr.formats import (
     classes_path,
     find_volumes,
     format_of,
+    image_folders,
     is_dicomdir,
     is_product,
     listed_files,
@@ -151,7 +152,7 @@ class Search:
         is_named: whether messages may show names, and other formats than DICOM are meant.
 
     Attributes:
-        found: name -> files of every image: a plain file, a series, a part of a product.
+        found: name -> files of every image: a plain file or folder, a series, a part of a product.
         refused: name -> message of zips that cannot be unpacked.
         no_images: how many files were passed over.
         archives: unpacked zips; their members go by the zip's name and their own.
@@ -179,6 +180,8 @@ class Search:
         """
         if self._is_named and is_product(path):
             self.found.update(product_parts(path))
+        elif path.is_dir() and format_of(path).is_folder:
+            self.found[path] = [path]
         elif path.is_dir():
             self._folders[path] = path
             self.found.update(self._images(path, results))
@@ -230,10 +233,13 @@ class Search:
         if self._output_dir.resolve() != root.resolve():
             outputs.add(self._output_dir.resolve())
         self._warn_of_links(root)
+        every = sorted(root.rglob("*"))
+        images = image_folders(every)
         entries = [
             f
-            for f in sorted(root.rglob("*"))
-            if not any(part.startswith(".") for part in f.relative_to(root).parts)
+            for f in every
+            if images.isdisjoint(f.parents)
+            and not any(part.startswith(".") for part in f.relative_to(root).parts)
             and not is_beside(f)
             and outputs.isdisjoint((f.resolve(), *f.resolve().parents))
         ]
@@ -242,7 +248,7 @@ class Search:
             products = {f for f in entries if not f.is_symlink() and is_product(f)}
         files = [f for f in entries if f.is_file() and products.isdisjoint((f, *f.parents))]
         files = files if only is None else [f for f in files if f in only]
-        found: Found = {}
+        found: Found = {f: [f] for f in entries if f in images}
         for product in products:
             found.update(product_parts(product))
         dicom = {f for f in files if format_of(f).has_series}

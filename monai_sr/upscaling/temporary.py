@@ -21,11 +21,12 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NoReturn
 
-from monai_sr.core import BadImageError, file_sha256, forget, make_private_folder, sha256, show_as
+from monai_sr.core import BadImageError, forget, make_private_folder, sha256, show_as
 from monai_sr.formats import (
     METADATA,
     class_file,
     dependencies,
+    digest,
     format_of,
     is_product,
     known_suffix,
@@ -37,6 +38,7 @@ from monai_sr.formats import (
 )
 
 _MOST_MEMBERS = 100_000
+_OF_ZARR = (".zattrs", ".zgroup", ".zarray")  # hidden, and needed
 _MOST_BYTES = 2**38
 # Real studies pack 2 to 5 times; bombs 1000 times, and small ones do no harm.
 _MOST_RATIO, _HARMLESS_BYTES = 100, 2**28
@@ -133,7 +135,9 @@ def _is_wanted(member: zipfile.ZipInfo) -> bool:
     """Leave out folders, links, and what systems add (__MACOSX, .DS_Store)."""
     parts = _member_name(member).parts
     is_link = stat.S_ISLNK(member.external_attr >> 16)
-    is_hidden = any(part.startswith((".", "__MACOSX")) and part != ".." for part in parts)
+    is_hidden = any(
+        part.startswith((".", "__MACOSX")) and part not in ("..", *_OF_ZARR) for part in parts
+    )
     return bool(parts) and not (member.is_dir() or is_link or is_hidden)
 
 
@@ -295,7 +299,7 @@ def _alias(files: list[Path], key: bytes) -> str:
     parts = []
     for file in files:
         with suppress(OSError):  # its reader will say that it cannot be read
-            parts.append(bytes.fromhex(file_sha256(file)))
+            parts.append(bytes.fromhex(digest([file])))
     return sha256(b"".join(parts), key)[:_DIGITS]
 
 
@@ -303,4 +307,4 @@ def _link(file: Path, link: Path) -> None:
     try:
         link.symlink_to(file.absolute())
     except OSError:  # Windows without the right to make links
-        shutil.copyfile(file, link)
+        (shutil.copytree if file.is_dir() else shutil.copyfile)(file, link)

@@ -6,8 +6,11 @@ import nibabel as nib
 import nrrd
 import numpy as np
 import pytest
+import torch
 
 from monai_sr.cli.main import main
+from monai_sr.transforms import load_image
+from tests.formats.ome_zarr.test_reader import write_zarr
 from tests.image_factory import pixels
 from tests.network_factory import tiny_bundle
 
@@ -23,6 +26,37 @@ def bundle(tmp_path):
 def upscale(source, output, bundle, *options):
     main(["upscale", str(source), "--output_dir", str(output), "--bundle", str(bundle), *options])
     return sorted(path.name for path in output.iterdir() if path.suffix != ".csv")
+
+
+def test_a_folder_of_ome_zarr_is_one_input_wherever_it_lies(bundle, tmp_path, capsys):
+    pytest.importorskip("zarr")
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    values = pixels((2, 8, 9), "uint16")
+    write_zarr(tmp_path / "in" / "a.ome.zarr", values, "cyx", version="0.4")
+    write_zarr(tmp_path / "in" / "sub" / "b.zarr", values, "cyx")
+    assert upscale(tmp_path / "in", tmp_path / "out", bundle) == ["a_x4.ome.zarr", "sub"]
+    found = load_image(tmp_path / "out" / "a_x4.ome.zarr")
+    assert found.shape == (2, 36, 32)
+    assert torch.equal(found, load_image(tmp_path / "out" / "sub" / "b_x4.zarr"))
+    assert upscale(tmp_path / "in" / "a.ome.zarr", tmp_path / "one", bundle) == ["a_x4.ome.zarr"]
+    assert torch.equal(found, load_image(tmp_path / "one" / "a_x4.ome.zarr"))
+    capsys.readouterr()
+    upscale(tmp_path / "in", tmp_path / "out", bundle, "--skip_done")
+    assert "2 of 2 results were there already" in "".join(capsys.readouterr())
+
+
+def test_deidentified_ome_zarr_goes_by_a_hash_of_its_content(bundle, tmp_path):
+    pytest.importorskip("zarr")
+    (tmp_path / "in").mkdir()
+    for seed in (0, 1):
+        values = pixels((8, 9), "uint16", seed)
+        write_zarr(tmp_path / "in" / f"Jane_{seed}.zarr", values, "yx", Name="Jane")
+    names = upscale(tmp_path / "in", tmp_path / "out", bundle, "--deidentify")
+    assert len(names) == 2
+    assert not any("Jane" in name or "_2_" in name for name in names)
+    for name in names:
+        files = (tmp_path / "out" / name).rglob("*.json")
+        assert not any("Jane" in file.read_text() for file in files)
 
 
 @pytest.fixture

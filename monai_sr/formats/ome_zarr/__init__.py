@@ -1,0 +1,1 @@
+"""OME-Zarr 0.4 and 0.5: an image is a folder."""

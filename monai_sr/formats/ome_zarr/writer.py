@@ -1,0 +1,270 @@
+"""Writes enlarged OME-Zarr images with all levels of resolution and the source's metadata.
+
+OME-NGFF 0.4 and 0.5, https://ngff.openmicroscopy.org (multiscales, coordinateTransformations,
+omero).
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from monai.data.image_writer import ImageWriter
+
+from monai_sr.core.atomic import atomic_folder
+from monai_sr.core.dtypes import to_integers
+from monai_sr.core.errors import OutputError
+from monai_sr.core.log import get_logger
+from monai_sr.core.optional import import_extra
+from monai_sr.formats.facts import Facts, storable_range
+from monai_sr.formats.identity import check_unchanged
+from monai_sr.formats.meaning import CODES, kind_of
+from monai_sr.formats.ome_zarr.format import OmeZarr
+from monai_sr.formats.ome_zarr.metadata import VERSIONS, OmeMetadata, read_metadata
+from monai_sr.formats.ome_zarr.reader import open_level, stored_layout
+from monai_sr.formats.raster.keep_list import is_deidentified
+from monai_sr.formats.stored import (
+    MAP_MEANING,
+    as_stored,
+    disclaimer,
+    provenance_of,
+    software,
+    source_path,
+    stored_array,
+)
+from monai_sr.geometry.affine import grid_change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from monai_sr.core.types import PathLike
+
+logger = get_logger(__name__)
+
+_COARSEST = 256  # samples along x and y of the last level
+_NOTE = "monai-sr"
+_OME = ("multiscales", "omero", "image-label", "version", "labels")
+# Of a channel, without the words that users give it.
+_SHOWN = ("color", "window", "active", "inverted", "coefficient", "family")
+
+
+class OmeZarrWriter(ImageWriter):
+    """Write a result as an OME-Zarr folder of the source's version.
+
+    Kept: type, axes, units, chunks, codecs, names of channels and their windows, all other
+    attributes of the image. Made anew: the levels, each half of the one before along x and y (and z
+    where the source's are), by the mean of an area, of codes by nearest samples. The attribute
+    ``monai-sr`` says that the image is derived, and how. Of a de-identified result names and other
+    attributes are left out.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._array: npt.NDArray[Any]
+        self._meta: dict[str, Any] = {}
+
+    def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
+        """Take the samples, (C, X, Y[, Z]) raw stored values.
+
+        Args:
+            data_array: array or tensor.
+            channel_dim: its channel axis, None when there is none.
+            **kwargs: options of MONAI's other writers, not used.
+        """
+        self._array = stored_array(data_array, channel_dim)
+
+    def set_metadata(self, meta_dict: Mapping[str, Any] | None, **options: Any) -> None:
+        """Take the meta of the sample; its ``affine`` is that of the result.
+
+        Args:
+            meta_dict: meta of a sample read by ``OmeZarrReader``.
+            **options: options of MONAI's other writers, not used.
+        """
+        self._meta = dict(meta_dict or {})
+
+    def write(self, filename: PathLike, verbose: bool = True, **kwargs: Any) -> None:
+        """Write the folder; it appears whole or not at all.
+
+        Args:
+            filename: ends in .zarr.
+            verbose: log the name.
+            **kwargs: options of MONAI's other writers, not used.
+
+        Raises:
+            OutputError: the format cannot hold the result, or the folder cannot be written.
+        """
+        super().write(filename, verbose=verbose)
+        if Path(filename).suffix.lower() != ".zarr":
+            raise OutputError(
+                f"{filename}: must end in .zarr, got '{Path(filename).suffix}'; choose such a name."
+            )
+        source = read_metadata(source_path(self._meta, OmeZarr.name, filename))
+        array = open_level(source)
+        channels = as_stored(self._array, self._meta, filename)
+        stored = stored_layout(channels, source, array.shape).astype(array.dtype, copy=False)
+        affine = np.asarray(self._meta["affine"], dtype=np.float64)
+        _, scale = grid_change(source.affine, affine)
+        if np.allclose(scale, 1) and np.prod(stored.shape) >= 4 * np.prod(array.shape):
+            raise OutputError(
+                f"{filename}: the affine must belong to the enlarged image, got that of the source"
+                "; update it with monai_sr.geometry.affine.scaled_affine."
+            )
+        if (source.path / "labels").is_dir():
+            logger.warning("%s: its labels are left out; enlarge each by its own path", source.path)
+        with atomic_folder(filename) as temporary:
+            _save(
+                temporary,
+                source,
+                array,
+                stored,
+                affine,
+                _attributes(source, self._meta),
+                self._meta,
+            )
+            check_unchanged(Facts(self._meta).input)
+
+
+def write_map(
+    result: Path, target: Path, half_width: npt.NDArray[np.float32], meta: Mapping[str, Any]
+) -> None:
+    """Write a map of uncertainty, see :mod:`monai_sr.formats.uncertainty_map`."""
+    of_result = read_metadata(result)
+    array = open_level(of_result)
+    stored = stored_layout(half_width, of_result, array.shape).astype(np.float32)
+    attributes = {_NOTE: of_result.attributes[_NOTE] | {"content": MAP_MEANING}}
+    with atomic_folder(target) as temporary:
+        _save(temporary, of_result, array, stored, of_result.affine, attributes, {})
+
+
+def _save(
+    folder: Path,
+    source: OmeMetadata,
+    array: Any,
+    stored: npt.NDArray[Any],
+    affine: npt.NDArray[np.float64],
+    attributes: dict[str, Any],
+    meta: Mapping[str, Any],
+) -> None:
+    """Write all levels and their metadata.
+
+    Args:
+        folder: where, empty.
+        source: metadata of the source.
+        array: its finest level, whose chunks and codecs are taken.
+        stored: the finest level of the result.
+        affine: its place.
+        attributes: what else to say, as 0.4 has it.
+        meta: of the result: codes have no mean.
+    """
+    zarr = import_extra("zarr", extra="zarr")
+    is_v3 = source.zarr_format == 3
+    group = zarr.open_group(folder, mode="w", zarr_format=source.zarr_format)
+    has_codes = kind_of(meta) in CODES
+    scale, start = source.scale_and_start()
+    for column, axis in enumerate(source.space_axes):
+        scale[axis], start[axis] = float(affine[column, column]), float(affine[column, 3])
+    datasets: list[dict[str, Any]] = []
+    options: dict[str, Any] = {"filters": array.filters, "compressors": array.compressors}
+    if is_v3:
+        options |= {"serializer": array.serializer, "shards": array.shards}
+        options["dimension_names"] = [axis["name"] for axis in source.axes]
+    if stored.dtype.itemsize != array.dtype.itemsize or stored.dtype.kind != array.dtype.kind:
+        options = {key: options[key] for key in ("dimension_names",) if key in options}
+    separator = {"name": "default" if is_v3 else "v2", "separator": "/"}
+    for level, (values, factors) in enumerate(_levels(stored, source, has_codes=has_codes)):
+        chunks = array.chunks
+        if not options.get("shards"):
+            chunks = tuple(max(1, min(pair)) for pair in zip(chunks, values.shape, strict=True))
+        made = group.create_array(
+            str(level), shape=values.shape, dtype=values.dtype, chunks=chunks, fill_value=0,
+            chunk_key_encoding=separator, **options,
+        )  # fmt: skip
+        made[...] = values
+        # The center of 2 samples is half a step behind the first; nearest samples stay in place.
+        moved = [0.0 if has_codes else (f - 1) / 2 for f in factors]
+        steps = [
+            {"type": "scale", "scale": [s * f for s, f in zip(scale, factors, strict=True)]},
+            {"type": "translation",
+             "translation": [t + s * m for t, s, m in zip(start, scale, moved, strict=True)]},
+        ]  # fmt: skip
+        datasets.append({"path": str(level), "coordinateTransformations": steps})
+    multiscale: dict[str, Any] = {"axes": source.axes, "datasets": datasets}
+    multiscale["type"] = "nearest" if has_codes else "mean"
+    if "name" in source.multiscale and not is_deidentified(meta):
+        multiscale["name"] = source.multiscale["name"]
+    group.update_attributes(_own_form(source, attributes, multiscale))
+
+
+def _levels(
+    finest: npt.NDArray[Any], source: OmeMetadata, *, has_codes: bool
+) -> Iterator[tuple[npt.NDArray[Any], list[int]]]:
+    """Yield the levels and by how much each is coarser than the finest along every axis."""
+    in_plane, z = source.space_axes[:2], source.space_axes[2:]
+    halved = [*in_plane, *(axis for axis in z if _is_halved(source, axis))]
+    values, factors = finest, [1] * finest.ndim
+    yield values, factors
+    while max(values.shape[axis] for axis in in_plane) > _COARSEST:
+        axes = [axis for axis in halved if values.shape[axis] > 1]
+        values = _half(values, axes, has_codes=has_codes)
+        factors = [f * 2 if axis in axes else f for axis, f in enumerate(factors)]
+        yield values, factors
+
+
+def _is_halved(source: OmeMetadata, axis: int) -> bool:
+    if len(source.multiscale["datasets"]) < 2:
+        return False
+    return source.scale_and_start(1)[0][axis] > source.scale_and_start()[0][axis] * 1.5
+
+
+def _half(values: npt.NDArray[Any], axes: Sequence[int], *, has_codes: bool) -> npt.NDArray[Any]:
+    """Halve some axes; a last odd sample stands for itself."""
+    mean: npt.NDArray[Any] = values
+    for axis in axes:
+        slices = ((slice(None),) * axis + (slice(i, None, 2),) for i in (0, 1))
+        first, second = (mean[each] for each in slices)
+        if has_codes:
+            mean = first
+            continue
+        if second.shape[axis] < first.shape[axis]:
+            second = np.concatenate([second, np.take(mean, [-1], axis)], axis=axis)
+        mean = first / 2 + second / 2
+    if has_codes or values.dtype.kind == "f":
+        return mean.astype(values.dtype, copy=False)
+    native = values.dtype.newbyteorder("=")
+    return to_integers(mean, native, storable_range(native), "level").astype(values.dtype)
+
+
+def _attributes(source: OmeMetadata, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a result but its multiscales."""
+    found = copy.deepcopy(source.attributes)
+    for key in ("multiscales", "labels"):
+        found.pop(key, None)
+    if isinstance(found.get("image-label"), dict):
+        found["image-label"].pop("source", None)  # that image is not here
+    if is_deidentified(meta):
+        omero = found.get("omero", {})
+        channels = omero.get("channels", ()) if isinstance(omero, dict) else ()
+        shown = [{k: c[k] for k in _SHOWN if k in c} for c in channels if isinstance(c, dict)]
+        found = {"omero": {"channels": shown}} if shown else {}
+        if source.is_label:
+            found["image-label"] = {}
+    facts = provenance_of(meta)
+    said = {"derivation": disclaimer(facts), "software": software(meta)}
+    found[_NOTE] = said | ({"provenance": facts} if facts else {})
+    return found
+
+
+def _own_form(
+    source: OmeMetadata, attributes: dict[str, Any], multiscale: dict[str, Any]
+) -> dict[str, Any]:
+    """Return attributes in the form of the source's version."""
+    version = VERSIONS[source.zarr_format]
+    if source.zarr_format == 2:
+        return attributes | {"multiscales": [{"version": version} | multiscale]}
+    ome = {key: value for key, value in attributes.items() if key in _OME}
+    others = {key: value for key, value in attributes.items() if key not in _OME}
+    return others | {"ome": ome | {"version": version, "multiscales": [multiscale]}}
