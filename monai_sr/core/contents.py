@@ -25,7 +25,7 @@ _Rest = ParamSpec("_Rest")
 _Found = TypeVar("_Found")
 Version = tuple[int, ...]
 
-_CALM_NS = 10**8  # since the last change; clocks of file systems tick every 4 to 16 ms
+_CALM_NS = 2 * 10**9  # since the last change; FAT counts in two seconds, others in milliseconds
 _MOST_FACTS = 1024
 _MOST_BYTES = 2**28  # of contents that are kept
 _SHARE = 1 / 8  # of the memory that is left, which one of them may take
