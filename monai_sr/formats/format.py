@@ -94,6 +94,7 @@ class Format:
         suffixes: of names that claim the format where the content tells nothing.
         reader_name, writer_name, map_name: modules and classes of the reader and the writer, and
             the function that writes a map of uncertainty; imported when they are used.
+        saved_as: extensions for which ``register`` gives MONAI's ``SaveImage`` the writer.
         side_limits: suffix of results -> longest side that they can have, and what else to do.
         counts_depth: whether that holds for the number of slices, too.
         is_folder: whether an image is a folder.
@@ -114,6 +115,7 @@ class Format:
     suffixes: tuple[str, ...] = ()
     reader_name = ""
     writer_name = ""
+    saved_as: tuple[str, ...] = ()
     map_name = ""
     side_limits: Mapping[str, tuple[int, str]] = {}
     counts_depth = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from monai_sr.core import get_logger
@@ -82,6 +83,24 @@ def find_reader(source: PathLike | Sequence[PathLike], kind: str = INTENSITY) ->
         if named and named is not found:
             logger.warning("%s: is %s by its content, whatever its name", source, found.title)
     return found.reader(kind)
+
+
+def register() -> None:
+    """Let this process's ``LoadImage()`` prefer our readers, ``SaveImage`` write DICOM and TIFF.
+
+    Importing monai-sr never does this by itself. A second call changes nothing. Our writers need
+    samples that our readers have read, because they copy what the source file says. NIfTI stays
+    with MONAI's own writer; name :class:`monai_sr.formats.NiftiWriter` to use ours.
+    """
+    from monai.data.image_writer import SUPPORTED_WRITERS, register_writer
+    from monai.transforms.io.array import SUPPORTED_READERS
+
+    for form in reversed(FORMATS):  # MONAI asks the last one first
+        reader, writer = resolve_name(form.reader_name), resolve_name(form.writer_name)
+        SUPPORTED_READERS.setdefault(f"monaisr{reader.__name__.lower()}", reader)
+        for extension in form.saved_as:
+            if writer not in SUPPORTED_WRITERS.get(extension, ()):
+                register_writer(extension, writer)  # type: ignore[no-untyped-call]
 
 
 def claims_image(path: PathLike) -> bool:

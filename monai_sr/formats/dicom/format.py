@@ -51,6 +51,7 @@ class Dicom(Format):
     suffixes = (".dcm", ".dicom", ".ima")
     reader_name = "monai_sr.formats.dicom.reader:DicomReader"
     writer_name = "monai_sr.formats.dicom.writer:DicomWriter"
+    saved_as = ("dcm",)
     map_name = "monai_sr.formats.dicom.map:write_parametric_map"
     side_limits = {".dcm": _SIDE_LIMIT, "": _SIDE_LIMIT}  # noqa: RUF012
     counts_depth = False

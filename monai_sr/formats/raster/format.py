@@ -56,6 +56,7 @@ class Raster(Format):
     )  # fmt: skip
     reader_name = "monai_sr.formats.raster.reader:RasterReader"
     writer_name = "monai_sr.formats.raster.writer:RasterWriter"
+    saved_as = ("tif", "tiff")
     map_name = "monai_sr.formats.raster.writer:write_map"
     side_limits = {".png": _PNG_LIMIT, ".tif": _TIFF_LIMIT, ".tiff": _TIFF_LIMIT}  # noqa: RUF012
     grows_in_depth = False

@@ -6,18 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from monai.data.image_reader import ImageReader
+from monai.utils import ensure_tuple
 
 from monai_sr.core import PathLike, exact_float
 from monai_sr.formats.facts import image_meta
+from monai_sr.formats.format import head_of
 from monai_sr.formats.meaning import INTENSITY, PHASE, check_asked
+from monai_sr.formats.raster.format import Raster
 from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.source import RasterSource
 from monai_sr.formats.stored import single_path
-
-_SUFFIXES = (
-    ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".jp2", ".j2k", ".webp", ".gif", ".vrt",
-    ".img", ".ppm", ".pgm", ".pnm", ".asc", ".dem", ".ntf",
-)  # fmt: skip
 
 
 class RasterReader(ImageReader):
@@ -48,16 +46,14 @@ class RasterReader(ImageReader):
         self.kind = kind
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Tell whether the name looks like a raster.
+        """Tell whether every file is a raster by its name, or else by its content.
 
         Args:
             filename: one name, or the tuple that MONAI passes.
-
-        Returns:
-            True when every name ends in a raster suffix.
         """
-        names = [filename] if isinstance(filename, str) or hasattr(filename, "suffix") else filename
-        return all(str(name).lower().endswith(_SUFFIXES) for name in names)  # type: ignore[union-attr]
+        form = Raster()
+        names = ensure_tuple(filename)
+        return all(form.is_named(name) or form.claims(head_of(name)) for name in names)
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> RasterImage:
         """Decode the whole file, so that damage shows here and not later.

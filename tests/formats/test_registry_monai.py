@@ -11,6 +11,7 @@ from monai.transforms.io.array import SUPPORTED_READERS
 import monai_sr
 from monai_sr.formats import DicomWriter, RasterWriter
 from tests import dicom_factory
+from tests.image_factory import write_raster
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +43,11 @@ def test_a_second_call_changes_nothing():
     monai_sr.register()
     assert ({k: tuple(v) for k, v in SUPPORTED_WRITERS.items()}, dict(SUPPORTED_READERS)) == before
     assert RasterWriter in SUPPORTED_WRITERS["tif"]
+
+
+def test_loading_goes_by_content_once_registered(tmp_path):
+    path = dicom_factory.write(tmp_path / "a.png", dicom_factory.stored((6, 9)))
+    photo = write_raster(tmp_path / "b.bin", driver="PNG")
+    monai_sr.register()
+    assert LoadImage()(path).meta["sr_format"] == "dicom"
+    assert LoadImage()(photo).meta["sr_format"] == "raster"
