@@ -25,7 +25,7 @@ from monai_sr.inferers import SelfEnsembleInferer
 from monai_sr.inferers.self_ensemble import interval_half_width
 from monai_sr.training import BicubicDegradation, ReadTrainingImage
 from monai_sr.training.training_images import Source, first_file, list_images, training_split
-from monai_sr.transforms.uncertainty import COVERAGE
+from monai_sr.transforms.restore import COVERAGE
 
 _logger = logging.getLogger("monai_sr.fit_uncertainty")
 _LEVELS = 255

@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from monai_sr.formats.dicom.reader import DicomReader
 from monai_sr.formats.dicom.writer import DicomWriter
-from monai_sr.geometry.affine import scaled_affine
+from monai_sr.geometry.target_grid import scaled_affine
 
 SECRETS = ("Doe^Jane", "ID-4711", "1.2.826.0.1.3680043.8.498.")
 

@@ -35,6 +35,7 @@ from .errors import at_least_one as at_least_one
 from .errors import unwrapped as unwrapped
 from .errors import user_message as user_message
 from .fingerprint import canonical as canonical
+from .fingerprint import check_sum as check_sum
 from .fingerprint import code_digest as code_digest
 from .fingerprint import folder_digest as folder_digest
 from .fingerprint import library_versions as library_versions
@@ -90,4 +91,3 @@ from .text import printable as printable
 from .text import safe_cell as safe_cell
 from .text import true_cell as true_cell
 from .types import PathLike as PathLike
-from .weights_sums import check_sum as check_sum

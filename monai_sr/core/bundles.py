@@ -23,12 +23,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import OptionError
+from monai_sr.core.fingerprint import KEY, weights_sums
 from monai_sr.core.models import weighed_models
 from monai_sr.core.options import EVALUATE, TRAIN, UPSCALE
 from monai_sr.core.registry import HOMES, find_bundle, find_config, list_bundles, unknown_name
 from monai_sr.core.types import PathLike
 from monai_sr.core.version import __version__
-from monai_sr.core.weights_sums import KEY, weights_sums
 
 DOMAIN = "domain.yaml"
 """File of a bundle that says what sets it apart."""

@@ -1,7 +1,4 @@
 # What this package gives to others; each name is imported when it is first used.
-from .affine import grid_change as grid_change
-from .affine import scaled_affine as scaled_affine
-from .affine import slice_axis as slice_axis
 from .dicom_plane import SAME_POSITION_MM as SAME_POSITION_MM
 from .dicom_plane import FloatArray as FloatArray
 from .dicom_plane import OrientationError as OrientationError
@@ -29,7 +26,10 @@ from .geotransform import unit_name as unit_name
 from .geotransform import window_slices as window_slices
 from .target_grid import LARGEST_SCALE as LARGEST_SCALE
 from .target_grid import covering_samples as covering_samples
+from .target_grid import grid_change as grid_change
+from .target_grid import scaled_affine as scaled_affine
 from .target_grid import scaled_sizes as scaled_sizes
 from .target_grid import sizes_for_spacing as sizes_for_spacing
+from .target_grid import slice_axis as slice_axis
 from .target_grid import spacing_of as spacing_of
 from .target_grid import target_spacing as target_spacing

@@ -1,5 +1,4 @@
 # What this package gives to others; each name is imported when it is first used.
-from .autocast import AutocastInferer as AutocastInferer
 from .batch_meta import enlarged_meta as enlarged_meta
 from .self_ensemble import VIEWS as VIEWS
 from .self_ensemble import SelfEnsembleInferer as SelfEnsembleInferer
@@ -13,4 +12,5 @@ from .tile_plan import within as within
 from .tile_run import spatial as spatial
 from .tiled import TiledInferer as TiledInferer
 from .tiled import warn_if_cut as warn_if_cut
+from .transfer import AutocastInferer as AutocastInferer
 from .transfer import Transfer as Transfer

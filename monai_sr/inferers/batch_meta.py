@@ -47,8 +47,8 @@ def enlarged_meta(meta: dict[str, Any], factors: list[float], scale: float) -> d
     """Return metadata for an image enlarged by ``factors`` along its spatial axes.
 
     ``affine`` and ``original_affine`` (one matrix or a batch of them) follow the rule of
-    :func:`monai_sr.geometry.affine.scaled_affine`, ``spatial_shape`` the sizes; the source's own
-    affine stays as fact ``source_affine``. (With the old ``original_affine`` MONAI's ``SaveImage``
+    :func:`monai_sr.geometry.scaled_affine`, ``spatial_shape`` the sizes; the source's own affine
+    stays as fact ``source_affine``. (With the old ``original_affine`` MONAI's ``SaveImage``
     would shrink the result again.)
     """
     meta = dict(meta)

@@ -27,7 +27,7 @@ def read_weights(path: PathLike) -> dict[str, torch.Tensor]:
     """Read a state dict (.pt or .pth, never unpickling code; or .safetensors).
 
     One of a bundle that declares checksums must have its own, see
-    :mod:`monai_sr.core.weights_sums`.
+    :mod:`monai_sr.core.fingerprint`.
 
     Besides plain ones, those under a key such as ``params_ema`` (BasicSR and its kin) or
     ``state_dict`` (Lightning) are found; where there are several, averaged weights come first.

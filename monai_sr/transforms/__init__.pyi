@@ -34,9 +34,9 @@ from .ranges import with_corners as with_corners
 from .restore import Provenance as Provenance
 from .restore import RestoreStoredd as RestoreStoredd
 from .restore import avoid_nodata as avoid_nodata
+from .restore import interval_factor as interval_factor
 from .restore import lost_pixels as lost_pixels
 from .restore import put_back as put_back
 from .save import LoadImageSRd as LoadImageSRd
 from .save import SaveImageSRd as SaveImageSRd
 from .save import load_image as load_image
-from .uncertainty import interval_factor as interval_factor

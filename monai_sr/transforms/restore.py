@@ -1,5 +1,7 @@
 """Bring a network's result back to stored values, with geometry, mask, consistency and origin."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +14,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from torch import Tensor
 
-from monai_sr.core import PathLike, exact_float, weights_sha256
+from monai_sr.core import OptionError, PathLike, exact_float, weights_sha256
 from monai_sr.core.version import __version__
 from monai_sr.formats import Facts, kind_of
 from monai_sr.transforms.agreement import (
@@ -267,3 +269,43 @@ def _note(meta: dict[str, Any], agreement: Agreement) -> None:
     facts.lr_psnr, facts.off_share = agreement.lr_psnr, agreement.off_share
     facts.worst_off, facts.worst_at = agreement.worst_off, np.array(agreement.worst_at)
     facts.bands = np.array(agreement.bands)
+
+
+COVERAGE = 0.9
+
+
+def interval_factor(
+    metadata: PathLike,
+    weights: PathLike | None,
+    scale: int,
+    enabled: bool = True,
+    consistency: int = 2,
+    others: Sequence[object] = (),
+) -> float:
+    """Return the factor for a bundle's own weights.
+
+    Args:
+        metadata: ``metadata.json`` of the bundle.
+        weights: weights file in use; None where nothing was learned.
+        scale: factor of the enlargement.
+        enabled: whether it is asked for at all.
+        consistency: back-projection steps.
+        others: further choices that change results, each false where it was not made.
+
+    Returns:
+        The factor; 0 where it is not asked for.
+
+    Raises:
+        OptionError: the factor was fitted for other weights, or for none.
+    """
+    if not enabled:
+        return 0.0
+    entry = json.loads(Path(metadata).read_text(encoding="utf-8")).get("uncertainty", {})
+    factor = entry.get("factors", {}).get(str(scale))
+    own = weights is not None and weights_sha256(weights) == entry.get("weights_sha256")
+    if factor is None or not own or consistency != entry.get("consistency") or any(others):
+        raise OptionError(
+            "uncertainty: its interval was not fitted for these weights and options; leave "
+            "--uncertainty out, or fit it with benchmarks/fit_uncertainty.py"
+        )
+    return float(factor)

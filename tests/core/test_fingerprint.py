@@ -17,7 +17,7 @@ import monai_sr
 from monai_sr.core import fingerprint as made
 from monai_sr.core.errors import WeightsError
 from monai_sr.core.fingerprint import folder_digest, library_versions, source_digest
-from monai_sr.runtimes.cache import EXPORTING
+from monai_sr.runtimes.compiled import EXPORTING
 
 PACKAGE = Path(monai_sr.__file__).parent
 

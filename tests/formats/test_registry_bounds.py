@@ -21,7 +21,7 @@ from monai_sr.core.errors import BadImageError
 from monai_sr.formats import DicomReader, NiftiReader, NiftiWriter, RasterReader
 from monai_sr.formats.dicom import bounds as dicom_bounds
 from monai_sr.formats.dicom import files as dicom_files
-from monai_sr.geometry.affine import scaled_affine
+from monai_sr.geometry.target_grid import scaled_affine
 from tests import dicom_factory
 from tests.image_factory import pixels, write_nifti
 

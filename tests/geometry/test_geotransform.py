@@ -14,7 +14,6 @@ from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 from rasterio.transform import Affine, GCPTransformer, RPCTransformer
 
-from monai_sr.geometry.affine import scaled_affine
 from monai_sr.geometry.geotransform import (
     corner_transform,
     has_transform,
@@ -25,6 +24,7 @@ from monai_sr.geometry.geotransform import (
     scaled_transform,
     source_transform,
 )
+from monai_sr.geometry.target_grid import scaled_affine
 from tests.image_factory import NORTH_UP, ROTATED, write_raster
 
 steps = st.floats(-100, 100).filter(lambda value: abs(value) > 1e-3)

@@ -10,7 +10,7 @@ from monai.data.utils import decollate_batch, list_data_collate
 
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.resize import downsample, resize_to
-from monai_sr.geometry.affine import scaled_affine
+from monai_sr.geometry.target_grid import scaled_affine
 from monai_sr.inferers import TiledInferer
 from monai_sr.inferers.batch_meta import enlarged_meta
 from monai_sr.networks import create_generator

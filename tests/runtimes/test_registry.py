@@ -19,8 +19,8 @@ from monai_sr.runtimes import (
     installed_runtimes,
     tile_side,
 )
-from monai_sr.runtimes import cache as cache_module
 from monai_sr.runtimes import choice as choice_module
+from monai_sr.runtimes import compiled as cache_module
 from tests.network_factory import tiny
 
 COMPILED = ("openvino", "onnxruntime")

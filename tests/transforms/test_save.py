@@ -10,7 +10,7 @@ import rasterio
 from monai.data import MetaTensor
 
 from monai_sr.core.errors import OutputError
-from monai_sr.geometry.affine import scaled_affine
+from monai_sr.geometry.target_grid import scaled_affine
 from monai_sr.inferers.batch_meta import enlarged_meta
 from monai_sr.transforms import SaveImageSRd, load_image
 from tests import dicom_factory

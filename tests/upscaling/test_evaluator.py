@@ -19,7 +19,7 @@ from monai.transforms import Compose
 from PIL import Image
 
 from monai_sr.core.errors import OptionError, OutputError, WeightsError
-from monai_sr.geometry.affine import scaled_affine
+from monai_sr.geometry.target_grid import scaled_affine
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import create_generator
 from monai_sr.transforms import LoadImageSRd, Provenance, RestoreStoredd, SaveImageSRd, ScaleToUnitd

@@ -15,7 +15,7 @@ from monai.transforms import LoadImage
 
 from monai_sr import SuperResolver
 from monai_sr.core.errors import BadImageError, OptionError, WeightsError
-from monai_sr.geometry.affine import scaled_affine
+from monai_sr.geometry.target_grid import scaled_affine
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import create_generator
 from monai_sr.upscaling.workflow import SRWorkflow

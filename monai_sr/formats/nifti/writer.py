@@ -151,7 +151,7 @@ def _header(
     if np.allclose(scale, 1) and np.prod(shape) >= 4 * np.prod(image.shape):
         raise OutputError(
             f"{filename}: the affine must belong to the enlarged image, got that of the source; "
-            "update it with monai_sr.geometry.affine.scaled_affine."
+            "update it with monai_sr.geometry.target_grid.scaled_affine."
         )
     header = _of_one_file(image.header)
     header.set_data_shape(shape)

@@ -135,7 +135,7 @@ def _fields(
     if np.allclose(scale, 1) and np.prod(sizes) >= 4 * np.prod(header.sizes):
         raise OutputError(
             f"{filename}: the affine must belong to the enlarged image, got that of the source; "
-            "update it with monai_sr.geometry.affine.scaled_affine."
+            "update it with monai_sr.geometry.target_grid.scaled_affine."
         )
     fields = {name: value for name, value in header.fields.items() if name not in _OF_SOURCE}
     if is_deidentified(meta):

@@ -195,7 +195,7 @@ def _grid(
     if np.allclose(scale[:2], 1) and shape[1] * shape[2] >= 4 * src.width * src.height:
         raise OutputError(
             f"{filename}: the affine must belong to the enlarged image, got that of the source; "
-            "update it with monai_sr.geometry.affine.scaled_affine."
+            "update it with monai_sr.geometry.target_grid.scaled_affine."
         )
     nearest = np.rint(scale)
     scale = np.where(np.abs(scale - nearest) < _SNAP_PX, nearest, scale)

@@ -14,7 +14,7 @@ from monai_sr.core.errors import OutputError
 from monai_sr.formats.dicom.pixel_module import MAX_SIDE, check_size
 from monai_sr.formats.dicom.reader import DicomReader
 from monai_sr.formats.dicom.writer import DicomWriter
-from monai_sr.geometry.affine import scaled_affine
+from monai_sr.geometry.target_grid import scaled_affine
 from tests import dicom_factory as factory
 from tests.dicom_factory import enlarge
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from monai_sr.formats.nifti.reader import NiftiReader
-from monai_sr.geometry.affine import scaled_affine
+from monai_sr.geometry.target_grid import scaled_affine
 from tests.image_factory import pixels, write_nifti
 
 PIXDIM_1, XYZT_UNITS = 80, 123  # byte offsets in a NIfTI-1 header

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_sr.geometry.affine import grid_change, scaled_affine
+from monai_sr.geometry.target_grid import grid_change, scaled_affine
 
 terms = st.floats(-100, 100, allow_nan=False)
 matrices = st.lists(terms, min_size=12, max_size=12).map(

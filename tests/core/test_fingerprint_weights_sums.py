@@ -14,7 +14,7 @@ import torch
 from monai_sr import SuperResolver
 from monai_sr.core.bundles import write_weights_sums
 from monai_sr.core.errors import WeightsError
-from monai_sr.core.weights_sums import KEY, weights_sums
+from monai_sr.core.fingerprint import KEY, weights_sums
 from monai_sr.networks import read_weights
 from monai_sr.networks.weights import state_digest
 from monai_sr.runtimes.int8 import read_ranges
