@@ -20,7 +20,6 @@ from monai_sr.core.errors import OutputError
 from monai_sr.formats.dicom.map import _slopes
 from monai_sr.formats.dicom.reader import DicomReader
 from monai_sr.formats.naming import uncertainty_path
-from monai_sr.geometry.target_grid import scaled_affine
 from monai_sr.geometry.dicom_plane import frame_planes
 from monai_sr.geometry.target_grid import scaled_affine
 from monai_sr.transforms import SaveImageSRd, load_image
