@@ -129,7 +129,7 @@ def _unknown_model(name: str) -> OptionError:
         known += [bundle, *(f"{bundle}:{way}" for way in list_models(folder) if way != BEST)]
     near += difflib.get_close_matches(name, known, n=3)
     near += [each for each in known if each.rpartition(":")[2] in ways]
-    near = list(dict.fromkeys(near))
+    near = list(dict.fromkeys(near))[:4]
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return OptionError(f"model {name!r} is unknown; {hint}monai-sr models lists all")
 

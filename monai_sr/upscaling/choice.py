@@ -14,6 +14,7 @@ from typing import Any
 from nibabel.filebasedimages import ImageFileError
 
 from monai_sr.core import (
+    DEFAULT,
     OptionError,
     PathLike,
     SRError,
@@ -30,8 +31,6 @@ from monai_sr.upscaling.record import FileResult, RunFailedError
 from monai_sr.upscaling.workflow import SRWorkflow
 
 logger = get_logger(__name__)
-
-DEFAULT = "natural_sr"
 
 
 @dataclass(frozen=True)
