@@ -285,8 +285,8 @@ def _evaluator(setup: Setup) -> UpscaleEvaluator:
     loader: Any = evaluator.data_loader
     if loader.dataset.made_by != setup.made_by:
         raise OptionError(
-            "cluster: workers must have the version, bundle and weights of the client, got others; "
-            "install the same there"
+            "cluster: workers must have the version, code, bundle and weights of the client, got "
+            "others; install the same there"
         )
     evaluator.inferer.progress = False  # type: ignore[attr-defined]
     evaluator.prepare()

@@ -119,7 +119,9 @@ def test_results_are_those_of_a_plain_run_and_are_made_once(address, bundle, tmp
 def test_other_weights_on_the_workers_are_refused(address, bundle, tmp_path, monkeypatch):
     source = scenes(tmp_path / "in", "a.tif")
     monkeypatch.setattr("monai_sr.upscaling.workflow.code_digest", lambda: "another")
-    with pytest.raises(OptionError, match="workers must have the version, bundle and weights"):
+    with pytest.raises(
+        OptionError, match="workers must have the version, code, bundle and weights"
+    ):
         upscale_on_cluster(bundle, address, **options(source, tmp_path / "out"))
     assert results(tmp_path / "out") == {}
 
