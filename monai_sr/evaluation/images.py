@@ -16,8 +16,16 @@ import pydicom
 from monai.apps.utils import download_url, extractall
 from PIL import Image, UnidentifiedImageError
 
-from monai_sr.core import BadImageError, OptionError, PathLike, file_sha256, get_logger, sha256
-from monai_sr.formats import Facts, dependencies, format_of, image_stem, is_plain_photo
+from monai_sr.core import BadImageError, OptionError, PathLike, get_logger, sha256
+from monai_sr.formats import (
+    Facts,
+    dependencies,
+    digest,
+    format_of,
+    image_folders,
+    image_stem,
+    is_plain_photo,
+)
 from monai_sr.training import Area, Box, list_images, match_names, window_of
 from monai_sr.transforms import ScaleToUnit, enlarged_axes, load_image
 
@@ -65,7 +73,7 @@ class BenchmarkImage:
         files = [*self.files, *([self.lr_path] if self.lr_path else [])]
         if not self.series:
             files = [part for file in files for part in dependencies(file)]
-        parts = [file_sha256(file) for file in files]
+        parts = [digest([file]) for file in files]
         return sha256(f"{parts} {self.slice_index}")
 
 
@@ -106,7 +114,9 @@ def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Pa
     """
     if not folder.is_dir():
         raise BadImageError(f"{folder}: must be the folder of the x{scale} images; check lr_root")
-    files = sorted(f for f in folder.iterdir() if f.is_file() and f.name[0] != ".")
+    shown = sorted(f for f in folder.iterdir() if f.name[0] != ".")
+    own = image_folders(shown)
+    files = [f for f in shown if f.is_file() or f in own]
     places = match_names([image_stem(r) for r in references], [image_stem(f) for f in files], scale)
     missing = [r.name for r, found in zip(references, places, strict=True) if not found]
     if missing:

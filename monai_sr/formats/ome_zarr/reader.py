@@ -23,7 +23,7 @@ from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.ome_zarr.format import OmeZarr
 from monai_sr.formats.ome_zarr.metadata import OmeMetadata, read_metadata
 from monai_sr.formats.stored import check_pixels, holes_of_infinity
-from monai_sr.geometry.affine import slice_axis
+from monai_sr.geometry import slice_axis
 
 if TYPE_CHECKING:
     import numpy.typing as npt

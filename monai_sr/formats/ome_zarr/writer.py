@@ -34,7 +34,7 @@ from monai_sr.formats.stored import (
     source_path,
     stored_array,
 )
-from monai_sr.geometry.affine import grid_change
+from monai_sr.geometry import grid_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -111,7 +111,7 @@ class OmeZarrWriter(ImageWriter):
         if np.allclose(scale, 1) and np.prod(stored.shape) >= 4 * np.prod(array.shape):
             raise OutputError(
                 f"{filename}: the affine must belong to the enlarged image, got that of the source"
-                "; update it with monai_sr.geometry.affine.scaled_affine."
+                "; update it with monai_sr.geometry.scaled_affine."
             )
         if (source.path / "labels").is_dir():
             logger.warning("%s: its labels are left out; enlarge each by its own path", source.path)
