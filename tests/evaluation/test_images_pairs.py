@@ -8,8 +8,10 @@ from PIL import Image
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.evaluation.datasets import folder_benchmark, load_benchmark
-from monai_sr.evaluation.images import match_pairs
+from monai_sr.evaluation.images import every_image, match_pairs, read_image
 from monai_sr.metrics import make_lr
+from tests.formats.ome_zarr.test_reader import write_zarr
+from tests.image_factory import pixels
 
 
 def _touch(folder, *names):
@@ -54,12 +56,12 @@ def test_files_without_partner_are_named(tmp_path, hr, lr, words):
 def div2k(tmp_path):
     """Write one image as the unknown track lays it out."""
     image = np.random.default_rng(0).integers(0, 256, (42, 49, 3), dtype=np.uint8)
-    for folder, name, pixels in (
+    for folder, name, values in (
         ("DIV2K_valid_HR", "0801", image),
         ("DIV2K_valid_LR_unknown/X4", "0801x4", image[:41:4, :49:4]),  # one pixel more, as MATLAB's
     ):
         (tmp_path / folder).mkdir(parents=True)
-        Image.fromarray(pixels).save(tmp_path / folder / f"{name}.png")
+        Image.fromarray(values).save(tmp_path / folder / f"{name}.png")
     return tmp_path, image
 
 
@@ -93,3 +95,17 @@ def test_the_given_images_of_set5_are_ours_within_one_grey_level(shared_data):
     assert len(images) == 5
     hr, lr = benchmark.load_pair(images[0], 4)
     assert float((lr - make_lr(hr, 4, "natural")).abs().max()) <= 1.01 / 255
+
+
+def test_a_folder_of_ome_zarr_is_one_image_and_one_partner(tmp_path):
+    pytest.importorskip("zarr")
+    values = pixels((12, 16))
+    large = write_zarr(tmp_path / "hr" / "a.zarr", values, "yx")
+    small = write_zarr(tmp_path / "lr" / "ax4.zarr", values[::4, ::4], "yx", version="0.4")
+    (image,) = every_image(tmp_path / "hr")
+    assert match_pairs([image.path], tmp_path / "lr", 4) == [small]
+    found, levels = read_image(image.files)
+    assert (np.rint(found[0] * levels) == values).all()
+    before = image.digest
+    (large / "zarr.json").write_text((large / "zarr.json").read_text() + " ")
+    assert image.digest != before
