@@ -14,6 +14,8 @@ from .degradations import BicubicDegradation as BicubicDegradation
 from .degradations import Degradation as Degradation
 from .degradations import OpenCVCubicDegradation as OpenCVCubicDegradation
 from .degradations import RandomDegradation as RandomDegradation
+from .distillation import TeacherResults as TeacherResults
+from .distillation import teacher_results as teacher_results
 from .fitting import FitTrainer as FitTrainer
 from .guards import DiscriminatorBalance as DiscriminatorBalance
 from .guards import FailureGuard as FailureGuard
@@ -24,8 +26,6 @@ from .handlers import WeightsExport as WeightsExport
 from .patch_loader import PatchLoader as PatchLoader
 from .schedule import BudgetSchedule as BudgetSchedule
 from .split_table import Box as Box
-from .teacher_results import TeacherResults as TeacherResults
-from .teacher_results import teacher_results as teacher_results
 from .training_arrays import ReadTrainingImage as ReadTrainingImage
 from .training_arrays import ValidationImages as ValidationImages
 from .training_images import list_images as list_images

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from monai_sr.core import BadImageError, OptionError, PathLike, get_logger, rank, world_size
 from monai_sr.training.degradations import BicubicDegradation, Degradation
+from monai_sr.training.distillation import TeacherResults
 from monai_sr.training.measured_pairs import TrainingPair
-from monai_sr.training.teacher_results import TeacherResults
 from monai_sr.training.training_arrays import Loaded, of_one_depth
 from monai_sr.training.training_images import Source, first_file
 from monai_sr.training.training_rasters import Area
