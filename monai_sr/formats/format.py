@@ -92,6 +92,7 @@ class Format:
         name: stands in the metadata of an image.
         title: what messages call an image of it.
         suffixes: of names that claim the format where the content tells nothing.
+        pair_suffixes: of the two files that some of its images are kept in; they claim nothing.
         reader_name, writer_name, map_name: modules and classes of the reader and the writer, and
             the function that writes a map of uncertainty; imported when they are used.
         saved_as: extensions for which ``register`` gives MONAI's ``SaveImage`` the writer.
@@ -113,6 +114,7 @@ class Format:
     name = ""
     title = "an image"
     suffixes: tuple[str, ...] = ()
+    pair_suffixes: tuple[str, ...] = ()
     reader_name = ""
     writer_name = ""
     saved_as: tuple[str, ...] = ()

@@ -141,8 +141,8 @@ def image_folders(paths: Iterable[Path]) -> set[Path]:
 def known_suffix(path: PathLike) -> str:
     """Return what a name ends in where that is the sign of a format, in lower case, else ""."""
     name = os.fspath(path).lower()
-    ends = (end for each in FORMATS for end in each.suffixes if name.endswith(end))
-    return max(ends, key=len, default="")
+    known = (end for each in FORMATS for end in each.suffixes + each.pair_suffixes)
+    return max((end for end in known if name.endswith(end)), key=len, default="")
 
 
 def _by_content(path: PathLike) -> Format | None:

@@ -21,6 +21,7 @@ from rasterio.transform import Affine
 
 from monai_sr import hook
 from monai_sr.cli import main as cli
+from monai_sr.core.options import EVALUATE, TRAIN, UPSCALE
 from monai_sr.core.registry import find_bundle
 from monai_sr.networks import create_generator, create_network, load_weights
 from monai_sr.training import ReadTrainingImage, step_scalars, training_split
@@ -123,7 +124,7 @@ def test_options_in_the_text_are_known():
     text = re.sub(r"^```.*?^```$", "", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
     named = set(re.findall(r"--([a-z_#1]+)", text)) - {"help", "logdir"}
     of_bundles = {key for file in ("train", "train_gan") for key in _entries(file)}
-    short = {option.removeprefix("--") for option in cli._OPTIONS}
+    short = {option.name for command in (UPSCALE, TRAIN, EVALUATE) for option in command}
     assert {name for name in named if name.split("#")[0] not in short | of_bundles} == set()
 
 

@@ -95,6 +95,7 @@ class DicomReader(ImageReader):
 
     Example:
         >>> from monai.transforms import LoadImage
+        >>> from monai_sr.formats.facts import Facts
         >>> from pydicom.data import get_testdata_file
         >>> image = LoadImage(reader=DicomReader, dtype=None)(get_testdata_file("CT_small.dcm"))
         >>> tuple(image.shape), Facts(image.meta).dtype

@@ -24,6 +24,7 @@ class Nifti(Format):
     name = "nifti"
     title = "NIfTI"
     suffixes = (".nii", ".nii.gz")
+    pair_suffixes = (".hdr", ".img")
     reader_name = "monai_sr.formats.nifti.reader:NiftiReader"
     writer_name = "monai_sr.formats.nifti.writer:NiftiWriter"
     map_name = "monai_sr.formats.nifti.writer:write_map"

@@ -71,6 +71,7 @@ class NiftiReader(ImageReader):
 
     Example:
         >>> from pathlib import Path
+        >>> from monai_sr.formats.facts import Facts
         >>> folder = Path(nib.__file__).parent / "tests" / "data"
         >>> reader = NiftiReader()
         >>> pixels, meta = reader.get_data(reader.read(folder / "example4d.nii.gz"))

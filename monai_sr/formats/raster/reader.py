@@ -34,6 +34,7 @@ class RasterReader(ImageReader):
 
     Example:
         >>> from skimage import data_dir
+        >>> from monai_sr.formats.facts import Facts
         >>> reader = RasterReader()
         >>> pixels, meta = reader.get_data(reader.read(f"{data_dir}/camera.png"))
         >>> pixels.shape, pixels.dtype.name, Facts(meta).dtype
