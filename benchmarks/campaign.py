@@ -369,7 +369,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.results = options.runs / "results"
             options.results.mkdir(parents=True, exist_ok=True)
         runner = Runner(campaign, options)
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # nohup ignores SIGINT
         if options.list:
             runner.show()
         elif options.take:
