@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from monai.data.image_writer import ImageWriter
 from monai.utils import convert_to_numpy
 
 from monai_sr.core import BadImageError, OutputError, PathLike, get_logger, head, to_integers
@@ -143,6 +144,40 @@ def stored_array(data: Any, channel_dim: int | None) -> npt.NDArray[Any]:
     array: npt.NDArray[Any] = convert_to_numpy(data)
     array = array[None] if channel_dim is None else np.moveaxis(array, channel_dim, 0)
     return np.ascontiguousarray(array)
+
+
+class StoredWriter(ImageWriter):
+    """What the writers of files share: they take raw stored values and the meta of their sample.
+
+    ``SaveImage`` passes options of resampling and dtype, which they ignore: they never resample,
+    and the dtype is the source's.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._array: npt.NDArray[Any]
+        self._meta: dict[str, Any] = {}
+
+    def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
+        """Take the values.
+
+        Shape: data_array (C, X, Y[, Z]), of a raster (C, W, H), raw stored values.
+
+        Args:
+            data_array: array or tensor.
+            channel_dim: its channel axis, None when there is none.
+            **kwargs: options of MONAI's other writers, not used.
+        """
+        self._array = stored_array(data_array, channel_dim)
+
+    def set_metadata(self, meta_dict: Mapping[str, Any] | None, **options: Any) -> None:
+        """Take the meta of the sample; its ``affine`` is that of the result.
+
+        Args:
+            meta_dict: meta of a sample read by the reader of the same format.
+            **options: options of MONAI's other writers, not used.
+        """
+        self._meta = dict(meta_dict or {})
 
 
 def as_stored(

@@ -11,7 +11,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-from monai.data.image_writer import ImageWriter
 from nibabel.nifti1 import Nifti1Extension
 from nibabel.openers import ImageOpener
 
@@ -24,12 +23,12 @@ from monai_sr.formats.nifti.reader import stored_layout
 from monai_sr.formats.raster.keep_list import is_deidentified
 from monai_sr.formats.stored import (
     MAP_MEANING,
+    StoredWriter,
     as_stored,
     disclaimer,
     provenance_of,
     software,
     source_path,
-    stored_array,
 )
 from monai_sr.geometry import grid_change
 
@@ -38,7 +37,7 @@ _TEXTS = ("data_type", "db_name", "aux_file", "intent_name", "descrip", "unused_
 _UNUSED = ("extents", "session_error", "glmax", "glmin")
 
 
-class NiftiWriter(ImageWriter):
+class NiftiWriter(StoredWriter):
     """Write a result as NIfTI-1 or NIfTI-2, whichever the source is, with its header, in one file.
 
     Of a de-identified result, texts and extensions are left out but for our own.
@@ -46,36 +45,7 @@ class NiftiWriter(ImageWriter):
     Kept: dtype (RGB too), number of axes, scl_slope and scl_inter bit by bit, qform and sform
     codes, units, intent, extensions. Rewritten: dim, pixdim, qform, sform, descrip; a comment
     extension takes the provenance.
-
-    ``SaveImage`` passes options of resampling and dtype, which this writer ignores: it
-    never resamples, and the dtype is the source's.
     """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._array: npt.NDArray[Any]
-        self._meta: dict[str, Any] = {}
-
-    def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
-        """Take the voxels.
-
-        Shape: data_array (C, X, Y[, Z]) raw stored values.
-
-        Args:
-            data_array: array or tensor.
-            channel_dim: its channel axis, None when there is none.
-            **kwargs: options of MONAI's other writers, not used.
-        """
-        self._array = stored_array(data_array, channel_dim)
-
-    def set_metadata(self, meta_dict: Mapping[str, Any] | None, **options: Any) -> None:
-        """Take the meta of the sample; its ``affine`` is that of the result.
-
-        Args:
-            meta_dict: meta of a sample read by ``NiftiReader``.
-            **options: options of MONAI's other writers, not used.
-        """
-        self._meta = dict(meta_dict or {})
 
     def write(self, filename: PathLike, verbose: bool = True, **kwargs: Any) -> None:
         """Write the file; it appears whole or not at all.

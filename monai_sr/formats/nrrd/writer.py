@@ -13,7 +13,6 @@ from typing import Any
 import nrrd
 import numpy as np
 import numpy.typing as npt
-from monai.data.image_writer import ImageWriter
 
 from monai_sr.core import OutputError, PathLike, atomic_file, ignored_warnings
 from monai_sr.formats.facts import Facts
@@ -24,12 +23,12 @@ from monai_sr.formats.nrrd.reader import stored_layout
 from monai_sr.formats.raster.keep_list import is_deidentified
 from monai_sr.formats.stored import (
     MAP_MEANING,
+    StoredWriter,
     as_stored,
     disclaimer,
     provenance_of,
     software,
     source_path,
-    stored_array,
 )
 from monai_sr.geometry import grid_change
 
@@ -57,7 +56,7 @@ _KNOWN = re.compile(
 _NOTE = "derivation"
 
 
-class NrrdWriter(ImageWriter):
+class NrrdWriter(StoredWriter):
     """Write a result as one NRRD file with the source's header, pairs of key and value included.
 
     Kept: type, order and kinds of axes, space, units, measurement frame, encoding (text becomes
@@ -65,30 +64,6 @@ class NrrdWriter(ImageWriter):
     maxs. The pair ``derivation`` says that the image is derived, ``provenance`` how. Of a
     de-identified result all other texts and pairs are left out.
     """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._array: npt.NDArray[Any]
-        self._meta: dict[str, Any] = {}
-
-    def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
-        """Take the samples, (C, X, Y[, Z]) raw stored values.
-
-        Args:
-            data_array: array or tensor.
-            channel_dim: its channel axis, None when there is none.
-            **kwargs: options of MONAI's other writers, not used.
-        """
-        self._array = stored_array(data_array, channel_dim)
-
-    def set_metadata(self, meta_dict: Mapping[str, Any] | None, **options: Any) -> None:
-        """Take the meta of the sample; its ``affine`` is that of the result.
-
-        Args:
-            meta_dict: meta of a sample read by ``NrrdReader``.
-            **options: options of MONAI's other writers, not used.
-        """
-        self._meta = dict(meta_dict or {})
 
     def write(self, filename: PathLike, verbose: bool = True, **kwargs: Any) -> None:
         """Write the file; it appears whole or not at all.

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from monai.data.image_writer import ImageWriter
 
 from monai_sr.core.atomic import atomic_folder
 from monai_sr.core.dtypes import to_integers
@@ -27,12 +26,12 @@ from monai_sr.formats.ome_zarr.reader import open_level, stored_layout
 from monai_sr.formats.raster.keep_list import is_deidentified
 from monai_sr.formats.stored import (
     MAP_MEANING,
+    StoredWriter,
     as_stored,
     disclaimer,
     provenance_of,
     software,
     source_path,
-    stored_array,
 )
 from monai_sr.geometry import grid_change
 
@@ -52,7 +51,7 @@ _OME = ("multiscales", "omero", "image-label", "version", "labels")
 _SHOWN = ("color", "window", "active", "inverted", "coefficient", "family")
 
 
-class OmeZarrWriter(ImageWriter):
+class OmeZarrWriter(StoredWriter):
     """Write a result as an OME-Zarr folder of the source's version.
 
     Kept: type, axes, units, chunks, codecs, names of channels and their windows, all other
@@ -61,30 +60,6 @@ class OmeZarrWriter(ImageWriter):
     ``monai-sr`` says that the image is derived, and how. Of a de-identified result names and other
     attributes are left out.
     """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._array: npt.NDArray[Any]
-        self._meta: dict[str, Any] = {}
-
-    def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
-        """Take the samples, (C, X, Y[, Z]) raw stored values.
-
-        Args:
-            data_array: array or tensor.
-            channel_dim: its channel axis, None when there is none.
-            **kwargs: options of MONAI's other writers, not used.
-        """
-        self._array = stored_array(data_array, channel_dim)
-
-    def set_metadata(self, meta_dict: Mapping[str, Any] | None, **options: Any) -> None:
-        """Take the meta of the sample; its ``affine`` is that of the result.
-
-        Args:
-            meta_dict: meta of a sample read by ``OmeZarrReader``.
-            **options: options of MONAI's other writers, not used.
-        """
-        self._meta = dict(meta_dict or {})
 
     def write(self, filename: PathLike, verbose: bool = True, **kwargs: Any) -> None:
         """Write the folder; it appears whole or not at all.

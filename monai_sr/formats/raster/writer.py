@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from monai.data.image_writer import ImageWriter
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.io import DatasetReader
 
@@ -28,7 +27,7 @@ from monai_sr.formats.raster.keep_list import is_deidentified, kept_profile
 from monai_sr.formats.raster.masks import copy_mask, hidden_in, keep_alpha
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.raster.source import RGBA
-from monai_sr.formats.stored import MAP_MEANING, as_stored, in_rows, source_path, stored_array
+from monai_sr.formats.stored import MAP_MEANING, StoredWriter, as_stored, in_rows, source_path
 from monai_sr.geometry import grid_change, pixel_affine, source_transform
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".png": "PNG"}
@@ -43,16 +42,13 @@ _SNAP_PX = 1e-6
 _SMALLEST_PX = 512
 
 
-class RasterWriter(ImageWriter):
+class RasterWriter(StoredWriter):
     """Write a result in the source's dtype, with georeference and tags of the source.
 
     Georeference: transform, reference system, ground control points and RPCs, rescaled. Kept:
     nodata, color interpretation, band names, scales, offsets, units, tags, ICC profile, internal
     mask. GeoTIFFs are deflated with a predictor, unless a TIFF source is not compressed at all, and
     become BigTIFF when they may pass 4 GB.
-
-    ``SaveImage`` passes options of resampling and dtype, which this writer ignores: it
-    never resamples, and the dtype is the source's.
 
     Example:
         >>> import tempfile
@@ -65,32 +61,6 @@ class RasterWriter(ImageWriter):
         >>> writer.set_metadata(meta)
         >>> writer.write(Path(tempfile.mkdtemp()) / "camera.png")
     """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._array: npt.NDArray[Any]
-        self._meta: dict[str, Any] = {}
-
-    def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
-        """Take the pixels.
-
-        Shape: data_array (C, W, H) in stored units.
-
-        Args:
-            data_array: array or tensor.
-            channel_dim: its channel axis, None when there is none.
-            **kwargs: options of MONAI's other writers, not used.
-        """
-        self._array = stored_array(data_array, channel_dim)
-
-    def set_metadata(self, meta_dict: Mapping[str, Any] | None, **options: Any) -> None:
-        """Take the meta of the sample; its ``affine`` is that of the result.
-
-        Args:
-            meta_dict: meta of a sample read by ``RasterReader``.
-            **options: options of MONAI's other writers, not used.
-        """
-        self._meta = dict(meta_dict or {})
 
     def write(self, filename: PathLike, verbose: bool = True, **kwargs: Any) -> None:
         """Write the file; it appears whole or not at all.
