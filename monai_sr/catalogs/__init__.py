@@ -1,0 +1,1 @@
+"""Records around results by others' standards: BIDS derivatives, STAC items."""

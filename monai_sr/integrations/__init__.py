@@ -1,0 +1,1 @@
+"""Doors of other programs: MONAI Deploy, xarray, rasterio's command line."""

@@ -1,0 +1,1 @@
+"""A DICOM node: images in by network, derived series out."""
