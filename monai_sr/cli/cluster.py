@@ -19,13 +19,13 @@ from typing import Any
 import torch
 
 from monai_sr.core import OptionError, PathLike, import_extra, user_message
-from monai_sr.upscaling import FileResult, RunRecord, SRWorkflow, UpscaleEvaluator
+from monai_sr.upscaling import FileResult, FileUpscaler, RunRecord, SRWorkflow
 
 LOCAL = "local"
 _CORES_PER_WORKER = 4  # where the user does not say: networks use more than one
 _SECONDS_TO_ANSWER = 30
 _ATTEMPTS = 2
-_LOCK = threading.Lock()
+_LOCK = threading.Lock()  # a worker may have several threads; the model is one
 
 
 @dataclass(frozen=True)
@@ -266,31 +266,28 @@ def enlarge_item(setup: Setup, item: dict[str, Any]) -> FileResult:
     Raises:
         OptionError: if the worker has another version, bundle or weights than the client.
     """
-    with _LOCK:  # a worker may have several threads; the model is one
-        return _evaluator(setup).enlarge(item)
+    with _LOCK:
+        upscaler = _upscaler(setup)
+    return upscaler.enlarge(item)
 
 
 @lru_cache(maxsize=1)
-def _evaluator(setup: Setup) -> UpscaleEvaluator:
+def _upscaler(setup: Setup) -> FileUpscaler:
     if setup.threads is not None:
         torch.set_num_threads(setup.threads)
-    options = dict(setup.options)
+    options = {k: v for k, v in setup.options if k != "output_dir"}
     if "device" not in options and torch.cuda.is_available():
         options["device"] = f"cuda:{_place() % torch.cuda.device_count()}"
-    workflow = SRWorkflow(setup.bundle, system=setup.system, **options)
-    workflow.parser.update({"dataset#items": [{}], "dataset#skip_done": True})
-    workflow.initialize()
-    workflow.sign()
-    evaluator: UpscaleEvaluator = workflow.parser.get_parsed_content("evaluator")
-    loader: Any = evaluator.data_loader
-    if loader.dataset.made_by != setup.made_by:
+    upscaler = FileUpscaler(
+        setup.bundle, system=setup.system, **options, **{"dataset#skip_done": True}
+    )
+    if upscaler.made_by() != setup.made_by:
         raise OptionError(
             "cluster: workers must have the version, code, bundle and weights of the client, got "
             "others; install the same there"
         )
-    evaluator.inferer.progress = False  # type: ignore[attr-defined]
-    evaluator.prepare()
-    return evaluator
+    upscaler.prepare()
+    return upscaler
 
 
 def _place() -> int:

@@ -89,10 +89,9 @@ def _upscale(arguments: argparse.Namespace) -> None:
     UPSCALE.check(vars(arguments))
     model = _named(arguments)
     # A bundle of somebody else may need any part of MONAI.
-    if model is None or model.bundle in list_bundles().values():
+    is_ours = model is None or model.bundle in list_bundles().values()
+    if is_ours:
         import_monai_light()
-    from monai_sr.upscaling import SRWorkflow
-
     given = {"system": arguments.system, **UPSCALE.entries(vars(arguments))}
     options = given if model is None else model.with_given(given)
     if arguments.cluster is not None:
@@ -106,10 +105,10 @@ def _upscale(arguments: argparse.Namespace) -> None:
         raise OptionError("workers: belong to a cluster; add --cluster local")
     if arguments.skip_done:
         options["dataset#skip_done"] = True
-    if model is None:
-        from monai_sr.upscaling import upscale_each
+    from monai_sr.upscaling import SRWorkflow, upscale_each
 
-        upscale_each(**options)
+    if model is None or is_ours or SRWorkflow(model.bundle, **options).has_file_dataset():
+        upscale_each(None if model is None else model.bundle, **options)
     else:
         _run(SRWorkflow(model.bundle, **options))
 

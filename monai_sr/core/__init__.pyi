@@ -46,6 +46,7 @@ from .fingerprint import weights_sha256 as weights_sha256
 from .journal import Journal as Journal
 from .log import forget as forget
 from .log import get_logger as get_logger
+from .log import listening as listening
 from .log import log_to_stdout as log_to_stdout
 from .log import show_as as show_as
 from .log import shown as shown

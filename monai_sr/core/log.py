@@ -10,9 +10,11 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 _names: dict[str, str] = {}
+_heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)
 
 
 def get_logger(name: str) -> logging.Logger:
@@ -59,7 +61,24 @@ def _show_names(record: logging.LogRecord) -> bool:
         message = record.getMessage()
         if (told := shown(message)) != message:
             record.msg, record.args = told, None
+    heard = _heard.get()
+    if heard is not None and record.levelno >= logging.WARNING:
+        heard.append(record.getMessage())
     return True
+
+
+@contextmanager
+def listening() -> Iterator[list[str]]:
+    """Yield a list that gets the warnings of this package, of this thread alone, as they come.
+
+    They are logged as ever. One that is below the level of its logger is not heard.
+    """
+    heard: list[str] = []
+    token = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(token)
 
 
 @contextmanager

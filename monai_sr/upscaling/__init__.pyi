@@ -1,8 +1,9 @@
 # What this package gives to others; each name is imported when it is first used.
 from .choice import choose_bundle as choose_bundle
 from .choice import only_bundle as only_bundle
-from .choice import upscale_each as upscale_each
 from .evaluator import UpscaleEvaluator as UpscaleEvaluator
+from .file_upscaler import FileUpscaler as FileUpscaler
+from .file_upscaler import upscale_each as upscale_each
 from .files import FileDataset as FileDataset
 from .record import FileResult as FileResult
 from .record import RunFailedError as RunFailedError

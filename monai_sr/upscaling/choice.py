@@ -5,7 +5,6 @@ names no bundle, modality, reference system and bands decide, and the choice is 
 reason.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +19,10 @@ from monai_sr.core import (
     SRError,
     WeightsError,
     find_bundle,
-    get_logger,
-    printable,
 )
 from monai_sr.formats import UNKNOWN, format_of, split_part
 from monai_sr.networks import weights_file
-from monai_sr.upscaling.evaluator import UpscaleEvaluator
 from monai_sr.upscaling.files import FileDataset
-from monai_sr.upscaling.record import FileResult, RunFailedError
-from monai_sr.upscaling.workflow import SRWorkflow
-
-logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,53 +68,13 @@ def fitting_bundle(choice: Choice, system: PathLike | None, scale: float) -> Cho
     return choice
 
 
-def upscale_each(*, system: PathLike | None = None, **options: Any) -> list[FileResult]:
-    """Enlarge everything that an input names, each through the bundle that fits it, as one run.
-
-    Args:
-        system: name or file of a system in place of the bundles' own models.
-        **options: entries of the bundles' ``inference.yaml``, ``input`` and ``output_dir`` among
-            them.
-
-    Returns:
-        One result for each input.
-
-    Raises:
-        BadImageError: if the input is missing or holds nothing to enlarge.
-        OptionError: if an option does not fit a bundle that is needed.
-        RunFailedError: after the run, if some inputs failed.
-    """
-    plan = _planned(options)
-    groups: dict[str, list[dict[str, Any]]] = {}
-    reasons: Counter[Choice] = Counter()
-    for item, choice in zip(plan.data, _choices(plan, system, options), strict=True):
-        groups.setdefault(choice.bundle, []).append(item)
-        reasons[choice] += 1
-    # All are built, and their options checked, before the first works for hours.
-    workflows = {name: SRWorkflow(name, system=system, **options) for name in groups}
-    for choice, count in reasons.items():
-        what = plan.data[0]["source"] if len(plan.data) == 1 else f"{count} of {len(plan.data)}"
-        logger.info("%s: bundle %s, since %s", printable(what), choice.bundle, choice.reason)
-    results: list[FileResult] = []
-    for name, items in groups.items():
-        is_last = name == list(groups)[-1]
-        results += _upscale(workflows[name], plan, items, is_last, is_all=len(groups) == 1)
-    failed = sum(bool(result.error) for result in results)
-    if failed:
-        raise RunFailedError(
-            f"{failed} of {len(results)} inputs could not be enlarged, "
-            f"{len(results) - failed} done; each is named above"
-        )
-    return results
-
-
 def only_bundle(*, system: PathLike | None = None, **options: Any) -> str:
     """Return the one bundle that fits everything that an input names.
 
     Raises:
         OptionError: if there are several.
     """
-    names = sorted({choice.bundle for choice in _choices(_planned(options), system, options)})
+    names = sorted({choice.bundle for choice in choices(planned(options).data, system, options)})
     if len(names) > 1:
         raise OptionError(
             f"cluster: must have inputs of one bundle, got some for {', '.join(names)}; "
@@ -131,54 +83,36 @@ def only_bundle(*, system: PathLike | None = None, **options: Any) -> str:
     return names[0]
 
 
-def _choices(
-    plan: FileDataset, system: PathLike | None, options: Mapping[str, Any]
+def choices(
+    items: Sequence[Mapping[str, Any]], system: PathLike | None, options: Mapping[str, Any]
 ) -> list[Choice]:
+    """Return the bundle for each input of :class:`.FileDataset`."""
     scale = options.get("scale", _volume_scale(options))
-    return [fitting_bundle(choose_bundle(i["image"]), system, scale) for i in plan.data]
+    return [fitting_bundle(choose_bundle(i["image"]), system, scale) for i in items]
 
 
-def _planned(options: Mapping[str, Any]) -> FileDataset:
-    """Find and name everything once, whatever enlarges it."""
+def planned(
+    options: Mapping[str, Any], items: Sequence[dict[str, Any]] | None = None
+) -> FileDataset:
+    """Find and name everything once, whatever enlarges it.
+
+    Args:
+        options: entries of a bundle's ``inference.yaml``.
+        items: in place of the option ``input``, see :class:`.FileDataset`.
+    """
     return FileDataset(
         options.get("input"),
         lambda sample: sample,
-        options["output_dir"],
+        options.get("output_dir", ""),
         options.get("scale", _volume_scale(options)),
         options.get("spacing"),
         bool(options.get("deidentify")),
         options.get("deidentify_key"),
         skip_done=bool(options.get("dataset#skip_done")),
+        items=items,
     )
 
 
 def _volume_scale(options: Mapping[str, Any]) -> int:
     """Return the scale by default, as the bundles' configurations have it."""
     return 2 if options.get("spatial_dims") == 3 else 4
-
-
-def _upscale(
-    workflow: SRWorkflow,
-    plan: FileDataset,
-    items: list[dict[str, Any]],
-    is_last: bool,
-    *,
-    is_all: bool,
-) -> list[FileResult]:
-    """Enlarge the inputs of one bundle; the failures of a part of the run are only named."""
-    workflow.parser.update({"dataset#items": [{} for _ in items]})
-    workflow.initialize()
-    workflow.sign()
-    evaluator: UpscaleEvaluator = workflow.parser.get_parsed_content("evaluator")
-    loader: Any = evaluator.data_loader
-    loader.dataset.adopt(plan, items)
-    loader.dataset.no_images = plan.no_images if is_last else 0  # said once, at the end
-    try:
-        evaluator.run()
-    except RunFailedError as error:
-        if is_all:
-            raise
-        if len(items) == 1:
-            logger.error("monai-sr: error: %s", printable(error))
-    workflow.finalize()
-    return evaluator.results

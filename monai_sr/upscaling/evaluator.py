@@ -1,5 +1,8 @@
 """The engine of the inference bundles: enlarge file after file, report each, survive a bad one."""
 
+from __future__ import annotations
+
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.engines import SupervisedEvaluator
+from monai.data import DataLoader
+from monai.engines import IterationEvents, SupervisedEvaluator
 from monai.inferers import Inferer
 from monai.utils import CommonKeys
 from torch import nn
@@ -37,6 +41,10 @@ class UpscaleEvaluator(SupervisedEvaluator):
         scenes: enlarges rasters that the dataset does not hold in memory.
         runtime: chooses what runs the network once its weights are loaded; None: torch.
         **kwargs: the other arguments of ``SupervisedEvaluator``.
+
+    Attributes:
+        results: what became of each input of the last run.
+        failure: what the input of :meth:`enlarge` failed of.
     """
 
     def __init__(
@@ -58,6 +66,14 @@ class UpscaleEvaluator(SupervisedEvaluator):
     ) -> None:
         place = usable_device(device)
         self._place = place
+        self._given = {
+            **kwargs,
+            "postprocessing": postprocessing,
+            "val_handlers": val_handlers,
+            "inferer": inferer,
+            "output_dir": output_dir,
+            "scenes": scenes,
+        }
         super().__init__(
             device=place,
             val_data_loader=val_data_loader,
@@ -75,7 +91,12 @@ class UpscaleEvaluator(SupervisedEvaluator):
         self.runtime = runtime
         self.results: list[FileResult] = []
         self._record: RunRecord | None = None
-        self._started = time.perf_counter()
+        self.failure: Exception | None = None
+        self._started = self._read = self._computed = time.perf_counter()
+        self.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._note_computed)
+
+    def _note_computed(self, _: Any) -> None:
+        self._computed = time.perf_counter()
 
     def prepare(self) -> None:
         """Check the options, load the weights and choose what runs the network.
@@ -93,6 +114,16 @@ class UpscaleEvaluator(SupervisedEvaluator):
         load_faces(network, self.weights, self.perceptual_weights, self.perception)
         if self.runtime is not None:
             self.network = self.runtime(network, self._place, scale)
+
+    def twin(self) -> UpscaleEvaluator:
+        """Return another engine of the same prepared model, for another thread.
+
+        Network and inferer are shared; both serve any number of threads.
+        """
+        self.network.eval()  # as it is left: no engine finds it otherwise and puts that back
+        given: Any = self.data_loader
+        loader = DataLoader(copy.copy(given.dataset), batch_size=1, num_workers=0)
+        return type(self)(self._place, loader, self.network, **self._given)
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         """Enlarge everything.
@@ -124,13 +155,17 @@ class UpscaleEvaluator(SupervisedEvaluator):
         """
         loader: Any = self.data_loader
         loader.dataset.data = [dict(item)]
+        loader.dataset.failure = self.failure = None
+        self.state.epoch_length = 1
         self.results.clear()
         self._started = time.perf_counter()
         super().run()
+        self.failure = self.failure or loader.dataset.failure
         return self.results[0]
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         started, self._started = self._started, time.perf_counter()
+        self._read = self._computed = self._started
         known: dict[str, Any] = {key: str(batchdata[key][0]) for key in FACTS}
         if "error" in batchdata:
             is_unexpected = bool(batchdata["is_unexpected"][0])
@@ -146,6 +181,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
             facts = self._enlarge(engine, batchdata)
             facts["output_sha256"] = digest([facts["output"]]) if facts["output"] else ""
         except Exception as error:  # one failed file must not end the run
+            self.failure = error
             message = shown(failure(error, known["source"]))
             is_unexpected = user_message(error) is None
             self._report(FileResult(**known, error=message, is_unexpected=is_unexpected))
@@ -154,7 +190,13 @@ class UpscaleEvaluator(SupervisedEvaluator):
             self._started = time.perf_counter()
             # Nothing of a finished file is kept: images may be large.
             engine.state.batch = engine.state.output = None
-        self._report(FileResult(**known, seconds=time.perf_counter() - started, **facts))
+        timings = {
+            "read": self._read - started,
+            "enlarge": self._computed - self._read,
+            "write": self._started - self._computed,
+        }
+        seconds = time.perf_counter() - started
+        self._report(FileResult(**known, seconds=seconds, timings=timings, **facts))
         return {}
 
     def _enlarge(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
@@ -168,6 +210,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
             found, name = scene.agreement, str(scene.output)
             before, after, kind = scene.shape_in, scene.shape_out, scene.kind
             far = scene.far_share
+            self._note_computed(engine)
         else:
             super()._iteration(engine, batchdata)
             pred = engine.state.output[0][CommonKeys.PRED]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from monai.data import Dataset, MetaTensor
 
 from monai_sr.core import (
     PART,
+    BadImageError,
     PathLike,
     SRError,
     check_memory,
@@ -37,7 +39,7 @@ from monai_sr.formats import (
 )
 from monai_sr.geometry import scaled_sizes
 from monai_sr.transforms import enlarged_axes, planned_sizes
-from monai_sr.upscaling.inputs import find_inputs
+from monai_sr.upscaling.inputs import Inputs, find_inputs, one_series
 from monai_sr.upscaling.record import Manifest, is_done
 from monai_sr.upscaling.scene import Scenes
 from monai_sr.upscaling.temporary import Aliases, Archives, Products
@@ -75,10 +77,12 @@ class FileDataset(Dataset):
         made_by: fingerprint of the run's weights and options, for the record.
         skip_done: leave out what the manifest records as made of the same input by the same means,
             if it is still there.
-        items: inputs that were planned elsewhere, in place of ``data``.
+        items: inputs that were planned elsewhere, in place of ``data``; none of them where
+            :meth:`of_one` or :meth:`of_all` will name inputs.
 
     Attributes:
         no_images: how many files among the inputs do not claim to be images.
+        failure: what made the last input that failed while it was read fail.
 
     Raises:
         BadImageError: if the input is missing or holds no file.
@@ -108,39 +112,80 @@ class FileDataset(Dataset):
         self.made_by = made_by
         self.skip_done = skip_done
         self.no_images = 0
+        self.failure: Exception | None = None
         self._aliases: Aliases | None = None
         self._archives: Archives | None = None
-        planned = self._plan(data, spacing, deidentify) if items is None else list(items)
-        outputs = {Path(item["output"]).parent for item in planned if item.get("output")}
-        for folder in {self.output_dir, *outputs}:
-            sweep(folder, f".*{PART}")
+        self._spacing, self._deidentify = spacing, deidentify
+        planned = self._planned(data) if items is None else list(items)
         super().__init__(planned, transform)
+        self._sweep()
         self._products = _products_of(planned)
 
-    def adopt(self, plan: FileDataset, items: Sequence[dict[str, Any]]) -> None:
+    def adopt(self, plan: FileDataset | None, items: Sequence[dict[str, Any]]) -> None:
         """Take over some of the inputs that another dataset has found and named.
 
         Args:
-            plan: the other, whose aliases and unpacked archives are shared.
+            plan: the other, whose aliases and unpacked archives are shared; None: there are none.
             items: of ``plan.data``.
         """
         self.data = list(items)
-        self._aliases, self._archives = plan._aliases, plan._archives
+        self._aliases = None if plan is None else plan._aliases
+        self._archives = None if plan is None else plan._archives
         self._products = _products_of(items)
 
-    def _plan(
-        self,
-        data: PathLike | None,
-        spacing: float | Sequence[float | None] | None,
-        deidentify: bool,
-    ) -> list[dict[str, Any]]:
+    def of_all(self, data: PathLike | None, output_dir: PathLike) -> FileDataset:
+        """Return a dataset of everything that an input names by the options of this one.
+
+        Raises:
+            BadImageError: if the input is missing or holds no file.
+        """
+        other = copy.copy(self)
+        other.output_dir = Path(str(output_dir))
+        other.data = other._planned(data)
+        other._sweep()
+        other._products = _products_of(other.data)
+        return other
+
+    def of_one(self, source: PathLike | Sequence[PathLike], output_dir: PathLike) -> FileDataset:
+        """Return a dataset of one input by the options of this one, and without a record.
+
+        What an earlier call left under the result's name is replaced.
+
+        Args:
+            source: what holds one image: a file, or the folder of one DICOM series; or the files of
+                one series.
+            output_dir: where the result goes.
+
+        Raises:
+            BadImageError: the input is missing, or holds none or several.
+        """
+        one = copy.copy(self)
+        one.output_dir = Path(str(output_dir))
+        one._recorded, one._begun = {}, {}
+        if isinstance(source, str | os.PathLike):
+            inputs = find_inputs(source, one.output_dir, (), not self._deidentify)
+        else:
+            inputs = one_series([Path(file) for file in source])
+        one.data = one._plan(inputs)
+        if len(one.data) != 1:
+            raise BadImageError(
+                f"{source}: must be one image or one series, got {len(one.data)}; give them one by "
+                "one, or use monai-sr upscale"
+            )
+        if "refused" in one.data[0]:
+            raise BadImageError(one.data[0]["refused"])
+        return one
+
+    def _planned(self, data: PathLike | None) -> list[dict[str, Any]]:
         manifest = Manifest(self.output_dir)
         self._recorded, self._begun = manifest.results(), manifest.begun()
         made = [*self._recorded, *self._begun]
-        inputs = find_inputs(data, self.output_dir, made, not deidentify)
-        found, root = inputs.files, inputs.root
+        return self._plan(find_inputs(data, self.output_dir, made, not self._deidentify))
+
+    def _plan(self, inputs: Inputs) -> list[dict[str, Any]]:
+        found, root, spacing = inputs.files, inputs.root, self._spacing
         self.no_images, self._archives = inputs.no_images, inputs.archives
-        self._aliases = Aliases(found, self._key) if deidentify else None
+        self._aliases = Aliases(found, self._key) if self._deidentify else None
         if self._aliases is not None:
             found, root = self._aliases.found, self._aliases.folder
         suffix_of = self._suffix_of(found)
@@ -169,6 +214,12 @@ class FileDataset(Dataset):
             if self.skip_done and output in self._recorded:
                 items[-1]["record"] = self._recorded[output]
         return items
+
+    def _sweep(self) -> None:
+        """Remove what killed runs have left half-written."""
+        outputs = {Path(item["output"]).parent for item in self.data if item.get("output")}
+        for folder in {self.output_dir, *outputs} if self.data else ():
+            sweep(folder, f".*{PART}")
 
     @staticmethod
     def _suffix_of(found: dict[Path, list[Path]]) -> Callable[[Path], str]:
@@ -225,6 +276,7 @@ class FileDataset(Dataset):
             _check_size(sample["image"], self.scale, source, self.uncertainty)
             return {**sample, **named}
         except Exception as error:  # a failed file is reported, and the run goes on
+            self.failure = error
             message = shown_name(failure(error, source).replace(str(image), source))
             return {"error": message, "is_unexpected": user_message(error) is None, **named}
 

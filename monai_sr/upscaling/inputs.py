@@ -84,6 +84,23 @@ def find_inputs(
     return Inputs(search.found, root, search.archives, search.refused, search.no_images)
 
 
+def one_series(files: Sequence[Path]) -> Inputs:
+    """Return one input of files that belong together: named as their folder is.
+
+    Raises:
+        BadImageError: if there is none, or one is missing.
+    """
+    if not files:
+        raise BadImageError("input: must be a file or the files of a series, got none; name some")
+    for file in files:
+        if not file.is_file():
+            raise BadImageError(f"{file}: no such file; check the input")
+    if len(files) == 1:
+        return Inputs({files[0]: list(files)}, files[0].parent, Archives(), {}, 0)
+    folder = Path(os.path.commonpath([os.path.abspath(file.parent) for file in files]))
+    return Inputs({folder: list(files)}, folder.parent, Archives(), {}, 0)
+
+
 def _given(data: PathLike | None, results: set[Path]) -> dict[Path, bool]:
     """Return the paths that an input stands for, and whether it names each of them itself."""
     if data is None or str(data) == "":

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,13 @@ class FileResult:
         is_skipped: whether the result was there already.
         input_sha256, output_sha256: checksums, see :mod:`monai_sr.formats.identity`.
         made_by: fingerprint of weights and options.
+        bundle: name of the bundle.
+        files: every file that was written: of a series each slice, and those beside. This, warnings
+            and UIDs only of a call of :class:`monai_sr.FileUpscaler`.
+        timings: seconds of "read", "enlarge" and "write"; of a raster in windows they overlap, and
+            all are "enlarge".
+        warnings: what was said meanwhile, a line each.
+        study_uid, series_uid, instance_uids: of a DICOM result.
     """
 
     source: str
@@ -84,6 +91,13 @@ class FileResult:
     input_sha256: str = ""
     output_sha256: str = ""
     made_by: str = ""
+    bundle: str = ""
+    files: tuple[str, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    study_uid: str = ""
+    series_uid: str = ""
+    instance_uids: tuple[str, ...] = ()
 
     @property
     def worst_band(self) -> int:

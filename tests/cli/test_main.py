@@ -271,7 +271,7 @@ def test_an_interrupted_run_says_so(bundle, photo, tmp_path, capsys, monkeypatch
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("monai_sr.upscaling.workflow.SRWorkflow.run", interrupt)
+    monkeypatch.setattr("monai_sr.upscaling.file_upscaler.FileUpscaler.upscale_all", interrupt)
     assert upscale(photo, tmp_path / "out", bundle=bundle) == 130
     assert "finished results are kept" in capsys.readouterr().err
 
@@ -282,7 +282,7 @@ def test_an_error_of_ours_that_nobody_foresaw_is_shown_in_full(
     def fail(*arguments):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("monai_sr.upscaling.workflow.SRWorkflow.run", fail)
+    monkeypatch.setattr("monai_sr.upscaling.file_upscaler.FileUpscaler.upscale_all", fail)
     with pytest.raises(ZeroDivisionError):
         upscale(photo, tmp_path / "out", bundle=bundle)
 

@@ -122,6 +122,14 @@ def test_every_file_of_the_three_formats_is_enlarged(workplace):
     assert len(list(Path("out").iterdir())) == 3
 
 
+def test_one_call_enlarges_one_file(workplace):
+    found = run("Whole files, one call each")
+    result = found["result"]
+    assert result.files == ("out_files/chest_xray_dx_x2.dcm",)
+    assert_dicom_is_enlarged("samples/xray_sr/chest_xray_dx.dcm", result.files[0])
+    assert result.instance_uids == (str(pydicom.dcmread(result.files[0]).SOPInstanceUID),)
+
+
 def test_table_names_what_the_file_uses(workplace):
     module = importlib.import_module("my_pipeline")
     rows = [

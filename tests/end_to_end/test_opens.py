@@ -13,7 +13,7 @@ import pytest
 
 from monai_sr.core import contents
 from monai_sr.formats.raster import open as raster_open
-from monai_sr.upscaling.choice import upscale_each
+from monai_sr.upscaling import upscale_each
 from tests import dicom_factory
 from tests.image_factory import pixels, write_raster
 

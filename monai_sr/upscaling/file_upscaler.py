@@ -1,0 +1,292 @@
+"""Enlarges files one by one, or all that an input names, with models that are loaded once."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pydicom
+
+from monai_sr.core import (
+    DEFAULT,
+    OptionError,
+    PathLike,
+    SRError,
+    find_model,
+    get_logger,
+    go_on_without_threads,
+    listening,
+    printable,
+    unwrapped,
+)
+from monai_sr.formats import classes_path, format_of, report_path, uncertainty_path
+from monai_sr.upscaling.choice import choices, planned
+from monai_sr.upscaling.evaluator import UpscaleEvaluator
+from monai_sr.upscaling.files import FileDataset
+from monai_sr.upscaling.record import FileResult, RunFailedError, RunRecord
+from monai_sr.upscaling.workflow import SRWorkflow
+
+logger = get_logger(__name__)
+
+_OF_A_CALL = ("input", "dataset_dir", "output_dir")
+_UIDS = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+
+
+class FileUpscaler:
+    """Enlarge one file or series after another; models are loaded once.
+
+    Any number of threads may call one object: each gets what it would get alone, bit for bit. One
+    tile at a time is computed, by all of torch's threads, while others read and write. The logging
+    of the program stays as it is; what this package says goes to the loggers below "monai_sr".
+
+    Args:
+        model: name of a model or bundle ("xray_sr", "natural_sr:fast"; docs/how-to/models.md), or
+            folder of a bundle; None: for each input the bundle that fits it by its header.
+        progress: whether long computations show a bar on the terminal.
+        **options: entries of the bundles' ``inference.yaml``: ``scale=2``, ``device="cpu"``,
+            ``uncertainty=True``, ``deidentify=True``, ...
+
+    Raises:
+        OptionError: if an option is unknown or does not fit, or there is no such model.
+
+    Example:
+        >>> import tempfile
+        >>> from pydicom.data import get_testdata_file
+        >>> upscaler = FileUpscaler("xray_sr", scale=2, device="cpu")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result = upscaler(get_testdata_file("CT_small.dcm"), folder)
+        >>> result.size_in, result.size_out, result.bundle, len(result.instance_uids)
+        ('128 x 128', '256 x 256', 'xray_sr', 1)
+    """
+
+    def __init__(
+        self, model: PathLike | None = None, *, progress: bool = False, **options: Any
+    ) -> None:
+        for name in _OF_A_CALL:
+            if name in options:
+                raise OptionError(f"{name}: must be given to each call, got it here; leave it out")
+        named = None if model is None else find_model(model)
+        self._model = None if named is None else named.bundle
+        self._options = dict(options) if named is None else named.with_given(options)
+        self._system = self._options.pop("system", None)
+        self._progress = progress
+        self._engines: dict[Path | str, _Engines] = {}
+        self._lock = threading.Lock()
+        first = self._engines_of(self._model or DEFAULT)  # says what is wrong with an option
+        # Where inputs choose, all bundles name and find alike.
+        self._template = planned(self._options, []) if named is None else first.dataset
+
+    def __call__(self, source: PathLike | Sequence[PathLike], output_dir: PathLike) -> FileResult:
+        """Enlarge one input into a folder, which is made where it is absent.
+
+        The result is called ``<name>_x<scale>``; one of that name is replaced. It appears whole or
+        not at all. No record is kept in the folder.
+
+        Args:
+            source: a file, the folder of one DICOM series, or the files of one series.
+            output_dir: where the result goes.
+
+        Raises:
+            BadImageError: if the input cannot be used, or is not one image.
+            OutputError: if the result cannot be written.
+            OptionError, WeightsError: if the model does not fit the input or its weights are bad.
+            RunFailedError: if it fails of what monai-sr does not foresee; it may pass.
+        """
+        with listening() as heard:
+            plan = self._template.of_one(source, output_dir)
+            (bundle,) = self._bundles(plan.data)
+            result, failure = self._enlarge(plan, plan.data[0], bundle)
+        if result.error:
+            raise _own(failure, result.error) from failure
+        return replace(_described(result), warnings=tuple(heard))
+
+    def upscale_all(self, source: PathLike | None, output_dir: PathLike) -> list[FileResult]:
+        """Enlarge everything that an input names as one run, with a manifest beside the results.
+
+        Args:
+            source: what :func:`monai_sr.upscaling.inputs.find_inputs` takes: a file, a folder, a
+                zip, a DICOMDIR, a Sentinel-2 product, a pattern or a list.
+            output_dir: where results go.
+
+        Returns:
+            One result for each input.
+
+        Raises:
+            BadImageError: if the input is missing or holds nothing to enlarge.
+            OptionError, WeightsError: as :meth:`prepare`.
+            OutputError: if the folder cannot be written.
+            RunFailedError: after the run, if some inputs failed.
+        """
+        plan = self._template.of_all(source, output_dir)
+        todo = list(zip(plan.data, self._bundles(plan.data, is_said=True), strict=True))
+        bundles = dict.fromkeys(bundle for _, bundle in todo)
+        # All are built, and their options checked, before the first works for hours.
+        for bundle in bundles:
+            self._engines_of(bundle).prepare()
+        record = RunRecord(plan.output_dir, len(todo), plan.no_images)
+        order = list(bundles)
+        try:
+            for item, bundle in sorted(todo, key=lambda pair: order.index(pair[1])):
+                if item["output"]:
+                    record.begin(item["origin"], item["output"])
+                record.add(self._enlarge(plan, item, bundle)[0])
+        finally:
+            record.end()
+        record.finish()
+        return record.results
+
+    def prepare(self, *bundles: str) -> None:
+        """Load models before the first input comes.
+
+        Args:
+            *bundles: names, where each input is to have its own; else nothing.
+
+        Raises:
+            OptionError: if an option does not fit a bundle, or there is none of that name.
+            WeightsError: if weights are missing or do not fit.
+        """
+        for name in bundles or (self._model or DEFAULT,):
+            self._engines_of(name).prepare()
+
+    def made_by(self, bundle: str = "") -> str:
+        """Return the fingerprint of code, options and weights; of one bundle, where inputs choose.
+
+        Raises:
+            OptionError, WeightsError: as :meth:`prepare`.
+        """
+        return self._engines_of(bundle or self._model or DEFAULT).dataset.made_by
+
+    def enlarge(self, item: dict[str, Any]) -> FileResult:
+        """Enlarge one input that was found and named elsewhere; the caller keeps the record.
+
+        Args:
+            item: of a :class:`.FileDataset`; what it names must lie there.
+
+        Returns:
+            The result, or what it failed of.
+        """
+        return self._enlarge(None, item, self._bundles([item])[0])[0]
+
+    def _bundles(
+        self, items: Sequence[Mapping[str, Any]], *, is_said: bool = False
+    ) -> list[Path | str]:
+        if self._model is not None:
+            return [self._model] * len(items)
+        found = choices(items, self._system, self._options)
+        for choice, count in Counter(found).items() if is_said else ():
+            what = items[0]["source"] if len(items) == 1 else f"{count} of {len(items)}"
+            logger.info("%s: bundle %s, since %s", printable(what), choice.bundle, choice.reason)
+        return [choice.bundle for choice in found]
+
+    def _enlarge(
+        self, plan: FileDataset | None, item: dict[str, Any], bundle: Path | str
+    ) -> tuple[FileResult, Exception | None]:
+        go_on_without_threads()
+        with self._engines_of(bundle).one() as engine:
+            loader: Any = engine.data_loader
+            loader.dataset.adopt(plan, [item])
+            try:
+                result = engine.enlarge(item)
+            finally:
+                loader.dataset.adopt(None, [])  # else temporary folders would live on
+            return replace(result, bundle=Path(bundle).name), engine.failure
+
+    def _engines_of(self, bundle: Path | str) -> _Engines:
+        with self._lock:
+            if bundle not in self._engines:
+                workflow = SRWorkflow(bundle, system=self._system, **self._options)
+                if not workflow.has_file_dataset():
+                    raise OptionError(
+                        f"{bundle}: must read its inputs by FileDataset, got another dataset; run "
+                        "it with python -m monai.bundle run"
+                    )
+                self._engines[bundle] = _Engines(workflow, self._progress)
+            return self._engines[bundle]
+
+
+class _Engines:
+    """The engines of one model: as many as threads have used it at once."""
+
+    def __init__(self, workflow: SRWorkflow, progress: bool) -> None:
+        self._workflow, self._progress = workflow, progress
+        self._first: UpscaleEvaluator | None = None
+        self._free: list[UpscaleEvaluator] = []
+        self._lock = threading.Lock()
+        workflow.parser.update({"dataset#items": []})
+        workflow.initialize()
+        workflow.sign()
+        with unwrapped():
+            self.dataset: FileDataset = workflow.parser.get_parsed_content("dataset")
+
+    def prepare(self) -> UpscaleEvaluator:
+        """Load the model, unless that was done; the engine that has it is never run itself."""
+        with self._lock:
+            if self._first is None:
+                with unwrapped():
+                    first: UpscaleEvaluator = self._workflow.parser.get_parsed_content("evaluator")
+                inferer: Any = first.inferer
+                inferer.progress = self._progress and inferer.progress
+                first.prepare()
+                self._first = first
+            return self._first
+
+    @contextmanager
+    def one(self) -> Iterator[UpscaleEvaluator]:
+        """Yield an engine that no other thread has meanwhile."""
+        first = self.prepare()
+        with self._lock:
+            engine = self._free.pop() if self._free else None
+        engine = engine or first.twin()
+        try:
+            yield engine
+        finally:
+            with self._lock:
+                self._free.append(engine)
+
+
+def _own(failure: Exception | None, message: str) -> SRError:
+    """Return the error to raise: of the kind that was raised inside."""
+    link: BaseException | None = failure
+    while link is not None and not isinstance(link, SRError):
+        link = link.__cause__ or link.__context__
+    return RunFailedError(message) if link is None else type(link)(message)
+
+
+def _described(result: FileResult) -> FileResult:
+    """Add the files and, of DICOM, the UIDs that were written."""
+    output = Path(str(result.output))
+    beside = [uncertainty_path(output), classes_path(output), report_path(output)]
+    written = _files_in(output)
+    found = replace(result, files=tuple(map(str, [*written, *(f for f in beside if f.exists())])))
+    if not format_of(written[0]).has_series:
+        return found
+    headers = [pydicom.dcmread(f, stop_before_pixels=True, specific_tags=_UIDS) for f in written]
+    return replace(
+        found,
+        study_uid=str(headers[0].StudyInstanceUID),
+        series_uid=str(headers[0].SeriesInstanceUID),
+        instance_uids=tuple(str(header.SOPInstanceUID) for header in headers),
+    )
+
+
+def _files_in(output: Path) -> list[Path]:
+    if not output.is_dir():
+        return [output]
+    return sorted(f for f in output.rglob("*") if f.is_file())
+
+
+def upscale_each(model: PathLike | None = None, **options: Any) -> list[FileResult]:
+    """Enlarge everything that an input names, see :meth:`FileUpscaler.upscale_all`.
+
+    Args:
+        model: as for :class:`FileUpscaler`.
+        **options: entries of the bundles' ``inference.yaml``, ``input`` and ``output_dir`` among
+            them.
+    """
+    source, output_dir = options.pop("input", None), options.pop("output_dir")
+    return FileUpscaler(model, progress=True, **options).upscale_all(source, output_dir)

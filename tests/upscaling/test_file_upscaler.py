@@ -1,0 +1,237 @@
+"""One object enlarges file after file: typed results, errors of their kind, threads, no traces."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+
+import monai_sr
+from monai_sr import FileUpscaler
+from monai_sr.cli.main import main
+from monai_sr.core.errors import BadImageError, OptionError, OutputError, WeightsError
+from monai_sr.upscaling import RunFailedError
+from monai_sr.upscaling.record import Manifest
+from tests import dicom_factory
+from tests.image_factory import NORTH_UP, pixels, write_raster
+from tests.network_factory import tiny_bundle
+from tests.sentinel2_factory import write_product
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return tiny_bundle(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture(scope="module")
+def upscaler(bundle):
+    return FileUpscaler(bundle, scale=2, device="cpu")
+
+
+def series(folder, seed=0):
+    return dicom_factory.write_series(folder, dicom_factory.stored((3, 6, 9)) + seed)
+
+
+def contents(folder):
+    """Return the bytes of every result; names that begin with a dot, and records, are none."""
+    return {
+        str(f.relative_to(folder)): f.read_bytes()
+        for f in sorted(folder.rglob("[!.]*"))
+        if f.is_file() and f.name != Manifest.name
+    }
+
+
+def test_a_series_gives_paths_uids_and_agreement(upscaler, tmp_path):
+    folder = series(tmp_path / "series")
+    result = upscaler(folder, tmp_path / "out")
+    slices = sorted((tmp_path / "out" / "series_x2").iterdir())
+    assert result.output == str(tmp_path / "out" / "series_x2")
+    assert result.files == tuple(map(str, slices))
+    headers = [pydicom.dcmread(f) for f in slices]
+    assert result.instance_uids == tuple(str(h.SOPInstanceUID) for h in headers)
+    assert {result.series_uid} == {str(h.SeriesInstanceUID) for h in headers}
+    source = pydicom.dcmread(next(folder.iterdir()))
+    assert result.study_uid == source.StudyInstanceUID
+    assert result.series_uid != source.SeriesInstanceUID
+    assert (result.size_in, result.size_out) == ("9 x 6 x 3", "18 x 12 x 3")
+    assert result.lr_psnr > 10
+    assert set(result.timings) == {"read", "enlarge", "write"}
+    assert sum(result.timings.values()) == pytest.approx(result.seconds, abs=0.05)
+    assert result.made_by == upscaler.made_by()
+    assert not (tmp_path / "out" / Manifest.name).exists()
+
+
+def test_files_of_a_series_are_the_series(upscaler, tmp_path):
+    folder = series(tmp_path / "series")
+    whole = upscaler(folder, tmp_path / "whole")
+    listed = upscaler(sorted(folder.iterdir(), reverse=True), tmp_path / "listed")
+    assert contents(tmp_path / "whole") == contents(tmp_path / "listed")
+    assert whole.instance_uids == listed.instance_uids
+
+
+def test_results_are_those_of_the_command(bundle, upscaler, tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    write_raster(source / "a.tif", pixels((3, 9, 8)), crs="EPSG:32633", transform=NORTH_UP)
+    write_raster(source / "b.png", pixels((3, 6, 8)))
+    series(source / "ct")
+    for name in ("a.tif", "b.png", "ct"):
+        upscaler(source / name, tmp_path / "one")
+    words = ["--model", str(bundle), "--scale", "2", "--device", "cpu"]
+    assert main(["upscale", str(source), "-o", str(tmp_path / "all"), *words]) == 0
+    flat = {name.rpartition("ct/")[2]: v for name, v in contents(tmp_path / "all").items()}
+    one = {name.rpartition("ct/")[2]: v for name, v in contents(tmp_path / "one").items()}
+    assert flat == one
+
+
+def test_each_input_has_the_bundle_that_fits(tmp_path):
+    upscaler = FileUpscaler(system="bicubic", device="cpu")
+    write_raster(tmp_path / "p.png", pixels((3, 6, 8)))
+    ct = get_testdata_file("CT_small.dcm")
+    assert upscaler(tmp_path / "p.png", tmp_path / "out").bundle == "natural_sr"
+    result = upscaler(ct, tmp_path / "out")
+    assert result.bundle in ("xray_sr", "natural_sr")  # who has weights of the system
+    assert result.files == (str(tmp_path / "out" / "CT_small_x4.dcm"),)
+
+
+def test_a_product_goes_as_one_of_its_parts_only(upscaler, tmp_path):
+    product = write_product(tmp_path)
+    with pytest.raises(BadImageError, match="must be one image or one series, got "):
+        upscaler(product, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda d: d / "none.png", BadImageError, "no such file"),
+        (lambda d: [], BadImageError, "got none"),
+        (lambda d: [d / "none.dcm"], BadImageError, "no such file"),
+    ],
+)
+def test_bad_inputs_raise_their_kind(upscaler, tmp_path, make, error, message):
+    with pytest.raises(error, match=message):
+        upscaler(make(tmp_path), tmp_path / "out")
+
+
+def test_a_damaged_file_and_two_images_are_refused(upscaler, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    with pytest.raises(BadImageError, match=r"bad\.png"):
+        upscaler(tmp_path / "bad.png", tmp_path / "out")
+    (tmp_path / "two").mkdir()
+    write_raster(tmp_path / "two" / "a.png", pixels((3, 6, 8)))
+    write_raster(tmp_path / "two" / "b.png", pixels((3, 6, 8)))
+    with pytest.raises(BadImageError, match="got 2; give them one by one"):
+        upscaler(tmp_path / "two", tmp_path / "out")
+
+
+def test_where_nothing_can_be_written_the_error_says_so(upscaler, tmp_path):
+    source = write_raster(tmp_path / "a.png", pixels((3, 6, 8)))
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match="out"):
+        upscaler(source, tmp_path / "out")
+
+
+def test_what_nobody_foresees_is_a_failed_run(bundle, tmp_path, monkeypatch):
+    upscaler = FileUpscaler(bundle, scale=2, device="cpu")
+    upscaler.prepare()
+    source = write_raster(tmp_path / "a.png", pixels((3, 6, 8)))
+    monkeypatch.setattr(monai_sr.transforms.SaveImageSRd, "__call__", lambda *_: 1 / 0)
+    with pytest.raises(RunFailedError, match=r"a\.png: could not be enlarged \(ZeroDivision"):
+        upscaler(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"scael": 2}, OptionError, "scael"),
+        ({"output_dir": "out"}, OptionError, "must be given to each call"),
+        ({"scale": 2, "spacing": 0.5}, OptionError, "leave --scale or --spacing out"),
+    ],
+)
+def test_bad_options_show_when_it_is_made(bundle, options, error, message):
+    with pytest.raises(error, match=message):
+        FileUpscaler(bundle, **options)
+
+
+def test_bad_weights_show_when_it_is_prepared(tmp_path):
+    folder = tiny_bundle(tmp_path)
+    (folder / "models" / "model.pt").write_bytes(b"damaged")
+    upscaler = FileUpscaler(folder, device="cpu")
+    with pytest.raises(WeightsError):
+        upscaler.prepare()
+
+
+def test_threads_get_what_each_would_get_alone(upscaler, tmp_path):
+    """Pictures, series and scenes in windows, at once and through one object."""
+    sources = [series(tmp_path / f"s{i}", i) for i in range(3)]
+    for i in range(5):
+        sources.append(write_raster(tmp_path / f"p{i}.png", pixels((3, 20, 30 + i), seed=i)))
+    for source in sources:
+        upscaler(source, tmp_path / "alone")
+    barrier = threading.Barrier(len(sources))
+
+    def one(source):
+        barrier.wait()
+        return upscaler(source, tmp_path / "together")
+
+    with ThreadPoolExecutor(len(sources)) as pool:
+        results = list(pool.map(one, sources))
+    assert contents(tmp_path / "alone") == contents(tmp_path / "together")
+    for source, result in zip(sources, results, strict=True):
+        assert source.stem in str(result.output)
+        if result.output.endswith(".png"):
+            written = Path(result.output).read_bytes()
+            assert result.output_sha256 == hashlib.sha256(written).hexdigest()
+
+
+def test_windows_go_through_threads_too(bundle, tmp_path):
+    upscaler = FileUpscaler(bundle, scale=2, device="cpu", scene_limit=0)
+    sources = [
+        write_raster(
+            tmp_path / f"{i}.tif", pixels((3, 40, 50), seed=i), crs="EPSG:32633", transform=NORTH_UP
+        )
+        for i in range(3)
+    ]
+    for source in sources:
+        upscaler(source, tmp_path / "alone")
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda s: upscaler(s, tmp_path / "together"), sources))
+    assert contents(tmp_path / "alone") == contents(tmp_path / "together")
+    assert len(contents(tmp_path / "alone")) == 3
+
+
+def test_warnings_of_a_file_are_its_own(upscaler, tmp_path):
+    plain = write_raster(tmp_path / "a.png", pixels((3, 6, 8)))
+    values = dicom_factory.stored((6, 9))
+    one = dicom_factory.write(tmp_path / "two" / "a.dcm", values)
+    (tmp_path / "two" / "b.dcm").write_bytes(one.read_bytes())
+    assert upscaler(plain, tmp_path / "out").warnings == ()
+    (line,) = upscaler(tmp_path / "two", tmp_path / "out").warnings
+    assert "copies of others" in line
+
+
+def test_logging_of_the_program_stays_as_it_is(bundle, tmp_path):
+    def state():
+        names = ["", "monai_sr", "monai", "monai.bundle.workflows", "pydicom", "ignite", "rasterio"]
+        loggers = [logging.getLogger(name) for name in names]
+        return [(g.level, g.propagate, list(g.handlers), g.disabled) for g in loggers]
+
+    before = state()
+    upscaler = FileUpscaler(bundle, device="cpu")
+    upscaler(write_raster(tmp_path / "a.png", pixels((3, 6, 8))), tmp_path / "out")
+    assert state() == before
+
+
+def test_de_identified_results_have_names_that_tell_nothing(bundle, tmp_path):
+    upscaler = FileUpscaler(bundle, scale=2, device="cpu", deidentify=True)
+    source = dicom_factory.write(tmp_path / "Doe^John.dcm", dicom_factory.stored((6, 9)))
+    result = upscaler(source, tmp_path / "out")
+    assert "Doe" not in str(result)
+    assert np.asarray(pydicom.dcmread(result.files[0]).pixel_array).shape == (12, 18)
