@@ -1,0 +1,298 @@
+"""The node's HTTP door: DICOM by STOW-RS (PS3.18 10.5), its health, its Prometheus metrics.
+
+One thread a connection, the standard library's server. Who may call is decided by address before
+a byte is read, and by a bearer token (RFC 6750) for what stores. Logs name no path: it has UIDs.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Protocol
+
+from monai_sr.core import get_logger
+from monai_sr.node.multipart import BrokenBodyError, LargeBodyError, RequestBody
+
+_LOG = get_logger(__name__)
+_DRAIN_BYTES = 1 << 20
+_DRAIN_SECONDS = 2.0
+_STUDIES = re.compile(r"/studies(?:/([^/?]+))?/?(?:\?.*)?")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is sent back: status, body, its media type, and fields of the header."""
+
+    status: int
+    body: bytes = b""
+    kind: str = "text/plain; charset=utf-8"
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refused(Exception):  # noqa: N818  it is an answer, not a fault
+    """A request that is answered with a status and one line.
+
+    Args:
+        status: of HTTP.
+        line: what must hold, without identifiers.
+        fields: of the answer's header.
+    """
+
+    def __init__(self, status: int, line: str, **fields: str) -> None:
+        super().__init__(line)
+        self.status = status
+        self.fields = {name.replace("_", "-"): value for name, value in fields.items()}
+
+
+class Store(Protocol):
+    """What takes the instances of a request."""
+
+    def admit(self, length: int | None) -> None:
+        """Raise :class:`Refused` (503, 413) where a body of this length cannot be taken now."""
+
+    def post(self, body: RequestBody, content_type: Any, study_uid: str | None) -> Answer:
+        """Store the instances of a body; the answer is PS3.18's, after they are on the disk."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """How the HTTP server listens, and to whom.
+
+    Args:
+        host: address to listen on.
+        port: 0 for any free one.
+        prefix: path before ``/studies``.
+        peers: addresses that may call.
+        token: what ``Authorization: Bearer`` must hold to store; "" for nothing.
+        tls: context of the server's side; None for plain HTTP.
+        limit: bytes of a body.
+        connections: at a time; more are answered 503.
+        seconds: that a peer may be silent.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    prefix: str = "/dicom-web"
+    peers: frozenset[str] = frozenset({"127.0.0.1", "::1"})
+    token: str = field(default="", repr=False)
+    tls: ssl.SSLContext | None = None
+    limit: int = 1 << 34
+    connections: int = 16
+    seconds: float = 30.0
+
+
+class HttpServer(ThreadingHTTPServer):
+    """The server; :meth:`serve_forever` runs it, :meth:`shutdown` ends it.
+
+    Args:
+        door: how it listens.
+        store: takes instances.
+        pages: what a GET of a path is answered, such as ``/health``.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, door: Door, store: Store, pages: Mapping[str, Callable[[], Answer]]) -> None:
+        self.door, self.store, self.pages = door, store, dict(pages)
+        self._free = threading.BoundedSemaphore(door.connections)
+        if ":" in door.host:
+            self.address_family = socket.AF_INET6
+        super().__init__((door.host, door.port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without the reverse look-up of names, which may wait for a network."""
+        socket_server_bind(self)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Close connections of addresses that are not listed, before a byte is read."""
+        is_listed = plain_address(client_address[0]) in self.door.peers
+        if not is_listed:
+            _LOG.warning("HTTP: a call from an address that is not listed was closed")
+        return is_listed
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give a connection its thread, or say that there are too many."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        if self.door.tls is None:
+            request.settimeout(1.0)
+            with suppress(OSError):
+                request.sendall(_TOO_MANY)
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection; its place is free afterwards."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Shake hands in the connection's own thread: a slow peer makes nobody else wait."""
+        if self.door.tls is None:
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(self.door.seconds)
+        with self.door.tls.wrap_socket(request, server_side=True) as secure:
+            super().finish_request(secure, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log the kind of what went wrong; its text may hold what was sent."""
+        import sys
+
+        error = sys.exc_info()[1]
+        level = _LOG.info if isinstance(error, OSError) else _LOG.error
+        level("HTTP: a connection ended with %s", type(error).__name__)
+
+
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
+    b"Connection: close\r\n\r\n"
+)
+
+
+def socket_server_bind(server: HttpServer) -> None:
+    """Bind as ``socketserver.TCPServer`` does and note name and port."""
+    import socketserver
+
+    socketserver.TCPServer.server_bind(server)
+    server.server_name, server.server_port = server.door.host, server.server_address[1]
+
+
+def plain_address(address: str) -> str:
+    """Return an IPv4 address that came through an IPv6 socket as IPv4, without a zone."""
+    return address.partition("%")[0].removeprefix("::ffff:")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    server: HttpServer
+    server_version = "monai-sr"
+    sys_version = ""
+    default_request_version = "HTTP/1.0"  # 0.9 has no status
+
+    def setup(self) -> None:
+        super().setup()
+        self.connection.settimeout(self.server.door.seconds)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base's name
+        """Say nothing: the line has the path, which has UIDs."""
+
+    def handle_expect_100(self) -> bool:
+        """Wait with it until the body is wanted (RFC 9110, 10.1.1)."""
+        return True
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what cannot be parsed without its text."""
+        self._refuse(Refused(code, HTTPStatus(code).phrase))
+
+    def do_GET(self) -> None:
+        """Answer a page."""
+        page = self.server.pages.get(self.path.partition("?")[0])
+        if page is None:
+            self._refuse(Refused(HTTPStatus.NOT_FOUND, "path: must be one of this node"))
+        elif self.headers.get("Content-Length", "0") != "0" or self.headers["Transfer-Encoding"]:
+            self._refuse(Refused(HTTPStatus.BAD_REQUEST, "body: must be absent"))
+        else:
+            self._send(page())
+
+    def do_POST(self) -> None:
+        """Store what is sent."""
+        try:
+            answer = self._post()
+        except Refused as refused:
+            self._refuse(refused)
+        except LargeBodyError as error:
+            self._refuse(Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{error}: is too large"))
+        except (BrokenBodyError, TimeoutError) as error:
+            self._refuse(Refused(HTTPStatus.BAD_REQUEST, f"body: must be whole, got '{error}'"))
+        except Exception as error:  # the peer must not wait for an answer that never comes
+            _LOG.error("HTTP: a request failed with %s", type(error).__name__)
+            self._refuse(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "node: has failed"))
+        else:
+            self._send(answer)
+
+    def _post(self) -> Answer:
+        door = self.server.door
+        path = self.path.removeprefix(door.prefix) if self.path.startswith(door.prefix) else ""
+        match = _STUDIES.fullmatch(path)
+        if match is None:
+            raise Refused(HTTPStatus.NOT_FOUND, "path: must be that of studies")
+        self._check_token(door.token)
+        length = self._length()
+        body_of = self.server.store
+        body_of.admit(length)
+        body = RequestBody(self.rfile, length, door.limit)  # type: ignore[arg-type]
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.send_response_only(HTTPStatus.CONTINUE)
+            self.end_headers()
+        return body_of.post(body, self.headers, match[1])
+
+    def _check_token(self, token: str) -> None:
+        given = self.headers.get("Authorization", "")
+        if token and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            raise Refused(
+                HTTPStatus.UNAUTHORIZED, "Authorization: must be the bearer token of this node",
+                WWW_Authenticate="Bearer",
+            )  # fmt: skip
+
+    def _length(self) -> int | None:
+        """Return Content-Length, None for chunks; both at once is an attack (RFC 9112, 6.3)."""
+        lengths = self.headers.get_all("Content-Length", [])
+        encoding = self.headers.get("Transfer-Encoding")
+        if encoding is not None:
+            if encoding.strip().lower() != "chunked":
+                raise Refused(HTTPStatus.NOT_IMPLEMENTED, "Transfer-Encoding: must be chunked")
+            if lengths:
+                raise Refused(HTTPStatus.BAD_REQUEST, "Content-Length: must be absent with chunks")
+            return None
+        if not lengths:
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "Content-Length: must be given")
+        if len(lengths) > 1 or not re.fullmatch(r"[0-9]{1,18}", lengths[0].strip()):
+            raise Refused(HTTPStatus.BAD_REQUEST, "Content-Length: must be one number")
+        return int(lengths[0])
+
+    def _refuse(self, refused: Refused) -> None:
+        """Answer without having read the body: the connection cannot go on."""
+        self.close_connection = True
+        self._send(Answer(refused.status, f"{refused}\n".encode(), fields=refused.fields))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Take what still comes for a moment: closing at once would lose the answer on its way."""
+        left = _DRAIN_BYTES
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_DRAIN_SECONDS)
+            while left > 0 and (block := self.connection.recv(1 << 16)):
+                left -= len(block)
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.kind)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        for name, value in answer.fields.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+
+def listed(addresses: Iterable[str]) -> frozenset[str]:
+    """Return addresses as :class:`Door` compares them."""
+    return frozenset(map(plain_address, addresses))
