@@ -2,6 +2,7 @@
 from .dicom.deidentify import read_key as read_key
 from .dicom.files import is_dicom as is_dicom
 from .dicom.files import open_dicom as open_dicom
+from .dicom.files import read_elements as read_elements
 from .dicom.format import is_dicomdir as is_dicomdir
 from .dicom.format import listed_files as listed_files
 from .dicom.pixel_module import check_compression as check_compression
