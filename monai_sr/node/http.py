@@ -7,15 +7,18 @@ a byte is read, and by a bearer token (RFC 6750) for what stores. Logs name no p
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import re
 import socket
 import ssl
+import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any, Protocol
 
 from monai_sr.core import get_logger
@@ -70,7 +73,7 @@ class Door:
         host: address to listen on.
         port: 0 for any free one.
         prefix: path before ``/studies``.
-        peers: addresses that may call.
+        peers: addresses and networks that may call.
         token: what ``Authorization: Bearer`` must hold to store; "" for nothing.
         tls: context of the server's side; None for plain HTTP.
         limit: bytes of a body.
@@ -81,7 +84,7 @@ class Door:
     host: str = "127.0.0.1"
     port: int = 0
     prefix: str = "/dicom-web"
-    peers: frozenset[str] = frozenset({"127.0.0.1", "::1"})
+    peers: tuple[str, ...] = ("127.0.0.0/8", "::1")
     token: str = field(default="", repr=False)
     tls: ssl.SSLContext | None = None
     limit: int = 1 << 34
@@ -103,6 +106,7 @@ class HttpServer(ThreadingHTTPServer):
 
     def __init__(self, door: Door, store: Store, pages: Mapping[str, Callable[[], Answer]]) -> None:
         self.door, self.store, self.pages = door, store, dict(pages)
+        self._peers = [ipaddress.ip_network(peer) for peer in door.peers]
         self._free = threading.BoundedSemaphore(door.connections)
         if ":" in door.host:
             self.address_family = socket.AF_INET6
@@ -110,11 +114,13 @@ class HttpServer(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """Bind without the reverse look-up of names, which may wait for a network."""
-        socket_server_bind(self)
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.door.host, self.server_address[1]
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Close connections of addresses that are not listed, before a byte is read."""
-        is_listed = plain_address(client_address[0]) in self.door.peers
+        address = _plain_address(client_address[0])
+        is_listed = any(address in network for network in self._peers)
         if not is_listed:
             _LOG.warning("HTTP: a call from an address that is not listed was closed")
         return is_listed
@@ -148,8 +154,6 @@ class HttpServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log the kind of what went wrong; its text may hold what was sent."""
-        import sys
-
         error = sys.exc_info()[1]
         level = _LOG.info if isinstance(error, OSError) else _LOG.error
         level("HTTP: a connection ended with %s", type(error).__name__)
@@ -161,17 +165,10 @@ _TOO_MANY = (
 )
 
 
-def socket_server_bind(server: HttpServer) -> None:
-    """Bind as ``socketserver.TCPServer`` does and note name and port."""
-    import socketserver
-
-    socketserver.TCPServer.server_bind(server)
-    server.server_name, server.server_port = server.door.host, server.server_address[1]
-
-
-def plain_address(address: str) -> str:
+def _plain_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Return an IPv4 address that came through an IPv6 socket as IPv4, without a zone."""
-    return address.partition("%")[0].removeprefix("::ffff:")
+    found = ipaddress.ip_address(address.partition("%")[0])
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -291,8 +288,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(answer.body)
-
-
-def listed(addresses: Iterable[str]) -> frozenset[str]:
-    """Return addresses as :class:`Door` compares them."""
-    return frozenset(map(plain_address, addresses))

@@ -115,8 +115,13 @@ def _too_large(limit: int) -> RefusedError:
     return RefusedError(OUT_OF_RESOURCES, f"object: must have {limit} bytes at most, got more")
 
 
-def checked_header(part: Part, sop_class: str, sop_instance: str) -> list[str]:
-    """Flush an object and return its four UIDs."""
+def checked_header(part: Part, said: tuple[str, str, str]) -> list[str]:
+    """Flush an object and return its four UIDs.
+
+    Args:
+        part: the object.
+        said: class, instance and study that the request names, "" where it does not.
+    """
     part.flush()
     try:
         header = read_elements(part.path, stop_before_pixels=True, specific_tags=_HEADER)
@@ -131,8 +136,8 @@ def checked_header(part: Part, sop_class: str, sop_instance: str) -> list[str]:
             raise RefusedError(
                 CANNOT_UNDERSTAND, f"{keyword}: must be a UID, got none or a bad one"
             )
-    for keyword, uid, said in zip(_HEADER[:2], uids[:2], (sop_class, sop_instance), strict=True):
-        if said and said != uid:
+    for keyword, uid, named in zip(_HEADER[:3], uids[:3], said, strict=True):
+        if named and named != uid:
             raise RefusedError(DOES_NOT_MATCH, f"{keyword}: must be that of the request, is not")
     return uids
 

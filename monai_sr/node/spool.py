@@ -75,19 +75,22 @@ class Sender:
         finally:
             part.discard()
 
-    def store(self, part: Part, sop_class: str = "", sop_instance: str = "") -> Stored:
+    def store(
+        self, part: Part, sop_class: str = "", sop_instance: str = "", study_uid: str = ""
+    ) -> Stored:
         """Make a written object safe; when this returns, it is.
 
         Args:
             part: all of it.
             sop_class: what the request says of it, if it does.
             sop_instance: likewise.
+            study_uid: likewise.
 
         Raises:
             RefusedError: it is no DICOM object, its UIDs are none or are not those of the request,
                 or the disk takes no more.
         """
-        return self._spool.accept(self, part, sop_class, sop_instance)
+        return self._spool.accept(self, part, (sop_class, sop_instance, study_uid))
 
     def close(self) -> None:
         """Say that no more comes."""
@@ -161,14 +164,18 @@ class Spool:
                 self._measured = (self._clock(), found)
             return found
 
-    def has_room(self) -> bool:
-        """Tell whether somebody new may begin to send; those who have begun may always go on."""
-        free = shutil.disk_usage(self.folder).free
+    def has_room(self, more: int = 0) -> bool:
+        """Tell whether somebody new may begin to send; those who have begun may always go on.
+
+        Args:
+            more: bytes that are known to come.
+        """
+        free = shutil.disk_usage(self.folder).free - more
         return free >= self._limits.reserve_bytes and self.used_bytes() < self._limits.spool_bytes
 
-    def accept(self, sender: Sender, part: Part, sop_class: str, sop_instance: str) -> Stored:
+    def accept(self, sender: Sender, part: Part, said: tuple[str, str, str]) -> Stored:
         """Make an object safe, see :meth:`Sender.store`."""
-        uids = checked_header(part, sop_class, sop_instance)
+        uids = checked_header(part, said)
         digest = content_digest(part.path, self.names)
         study, series = self.names.study(uids[2]), self.names.series(uids[3])
         instance = self.names.instance(uids[1])

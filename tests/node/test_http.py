@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from monai_sr.node.http import Answer, Door, HttpServer, Refused, listed
+from monai_sr.node.http import Answer, Door, HttpServer, Refused
 from tests.node.certificates import make_certificates
 
 STUDIES = "/dicom-web/studies"
@@ -168,7 +168,7 @@ def test_a_truncated_body_is_no_success():
 
 
 def test_an_address_that_is_not_listed_hears_nothing(caplog):
-    with serving(Door(peers=listed(["10.0.0.1"]))) as server, suppress(ConnectionResetError):
+    with serving(Door(peers=("10.0.0.1",))) as server, suppress(ConnectionResetError):
         assert say(server, b"GET /health HTTP/1.1\r\n\r\n") == b""
     assert "not listed" in caplog.text
 
