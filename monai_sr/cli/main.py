@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from monai_sr.cli.export import EXPORT_COMMANDS, add_export_command
 from monai_sr.cli.options import add_command, plain_flags
 from monai_sr.cli.reports import REPORT_COMMANDS, add_report_commands
 from monai_sr.core import (
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (UPSCALE, TRAIN, EVALUATE):
         add_command(commands, command)
     add_report_commands(commands)
+    add_export_command(commands)
     commands.add_parser("bundles", help="list the installed bundles")
     models = commands.add_parser(
         "models", help="list the models: size, speed, figures, license", allow_abbrev=False
@@ -173,6 +175,7 @@ _RUN: dict[str, Callable[[argparse.Namespace], None]] = {
     "models": _models,
     "systems": _systems,
     **REPORT_COMMANDS,
+    **EXPORT_COMMANDS,
 }
 
 

@@ -140,7 +140,7 @@ class Limited(nn.Hardtanh):
     """
 
     def __init__(self, low: float, high: float) -> None:
-        super().__init__(low, high)
+        super().__init__(float(low), float(high))  # TorchScript tells 2 from 2.0
         self.steps = integer_steps(low, high, _BITS_IN_TRAINING)
 
     def forward(self, x: Tensor) -> Tensor:
