@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from monai_sr.cli.export import EXPORT_COMMANDS, add_export_command
 from monai_sr.cli.options import add_command, plain_flags
 from monai_sr.cli.reports import REPORT_COMMANDS, add_report_commands
+from monai_sr.cli.serve import SERVE_COMMANDS, add_serve_command
 from monai_sr.core import (
     DEFAULT,
     EVALUATE,
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (UPSCALE, TRAIN, EVALUATE):
         add_command(commands, command)
     add_report_commands(commands)
+    add_serve_command(commands)
     add_export_command(commands)
     commands.add_parser("bundles", help="list the installed bundles")
     models = commands.add_parser(
@@ -175,6 +177,7 @@ _RUN: dict[str, Callable[[argparse.Namespace], None]] = {
     "models": _models,
     "systems": _systems,
     **REPORT_COMMANDS,
+    **SERVE_COMMANDS,
     **EXPORT_COMMANDS,
 }
 

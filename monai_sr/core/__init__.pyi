@@ -85,6 +85,7 @@ from .shared import ForkSafeLock as ForkSafeLock
 from .shared import SharedChange as SharedChange
 from .shared import ignored_warnings as ignored_warnings
 from .shared import silent_pydicom as silent_pydicom
+from .shared import silent_pynetdicom as silent_pynetdicom
 from .text import gdal_name as gdal_name
 from .text import linked_image as linked_image
 from .text import print_safely as print_safely

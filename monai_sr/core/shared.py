@@ -102,6 +102,8 @@ def _silent(name: str) -> AbstractContextManager[None]:
 _FILTERS = SharedChange(_filters_kept)
 silent_pydicom = SharedChange(partial(_silent, "pydicom"))
 """Context without pydicom's log."""
+silent_pynetdicom = SharedChange(partial(_silent, "pynetdicom"))
+"""Context without pynetdicom's log, which quotes titles, addresses and UIDs."""
 silent_monai_bundle = SharedChange(partial(_silent, "monai.bundle.workflows"))
 """Context without what MONAI says of each bundle's logging."""
 

@@ -90,11 +90,11 @@ def retry(spool: Path, name: str) -> list[str]:
 
 
 def drop(spool: Path, name: str) -> list[str]:
-    """Delete an entry; its objects are new ones if they come again.
+    """Delete an entry, or a result that is not sent; its objects are new ones if they come again.
 
     Args:
         spool: folder of the node.
-        name: id of an entry, or "all".
+        name: id of an entry or of a result; "all": all entries, and no result.
 
     Returns:
         The ids.
@@ -102,6 +102,11 @@ def drop(spool: Path, name: str) -> list[str]:
     Raises:
         OptionError: there is no such entry, or the rest of its study is still being worked on.
     """
+    if name in {folder.name for folder in entries(spool / "results")}:
+        if _busy(spool, [name]):
+            raise _still_busy(name)
+        remove_tree(spool / "results" / name, spool / "tmp")
+        return [name]
     chosen = _chosen(spool, name)
     for each in chosen:
         remove_tree(spool / "quarantine" / each, spool / "tmp")
@@ -117,8 +122,12 @@ def _chosen(spool: Path, name: str) -> list[str]:
     if name == "all":
         return [each for each in chosen if each not in busy]
     if busy:
-        raise OptionError(f"{name}: its study is still being worked on; try again in a minute")
+        raise _still_busy(name)
     return chosen
+
+
+def _still_busy(name: str) -> OptionError:
+    return OptionError(f"{name}: its study is still being worked on; try again in a minute")
 
 
 def _busy(spool: Path, names: Iterable[str]) -> set[str]:
