@@ -1,1 +1,5 @@
 """Records around results by others' standards: BIDS derivatives, STAC items."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -107,6 +107,14 @@ def _upscale(arguments: argparse.Namespace) -> None:
         return
     if arguments.workers is not None:
         raise OptionError("workers: belong to a cluster; add --cluster local")
+    if arguments.bids:
+        from monai_sr.cli.bids import upscale_data_set
+
+        upscale_data_set(arguments, None if model is None else model.bundle, options)
+        return
+    for name in ("participant_label", "bids_suffix"):
+        if getattr(arguments, name) is not None:
+            raise OptionError(f"{name}: belongs to a BIDS data set; add --bids")
     if arguments.skip_done:
         options["dataset#skip_done"] = True
     from monai_sr.upscaling import SRWorkflow, upscale_each

@@ -266,6 +266,15 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
                of="command", example="4"),
         _LINKED,
     ),
+    "BIDS": (
+        Option("bids", "the input is a BIDS data set, the results are its derivatives",
+               kind="flag", of="command", more="skips what is done ([how](how-to/bids.md))",
+               excludes=("cluster", "deidentify", "uncertainty", "report", "window", "bbox")),
+        Option("participant_label", "only these participants, with or without sub-", nargs="+",
+               metavar="LABEL", flags=("--participant-label",), of="command", example="01"),
+        Option("bids_suffix", "only these images (default: all of anat, func and dwi)", nargs="+",
+               metavar="SUFFIX", of="command", example="T1w"),
+    ),
 })  # fmt: skip
 """Of ``monai-sr upscale`` and ``inference.yaml``."""
 

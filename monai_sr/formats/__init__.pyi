@@ -77,4 +77,5 @@ from .sentinel2.product import product_stem as product_stem
 from .sentinel2.product import split_part as split_part
 from .sentinel2.product import write_vrt as write_vrt
 from .stored import DISCLAIMER as DISCLAIMER
+from .stored import disclaimer as disclaimer
 from .stored import single_path as single_path

@@ -7,6 +7,7 @@ from .file_upscaler import upscale_each as upscale_each
 from .files import FileDataset as FileDataset
 from .record import FileResult as FileResult
 from .record import RunFailedError as RunFailedError
+from .record import RunLog as RunLog
 from .record import RunRecord as RunRecord
 from .scene import Scenes as Scenes
 from .scene_job import SceneResult as SceneResult

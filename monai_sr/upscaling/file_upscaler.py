@@ -161,6 +161,23 @@ class FileUpscaler:
         """
         return self._engines_of(bundle or self._model or DEFAULT).dataset.made_by
 
+    def fingerprint(self, source: PathLike | Sequence[PathLike]) -> str:
+        """Return what ``made_by`` of the result of an input would be.
+
+        Args:
+            source: a file, or the files of one series.
+
+        Raises:
+            OptionError, WeightsError: as :meth:`prepare`.
+        """
+        (bundle,) = self._bundles([{"image": source}])
+        return self._engines_of(bundle).dataset.made_by
+
+    @property
+    def mark(self) -> str:
+        """What names of results end in before their suffix, without the unit of a spacing."""
+        return self._template.mark
+
     def enlarge(self, item: dict[str, Any]) -> FileResult:
         """Enlarge one input that was found and named elsewhere; the caller keeps the record.
 

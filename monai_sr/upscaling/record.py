@@ -106,34 +106,24 @@ class FileResult:
         return found.index(self.lr_psnr) + 1 if len(set(found)) > 1 else 0
 
 
-class RunRecord:
-    """The results of one run, in the manifest and on the terminal as they come.
+class RunLog:
+    """The results of one run, on the terminal as they come.
 
     Args:
-        output_dir: folder of the results; whether it can be written shows here.
         total: number of inputs.
         no_images: how many files were passed over, which do not claim to be images.
-
-    Raises:
-        OutputError: if the output folder cannot be written.
     """
 
-    def __init__(self, output_dir: Path, total: int, no_images: int = 0) -> None:
-        self.output_dir = output_dir
+    def __init__(self, total: int, no_images: int = 0) -> None:
         self.total, self.no_images = total, no_images
         self.results: list[FileResult] = []
-        self._manifest = Manifest(output_dir)
-        self._manifest.save()
-        self._began = self._saved = time.perf_counter()
+        self._began = time.perf_counter()
 
     def add(self, result: FileResult) -> None:
-        """Record one input; a single failure is left to :meth:`finish`."""
+        """Take one input; a single failure is left to :meth:`finish`."""
         self.results.append(result)
         if result.is_skipped:
             return
-        self._manifest.add(**_row(result, self.output_dir))
-        if time.perf_counter() - self._saved > _SAVE_SECONDS:
-            self.save()
         if result.error and self.total != 1:
             logger.error("monai-sr: error: %s", printable(result.error))
         if not result.error:
@@ -153,19 +143,6 @@ class RunRecord:
                 if result.off_share
                 else "",
             )
-
-    def save(self) -> None:
-        """Write the manifest."""
-        self._manifest.save()
-        self._saved = time.perf_counter()
-
-    def begin(self, source: str, output: PathLike) -> None:
-        """Note that a result is about to be made."""
-        self._manifest.begin(source, output)
-
-    def end(self) -> None:
-        """Write the manifest; nothing is under way any more."""
-        self._manifest.end()
 
     def finish(self) -> None:
         """Say what was skipped, and raise where inputs failed.
@@ -198,6 +175,46 @@ class RunRecord:
         enlarged = sum(not r.is_skipped for r in self.results)
         left = (time.perf_counter() - self._began) / enlarged * (self.total - count)
         return f"[{count}/{self.total}, {datetime.timedelta(seconds=round(left))} left] "
+
+
+class RunRecord(RunLog):
+    """The results of one run, in the manifest and on the terminal as they come.
+
+    Args:
+        output_dir: folder of the results; whether it can be written shows here.
+        total: number of inputs.
+        no_images: how many files were passed over, which do not claim to be images.
+
+    Raises:
+        OutputError: if the output folder cannot be written.
+    """
+
+    def __init__(self, output_dir: Path, total: int, no_images: int = 0) -> None:
+        super().__init__(total, no_images)
+        self.output_dir = output_dir
+        self._manifest = Manifest(output_dir)
+        self.save()
+
+    def add(self, result: FileResult) -> None:
+        """Record one input; a single failure is left to :meth:`finish`."""
+        if not result.is_skipped:
+            self._manifest.add(**_row(result, self.output_dir))
+            if time.perf_counter() - self._saved > _SAVE_SECONDS:
+                self.save()
+        super().add(result)
+
+    def save(self) -> None:
+        """Write the manifest."""
+        self._manifest.save()
+        self._saved = time.perf_counter()
+
+    def begin(self, source: str, output: PathLike) -> None:
+        """Note that a result is about to be made."""
+        self._manifest.begin(source, output)
+
+    def end(self) -> None:
+        """Write the manifest; nothing is under way any more."""
+        self._manifest.end()
 
 
 def _row(result: FileResult, output_dir: Path) -> dict[str, object]:

@@ -1,0 +1,2 @@
+# What this package gives to others; each name is imported when it is first used.
+from .bids import upscale_bids as upscale_bids
