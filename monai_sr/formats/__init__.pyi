@@ -49,6 +49,7 @@ from .ome_zarr.writer import OmeZarrWriter as OmeZarrWriter
 from .raster.beside import beside_text as beside_text
 from .raster.beside import side_car as side_car
 from .raster.facts import Grid as Grid
+from .raster.facts import result_tags as result_tags
 from .raster.format import SIDECARS as SIDECARS
 from .raster.format import is_plain_photo as is_plain_photo
 from .raster.image import RasterImage as RasterImage

@@ -9,6 +9,7 @@ from .tile_plan import bounds as bounds
 from .tile_plan import overlap as overlap
 from .tile_plan import result_edge as result_edge
 from .tile_plan import within as within
+from .tile_run import TileRun as TileRun
 from .tile_run import spatial as spatial
 from .tiled import TiledInferer as TiledInferer
 from .tiled import warn_if_cut as warn_if_cut

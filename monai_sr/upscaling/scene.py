@@ -34,7 +34,6 @@ from monai_sr.formats import (
 )
 from monai_sr.geometry import (
     bbox_slices,
-    covering_samples,
     scaled_sizes,
     source_transform,
     window_slices,
@@ -43,6 +42,7 @@ from monai_sr.inferers import TiledInferer, enlarged_meta, result_edge
 from monai_sr.transforms import Agreement, PlanGrid, Provenance, ScaleToUnit, as_unit, planned_sizes
 from monai_sr.upscaling.scene_job import DRIVERS, SceneJob, SceneResult
 from monai_sr.upscaling.scene_source import SceneSource
+from monai_sr.upscaling.scene_tile import nearest, piece_below
 
 # Of GDAL, whose own default is 5 % of the machine's memory: decoded blocks of the source, and those
 # of the result that wait to be compressed.
@@ -333,11 +333,6 @@ def _write(
     sizes: list[int],
 ) -> None:
     """Write a window (columns, rows) of the result."""
-    below = [
-        covering_samples(n, m, p.start + w.start, p.start + w.stop)
-        for n, m, p, w in zip(source.shape[1:], sizes, place, window, strict=True)
-    ]
-    piece = source.read(*(slice(int(b[0]), int(b[-1]) + 1) for b in below))
-    columns, rows = (b - int(b[0]) for b in below)
-    pixels = piece.image.pixels[:, rows][:, :, columns]
-    target.write(window[1], window[0], np.ascontiguousarray(pixels), piece.image, (rows, columns))
+    x, y = (slice(p.start + w.start, p.start + w.stop) for p, w in zip(place, window, strict=True))
+    piece, covering = piece_below(source, sizes, x, y)
+    target.write(window[1], window[0], nearest(piece, covering), piece.image, covering[::-1])

@@ -16,7 +16,6 @@ from torch import Tensor
 from monai_sr.core import Journal
 from monai_sr.formats import PHASE, RasterBlocks, kind_of
 from monai_sr.functional import resize_part, source_span
-from monai_sr.geometry import covering_samples
 from monai_sr.inferers import Tile, TileGrid, spatial, within
 from monai_sr.transforms import (
     AgreementSums,
@@ -24,11 +23,11 @@ from monai_sr.transforms import (
     circle_points,
     code_bands,
     half_turn_apart,
-    put_back,
     to_unit,
     turns_of,
 )
 from monai_sr.upscaling.scene_source import SceneSource
+from monai_sr.upscaling.scene_tile import piece_below, with_own_values
 
 _CACHE_BYTES = 2**25  # of tiles beside each other; rows of large scenes fit into no cache
 # Columns and rows of the input that are compared at once, in float64.
@@ -158,25 +157,12 @@ class Assembly:
         x = slice(self.columns.start + columns.start, self.columns.start + columns.stop)
         y = slice(self.rows.start + rows.start, self.rows.start + rows.stop)
         pixels = self.blocks.read(x, y)
-        (width, height), (large_width, large_height) = self.grid.sizes, self.grid.targets
-        below_x = covering_samples(width, large_width, x.start, x.stop)
-        below_y = covering_samples(height, large_height, y.start, y.stop)
         if pixels is None and not self.source.raster.has_mask:
             return
-        left, top = int(below_x[0]), int(below_y[0])
-        piece = self.source.read(
-            slice(left, int(below_x[-1]) + 1), slice(top, int(below_y[-1]) + 1)
-        )
-        covering = (below_y - top, below_x - left)
+        piece, covering = piece_below(self.source, self.grid.targets, x, y)
         if pixels is not None:
-            put_back(
-                pixels, self.source.meta,
-                lambda plane: plane[..., (below_x - left)[:, None], below_y - top],
-                piece.stored.numpy(), shape=piece.stored.shape,
-                lost=piece.lost, nan=piece.nan, hot=piece.hot,
-            )  # fmt: skip
-            pixels = np.ascontiguousarray(pixels.transpose(0, 2, 1))
-        self.output.write(rows, columns, pixels, piece.image, covering)
+            pixels = with_own_values(pixels, self.source, piece, covering)
+        self.output.write(rows, columns, pixels, piece.image, covering[::-1])
 
 
 class Comparison:

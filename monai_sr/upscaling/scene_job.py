@@ -32,7 +32,6 @@ from monai_sr.core import (
     replace_file,
 )
 from monai_sr.formats import (
-    PHASE,
     Facts,
     Grid,
     RasterBlocks,
@@ -61,14 +60,13 @@ from monai_sr.transforms import (
     Provenance,
     ScaleToUnit,
     avoid_nodata,
-    circle_points,
     declared_range,
     to_stored,
     to_unit,
-    turns_of,
 )
 from monai_sr.upscaling.scene_blocks import AlikeTiles, Assembly, Comparison, Rows, TileBlocks
 from monai_sr.upscaling.scene_source import SceneSource, no_valid_pixel
+from monai_sr.upscaling.scene_tile import grown
 
 logger = get_logger(__name__)
 
@@ -257,7 +255,8 @@ class SceneJob:
             tile, unit, _, known = item
             if unit is None or known is not None:
                 return []
-            return [self._grown(transfer.fetch(unit), tile)]
+            kind = kind_of(self.source.meta)
+            return [grown(self.run_tile, transfer.fetch(unit), tile, self.grid, kind)]
 
         # One is filled, one stored, others wait. Results in the network's memory, freed by another
         # thread at any time, would leave holes there that its tensors do not fit into.
@@ -285,11 +284,6 @@ class SceneJob:
                     del result  # before the next tile needs its memory
                 background.put((tile, large, key, buffer))
                 bar.update()
-
-    def _grown(self, unit: Tensor, tile: Tile) -> Tensor:
-        if kind_of(self.source.meta) == PHASE:
-            return turns_of(self.run_tile(circle_points(unit), tile, self.grid))[0]
-        return self.run_tile(unit, tile, self.grid)[0]
 
     def _stored(self, large: Tensor, key: Any) -> np.ndarray:
         stored = to_stored(large, self.source.meta)

@@ -78,10 +78,10 @@ class SceneSource:
     """An open raster and the metadata of the whole.
 
     Args:
-        path: the file.
+        path: the file, or what is open already.
         grid: decides on the sizes of the result.
         nodata: stored value that is no measurement, beside what the file declares; None: none.
-        kind: what the values mean, see :mod:`monai_sr.formats.meaning`.
+        kind: of a file, what the values mean, see :mod:`monai_sr.formats.meaning`.
 
     Attributes:
         meta: as of the whole in memory, ``sizes`` planned.
@@ -93,12 +93,14 @@ class SceneSource:
 
     def __init__(
         self,
-        path: PathLike,
+        path: PathLike | RasterSource,
         grid: PlanGrid,
         nodata: float | None = None,
         kind: str = INTENSITY,
     ) -> None:
-        self.raster = RasterSource(single_path(path), kind)
+        self.raster = (
+            path if isinstance(path, RasterSource) else RasterSource(single_path(path), kind)
+        )
         channels, height, width = self.raster.shape
         self._named = nodata
         _, meta = RasterReader().get_data(self.raster.read(Window(0, 0, 1, 1)))
@@ -148,6 +150,14 @@ class SceneSource:
         given = Given.of(torch.from_numpy(pixels), meta, self._named)
         return Piece(**vars(given), image=image, lost=lost_pixels(given.valid.numpy(), meta))
 
+    def reach(self, tile: Tile) -> list[slice]:
+        """Return the columns and rows that the result of a tile may depend on."""
+        return self._around(tile, self._margin + HOT_REACH)
+
+    def _around(self, tile: Tile, margin: int) -> list[slice]:
+        pairs = zip(tile.outer, self.shape[1:], strict=True)
+        return [_widened(part, margin, size) for part, size in pairs]
+
     def unit(self, tile: Tile) -> Tensor | None:
         """Return what the network must see of a tile; None where all is nodata in the result.
 
@@ -156,7 +166,7 @@ class SceneSource:
         Shape: -> (1, C, x, y) float32 in [0, 1].
         """
         sizes = self.shape[1:]
-        reach = [_widened(part, self._margin, n) for part, n in zip(tile.outer, sizes, strict=True)]
+        reach = self._around(tile, self._margin)
         piece = self.read(*reach)
         seen = [_widened(part, _SEEN_PX, n) for part, n in zip(tile.core, sizes, strict=True)]
         if piece.lost[spatial(within(seen, reach))].all():

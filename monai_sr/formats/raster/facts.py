@@ -132,7 +132,7 @@ def copy_facts(
     for domain in () if is_private else filter(is_kept_domain, domains_of(src)):
         dst.update_tags(ns=domain, **_kept_tags(src.tags(ns=domain)))
     tags = kept_tags(src.tags()) if is_private else src.tags()
-    dst.update_tags(**_tags(tags, meta, grid, driver))
+    dst.update_tags(**result_tags(tags, meta, grid, driver))
     if driver == "GTiff":
         _copy_xmp(src, dst, meta)
     _warn_of_geolocation(src)
@@ -249,10 +249,17 @@ def _copy_georeference(
         dst.rpcs = scaled_rpcs(rpcs, grid.scale, grid.offset)
 
 
-def _tags(
-    source: Mapping[str, str], meta: Mapping[str, Any], grid: Grid, driver: str
-) -> dict[str, str]:
-    """Return the source's tags with resolution, software and description brought up to date."""
+def result_tags(
+    source: Mapping[str, Any], meta: Mapping[str, Any], grid: Grid, driver: str
+) -> dict[str, Any]:
+    """Return the source's tags with resolution, software and description brought up to date.
+
+    Args:
+        source: tags of the source.
+        meta: meta of the result.
+        grid: where the result lies in the source.
+        driver: of the result.
+    """
     tags = {
         key: value
         for key, value in source.items()

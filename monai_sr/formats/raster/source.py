@@ -91,7 +91,7 @@ class RasterSource:
         check_asked(kind)
         with self._guarded():
             try:
-                self.dataset = open_raster(path, **kwargs)
+                self.dataset = self._open(path, **kwargs)
             except RasterioIOError as error:
                 raise BadImageError(
                     f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "
@@ -114,6 +114,10 @@ class RasterSource:
     def close(self) -> None:
         """Close the file."""
         self.dataset.close()
+
+    def _open(self, path: Path, **kwargs: Any) -> Any:
+        """Return the dataset that pixels come from; of an array it is none of a file's."""
+        return open_raster(path, **kwargs)
 
     @property
     def is_upright(self) -> bool:
