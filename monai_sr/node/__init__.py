@@ -9,4 +9,6 @@
 - ``scp``: associations in; ``worker``: complete studies to results; ``sender``: results out, to
   what has the methods of :class:`.sender.Destination`; ``service``: all of it, with
   :class:`.metrics.Metrics`.
+- ``http``, ``multipart``, ``stow``: instances in by STOW-RS; ``watch``: health and figures over the
+  same server; ``dicomweb``: a destination that is reached by STOW-RS.
 """

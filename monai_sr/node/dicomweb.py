@@ -8,64 +8,41 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from monai_sr.core import OptionError, OutputError, import_extra
+from monai_sr.core import OutputError, import_extra
+from monai_sr.node.config import DestinationConfig
+from monai_sr.node.dimse import client_context
+from monai_sr.node.http import read_token
 
 _BATCH_BYTES = 64 << 20  # of one request; dicomweb-client holds it three times
 _WHOLE_BODY = 1 << 31  # one with Content-Length: proxies refuse chunks more often
-
-
-@dataclass(frozen=True)
-class Stow:
-    """Where and how results are sent.
-
-    Args:
-        name: of the destination, for messages.
-        url: of the DICOMweb service, up to what precedes ``/studies``.
-        ca: PEM file of the authorities that the server's certificate is checked by; None for
-            those of the system.
-        certificate: PEM file of the client's certificate.
-        key: PEM file of its key; None where the certificate's file has it.
-        token_file: file whose first line is sent as bearer token (RFC 6750).
-        connect_seconds: to wait for a connection.
-        read_seconds: to wait for an answer.
-    """
-
-    name: str
-    url: str
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    token_file: Path | None = None
-    connect_seconds: float = 10.0
-    read_seconds: float = 120.0
 
 
 class DicomWebDestination:
     """Sends files by STOW-RS; safe from one thread at a time.
 
     Args:
-        where: the service.
+        where: the configuration, with url.
 
     Raises:
-        OptionError: the token's file cannot be read.
+        OptionError: a certificate or the token's file cannot be used.
+        MissingDependencyError: dicomweb-client is not installed.
     """
 
-    def __init__(self, where: Stow) -> None:
+    def __init__(self, where: DestinationConfig) -> None:
         self._where = where
-        # Both write identifiers: URLs and the UIDs of instances that failed.
-        for name in ("dicomweb_client", "urllib3"):
+        # They write identifiers: URLs, and UIDs of instances that failed.
+        for name in ("dicomweb_client", "retrying", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._last: list[Any] = []
         web = import_extra("dicomweb_client.web", extra="node")
         self._client = web.DICOMwebClient(
-            where.url.rstrip("/"),
+            str(where.url).rstrip("/"),
             session=self._session(),
-            timeout=(where.connect_seconds, where.read_seconds),
+            timeout=where.timeout_seconds,
             chunk_size=_WHOLE_BODY,
             callback=self._note,
         )
@@ -140,37 +117,17 @@ class DicomWebDestination:
         session.max_redirects = 0  # a POST that is redirected becomes a GET, which stores nothing
         session.headers["Accept"] = "application/dicom+json"
         where = self._where
-        session.verify = True if where.ca is None else str(where.ca)
-        if where.certificate is not None:
-            certificate = str(where.certificate)
-            session.cert = certificate if where.key is None else (certificate, str(where.key))
+        if where.tls is not None:
+            client_context(where.tls, where.name)  # says which file is wrong, before the first try
+            session.verify = True if where.tls.ca is None else str(where.tls.ca)
+            if where.tls.certificate is not None:
+                session.cert = (str(where.tls.certificate), str(where.tls.key))
         if where.token_file is not None:
             session.headers["Authorization"] = f"Bearer {read_token(where.token_file)}"
         return session
 
     def _error(self, what: str, remedy: str) -> OutputError:
         return OutputError(f"destination {self.name}: must store the results, got {what}; {remedy}")
-
-
-def read_token(file: Path) -> str:
-    """Return the first line of a file that holds a token.
-
-    Raises:
-        OptionError: it cannot be read, or holds none.
-    """
-    try:
-        token = file.read_text(encoding="ascii").partition("\n")[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(
-            f"{file}: must be a readable file with a token, got {type(error).__name__}; "
-            "write one, such as that of openssl rand -hex 32"
-        ) from error
-    if not token:
-        raise OptionError(
-            f"{file}: must hold a token in its first line, got none; "
-            "write one, such as that of openssl rand -hex 32"
-        )
-    return token
 
 
 def receipt(response: Any) -> tuple[set[str], set[str]]:

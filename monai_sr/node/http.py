@@ -13,18 +13,24 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from socketserver import TCPServer
 from typing import Any, Protocol
 
-from monai_sr.core import get_logger
+from monai_sr.core import OptionError, OutputError, get_logger
+from monai_sr.node.config import HttpConfig, Limits
+from monai_sr.node.dimse import server_context
 from monai_sr.node.multipart import BrokenBodyError, LargeBodyError, RequestBody
 
 _LOG = get_logger(__name__)
+_WATCHERS = 4  # connections for health and metrics beside those that store
+_POLL_SECONDS = 0.1
 _DRAIN_BYTES = 1 << 20
 _DRAIN_SECONDS = 2.0
 _STUDIES = re.compile(r"/studies(?:/([^/?]+))?/?(?:\?.*)?")
@@ -91,14 +97,36 @@ class Door:
     connections: int = 16
     seconds: float = 30.0
 
+    @classmethod
+    def of(cls, config: HttpConfig, limits: Limits) -> Door:
+        """Return what a configuration says.
+
+        Args:
+            config: of the HTTP side.
+            limits: of the node; each association it allows is one connection here, too.
+
+        Raises:
+            OptionError: a certificate or the token's file cannot be used.
+        """
+        return cls(
+            config.host, config.port, config.prefix, config.peers,
+            token="" if config.token_file is None else read_token(config.token_file),
+            tls=None if config.tls is None else server_context(config.tls, "http"),
+            limit=limits.spool_bytes, connections=limits.associations + _WATCHERS,
+            seconds=limits.idle_seconds,
+        )  # fmt: skip
+
 
 class HttpServer(ThreadingHTTPServer):
-    """The server; :meth:`serve_forever` runs it, :meth:`shutdown` ends it.
+    """The server; :meth:`start` begins, :meth:`stop` ends.
 
     Args:
         door: how it listens.
         store: takes instances.
         pages: what a GET of a path is answered, such as ``/health``.
+
+    Raises:
+        OutputError: the port cannot be had.
     """
 
     daemon_threads = True
@@ -107,10 +135,49 @@ class HttpServer(ThreadingHTTPServer):
     def __init__(self, door: Door, store: Store, pages: Mapping[str, Callable[[], Answer]]) -> None:
         self.door, self.store, self.pages = door, store, dict(pages)
         self._peers = [ipaddress.ip_network(peer) for peer in door.peers]
+        self._thread: threading.Thread | None = None
+        self._working: set[int] = set()  # threads that answer a request
         self._free = threading.BoundedSemaphore(door.connections)
         if ":" in door.host:
             self.address_family = socket.AF_INET6
-        super().__init__((door.host, door.port), _Handler)
+        try:
+            super().__init__((door.host, door.port), _Handler)
+        except OSError as error:
+            raise OutputError(
+                f"{door.host}:{door.port}: cannot be listened on, got '{error.strerror}'; "
+                "choose another host or port"
+            ) from error
+
+    def start(self) -> None:
+        """Serve in a thread."""
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(_POLL_SECONDS,), name="http", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, grace_seconds: float = 10.0) -> None:
+        """Take no new connections; requests that have begun may finish.
+
+        Args:
+            grace_seconds: for how long.
+        """
+        if self._thread is not None:
+            self.shutdown()
+            self._thread.join()
+        self.server_close()
+        end = time.monotonic() + grace_seconds
+        while self._working and time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Be waited for by :meth:`stop`."""
+        thread = threading.get_ident()
+        self._working.add(thread)
+        try:
+            yield
+        finally:
+            self._working.discard(thread)
 
     def server_bind(self) -> None:
         """Bind without the reverse look-up of names, which may wait for a network."""
@@ -171,6 +238,27 @@ def _plain_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Addres
     return getattr(found, "ipv4_mapped", None) or found
 
 
+def read_token(file: Path) -> str:
+    """Return the first line of a file that holds a token.
+
+    Raises:
+        OptionError: it cannot be read, or holds none.
+    """
+    try:
+        token = file.read_text(encoding="ascii").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(
+            f"{file}: must be a readable file with a token, got {type(error).__name__}; "
+            "write one, such as that of openssl rand -hex 32"
+        ) from error
+    if not token:
+        raise OptionError(
+            f"{file}: must hold a token in its first line, got none; "
+            "write one, such as that of openssl rand -hex 32"
+        )
+    return token
+
+
 class _Handler(BaseHTTPRequestHandler):
     """One connection."""
 
@@ -208,7 +296,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Store what is sent."""
         try:
-            answer = self._post()
+            with self.server.working():
+                answer = self._post()
         except Refused as refused:
             self._refuse(refused)
         except LargeBodyError as error:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any
 
 from monai_sr.core import get_logger, ignored_warnings, silent_pydicom, silent_pynetdicom
-from monai_sr.node.config import DestinationConfig, NodeConfig
+from monai_sr.node.config import DestinationConfig, HttpConfig, NodeConfig
 from monai_sr.node.dimse import DimseDestination
 from monai_sr.node.disk import entries
+from monai_sr.node.http import Door, HttpServer
 from monai_sr.node.metrics import Metrics
 from monai_sr.node.names import Names
 from monai_sr.node.retention import sweep
 from monai_sr.node.scp import StoreScp
 from monai_sr.node.sender import Destination, Outbox
 from monai_sr.node.spool import Spool
+from monai_sr.node.stow import StowStore
+from monai_sr.node.watch import Watch
 from monai_sr.node.worker import Upscaler, Worker
 from monai_sr.upscaling import FileUpscaler
 
@@ -40,7 +42,7 @@ class Node:
         destinations: where results go; None: as the configuration says.
 
     Attributes:
-        config, spool, metrics, worker, outbox, scp: the parts.
+        config, spool, metrics, worker, outbox, scp, http: the parts.
 
     Raises:
         OptionError, WeightsError: a model, an option or a certificate cannot be used.
@@ -68,6 +70,9 @@ class Node:
                 self.spool, upscaler, self.metrics,
                 attempts=config.attempts, on_result=self.outbox.add,
             )  # fmt: skip
+            self.http = None if config.http is None else make_http(self, config.http)
+            if self.http is not None:
+                self._quiet.callback(self.http.server_close)
             self.scp = StoreScp(config, self.spool, self.metrics)
         except BaseException:
             self.spool.close()
@@ -84,6 +89,8 @@ class Node:
             self._begin(f"to-{lane.name}", lane.step)
         self._begin("sweep", self._sweep, _SWEEP_SECONDS)
         self.scp.start()
+        if self.http is not None:
+            self.http.start()
         logger.info(
             "node %s: listens on %s:%d", self.config.ae_title, self.config.host, self.scp.port
         )
@@ -95,6 +102,8 @@ class Node:
             grace_seconds: how long open associations may go on.
         """
         self.worker.stop()
+        if self.http is not None:
+            self.http.stop()
         self.scp.stop(grace_seconds)
         self._stopping.set()
         for thread in self._threads:
@@ -135,15 +144,20 @@ class Node:
             **waiting,
         }
 
-    def problems(self) -> list[str]:
-        """Return what is wrong now, a line each, without identifiers."""
+    def faults(self) -> list[str]:
+        """Return what of the node does not work now, a line each, without identifiers."""
         found = [f"{t.name}: has ended" for t in self._threads if not t.is_alive()]
         if not self.spool.has_room():
             found.append("spool: is full; new associations are rejected")
-        for lane in self.outbox.lanes:
-            if lane.failures() >= _IS_DOWN:
-                found.append(f"destination {lane.name}: {lane.failures()} attempts in a row failed")
         return found
+
+    def warnings(self) -> list[str]:
+        """Return which destinations do not answer; their results wait."""
+        return [
+            f"destination {lane.name}: {lane.failures()} attempts in a row failed"
+            for lane in self.outbox.lanes
+            if lane.failures() >= _IS_DOWN
+        ]
 
     def _begin(self, name: str, step: Callable[[], bool], idle: float = _IDLE_SECONDS) -> None:
         thread = threading.Thread(target=self._loop, args=(step, idle), name=name, daemon=True)
@@ -186,12 +200,21 @@ def make_destination(where: DestinationConfig, config: NodeConfig) -> Destinatio
     """
     if where.url is None:
         return DimseDestination(where, config.ae_title)
-    from monai_sr.node.dicomweb import DicomWebDestination, Stow
+    from monai_sr.node.dicomweb import DicomWebDestination
 
-    tls: Mapping[str, Any] = {}
-    if where.tls is not None:
-        tls = {"ca": where.tls.ca, "certificate": where.tls.certificate, "key": where.tls.key}
-    return DicomWebDestination(Stow(where.name, where.url, token_file=where.token_file, **tls))
+    return DicomWebDestination(where)
+
+
+def make_http(node: Node, http: HttpConfig) -> HttpServer:
+    """Return the HTTP side of a node.
+
+    Raises:
+        OptionError: a certificate or token cannot be used.
+        OutputError: the port cannot be had.
+    """
+    limits = node.config.limits
+    store = StowStore(node.spool, node.metrics, max_bytes=limits.spool_bytes)
+    return HttpServer(Door.of(http, limits), store, Watch(node).pages)
 
 
 def check(config: NodeConfig) -> Iterator[tuple[str, str]]:

@@ -17,9 +17,11 @@ import pydicom
 
 from monai_sr.core import get_logger, ignored_warnings, silent_pydicom
 from monai_sr.node.http import Answer, Refused
+from monai_sr.node.metrics import Metrics
 from monai_sr.node.multipart import Multipart, RequestBody
 from monai_sr.node.names import is_uid
 from monai_sr.node.objects import CANNOT_UNDERSTAND, RefusedError, Stored
+from monai_sr.node.scp import count
 from monai_sr.node.spool import Sender, Spool
 
 _LOG = get_logger(__name__)
@@ -42,12 +44,15 @@ class StowStore:
 
     Args:
         spool: where it goes.
+        metrics: what counts.
         max_parts: instances of one request.
         max_bytes: of one request.
     """
 
-    def __init__(self, spool: Spool, *, max_parts: int, max_bytes: int) -> None:
-        self._spool = spool
+    def __init__(
+        self, spool: Spool, metrics: Metrics, *, max_parts: int = 100_000, max_bytes: int = 1 << 40
+    ) -> None:
+        self._spool, self._metrics = spool, metrics
         self._max_parts, self._max_bytes = max_parts, max_bytes
 
     def admit(self, length: int | None) -> None:
@@ -60,6 +65,7 @@ class StowStore:
             Refused: 503 with Retry-After.
         """
         if not self._spool.has_room(length or 0):
+            self._metrics.add("rejected", label="full")
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE, "spool: must have room; try again later",
                 Retry_After=_RETRY_SECONDS,
@@ -84,13 +90,39 @@ class StowStore:
             raise Refused(HTTPStatus.BAD_REQUEST, "study: must be a UID")
         parts = self._parts(body, headers)
         outcome = _Outcome()
+        self._metrics.add("associations")
         with self._spool.open_sender() as sender:
             for part in parts:
-                _store(sender, parts, part, study_uid or "", outcome)
+                self._store(sender, parts, part, study_uid or "", outcome)
         if not outcome.stored and not outcome.refused:
             raise Refused(HTTPStatus.BAD_REQUEST, "body: must have a part, got none")
         _LOG.info("STOW: %d stored, %d refused", len(outcome.stored), len(outcome.refused))
         return _answer(outcome)
+
+    def _store(
+        self,
+        sender: Sender,
+        parts: Multipart,
+        header: Message,
+        study_uid: str,
+        outcome: _Outcome,
+    ) -> None:
+        """Store the part that came last."""
+        head = b""  # enough to tell whose a refused part is
+        try:
+            if "Content-Type" in header and header.get_content_type() != _KIND:
+                raise RefusedError(CANNOT_UNDERSTAND, f"part: must be {_KIND}, got another kind")
+            with sender.part() as part:
+                for block in parts.content():
+                    head = head or block
+                    part.write(block)
+                stored = sender.store(part, study_uid=study_uid)
+                count(self._metrics, stored.is_new, stored.is_conflict, part.size)
+                outcome.stored.append(stored)
+        except RefusedError as error:
+            self._metrics.add("refused", label=f"{error.status:04X}")
+            _LOG.warning("object: refused with 0x%04X: %s", error.status, error)
+            outcome.refused.append((error.status, _identity(head)))
 
     def _parts(self, body: RequestBody, headers: Message) -> Multipart:
         kinds = headers.get_content_type(), _parameter(headers, "type").lower()
@@ -108,24 +140,6 @@ class StowStore:
 def _parameter(headers: Message, name: str) -> str:
     found = headers.get_param(name, "")
     return found if isinstance(found, str) else ""  # else in the form of RFC 2231: nobody's
-
-
-def _store(
-    sender: Sender, parts: Multipart, header: Message, study_uid: str, outcome: _Outcome
-) -> None:
-    """Store the part that came last."""
-    if "Content-Type" in header and header.get_content_type() != _KIND:
-        outcome.refused.append((CANNOT_UNDERSTAND, ()))
-        return
-    head = b""  # enough to tell whose a refused part is
-    try:
-        with sender.part() as part:
-            for block in parts.content():
-                head = head or block
-                part.write(block)
-            outcome.stored.append(sender.store(part, study_uid=study_uid))
-    except RefusedError as error:
-        outcome.refused.append((error.status, _identity(head)))
 
 
 def _identity(head: bytes) -> Sequence[str]:

@@ -11,7 +11,8 @@ import pytest
 
 from monai_sr.core import OptionError, OutputError
 from monai_sr.node import dicomweb
-from monai_sr.node.dicomweb import DicomWebDestination, Stow
+from monai_sr.node.config import ClientTls, DestinationConfig
+from monai_sr.node.dicomweb import DicomWebDestination
 from monai_sr.node.http import Answer, Door, Refused
 from monai_sr.node.multipart import Multipart
 from tests.dicom_factory import dataset
@@ -86,7 +87,9 @@ def files(tmp_path):
 
 def destination(server, **options):
     return DicomWebDestination(
-        Stow("pacs", f"http://127.0.0.1:{server.server_port}/dicom-web/", **options)
+        DestinationConfig(
+            "pacs", url=f"http://127.0.0.1:{server.server_port}/dicom-web/", **options
+        )
     )
 
 
@@ -177,7 +180,7 @@ def test_other_spellings_of_the_media_type_are_understood(files):
 
 def test_a_server_that_is_down_or_silent_is_told_in_one_line(files):
     with serving() as server:
-        address = destination(server, read_seconds=0.2, connect_seconds=0.2)
+        address = destination(server, timeout_seconds=0.2)
 
         class Silent(Pacs):
             def admit(self, length):
@@ -211,14 +214,18 @@ def test_tls_with_a_certificate_of_ours(files, tmp_path):
     pacs = Pacs()
     with serving(Door(tls=context), pacs) as server:
         url = f"https://localhost:{server.server_port}/dicom-web"
-        DicomWebDestination(
-            Stow("pacs", url, ca=made.authority, certificate=made.certificate, key=made.key)
-        ).send(files)
+
+        def send(tls):
+            DicomWebDestination(DestinationConfig("pacs", url=url, tls=tls)).send(files)
+
+        send(ClientTls(made.authority, made.certificate, made.key))
         assert len(pacs.received) == 3
         with pytest.raises(OutputError, match="SSLError"):  # it is nobody that we know
-            DicomWebDestination(Stow("pacs", url)).send(files)
+            send(None)
         with pytest.raises(OutputError, match=r"SSLError|ConnectionError"):  # we are nobody
-            DicomWebDestination(Stow("pacs", url, ca=made.authority)).send(files)
+            send(ClientTls(made.authority))
+    with pytest.raises(OptionError, match="pacs: tls: must name certificates"):
+        send(ClientTls(files[0]))
 
 
 def test_check_asks_for_a_study():
@@ -240,4 +247,4 @@ def test_a_token_file_must_hold_a_token(tmp_path, text):
     if text is not None:
         file.write_text(text, encoding="utf-8")
     with pytest.raises(OptionError, match=r"token.*openssl rand"):
-        DicomWebDestination(Stow("pacs", "http://127.0.0.1:1", token_file=file))
+        DicomWebDestination(DestinationConfig("pacs", url="http://a:1", token_file=file))

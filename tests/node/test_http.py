@@ -13,6 +13,8 @@ from dataclasses import replace
 
 import pytest
 
+from monai_sr.core import OutputError
+from monai_sr.node.config import HttpConfig, Limits
 from monai_sr.node.http import Answer, Door, HttpServer, Refused
 from tests.node.certificates import make_certificates
 
@@ -40,14 +42,11 @@ class Kept:
 def serving(door=None, store=None, pages=None):
     health = {"/health": lambda: Answer(200, b'{"ok":true}', "application/json")}
     server = HttpServer(door or Door(), store or Kept(), health if pages is None else pages)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
+    server.start()
     try:
         yield server
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+        server.stop()
 
 
 def ask(server, method, path, body=None, headers=None, **options):
@@ -199,6 +198,37 @@ def test_too_many_connections_are_told_so_and_later_ones_are_served():
                 if b" 200 " in peer.recv(1000):
                     return
     pytest.fail("the place was not given back")
+
+
+def test_stopping_waits_for_a_request_that_has_begun():
+    begun = threading.Event()
+
+    class Slow(Kept):
+        def post(self, body, headers, study_uid):
+            begun.set()
+            time.sleep(0.3)
+            return super().post(body, headers, study_uid)
+
+    answers = []
+    with serving(store=Slow()) as server:
+        peer = threading.Thread(target=lambda: answers.append(ask(server, "POST", STUDIES, b"a")))
+        peer.start()
+        begun.wait(5)
+    peer.join(5)
+    assert [status for status, _, _ in answers] == [200]
+
+
+def test_a_port_that_is_taken_is_told():
+    with serving() as server, pytest.raises(OutputError, match="choose another host or port"):
+        HttpServer(Door(port=server.server_port), Kept(), {})
+
+
+def test_a_configuration_opens_the_door(tmp_path):
+    (tmp_path / "token").write_text("s3cret\n")
+    config = HttpConfig(1, prefix="/a", peers=("10.0.0.0/8",), token_file=tmp_path / "token")
+    door = Door.of(config, Limits(associations=3, spool_bytes=9, idle_seconds=2.0))
+    assert (door.port, door.prefix, door.peers, door.token) == (1, "/a", ("10.0.0.0/8",), "s3cret")
+    assert (door.limit, door.connections, door.seconds, door.tls) == (9, 7, 2.0, None)
 
 
 def test_a_silent_peer_is_let_go():

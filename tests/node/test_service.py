@@ -60,7 +60,7 @@ def test_each_study_comes_out_enlarged_once_and_nothing_leaks(
         wait_for(lambda: len(pacs.received) == 2 and len(list(node.spool["sent"].iterdir())) == 2)
         wait_for(lambda: node.metrics.snapshot().get(("passed_by", "report")))
         snapshot = node.metrics.snapshot()
-        assert node.problems() == []
+        assert node.faults() == node.warnings() == []
     finally:
         node.stop()
     assert len(set(pacs.received)) == 2

@@ -11,6 +11,7 @@ from dicomweb_client.web import DICOMwebClient
 
 from monai_sr.node.config import Limits
 from monai_sr.node.http import Door
+from monai_sr.node.metrics import Metrics
 from monai_sr.node.spool import Spool
 from monai_sr.node.stow import StowStore
 from tests.node.test_http import STUDIES, ask, say, serving
@@ -30,7 +31,7 @@ def spool(tmp_path):
 
 @pytest.fixture
 def server(spool):
-    with serving(store=StowStore(spool, max_parts=5, max_bytes=1 << 20)) as running:
+    with serving(store=StowStore(spool, Metrics(), max_parts=5, max_bytes=1 << 20)) as running:
         yield running
 
 
@@ -76,6 +77,8 @@ def test_a_bad_part_does_not_spoil_the_others(server, spool):
     large.PixelData = b"\0" * 50_000
     status, answer = post(server, [content(large), b"no DICOM", content(good)])
     assert status == 202
+    counted = server.store._metrics.snapshot()
+    assert counted["received", ""] == counted["refused", "A700"] == counted["refused", "C000"] == 1
     assert [i.ReferencedSOPInstanceUID for i in answer.ReferencedSOPSequence] == [
         good.SOPInstanceUID
     ]
@@ -137,7 +140,7 @@ def test_nothing_and_too_much_are_refused(server, spool):
 
 
 def test_a_full_spool_takes_nothing_and_says_when_to_come_again(spool):
-    store = StowStore(spool, max_parts=5, max_bytes=1 << 20)
+    store = StowStore(spool, Metrics(), max_parts=5, max_bytes=1 << 20)
     spool._limits = Limits(spool_bytes=1, reserve_bytes=0)
     with serving(store=store) as server:
         status, _, headers = ask(
@@ -148,7 +151,7 @@ def test_a_full_spool_takes_nothing_and_says_when_to_come_again(spool):
 
 
 def test_a_body_that_the_disk_cannot_hold_is_refused_before_it_is_read(spool):
-    store = StowStore(spool, max_parts=5, max_bytes=1 << 60)
+    store = StowStore(spool, Metrics(), max_parts=5, max_bytes=1 << 60)
     head = f"POST {STUDIES} HTTP/1.1\r\nContent-Type: {KIND}\r\nContent-Length: {1 << 50}\r\n\r\n"
     with serving(Door(limit=1 << 60), store=store) as server:
         assert b" 503 " in say(server, head.encode())
