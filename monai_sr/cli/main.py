@@ -12,6 +12,7 @@ from monai_sr.cli.export import EXPORT_COMMANDS, add_export_command
 from monai_sr.cli.options import add_command, plain_flags
 from monai_sr.cli.reports import REPORT_COMMANDS, add_report_commands
 from monai_sr.cli.serve import SERVE_COMMANDS, add_serve_command
+from monai_sr.cli.view import VIEW_COMMANDS, add_view_command
 from monai_sr.core import (
     DEFAULT,
     EVALUATE,
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add_report_commands(commands)
     add_serve_command(commands)
     add_export_command(commands)
+    add_view_command(commands)
     commands.add_parser("bundles", help="list the installed bundles")
     models = commands.add_parser(
         "models", help="list the models: size, speed, figures, license", allow_abbrev=False
@@ -187,6 +189,7 @@ _RUN: dict[str, Callable[[argparse.Namespace], None]] = {
     **REPORT_COMMANDS,
     **SERVE_COMMANDS,
     **EXPORT_COMMANDS,
+    **VIEW_COMMANDS,
 }
 
 

@@ -20,9 +20,9 @@ _POLICY = "<policy>"  # filled in when the styles and scripts of the page are kn
 
 
 @cache
-def _environment() -> Environment:
+def _environment(package: str) -> Environment:
     return Environment(
-        loader=PackageLoader("monai_sr.reports"),
+        loader=PackageLoader(package),
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -31,14 +31,15 @@ def _environment() -> Environment:
     )
 
 
-def render(template: str, **content: Any) -> str:
+def render(template: str, package: str = "monai_sr.reports", **content: Any) -> str:
     """Return a page.
 
     Args:
         template: name of a file of ``templates``.
+        package: in which that folder lies.
         **content: its variables; what they hold is escaped.
     """
-    page = _environment().get_template(template)
+    page = _environment(package).get_template(template)
     text = page.render(version=__version__, disclaimer=DISCLAIMER, policy=_POLICY, **content)
     return text.replace(str(escape(_POLICY)), _policy(text), 1)
 

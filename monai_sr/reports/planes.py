@@ -76,7 +76,7 @@ def plane_pairs(
     """
     rank = lr.ndim - 1
     axis = slice_axis_of(meta, rank)
-    aspect = _pixel_aspect(meta, axis, rank)
+    aspect = pixel_aspect(meta, axis, rank)
     is_upward = format_of_meta(meta).is_upward
     if axis < 0:
         return [PlanePair("", lr, sr, half_width, aspect, is_upward)]
@@ -135,8 +135,16 @@ def _indices(length: int, count: int) -> list[int]:
     return list(dict.fromkeys([middle, *sorted(others - {nearest, middle})]))[:count]
 
 
-def _pixel_aspect(meta: Mapping[str, Any], axis: int, rank: int) -> float:
-    """Of medical images, whose lengths are physical; maps and photos have square pixels."""
+def pixel_aspect(meta: Mapping[str, Any], axis: int, rank: int) -> float:
+    """Return the width of a pixel over its height on screen.
+
+    Of medical images, whose lengths are physical; maps and photos have square pixels.
+
+    Args:
+        meta: metadata of the image.
+        axis: across the planes that are shown, -1 for a single plane.
+        rank: number of its spatial axes.
+    """
     if not format_of_meta(meta).lengths_in_mm or "affine" not in meta:
         return 1.0
     affine = np.asarray(meta["affine"], dtype=np.float64)

@@ -1,1 +1,5 @@
 """A page to look at: input, bicubic, result, uncertainty and agreement side by side."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
