@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
-PREFIX = "monai_sr_"
-"""What the names of temporary folders begin with."""
+PREFIX = "monai_sr_private_"
+"""What the names of temporary folders begin with: long, since nobody else's may be swept away."""
 PART = ".part"
 """What the names of hidden folders beside results end in, which hold what is being written."""
 

@@ -54,6 +54,14 @@ def test_they_are_gone_after_term(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_private_folders_of_others_stay(tmp_path):
+    others = tmp_path / "monai_sr_incoming"  # a user's own, or a service's
+    others.mkdir(mode=0o700)
+    (others / "study.dcm").write_text("x")
+    assert _run(tmp_path, 0).wait() == 0
+    assert [file.name for file in others.iterdir()] == ["study.dcm"]
+
+
 def test_the_next_start_sweeps_what_a_kill_left_and_nothing_in_use(tmp_path):
     killed, living = _run(tmp_path, 60), _run(tmp_path, 60)
     killed.kill()
