@@ -28,12 +28,14 @@ LOCKED := $(if $(HASHES),$(PY) -m pip install -qq --disable-pip-version-check --
 ONE_THREAD := OMP_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean lock sbom audit
+.PHONY: help demo test lint wheel docs clean lock sbom audit
 
 help:
 	@echo "make demo   install, upscale samples/ into out/demo, print a table and a picture's path"
 	@echo "make test   install with the dev extras and run the test suite"
 	@echo "make lint   ruff, mypy and the import contract"
+	@echo "make wheel  build sdist and wheel into dist/, use the wheel from an environment of its own"
+	@echo "make docs   build the documentation as a site into build/site"
 	@echo "make lock   write requirements*.lock, the versions of constraints.txt with hashes"
 	@echo "make sbom   write sbom.cdx.json (CycloneDX): libraries and weights"
 	@echo "make audit  ask for known vulnerabilities of the pinned versions; needs a network"
@@ -50,6 +52,15 @@ lint: $(VENV)/.stamp-dev
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports
+
+# FRESH=1 installs the libraries anew, too; else those of $(VENV) are used.
+wheel: $(VENV)/.stamp-dev
+	@$(ONE_THREAD) $(PY) .ci/wheel.py $(if $(FRESH),--fresh) dist
+
+# The variable silences what the theme says of MkDocs 2, which nothing here allows.
+docs: $(VENV)/.stamp-dev
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+	@echo "build/site/index.html"
 
 lock: | $(PY)
 	@$(PY) -m pip install -qq --disable-pip-version-check uv

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.metadata import Metadata
 
 import monai_sr
 
@@ -45,6 +48,15 @@ def wheel(repo_root, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def script(repo_root):
+    """Return ``.ci/wheel.py`` as a module."""
+    spec = importlib.util.spec_from_file_location("ci_wheel", repo_root / ".ci" / "wheel.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
     """Install the wheel alone into a folder of its own."""
     home = tmp_path_factory.mktemp("home")
@@ -75,12 +87,17 @@ def test_wheel_holds_every_file_of_package_bundles_and_configs(wheel, repo_root)
     assert wheel.name == f"monai_sr-{monai_sr.__version__}-py3-none-any.whl"
 
 
-def test_wheel_names_its_license_and_command(wheel) -> None:
+def test_metadata_are_what_an_index_takes(wheel, repo_root) -> None:
     archive = zipfile.ZipFile(wheel)
     info = f"monai_sr-{monai_sr.__version__}.dist-info"
-    metadata = archive.read(f"{info}/METADATA").decode()
-    assert "License-Expression: Apache-2.0" in metadata
-    assert "Requires-Python: >=3.10" in metadata
+    # Raises for each field that an index would refuse.
+    metadata = Metadata.from_email(archive.read(f"{info}/METADATA"), validate=True)
+    assert metadata.license_expression == "Apache-2.0"
+    assert metadata.license_files == ["LICENSE", "LICENSES.md"]
+    assert {f"{info}/licenses/{name}" for name in metadata.license_files} <= set(archive.namelist())
+    assert str(metadata.requires_python) == ">=3.10"
+    assert metadata.description_content_type == "text/markdown"
+    assert metadata.description == (repo_root / "README.md").read_text(encoding="utf-8")
     assert "monai-sr = monai_sr.cli.main:main" in archive.read(f"{info}/entry_points.txt").decode()
 
 
@@ -92,26 +109,39 @@ def test_python_interface_works_from_an_empty_folder(installed, tmp_path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bundle_name", ["natural_sr", "xray_sr", "mri_sr", "satellite_sr"])
-def test_command_works_from_an_empty_folder(installed, samples_dir, tmp_path, bundle_name) -> None:
-    source = min(
-        (f for f in samples_dir.rglob("*") if f.parent.name == bundle_name),
-        key=lambda f: f.stat().st_size,
-    )
-    words = ["-m", "monai_sr.cli.main", "upscale", str(source), "-o", "out"]
-    words += ["--bundle", bundle_name, "--scale", "2", "--consistency", "0"]
-    done = _run(words, installed, tmp_path)
-    assert done.returncode == 0, done.stderr
-    stem, suffix = source.name.split(".", 1)
-    assert (tmp_path / "out" / f"{stem}_x2.{suffix}").is_file()
+def test_all_of_it_works_from_a_fresh_environment(script, tmp_path, capsys) -> None:
+    # Both builds are equal; help, bundles, four formats and MONAI's command run.
+    assert script.main([str(tmp_path)]) == 0, capsys.readouterr().out
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.startswith(f"monai_sr-{monai_sr.__version__}-")
+    with tarfile.open(sdist) as archive:
+        tops = {name.split("/")[1] for name in archive.getnames()}
+    assert {"Makefile", "constraints.txt", "docs", "samples", "tests"} <= tops
+    assert not {".ci", "dist", "out", "runs"} & tops
 
 
-@pytest.mark.slow
-def test_bundles_are_listed_from_an_empty_folder(installed, tmp_path) -> None:
-    done = _run(["-m", "monai_sr.cli.main", "bundles"], installed, tmp_path)
-    assert done.returncode == 0, done.stderr
-    lines = dict(line.split("\t") for line in done.stdout.splitlines())
-    assert {
-        name: Path(folder).parent.parent.name for name, folder in lines.items()
-    } == dict.fromkeys(lines, "monai_sr")
-    assert {"natural_sr", "xray_sr", "mri_sr", "satellite_sr"} <= set(lines)
+def test_wheels_that_differ_are_told_apart(script, tmp_path) -> None:
+    paths = []
+    for name, content in (("a", b"1"), ("b", b"2")):
+        paths.append(tmp_path / f"{name}.whl")
+        with zipfile.ZipFile(paths[-1], "w") as archive:
+            archive.writestr("same.py", b"0")
+            archive.writestr("other.py", content)
+            archive.writestr(f"{name}.py", b"0")
+    assert script.differences(*paths) == ["a.py", "b.py", "other.py"]
+    assert script.differences(paths[0], paths[0]) == []
+
+
+def test_a_result_that_is_not_larger_fails(script, samples_dir, tmp_path) -> None:
+    photo = samples_dir / "natural_sr" / "photo.png"
+    with pytest.raises(script.WheelError, match=r"photo_x2\.png: must be written"):
+        script._compare("photo", photo, tmp_path, 2)
+    (tmp_path / "photo_x2.png").write_bytes(photo.read_bytes())
+    with pytest.raises(script.WheelError, match=r"photo_x2\.png: sides must be 2 times"):
+        script._compare("photo", photo, tmp_path, 2)
+
+
+def test_a_command_that_fails_is_shown(script, tmp_path) -> None:
+    with pytest.raises(script.WheelError, match=r"exit code 3: why"):
+        script._run([sys.executable, "-c", "print('why'); raise SystemExit(3)"], tmp_path)
