@@ -30,7 +30,7 @@ CROSS_CUTTING = {
     "robustness": "broken and hostile files",
 }
 """Folders of tests that are about no single module."""
-_ABOUT_THE_PROJECT = {"layers", "supply_chain"}
+_ABOUT_THE_PROJECT = {"layers", "packaging", "supply_chain"}
 
 
 def test_tests_mirror_the_package(repo_root: Path) -> None:
