@@ -47,8 +47,8 @@ def node_config(folder: Path, **changes: Any) -> NodeConfig:
     return NodeConfig(**{**values, **changes})
 
 
-def image(seed: int = 0, **tags: Any) -> pydicom.FileDataset:
-    """Return a radiograph of 16 x 24 pixels with all that identifies; a study of its own."""
+def image(seed: int = 0, shape: tuple[int, int] = (16, 24), **tags: Any) -> pydicom.FileDataset:
+    """Return a small radiograph with all that identifies; a study of its own."""
     given = {
         "PatientName": "Doe^Jane",
         "PatientID": "ID-4711",
@@ -59,7 +59,7 @@ def image(seed: int = 0, **tags: Any) -> pydicom.FileDataset:
         **tags,
     }
     with pydicom.config.disable_value_validation():  # bad UIDs are sent, too
-        made = dataset(stored((16, 24), seed=seed), modality="CR", **given)
+        made = dataset(stored(shape, seed=seed), modality="CR", **given)
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     return made
 
@@ -137,7 +137,9 @@ def send(
     association = entity.associate("127.0.0.1", port, ae_title=to)
     if not association.is_established:
         return []
-    answers = [association.send_c_store(made).get("Status") for made in objects]
+    # As files: pynetdicom takes the encoding from how a dataset was read.
+    files = [pydicom.dcmread(BytesIO(file_bytes(made))) for made in objects]
+    answers = [association.send_c_store(file).get("Status") for file in files]
     association.release()
     return answers
 

@@ -273,10 +273,16 @@ def plan_volumes(study: Path, images: Iterable[Path]) -> Iterator[Volume]:
         for found in find_volumes(series):
             files = tuple(file for file in found.paths if file in chosen)
             copies = tuple(file for file in found.copies if file in chosen)
+            chosen.difference_update(files, copies)
             if files:
-                first = split_name(files[0])
-                job = f"{study.name}-{first[0][:_JOB_DIGITS]}{first[1][:4]}"
-                yield Volume(job, files, copies)
+                yield Volume(_job_name(study, files[0]), files, copies)
+    for file in sorted(chosen):  # what belongs to no volume must not be lost
+        yield Volume(_job_name(study, file), (file,))
+
+
+def _job_name(study: Path, first: Path) -> str:
+    instance, digest = split_name(first)
+    return f"{study.name}-{instance[:_JOB_DIGITS]}{digest[:4]}"
 
 
 def _sorted_objects(study: Path) -> tuple[list[Path], dict[Path, str]]:
