@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -99,6 +101,19 @@ def test_metadata_are_what_an_index_takes(wheel, repo_root) -> None:
     assert metadata.description_content_type == "text/markdown"
     assert metadata.description == (repo_root / "README.md").read_text(encoding="utf-8")
     assert "monai-sr = monai_sr.cli.main:main" in archive.read(f"{info}/entry_points.txt").decode()
+
+
+def test_entry_points_lead_somewhere(wheel) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        info = f"monai_sr-{monai_sr.__version__}.dist-info"
+        text = archive.read(f"{info}/entry_points.txt").decode()
+    named = configparser.ConfigParser()
+    named.read_string(text)
+    points = [point for section in named.sections() for point in named[section].values()]
+    assert "monai_sr.cli.main:main" in points
+    for point in points:
+        module, _, name = point.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
 
 
 @pytest.mark.slow

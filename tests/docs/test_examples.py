@@ -25,9 +25,7 @@ PAGES = [
 ]
 
 
-_TESTS = "".join(
-    test.read_text(encoding="utf-8") for test in (ROOT / "tests/docs").glob("test_*.py")
-)
+_TESTS = "".join(test.read_text(encoding="utf-8") for test in (ROOT / "tests").rglob("test_*.py"))
 
 
 def _has_a_test(page: Path) -> bool:
