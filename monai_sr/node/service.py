@@ -9,9 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
-from monai_sr.core import get_logger, ignored_warnings, silent_pydicom, silent_pynetdicom
+from monai_sr.core import (
+    OutputError,
+    get_logger,
+    ignored_warnings,
+    silent_pydicom,
+    silent_pynetdicom,
+)
 from monai_sr.node.config import DestinationConfig, HttpConfig, NodeConfig
-from monai_sr.node.dimse import DimseDestination
+from monai_sr.node.dimse import DimseDestination, server_context
 from monai_sr.node.disk import entries
 from monai_sr.node.http import Door, HttpServer
 from monai_sr.node.metrics import Metrics
@@ -218,21 +224,27 @@ def make_http(node: Node, http: HttpConfig) -> HttpServer:
 
 
 def check(config: NodeConfig) -> Iterator[tuple[str, str]]:
-    """Ask each destination whether it is there.
+    """Try model, options and certificates, then ask each destination whether it is there.
 
     Args:
         config: of the node.
 
     Yields:
-        Its name, and what is wrong or "".
-    """
-    from monai_sr.core import SRError
+        The name of a destination, and what is wrong or "".
 
+    Raises:
+        OptionError, WeightsError: a model, an option or a certificate cannot be used.
+        MissingDependencyError: a package is not installed.
+    """
     with silent_pydicom(), silent_pynetdicom(), _without_remarks():
+        make_upscaler(config)
+        if config.tls is not None:
+            server_context(config.tls, "node")
         for where in config.destinations:
+            destination = make_destination(where, config)
             try:
-                make_destination(where, config).check()
-            except SRError as error:
+                destination.check()
+            except OutputError as error:
                 yield where.name, str(error)
             else:
                 yield where.name, ""
