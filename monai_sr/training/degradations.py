@@ -34,6 +34,13 @@ class Degradation:
         """
         return lr
 
+    def vary(self, patches: Sequence[Tensor], seeds: Tensor) -> list[Tensor]:
+        """Change small and large patches alike, before the small ones are spoiled; here not at all.
+
+        Shape: each (N, C, P, P) in [0, 1], the small ones first; seeds (N,) int64 -> the same.
+        """
+        return list(patches)
+
 
 class BicubicDegradation(Degradation):
     """Bicubic with antialiasing, as MATLAB's ``imresize``: what is done if nothing is said."""

@@ -169,12 +169,14 @@ class PatchLoader:
         first, last = (n * r // world_size() for r in (rank(), rank() + 1))
         which, corner, turn, seeds = (t[first:last] for t in (which, corner, turn, seeds))
         image = self._cut(pool, scale, which, corner, turn, lr_size)
-        image = self.degradation.corrupt(image, seeds)
         large = {"label": 1, "taught": -scale} if -scale in pool.buffers else {"label": 1}
-        batch = {"image": image} | {
-            name: self._cut(pool, key, which, corner * scale, turn, lr_size * scale)
-            for name, key in large.items()
-        }
+        versions = [image] + [
+            self._cut(pool, key, which, corner * scale, turn, lr_size * scale)
+            for key in large.values()
+        ]
+        versions = self.degradation.vary(versions, seeds)
+        versions[0] = self.degradation.corrupt(versions[0], seeds)
+        batch = dict(zip(("image", *large), versions, strict=True))
         for i in is_single[first:last].nonzero().flatten().tolist():
             for patches in batch.values():
                 patches[i] = patches[i, int(band[first + i])].clone()

@@ -51,8 +51,9 @@ def workplace(tmp_path, monkeypatch, repo_root):
     (tmp_path / "bundles").symlink_to(repo_root / "bundles")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    # What a module registers is forgotten with it.
+    # What a module registers is forgotten with it; ours are to be there before.
     for known in (registry.GENERATORS, registry.DISCRIMINATORS):
+        known.names()
         monkeypatch.setattr(known, "_entries", dict(known._entries))
     importlib.invalidate_caches()
     yield tmp_path
