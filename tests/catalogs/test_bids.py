@@ -381,6 +381,25 @@ def test_segmentation_is_enlarged_by_its_codes(copied, upscaler, tmp_path):
     assert errors(tmp_path / "new") == set()
 
 
+def test_linked_image_and_the_table_of_its_labels_go_along(copied, upscaler, tmp_path):
+    # As git-annex keeps files: the image is a link to an object of another name.
+    dataset, _ = copied
+    perf = dataset / "sub-01" / "perf"
+    perf.mkdir()
+    bold = dataset / "sub-01/func/sub-01_task-rest_bold.nii.gz"
+    kept = bold.rename(tmp_path / "MD5E-s12--c0ffee.nii.gz")
+    (perf / "sub-01_asl.nii.gz").symlink_to(kept)
+    (perf / "sub-01_aslcontext.tsv").write_text("volume_type\ncontrol\nlabel\nm0scan\n")
+    upscale_bids(dataset, tmp_path / "new", upscaler, suffixes=["asl"])
+    made = tmp_path / "new" / "sub-01" / "perf"
+    assert {path.name for path in made.iterdir()} == {
+        "sub-01_res-x2_desc-sr_asl.nii.gz", "sub-01_res-x2_desc-sr_asl.json",
+        "sub-01_aslcontext.tsv",
+    }  # fmt: skip
+    assert (made / "sub-01_aslcontext.tsv").read_text().count("label") == 1
+    assert nib.load(made / "sub-01_res-x2_desc-sr_asl.nii.gz").shape == (32, 40, 4, 3)
+
+
 def test_place_that_is_a_file_is_named(done, upscaler, tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(OutputError, match=r"out.*choose another output folder"):
