@@ -62,6 +62,10 @@ class WholeModel(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Enlarge ``image``."""
+        if image.dim() != 4 and image.dim() != 5:
+            raise ValueError("image: must have axes (N, C, H, W[, D])")
+        if not bool(torch.isfinite(image).all()):
+            raise ValueError("image: must be finite, got NaN or infinity; fill it first")
         if self.is_bounded and (float(image.min()) < -1e-4 or float(image.max()) > 1.0001):
             raise ValueError("image: must lie in [0, 1]; give the range of its stored values")
         if image.dim() == 4:

@@ -9,6 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -37,12 +38,11 @@ def photos(tmp_path, samples_dir) -> Path:
     return folder
 
 
-def _run(bundle: Path, photos: Path, output: Path) -> None:
+def _run(bundle: Path, photos: Path, output: Path, **options: object) -> None:
     parser = ConfigParser()
     parser.read_config(bundle / "configs" / "inference.yaml")
-    parser.update(
-        {"bundle_root": str(bundle), "dataset_dir": str(photos), "output_dir": str(output)}
-    )
+    given = {"bundle_root": str(bundle), "dataset_dir": str(photos), "output_dir": str(output)}
+    parser.update({**given, **options})
     parser.get_parsed_content("run", eval_expr=True)
 
 
@@ -65,6 +65,26 @@ def _check(photos: Path, output: Path, tmp_path: Path) -> None:
 def test_an_exported_bundle_gives_our_result(exported, photos, tmp_path) -> None:
     _run(exported, photos, tmp_path / "out")
     _check(photos, tmp_path / "out", tmp_path)
+
+
+def test_an_exported_bundle_keeps_the_geometry_of_a_volume(tmp_path, samples_dir) -> None:
+    bundle = export_torchscript(find_model("mri_sr:fast"), tmp_path / "made", scale=2)
+    source = nib.load(samples_dir / "mri_sr" / "brain_mr.nii.gz")
+    values = source.get_fdata(dtype=np.float32)[60:84, 70:90, 4:6]
+    affine = source.affine @ np.diag([1, 1, 3, 1])  # thick slices: their axis is not enlarged
+    volume = nib.Nifti1Image(values, affine)
+    volume.header.set_xyzt_units("mm")
+    (tmp_path / "scans").mkdir()
+    nib.save(volume, tmp_path / "scans" / "brain.nii.gz")
+    limits = [0, float(np.ceil(values.max()))]
+    _run(bundle, tmp_path / "scans", tmp_path / "out", value_range=limits)
+    upscaler = FileUpscaler("mri_sr:fast", scale=2, range=limits, device="cpu", runtime="torch")
+    result = upscaler(tmp_path / "scans" / "brain.nii.gz", tmp_path / "ours")
+    ours = nib.load(str(result.output))
+    theirs = nib.load(tmp_path / "out" / "brain_x2.nii.gz")
+    np.testing.assert_allclose(theirs.affine, ours.affine, atol=1e-6)
+    # As far as float32 sums in another order go, times the range.
+    np.testing.assert_allclose(theirs.get_fdata(), ours.get_fdata(), atol=4e-5 * limits[1])
 
 
 @pytest.mark.slow

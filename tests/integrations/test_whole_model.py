@@ -66,7 +66,15 @@ def test_slices_of_a_volume_are_enlarged_one_by_one() -> None:
             torch.testing.assert_close(result[..., z], slice_result, rtol=0, atol=_TOLERANCE)
 
 
-def test_an_image_outside_its_range_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (torch.full((1, 1, 4, 4), 1.5), "give the range of its stored values"),
+        (torch.full((1, 1, 4, 4), torch.nan), "must be finite"),
+        (torch.zeros(1, 1, 4, 4, 2, 2), "must have axes"),
+    ],
+)
+def test_an_image_that_cannot_be_meant_is_refused(image: torch.Tensor, words: str) -> None:
     script, _ = _pair("xray_sr:fast", 2)
-    with pytest.raises(torch.jit.Error, match="give the range of its stored values"):
-        script(torch.full((1, 1, 4, 4), 1.5))
+    with pytest.raises(torch.jit.Error, match=words):
+        script(image)
