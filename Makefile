@@ -59,7 +59,7 @@ wheel: $(VENV)/.stamp-dev
 
 # The variable silences what the theme says of MkDocs 2, which nothing here allows.
 docs: $(VENV)/.stamp-dev
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	@echo "build/site/index.html"
 
 lock: | $(PY)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = "project/"
 """Where on the site files lie that are not in ``docs/``."""
+_LISTING = "index.md"
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)\s#]+)")
 _ROW = re.compile(r"^\| \[[^\]]+\]\(([^)]+\.md)\) \|", re.MULTILINE)
 _SECTIONS = {"how-to": "How to", "decisions": "Decisions", "project": "The project"}
@@ -45,14 +46,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = [file for file in files if file.is_documentation_page()]
     while pages:
         page = pages.pop()
-        for target in _targets(page.src_uri):
+        for target in _targets(page):
             if not target.startswith(OUTSIDE) or files.get_file_from_path(target):
                 continue
-            path = ROOT / target.removeprefix(OUTSIDE)
-            if not path.is_file():
-                _log.warning(f"{page.src_uri}: a link must lead to a file, got {path.name}")
+            file = _from_outside(target, config)
+            if file is None:
+                _log.warning(f"{page.src_uri}: a link must lead to a file, got {target}")
                 continue
-            file = File.generated(config, target, abs_src_path=str(path))
             files.append(file)
             pages += [file] if file.is_documentation_page() else []
     config.nav = _navigation(files)
@@ -67,9 +67,21 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     )
 
 
-def _targets(page: str) -> Iterator[str]:
-    text = _in_repository(page).read_text(encoding="utf-8")
-    yield from (_on_site(page, link) for link in _LINK.findall(text))
+def _from_outside(target: str, config: MkDocsConfig) -> File | None:
+    path = ROOT / target.removeprefix(OUTSIDE)
+    if path.is_file():
+        return File.generated(config, target, abs_src_path=str(path))
+    if path.name != _LISTING or not path.parent.is_dir():
+        return None
+    names = sorted(each.name for each in path.parent.iterdir() if each.is_file())
+    lines = [f"# {path.parent.relative_to(ROOT).as_posix()}", ""]
+    lines += [f"- [{name}]({name})" for name in names]
+    return File.generated(config, target, content="\n".join(lines) + "\n")
+
+
+def _targets(page: File) -> Iterator[str]:
+    links = _LINK.findall(page.content_string)
+    yield from (_on_site(page.src_uri, link) for link in links)
 
 
 def _in_repository(page: str) -> Path:
@@ -84,6 +96,9 @@ def _on_site(page: str, link: str) -> str:
     target = posixpath.normpath(posixpath.join(folder, link))
     if target == "docs" or target.startswith("docs/"):
         return target.removeprefix("docs").lstrip("/") or "README.md"
+    if (ROOT / target).is_dir():  # its page, or one that lists its files
+        has_page = (ROOT / target / "README.md").is_file()
+        target = posixpath.join(target, "README.md" if has_page else _LISTING)
     return OUTSIDE + target
 
 

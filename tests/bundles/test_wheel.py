@@ -132,8 +132,8 @@ def test_all_of_it_works_from_a_fresh_environment(script, tmp_path, capsys) -> N
     assert wheel.name.startswith(f"monai_sr-{monai_sr.__version__}-")
     with tarfile.open(sdist) as archive:
         tops = {name.split("/")[1] for name in archive.getnames()}
-    assert {"Makefile", "constraints.txt", "docs", "samples", "tests"} <= tops
-    assert not {".ci", "dist", "out", "runs"} & tops
+    assert {".ci", "Makefile", "constraints.txt", "docs", "samples", "tests"} <= tops
+    assert not {"build", "dist", "out", "runs"} & tops
 
 
 def test_wheels_that_differ_are_told_apart(script, tmp_path) -> None:

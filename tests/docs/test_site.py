@@ -14,14 +14,19 @@ _PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
 _UNRENDERED = re.compile(r"^(?:[-*] |\d+\. |\|)", re.MULTILINE)
 
 
+def _build(root, folder):
+    # Not --quiet: what is not shown is not counted by --strict.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder)]
+    return subprocess.run(
+        command, cwd=root, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def site(repo_root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "-d", str(folder)]
-    done = subprocess.run(
-        command, cwd=repo_root, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=False,
-        capture_output=True, text=True,
-    )  # fmt: skip
+    done = _build(repo_root, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -48,6 +53,34 @@ def test_files_that_pages_link_to_are_brought_along(site, repo_root):
     name = "benchmarks/results/scene.csv"
     assert (site / "project" / name).read_bytes() == (repo_root / name).read_bytes()
     assert f'href="../project/{name}"' in _html(site)["how-to/scenes.html"]
+
+
+def test_a_broken_link_or_a_page_that_the_table_lacks_fails(repo_root, tmp_path):
+    for name in ("mkdocs.yml", ".ci/site.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((repo_root / name).read_bytes())
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "data.csv").write_text("1\n")
+    table = "# Pages\n\n[folder](../folder)\n\n| page | for |\n|---|---|\n| [a.md](a.md) | a |\n"
+    (tmp_path / "docs" / "README.md").write_text(table)
+    (tmp_path / "docs" / "a.md").write_text("# A\n\n[b](#b)\n\n## B\n")
+    done = _build(tmp_path, tmp_path / "site")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "site" / "project" / "folder" / "data.csv").is_file()
+    listing = (tmp_path / "site" / "project" / "folder" / "index.html").read_text()
+    assert 'href="data.csv"' in listing
+
+    for name, text, told in (
+        ("a.md", "# A\n\n[b](../gone.csv)\n", "must lead to a file, got project/gone.csv"),
+        ("a.md", "# A\n\n[b](#gone)\n", "'#gone'"),
+        ("b.md", "# B\n", "b.md"),
+    ):
+        (tmp_path / "docs" / name).write_text(text)
+        done = _build(tmp_path, tmp_path / "site")
+        assert done.returncode != 0, told
+        assert told in done.stdout + done.stderr
+        (tmp_path / "docs" / "a.md").write_text("# A\n")
 
 
 def test_lists_and_tables_are_rendered(site):
