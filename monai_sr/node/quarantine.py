@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,23 +37,21 @@ class Entry:
     objects: int
 
 
-def write_reason(folder: Path, reason: str, warnings: Sequence[str]) -> None:
+def write_reason(folder: Path, reason: str) -> None:
     """Write why a folder is in quarantine.
 
     Args:
         folder: of the entry.
         reason: one line without identifiers.
-        warnings: what was said before, likewise.
     """
-    values = {"reason": reason, "warnings": list(warnings), "when": time.time()}
-    write_record(folder / REASON, values)
+    write_record(folder / REASON, {"reason": reason, "when": time.time()})
 
 
 def add_conflict(spool: Path, study: str, instance: str, digest: str) -> Path:
     """Make the entry of an object whose UID another one has; return its folder."""
     folder = spool / "quarantine" / f"{study}-{instance[:8]}{digest[:8]}"
     make_folder(folder)
-    write_reason(folder, "another object of the same UID was received before", [])
+    write_reason(folder, "another object of the same UID was received before")
     return folder
 
 

@@ -39,6 +39,7 @@ _SYNTAXES = (
 )  # fmt: skip
 """Little and big endian, RLE, JPEG, JPEG-LS, JPEG 2000; no video, no references to elsewhere."""
 _POLL_SECONDS = 0.1
+_ACCEPT_SECONDS = 0.5  # between looks at whether to stop; every 60th collects garbage
 
 
 class StoreScp:
@@ -64,7 +65,7 @@ class StoreScp:
         self._entity = self._make_entity()
         self._server = self._make_server()
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="scp", daemon=True
+            target=self._server.serve_forever, args=(_ACCEPT_SECONDS,), name="scp", daemon=True
         )
 
     @property
@@ -84,8 +85,8 @@ class StoreScp:
         """
         if self._thread.is_alive():
             self._server.shutdown()
+            self._thread.join()
         self._server.server_close()
-        self._thread.join()
         end = time.monotonic() + grace_seconds
         while self._server.active_associations and time.monotonic() < end:
             time.sleep(_POLL_SECONDS)
@@ -142,7 +143,7 @@ class StoreScp:
         """Decide on an association before it begins."""
         association = event.assoc
         request: Any = association.requestor.primitive
-        address = ipaddress.ip_address(str(association.requestor.address))
+        address = plain_address(str(association.requestor.address))
         caller = str(request.calling_ae_title).strip()
         if not any(title == caller and address in net for title, net in self._peers):
             self._reject(association, _UNKNOWN_CALLER, "caller")
@@ -220,6 +221,17 @@ class StoreScp:
         return SUCCESS
 
 
+def plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an address; an IPv4 one that came over IPv6 as what it is.
+
+    Example:
+        >>> plain_address("::ffff:10.0.0.7"), plain_address("fe80::1%eth0")
+        (IPv4Address('10.0.0.7'), IPv6Address('fe80::1'))
+    """
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 def count(metrics: Metrics, is_new: bool, is_conflict: bool, size: int) -> None:
     """Count an object that is safe.
 
@@ -263,7 +275,7 @@ def _server_class(
         daemon_threads = True
 
         def verify_request(self, request: Any, client_address: Any) -> bool:
-            address = ipaddress.ip_address(str(client_address[0]).partition("%")[0])
+            address = plain_address(str(client_address[0]))
             is_listed = any(address in network for network in networks)
             if not is_listed:
                 logger.warning("association: a call from an address that is not listed was closed")

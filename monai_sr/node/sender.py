@@ -100,15 +100,17 @@ class Lane:
         if job is None:
             return False
         folder = self._spool["results"] / job
-        record = read_record(folder / JOB)
-        if record is None:  # dropped meanwhile
-            self._forget(job)
-            return True
         try:
-            self._destination.send([folder / name for name in record["files"]])
+            record = read_record(folder / JOB)
+            if record is not None:
+                self._destination.send([folder / name for name in record["files"]])
         except Exception as error:  # a destination's library may raise anything
             self._failed(job, folder, error)
-        else:
+            return True
+        if record is not None and folder.exists():
+            write_record(self._record(folder), {"sent": self._clock()})
+        self._forget(job)  # sent, or dropped by somebody
+        if record is not None:
             self._done(job, folder)
         return True
 
@@ -122,11 +124,9 @@ class Lane:
 
     def _done(self, job: str, folder: Path) -> None:
         self._failures, self._not_before = 0, 0.0
-        self._forget(job)
         self._metrics.add("sent", label=self.name)
         logger.info("result %s: sent to %s", job, self.name)
         if folder.exists():
-            write_record(self._record(folder), {"sent": self._clock()})
             self._on_sent(job)
 
     def _failed(self, job: str, folder: Path, error: Exception) -> None:

@@ -63,14 +63,14 @@ class Node:
         destinations: Sequence[Destination] | None = None,
     ) -> None:
         self.config, self.metrics = config, Metrics()
-        self._quiet = ExitStack()
-        for context in (silent_pydicom(), silent_pynetdicom(), _without_remarks()):
-            self._quiet.enter_context(context)
-        if destinations is None:
-            destinations = [make_destination(each, config) for each in config.destinations]
-        upscaler = upscaler or make_upscaler(config)
-        self.spool = Spool(config)
-        try:
+        with ExitStack() as opened:  # closed again where a part cannot be had
+            for context in (silent_pydicom(), silent_pynetdicom(), _without_remarks()):
+                opened.enter_context(context)
+            if destinations is None:
+                destinations = [make_destination(each, config) for each in config.destinations]
+            upscaler = upscaler or make_upscaler(config)
+            self.spool = Spool(config)
+            opened.callback(self.spool.close)
             self.outbox = Outbox(self.spool, destinations, self.metrics)
             self.worker = Worker(
                 self.spool, upscaler, self.metrics,
@@ -78,12 +78,9 @@ class Node:
             )  # fmt: skip
             self.http = None if config.http is None else make_http(self, config.http)
             if self.http is not None:
-                self._quiet.callback(self.http.server_close)
+                opened.callback(self.http.server_close)
             self.scp = StoreScp(config, self.spool, self.metrics)
-        except BaseException:
-            self.spool.close()
-            self._quiet.close()
-            raise
+            self._opened = opened.pop_all()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -114,8 +111,7 @@ class Node:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
-        self.spool.close()
-        self._quiet.close()
+        self._opened.close()
         logger.info("node %s: stopped; what it has received is kept", self.config.ae_title)
 
     def run(self) -> None:
@@ -254,6 +250,8 @@ def check(config: NodeConfig) -> Iterator[tuple[str, str]]:
 def discreet_logs(names: Names) -> Iterator[None]:
     """Write only what this package says, and of that no UID: others may quote what they read.
 
+    Warnings and what ends a thread are part of it.
+
     Args:
         names: whose hashes stand in place of UIDs.
     """
@@ -265,12 +263,18 @@ def discreet_logs(names: Names) -> Iterator[None]:
         record.exc_info = record.exc_text = None
         return True
 
+    def ended(failure: threading.ExceptHookArgs) -> None:
+        logger.error("thread: ended with %s", failure.exc_type.__name__)
+
     handlers = {h for name in ("monai_sr", None) for h in logging.getLogger(name).handlers}
     for handler in handlers:
         handler.addFilter(is_ours)
+    before, threading.excepthook = threading.excepthook, ended
     try:
-        yield
+        with ignored_warnings():
+            yield
     finally:
+        threading.excepthook = before
         for handler in handlers:
             handler.removeFilter(is_ours)
 

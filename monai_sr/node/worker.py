@@ -244,7 +244,7 @@ class Worker:
             make_folder(stage / file.parent.name)
             os.link(file, stage / file.parent.name / file.name)
         flush_tree(stage)
-        write_reason(stage, reason, [])
+        write_reason(stage, reason)
         move(stage, self._spool["quarantine"] / volume.job)
         self._metrics.add("quarantined")
         logger.error("series %s: in quarantine: %s", volume.job, reason)

@@ -111,7 +111,7 @@ def test_a_node_serves_until_it_is_told_to_stop(configured, tmp_path, pacs, repo
         )  # fmt: skip
     try:
         wait_for(lambda: "listens on" in log.read_text() or node.poll() is not None, 120)
-        sent = image(1, shape=(32, 32))
+        sent = image(1, shape=(32, 32), PatientBirthDate="Doe^Jane")  # pydicom warns of it
         assert send(port, [sent], title="STRANGER") == []
         assert send(port, [sent]) == [0], log.read_text()
         wait_for(lambda: pacs.received, 120)

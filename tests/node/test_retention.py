@@ -71,7 +71,7 @@ def test_a_full_spool_lets_the_oldest_go_first(spool, tmp_path) -> None:
 
 def test_quarantine_is_kept_for_longer(spool, tmp_path) -> None:
     for name, days in (("old", 31), ("new", 29)):
-        write_reason(kept(spool, "quarantine", name, 0), "it failed", [])
+        write_reason(kept(spool, "quarantine", name, 0), "it failed")
         file = spool["quarantine"] / name / "reason.json"
         write_record(file, {"reason": "it failed", "when": NOW - days * 86400})
     sweep(spool, node_config(tmp_path), lambda: NOW)
