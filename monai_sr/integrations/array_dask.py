@@ -73,6 +73,8 @@ def _read_after(
     """
     (given,) = optimize(pixels)
     nodes = dict(given.__dask_graph__())
+    if not nodes or any(node.dependencies - nodes.keys() for node in nodes.values()):
+        return pixels  # lies on a cluster already, as a whole or in its beginnings
     mark = f"-after-{first.key}"
     names = {
         key: (f"{key[0]}{mark}", *key[1:]) if isinstance(key, tuple) else f"{key}{mark}"
@@ -80,7 +82,7 @@ def _read_after(
     }
     tasks: dict[Any, Any] = {}
     for key, node in nodes.items():
-        # What is data, or lies on a cluster already, is read by nobody.
+        # What is data is read by nobody.
         is_read = not node.dependencies and hasattr(node, "func")
         renamed = node.substitute(names, key=names[key])
         tasks[names[key]] = (partial(_done, node), first.key) if is_read else renamed
