@@ -343,3 +343,15 @@ def test_a_scene_needs_no_model_by_name(scene) -> None:
     result = scene.isel(x=slice(0, 12), y=slice(0, 10)).sr.upscale(scale=2, **HOW)
     assert json.loads(result.attrs["SUPER_RESOLUTION"])["bundle"] == "satellite_sr"
     assert result.shape == (4, 20, 24)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of a cluster that is shut down
+def test_an_array_that_a_cluster_holds_is_enlarged_there() -> None:
+    distributed = pytest.importorskip("distributed")
+    array = _spiked()
+    whole = array.sr.upscale(MODEL, scale=2, **HOW)
+    with distributed.Client(processes=False, n_workers=1, dashboard_address=None):
+        held = array.chunk({"x": 20, "y": 25}).persist()
+        lazy = held.sr.upscale(MODEL, scale=2, tile_size=20, **HOW)
+        np.testing.assert_array_equal(lazy.values, whole.values)
