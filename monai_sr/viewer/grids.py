@@ -138,6 +138,22 @@ class RasterGrid:
             self._raster.close()
 
 
+class Reversed:
+    """A volume whose slices are counted from the other end.
+
+    Args:
+        source: the volume.
+    """
+
+    def __init__(self, source: Grid) -> None:
+        self.source, self.shape = source, source.shape
+
+    def read(self, x: slice, y: slice, z: slice) -> Values:
+        """Return stored values of a window, see :class:`Grid`."""
+        count = self.shape[3]
+        return self.source.read(x, y, slice(count - z.stop, count - z.start))[..., ::-1]
+
+
 class Resized:
     """Another grid of the same extent, by bicubic resizing; see :func:`monai_sr.functional`.
 

@@ -25,10 +25,12 @@ from monai_sr.formats import (
 from monai_sr.geometry import bbox_slices, source_transform, window_slices
 from monai_sr.reports import pixel_aspect, slice_axis_of
 from monai_sr.transforms import load_image
-from monai_sr.viewer.grids import RasterGrid, VolumeGrid
+from monai_sr.viewer.grids import Grid, RasterGrid, Reversed, VolumeGrid
 
 MOST_VALUES = 2**24
 """Values of a raster above which windows of it are read."""
+
+_SAME_PLACE = 0.05  # of the distance of two slices: numbers of headers are rounded
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,40 @@ def open_result(path: PathLike, meta: dict[str, Any], *, is_map: bool = False) -
     asked = kind if kind in ASKED and not is_map else INTENSITY
     axis = Facts(meta).slice_axis
     return open_image(path, asked, slice_axis=axis if axis >= 0 else "auto")
+
+
+def beside(image: Opened, other: Opened) -> Grid | None:
+    """Return an image of the same slices in the order of the first one.
+
+    Readers of DICOM count the slices of a file of many frames from its own end.
+
+    Args:
+        image: the one that gives the order.
+        other: an image of as many pixels.
+
+    Returns:
+        None where the slices are not those of the first one, or lie nowhere.
+    """
+    count = image.grid.shape[3]
+    if image.grid.shape[1:] != other.grid.shape[1:]:
+        return None
+    if count == 1:
+        return other.grid
+    first, last = (_slice_place(image, index) for index in (0, count - 1))
+    begin, end = (_slice_place(other, index) for index in (0, count - 1))
+    slack = _SAME_PLACE * float(np.linalg.norm(last - first)) / (count - 1)
+    if np.allclose([begin, end], [first, last], rtol=0, atol=slack):
+        return other.grid
+    if np.allclose([begin, end], [last, first], rtol=0, atol=slack):
+        return Reversed(other.grid)
+    return None
+
+
+def _slice_place(image: Opened, index: int) -> np.ndarray:
+    """Return where the first pixel of a slice lies."""
+    place = np.zeros(4)
+    place[slice_axis_of(image.meta, len(image.sizes))], place[3] = index, 1
+    return np.asarray((np.asarray(image.meta["affine"], dtype=np.float64) @ place)[:3])
 
 
 def _crs(raster: RasterSource) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 from monai_sr.core import PathLike, get_logger, make_private_folder, user_message
 from monai_sr.formats import DISCLAIMER, format_of_meta, uncertainty_path
+from monai_sr.viewer.grids import Grid
 from monai_sr.viewer.layers import AGREEMENT, INPUT, PLAIN, RESULT, UNCERTAINTY, Case, Window
 from monai_sr.viewer.making import Made, Make, one_image
-from monai_sr.viewer.opening import open_image, open_result
+from monai_sr.viewer.opening import Opened, beside, open_image, open_result
 from monai_sr.viewer.pyramid import TILE, TileId
 
 logger = get_logger(__name__)
@@ -77,7 +78,7 @@ class View:
             folder.mkdir()
             made = make(self.source, folder)
             result = open_result(made.output, self._input.meta)
-            self._case.add_result(result.grid, self._uncertainty(made.output))
+            self._case.add_result(result.grid, self._uncertainty(made.output, result))
         except Exception as error:  # the page goes on with the input alone
             message = user_message(error)
             logger.error("monai-sr: error: %s", message or f"no result ({type(error).__name__})")
@@ -90,11 +91,14 @@ class View:
             self._made, self._layers, self._phase = made, dict(self._case.layers), "done"
         logger.info("the result is there after %.1f s", time.monotonic() - self._began)
 
-    def _uncertainty(self, output: Path) -> Any:
+    def _uncertainty(self, output: Path, result: Opened) -> Grid | None:
         path = uncertainty_path(output)
         if not path.exists():
             return None
-        return open_result(path, self._input.meta, is_map=True).grid
+        found = beside(result, open_result(path, self._input.meta, is_map=True))
+        if found is None:
+            logger.warning("the map of uncertainty does not lie on the result: it is not shown")
+        return found
 
     def _without_names(self, line: str) -> str:
         """Return a line for the page, which names no file."""

@@ -73,3 +73,22 @@ def test_a_result_has_the_slices_of_its_input(tmp_path):
 def test_pixels_of_a_volume_are_as_wide_as_their_header_says(tmp_path):
     path = write_nifti(tmp_path / "a.nii", pixels((7, 5, 3), "int16"))
     assert opening.open_image(path).pixel_aspect == pytest.approx(0.9 / 0.8)
+
+
+def test_slices_of_a_map_are_put_in_the_order_of_the_result(tmp_path):
+    array = pixels((7, 6, 5), "int16")
+    affine = np.diag([1.0, 1, 4, 1])
+    turned = affine @ np.diag([1.0, 1, -1, 1])
+    turned[2, 3] = 16  # of its first slice, the last one of the other
+    image = opening.open_image(write_nifti(tmp_path / "a.nii", array, affine=affine))
+    other = opening.open_image(write_nifti(tmp_path / "b.nii", array[..., ::-1], affine=turned))
+    every = [slice(0, n) for n in image.grid.shape[1:]]
+    found = opening.beside(image, other)
+    np.testing.assert_array_equal(found.read(*every), image.grid.read(*every))
+    np.testing.assert_array_equal(
+        found.read(every[0], every[1], slice(1, 3)), image.grid.read(*every)[..., 1:3]
+    )
+    assert opening.beside(image, image) is image.grid
+    turned[2, 3] = 20
+    moved = opening.open_image(write_nifti(tmp_path / "c.nii", array, affine=turned))
+    assert opening.beside(image, moved) is None

@@ -226,7 +226,7 @@
     caption.append(title);
     const scale = chosen.mode === "side" && layerOf(name()).scale;
     if (scale) caption.append(bar(scale));
-    figure.append(canvas, caption);
+    figure.append(caption, canvas);
     listen(canvas);
     return { figure, canvas, title, name };
   };
@@ -262,27 +262,28 @@
   const listen = (canvas) => {
     const held = new Map();
     let apart = 0;
+    const at = (event) => { const edge = canvas.getBoundingClientRect(); return [event.clientX - edge.left, event.clientY - edge.top]; };
     const distance = () => { const [a, b] = [...held.values()]; return Math.hypot(a[0] - b[0], a[1] - b[1]); };
     canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
-      zoomBy(STEP ** (-Math.sign(event.deltaY)), canvas, event.offsetX, event.offsetY);
+      zoomBy(STEP ** (-Math.sign(event.deltaY)), canvas, ...at(event));
     }, { passive: false });
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
-      held.set(event.pointerId, [event.offsetX, event.offsetY]);
+      held.set(event.pointerId, at(event));
       if (held.size === 2) apart = distance();
       stage.focus({ preventScroll: true });
     });
     canvas.addEventListener("pointermove", (event) => {
-      cursor = toInput(canvas, event.offsetX, event.offsetY);
-      const last = held.get(event.pointerId);
+      const here = at(event), last = held.get(event.pointerId);
+      cursor = toInput(canvas, ...here);
       if (last) {
-        held.set(event.pointerId, [event.offsetX, event.offsetY]);
+        held.set(event.pointerId, here);
         if (held.size === 2) {
           const now = distance(), [a, b] = [...held.values()];
           if (apart) zoomBy(now / apart, canvas, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2);
           apart = now;
-        } else moveBy(event.offsetX - last[0], event.offsetY - last[1]);
+        } else moveBy(here[0] - last[0], here[1] - last[1]);
       }
       redraw();
     });
