@@ -46,7 +46,8 @@ class _Parser(argparse.ArgumentParser):
         flags = {
             name
             for action in self._actions
-            if action.nargs == 0 and action.const is True
+            if action.nargs == 0
+            and (action.const is True or isinstance(action, argparse.BooleanOptionalAction))
             for name in action.option_strings
         }
         words = sys.argv[1:] if args is None else list(args)
@@ -119,12 +120,27 @@ def _upscale(arguments: argparse.Namespace) -> None:
             raise OptionError(f"{name}: belongs to a BIDS data set; add --bids")
     if arguments.skip_done:
         options["dataset#skip_done"] = True
+    if _names_item(arguments):
+        from monai_sr.cli.stac import upscale_stac_item
+
+        upscale_stac_item(arguments, None if model is None else model.bundle, options)
+        return
     from monai_sr.upscaling import SRWorkflow, upscale_each
 
     if model is None or is_ours or SRWorkflow(model.bundle, **options).has_file_dataset():
         upscale_each(None if model is None else model.bundle, **options)
     else:
         _run(SRWorkflow(model.bundle, **options))
+
+
+def _names_item(arguments: argparse.Namespace) -> bool:
+    if arguments.assets is not None:
+        return True
+    if ".json" not in str(arguments.input).lower() and ".geojson" not in str(arguments.input):
+        return False
+    from monai_sr.catalogs import names_item
+
+    return names_item(arguments.input)
 
 
 def _train(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,295 @@
+"""Writes the item of enlarged assets: where they lie, what they hold and what they derive from.
+
+STAC 1.1.0 with the extensions projection 2.0.0, raster 2.0.0, file 2.1.0 (checksums as multihash)
+and processing 1.2.0, https://stac-extensions.github.io. ``gsd`` stays: it is a property of the
+sensor, and enlarging measures nothing. The size of pixels is ``raster:spatial_resolution``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import DatasetReader
+
+from monai_sr.core import atomic_file, file_sha256, ignored_warnings, import_extra
+from monai_sr.core.version import __version__
+from monai_sr.formats import open_raster, uncertainty_path
+from monai_sr.upscaling import Manifest
+
+_SCHEMA = "https://stac-extensions.github.io/{}/v{}/schema.json"
+_WRITTEN = {"projection": "2.0.0", "raster": "2.0.0", "file": "2.1.0", "processing": "1.2.0"}
+_PREFIXES = {"projection": "proj", "scientific": "sci"}
+# Of the source's files, grid and making; ours say it anew.
+_OTHERS = ("proj:", "raster:", "file:", "processing:")
+_TIMES = ("created", "updated")
+# What holds for a band however large its pixels are.
+_OF_BANDS = (
+    "name", "description", "unit", "eo:common_name", "eo:center_wavelength",
+    "eo:full_width_half_max", "eo:solar_illumination",
+)  # fmt: skip
+_OLD_BANDS = {
+    "eo:bands": {
+        "common_name": "eo:common_name", "center_wavelength": "eo:center_wavelength",
+        "full_width_half_max": "eo:full_width_half_max",
+        "solar_illumination": "eo:solar_illumination",
+    },
+    "raster:bands": {"scale": "raster:scale", "offset": "raster:offset"},
+}  # fmt: skip
+_KEPT_LINKS = ("license", "cite-as")
+_SHA256 = "1220"  # multihash: function and length, https://multiformats.io/multihash
+_TAG = "SUPER_RESOLUTION"
+_DIGITS = 7  # of degrees: a centimeter
+_EDGE_POINTS = 21
+_SPECIAL = {"nan": "nan", "inf": "inf", "-inf": "-inf"}
+
+
+@dataclass(frozen=True)
+class AssetResult:
+    """A result of one asset, or of several that were stacked.
+
+    Attributes:
+        keys: of the source's assets.
+        output: the file.
+        folder: which holds the manifest of its run.
+    """
+
+    keys: tuple[str, ...]
+    output: Path
+    folder: Path
+
+
+def written_item(
+    source: Any, origin: Path | str, results: Sequence[AssetResult], path: Path
+) -> Path:
+    """Write the item of some results.
+
+    Args:
+        source: ``pystac.Item`` that they were made of.
+        origin: its file, or its address to be shown.
+        results: at least one.
+        path: of the new item.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    pystac = import_extra("pystac", extra="stac")
+    assets: dict[str, Any] = {}
+    outlines = []
+    for result in results:
+        key = "-".join(result.keys)
+        with ignored_warnings(NotGeoreferencedWarning), open_raster(result.output) as dataset:
+            assets[key] = _asset(source, result, dataset, path.parent)
+            outlines.append(_outline(dataset) if dataset.crs else None)
+        map_file = uncertainty_path(result.output)
+        if map_file.exists():
+            assets[f"{key}_uncertainty"] = _map_asset(map_file, path.parent)
+    geometry, bbox = _extent(source, outlines)
+    item = pystac.Item(path.stem, geometry, bbox, source.datetime, _properties(source))
+    for key, asset in assets.items():
+        item.add_asset(key, pystac.Asset.from_dict(asset))
+    item.stac_extensions = _extensions(source, item.to_dict(include_self_link=False))
+    _link(pystac, item, source, origin, path)
+    content = item.to_dict(include_self_link=False, transform_hrefs=False)
+    with atomic_file(path) as partial:
+        partial.write_text(f"{json.dumps(content, indent=2)}\n", encoding="utf-8")
+    return path
+
+
+def _properties(source: Any) -> dict[str, Any]:
+    kept = {
+        key: value
+        for key, value in source.properties.items()
+        if not key.startswith(_OTHERS) and key not in (*_TIMES, "datetime")
+    }
+    lineage = (
+        "Enlarged by single-image super-resolution: pixels are smaller, detail beyond the measured "
+        f"resolution is estimated. Derived from {source.id}."
+    )
+    return {
+        **kept,
+        "processing:lineage": lineage,
+        "processing:software": {"monai-sr": __version__},
+    }
+
+
+def _asset(source: Any, result: AssetResult, dataset: DatasetReader, home: Path) -> dict[str, Any]:
+    media_type = import_extra("rio_stac.stac", extra="stac").get_media_type
+    origins = [source.assets[key] for key in result.keys]
+    kind = str(media_type(dataset).value)
+    if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
+        kind += "; profile=cloud-optimized"
+    titles = " + ".join(str(o.title or key) for o, key in zip(origins, result.keys, strict=True))
+    asset = {
+        "href": f"./{result.output.relative_to(home).as_posix()}",
+        "type": kind,
+        "title": f"{titles}, enlarged",
+        "roles": list(dict.fromkeys(role for o in origins for role in (o.roles or ["data"]))),
+        **_made(dataset, result),
+        **_projection(dataset),
+        **_file_facts(result.output),
+        "bands": _bands(origins, dataset),
+    }
+    if (side := _meters(dataset)) is not None:
+        asset["raster:spatial_resolution"] = side
+    gsd = {o.extra_fields["gsd"] for o in origins if "gsd" in o.extra_fields}
+    return {**asset, **({"gsd": gsd.pop()} if len(gsd) == 1 else {})}
+
+
+def _made(dataset: DatasetReader, result: AssetResult) -> dict[str, Any]:
+    """Return by what an asset was made, and how well it agrees with the measured one."""
+    made = json.loads(dataset.tags().get(_TAG, "{}"))
+    fields = {
+        "monai_sr:model": made.get("bundle"),
+        "monai_sr:weights_sha256": made.get("weights_sha256"),
+        "monai_sr:scale": made.get("scale"),
+    }
+    row = Manifest(result.folder).results().get(result.output, {})
+    for field, column in (("lr_psnr", "lr_psnr"), ("off_by_one_share", "off_by_one_share")):
+        value = float(row.get(column) or "nan")
+        fields[f"monai_sr:{field}"] = value if math.isfinite(value) else None
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _file_facts(path: Path) -> dict[str, Any]:
+    return {"file:checksum": f"{_SHA256}{file_sha256(path)}", "file:size": path.stat().st_size}
+
+
+def _map_asset(path: Path, home: Path) -> dict[str, Any]:
+    return {
+        "href": f"./{path.relative_to(home).as_posix()}",
+        "type": "image/tiff; application=geotiff",
+        "title": "Half width of the 90 % interval, in stored units",
+        "roles": ["uncertainty"],
+        **_file_facts(path),
+    }
+
+
+def _projection(dataset: DatasetReader) -> dict[str, Any]:
+    crs = dataset.crs
+    if crs is None:
+        return {}
+    code = ":".join(crs.to_authority() or ()) if crs.is_epsg_code else None
+    found: dict[str, Any] = {"proj:code": code or None}
+    if not code:
+        found["proj:wkt2"] = crs.to_wkt(version="WKT2_2019")
+    return {
+        **found,
+        "proj:shape": [dataset.height, dataset.width],
+        "proj:transform": list(dataset.transform)[:6],
+        "proj:bbox": list(dataset.bounds),
+    }
+
+
+def _meters(dataset: DatasetReader) -> float | None:
+    """Return the mean side of a pixel; None where it has none in meters."""
+    crs = dataset.crs
+    if crs is None or not crs.is_projected:
+        return None
+    t = dataset.transform
+    side = math.sqrt(abs(t.a * t.e - t.b * t.d)) * float(crs.linear_units_factor[1])
+    return round(side, 6)
+
+
+def _bands(origins: Sequence[Any], dataset: DatasetReader) -> list[dict[str, Any]]:
+    """Return what is said of each band: as the source's item does, and as the file is."""
+    said = [band for origin in origins for band in _said(origin)]
+    if len(said) != dataset.count:
+        said = [{} for _ in dataset.indexes]
+    found = []
+    for number, band in zip(dataset.indexes, said, strict=True):
+        facts: dict[str, Any] = {
+            "name": dataset.descriptions[number - 1] or f"b{number}",
+            **{key: band[key] for key in _OF_BANDS if key in band},
+            "data_type": dataset.dtypes[number - 1],
+        }
+        nodata = dataset.nodatavals[number - 1]
+        if nodata is not None:
+            facts["nodata"] = _SPECIAL.get(str(float(nodata)), nodata)
+        if unit := dataset.units[number - 1]:
+            facts["unit"] = unit
+        scale, offset = dataset.scales[number - 1], dataset.offsets[number - 1]
+        for key, value, of_file in (("scale", scale, 1.0), ("offset", offset, 0.0)):
+            value = band.get(f"raster:{key}", value) if value == of_file else value
+            if value != of_file:
+                facts[f"raster:{key}"] = value
+        found.append(facts)
+    return found
+
+
+def _said(asset: Any) -> list[dict[str, Any]]:
+    """Return what an item says of the bands of an asset: a single one may be said by the asset.
+
+    Before STAC 1.1 extensions had a list of bands each.
+    """
+    fields = asset.extra_fields
+    own = {k: v for k, v in fields.items() if k in _OF_BANDS or k.startswith("raster:")}
+    lists = [fields.get("bands") or []]
+    lists += [
+        [{names.get(k, k): v for k, v in band.items()} for band in fields.get(key) or []]
+        for key, names in _OLD_BANDS.items()
+    ]
+    count = max(map(len, lists)) or 1
+    bands = [dict(own) for _ in range(count)]
+    for each in (each for each in lists if len(each) == count):
+        for band, more in zip(bands, each, strict=True):
+            band.update(more)
+    return bands
+
+
+def _outline(dataset: DatasetReader) -> tuple[dict[str, Any], list[float]]:
+    geometry = import_extra("rio_stac.stac", extra="stac").get_dataset_geom
+    found = geometry(dataset, densify_pts=_EDGE_POINTS, precision=_DIGITS)
+    return found["footprint"], [round(float(value), _DIGITS) for value in found["bbox"]]
+
+
+def _extent(
+    source: Any, outlines: Sequence[tuple[dict[str, Any], list[float]] | None]
+) -> tuple[Any, Any]:
+    """Return geometry and bbox of all assets; the source's where one has no place."""
+    known = [outline for outline in outlines if outline is not None]
+    if len(known) < len(outlines):
+        return source.geometry, source.bbox
+    if all(outline == known[0] for outline in known):
+        return known[0]
+    sides = list(zip(*(box for _, box in known), strict=True))
+    box = [*map(min, sides[:2]), *map(max, sides[2:])]
+    shape = import_extra("rio_stac.stac", extra="stac").bbox_to_geom(tuple(box))
+    return shape, box
+
+
+def _extensions(source: Any, content: dict[str, Any]) -> list[str]:
+    """Return the schemas of ours, and of the source's those whose fields are still there."""
+    names = _names_in([content["properties"], content["assets"]])
+    kept = []
+    for url in source.stac_extensions:
+        parts = url.split("/")
+        name = parts[-3] if len(parts) > 3 else ""
+        if name not in _WRITTEN and _PREFIXES.get(name, name) in names:
+            kept.append(url)
+    return [*(_SCHEMA.format(name, version) for name, version in _WRITTEN.items()), *kept]
+
+
+def _names_in(content: Any) -> set[str]:
+    """Return the prefixes of all fields."""
+    if isinstance(content, dict):
+        own = {key.partition(":")[0] for key in content if ":" in key}
+        return own.union(*map(_names_in, content.values()))
+    return set().union(*map(_names_in, content)) if isinstance(content, list) else set()
+
+
+def _link(pystac: Any, item: Any, source: Any, origin: Path | str, path: Path) -> None:
+    target = origin
+    if isinstance(origin, Path):
+        target = Path(os.path.relpath(os.path.abspath(origin), os.path.abspath(path.parent)))
+        target = target.as_posix()
+    item.add_link(pystac.Link("derived_from", target, "application/geo+json", source.id))
+    for link in source.links:
+        if link.rel in _KEPT_LINKS and "://" in str(link.target):
+            item.add_link(pystac.Link(link.rel, str(link.target), link.media_type, link.title))
