@@ -85,8 +85,8 @@ def upscale_on_cluster(
     dataset = workflow.parser.get_parsed_content("dataset")
     if cluster != LOCAL and dataset.has_archives:
         raise OptionError(
-            "input: must not be a zip where workers are on other machines, got one; unpack it on a "
-            "disk that all share"
+            "input: must be no zip and no address where workers are on other machines, got one; "
+            "unpack or copy it to a disk that all share"
         )
     given = tuple((k, _plain(k, v)) for k, v in sorted(options.items()) if k != "input")
     model = _place_or_name(bundle), None if system is None else _place_or_name(system)

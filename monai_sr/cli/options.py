@@ -25,6 +25,8 @@ def _add(group: Any, option: Option) -> None:
     words |= {"required": option.required, "default": option.default}
     if option.kind == "flag":
         words["action"] = "store_true"
+    elif option.kind == "switch":
+        words["action"] = argparse.BooleanOptionalAction
     else:
         words |= {"type": _READERS.get(option.kind), "choices": option.choices}
         words |= {"nargs": option.nargs, "metavar": option.metavar}
@@ -71,6 +73,8 @@ _READERS: dict[str, Callable[[str], Any]] = {
 def plain_flags(words: Sequence[str], flags: Container[str]) -> list[str]:
     """Return a command line in which flags have no values: True goes, False takes its flag along.
 
+    Of two flags ``--x`` and ``--no-x`` False makes the second of the first.
+
     Example:
         >>> plain_flags(["--cog", "True", "a.tif", "--report=False"], {"--cog", "--report"})
         ['--cog', 'a.tif']
@@ -87,6 +91,8 @@ def plain_flags(words: Sequence[str], flags: Container[str]) -> list[str]:
             value = rest.pop(0)
         if value.lower() in ("", "true"):
             kept.append(name)
-        elif value.lower() != "false":
+        elif value.lower() == "false":
+            kept += [no] if (no := f"--no-{name[2:]}") in flags else []
+        else:
             kept.append(word)  # it is refused as it stands
     return kept

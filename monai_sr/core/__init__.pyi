@@ -1,4 +1,8 @@
 # What this package gives to others; each name is imported when it is first used.
+from .address import Address as Address
+from .address import is_address as is_address
+from .address import read_address as read_address
+from .address import without_secrets as without_secrets
 from .atomic import appear_together as appear_together
 from .atomic import atomic_file as atomic_file
 from .atomic import atomic_folder as atomic_folder
@@ -30,6 +34,7 @@ from .errors import OptionError as OptionError
 from .errors import OutputError as OutputError
 from .errors import SRError as SRError
 from .errors import TrainingFailedError as TrainingFailedError
+from .errors import UnreachableError as UnreachableError
 from .errors import WeightsError as WeightsError
 from .errors import at_least_one as at_least_one
 from .errors import unwrapped as unwrapped
@@ -49,6 +54,7 @@ from .log import get_logger as get_logger
 from .log import listening as listening
 from .log import log_to_stdout as log_to_stdout
 from .log import show_as as show_as
+from .log import show_text_as as show_text_as
 from .log import shown as shown
 from .memory import available_bytes as available_bytes
 from .memory import check_memory as check_memory

@@ -22,6 +22,10 @@ class BadImageError(SRError, ValueError):
     """An input file or array cannot be used: corrupt, truncated, empty, wrong kind, NaN."""
 
 
+class UnreachableError(SRError, RuntimeError):
+    """An input on a network cannot be read any more; it may pass, and what is done is kept."""
+
+
 class OptionError(SRError, ValueError):
     """An option, name or value is unknown or does not fit the model."""
 

@@ -34,9 +34,19 @@ def show_as(folder: Path, name: str) -> None:
     _names[f"{folder}{os.sep}"] = f"{name}{os.sep}" if name else ""
 
 
+def show_text_as(text: str, name: str) -> None:
+    """Show another text in place of one, such as an address that holds a password.
+
+    Args:
+        text: what is not to be shown.
+        name: what stands there instead.
+    """
+    _names[text] = name
+
+
 def forget(folder: str) -> None:
-    """Take back what :func:`show_as` has said of a folder and of those in it."""
-    for place in [place for place in _names if place.startswith(f"{folder}{os.sep}")]:
+    """Take back what :func:`show_as` has said of a folder and of those in it, or of a text."""
+    for place in [p for p in _names if p == folder or p.startswith(f"{folder}{os.sep}")]:
         _names.pop(place, None)
 
 

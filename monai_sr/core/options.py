@@ -23,8 +23,8 @@ class Option(NamedTuple):
     Attributes:
         name: of the option and of the entry in a bundle's configuration.
         help: what it means, in the words of ``--help`` and of the configuration.
-        kind: of its value: "text", "path", "flag" (stands alone), "int", "float", or one that
-            :mod:`monai_sr.cli.options` reads.
+        kind: of its value: "text", "path", "flag" (stands alone), "switch" (or ``--no-``), "int",
+            "float", or one that :mod:`monai_sr.cli.options` reads.
         choices: values that the command line takes.
         nargs: how many values, as of argparse; "positional" is an argument without a flag.
         metavar: of the values in ``--help``.
@@ -71,9 +71,8 @@ class Option(NamedTuple):
 
     def row(self) -> str:
         """Return its row of a table in the documents."""
-        value = (
-            "" if self.kind == "flag" else self.example or "|".join(map(str, self.choices or ()))
-        )
+        is_flag = self.kind in ("flag", "switch")
+        value = "" if is_flag else self.example or "|".join(map(str, self.choices or ()))
         flag = self.name.upper() if self.nargs == "positional" else f"--{self.name}"
         others = " or ".join(f"`--{name}`" for name in self.excludes)
         says = "; ".join(filter(None, (self.help, self.more, others and f"not with {others}")))
@@ -139,16 +138,19 @@ _SIZE = Option("size", "of the bundle's model: best (default) or fast", choices=
                more="a network of a third of the arithmetic, 0.12 to 0.38 dB lower",
                excludes=("perception", "robust", "system", "spatial_dims"))  # fmt: skip
 _LINKED = Option("linked_files",
-                 "files that a VRT or HDF5 input may name: in its folder (default), or anywhere",
+                 "files that a VRT, HDF5 or item may name: in its folder (default), or anywhere",
                  choices=("folder", "anywhere"), of="command", example="anywhere")  # fmt: skip
 
 UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder", {
     "files": (
         Option("input",
-               "file, folder, zip, DICOMDIR, .SAFE product, 'pattern*.tif', or .txt of these",
+               "file, folder, zip, DICOMDIR, .SAFE, 'pattern*.tif', address, or .txt of these",
                kind="path", nargs="positional", entry="null"),
         Option("dataset_dir", "the same by MONAI's name for it", kind="path", entry='"@input"',
                of="configuration"),
+        Option("assets", "of a STAC item: B04,B08, or B04+B08 as one image (default: role data)",
+               metavar="KEYS", of="command", example="B04,B08", more="[how](how-to/stac.md)",
+               excludes=("cluster", "deidentify", "bids")),
         Option("output_dir", "folder of the results", kind="path", flags=("-o",), required=True,
                entry="out", example="DIR"),
     ),
@@ -232,8 +234,8 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
         Option("bbox", "a part of a raster, in units of its reference system", nargs=4,
                kind="float", metavar=("LEFT", "BOTTOM", "RIGHT", "TOP"), entry="null",
                example='"[5.1,52.0,5.2,52.1]"'),
-        Option("cog", "rasters as cloud-optimized GeoTIFF", kind="flag", entry="false",
-               more="with overviews"),
+        Option("cog", "rasters as cloud-optimized GeoTIFF (default: where the input is one)",
+               kind="switch", entry="null", more="with overviews; `--no-cog`: never"),
         Option("scene_limit",
                "values of a raster's result above which it is not held in memory (default: 64)",
                flags=("--scene-limit",), kind="float", metavar="MILLIONS", entry="64",

@@ -48,13 +48,16 @@ from .ome_zarr.reader import OmeZarrReader as OmeZarrReader
 from .ome_zarr.writer import OmeZarrWriter as OmeZarrWriter
 from .raster.beside import beside_text as beside_text
 from .raster.beside import side_car as side_car
+from .raster.cog import becomes_cog as becomes_cog
 from .raster.facts import Grid as Grid
 from .raster.facts import result_tags as result_tags
+from .raster.far import bring as bring
 from .raster.format import SIDECARS as SIDECARS
 from .raster.format import is_plain_photo as is_plain_photo
 from .raster.image import RasterImage as RasterImage
 from .raster.keep_list import is_deidentified as is_deidentified
 from .raster.open import made_folder as made_folder
+from .raster.open import may_link as may_link
 from .raster.open import open_raster as open_raster
 from .raster.reader import RasterReader as RasterReader
 from .raster.sink import RasterBlocks as RasterBlocks

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from monai_sr.core import BadImageError, PathLike, content, file_sha256, sha256
+from monai_sr.formats.raster.far import renew
 from monai_sr.formats.registry import format_of
 from monai_sr.formats.sentinel2.metadata import Product, open_product
 from monai_sr.formats.sentinel2.product import class_file, split_part
@@ -81,6 +82,8 @@ def input_digest(image: str | Sequence[str], *, anew: bool = False) -> str:
         product = open_product(part[0])
         files = [*part[0].glob("MTD_MSIL*.xml"), *map(Path, _files(product, part[1]))]
     for file in files:
+        if anew:
+            renew(file)
         if not anew and format_of(file).takes_kept(file):
             content(file)
     return digest(files, anew=anew)

@@ -44,6 +44,7 @@ class SaveImageSRd(MapTransform):
         deidentify: remove what tells of a person from results: DICOM by the profile of PS3.15,
             other formats by a keep-list; needs planned paths, for the source's name tells, too.
         deidentify_key: a file with a secret, which keys the hashes that replace UIDs.
+        cog: whether GeoTIFFs are cloud-optimized; None: where the source is.
 
     Raises:
         OptionError: there is no such compression.
@@ -58,12 +59,13 @@ class SaveImageSRd(MapTransform):
         compression: str | None = "none",
         deidentify: bool = False,
         deidentify_key: PathLike | None = None,
+        cog: bool | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         kind = str(compression).lower()  # the command line makes None of "None"
         check_compression(kind)
         self.deidentify = deidentify
-        self.options = {"compression": kind, "deidentify": deidentify}
+        self.options = {"compression": kind, "deidentify": deidentify, "cog": cog}
         if key := read_key(deidentify_key, deidentify):
             self.options["deidentify_key"] = key
         self.output_dir = Path(str(output_dir))

@@ -2,6 +2,7 @@
 from .choice import choose_bundle as choose_bundle
 from .choice import only_bundle as only_bundle
 from .evaluator import UpscaleEvaluator as UpscaleEvaluator
+from .far_inputs import FarInputs as FarInputs
 from .file_upscaler import FileUpscaler as FileUpscaler
 from .file_upscaler import upscale_each as upscale_each
 from .files import FileDataset as FileDataset
@@ -16,5 +17,6 @@ from .scene_job import SceneResult as SceneResult
 from .super_resolver import SuperResolver as SuperResolver
 from .super_resolver import inference_config as inference_config
 from .super_resolver import weights_in_use as weights_in_use
+from .temporary import Archives as Archives
 from .workflow import SRWorkflow as SRWorkflow
 from .workflow import first_stage as first_stage

@@ -39,6 +39,7 @@ from monai_sr.formats import (
 )
 from monai_sr.geometry import scaled_sizes
 from monai_sr.transforms import enlarged_axes, planned_sizes
+from monai_sr.upscaling.far_inputs import FarInputs
 from monai_sr.upscaling.inputs import Inputs, find_inputs, one_series
 from monai_sr.upscaling.record import Manifest, is_done
 from monai_sr.upscaling.scene import Scenes
@@ -115,6 +116,7 @@ class FileDataset(Dataset):
         self.failure: Exception | None = None
         self._aliases: Aliases | None = None
         self._archives: Archives | None = None
+        self._far: FarInputs | None = None
         self._spacing, self._deidentify = spacing, deidentify
         planned = self._planned(data) if items is None else list(items)
         super().__init__(planned, transform)
@@ -131,6 +133,7 @@ class FileDataset(Dataset):
         self.data = list(items)
         self._aliases = None if plan is None else plan._aliases
         self._archives = None if plan is None else plan._archives
+        self._far = None if plan is None else plan._far
         self._products = _products_of(items)
 
     def of_all(self, data: PathLike | None, output_dir: PathLike) -> FileDataset:
@@ -184,7 +187,7 @@ class FileDataset(Dataset):
 
     def _plan(self, inputs: Inputs) -> list[dict[str, Any]]:
         found, root, spacing = inputs.files, inputs.root, self._spacing
-        self.no_images, self._archives = inputs.no_images, inputs.archives
+        self.no_images, self._archives, self._far = inputs.no_images, inputs.archives, inputs.far
         self._aliases = Aliases(found, self._key) if self._deidentify else None
         if self._aliases is not None:
             found, root = self._aliases.found, self._aliases.folder
@@ -239,7 +242,7 @@ class FileDataset(Dataset):
     @property
     def has_archives(self) -> bool:
         """Tell whether inputs lie in temporary folders of this machine."""
-        return bool(self._archives)
+        return bool(self._archives) or bool(self._far)
 
     def _free(self, output: Path, origin: str) -> Path:
         """Keep a result that an earlier run made from another input."""

@@ -1,13 +1,15 @@
 """Finds the inputs of a run: what a name, a pattern or a list stands for, and what folders hold."""
 
+from __future__ import annotations
+
 import glob
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from monai_sr.core import BadImageError, OutputError, PathLike, get_logger
+from monai_sr.core import BadImageError, OutputError, PathLike, get_logger, is_address
 from monai_sr.formats import (
     SIDECARS,
     Volume,
@@ -24,6 +26,7 @@ from monai_sr.formats import (
     report_path,
     uncertainty_path,
 )
+from monai_sr.upscaling.far_inputs import FarInputs
 from monai_sr.upscaling.record import Manifest
 from monai_sr.upscaling.temporary import Archives, is_archive, named_product, product_parts
 
@@ -43,6 +46,7 @@ class Inputs:
         archives: zips among them, unpacked for as long as this lives.
         refused: name -> message of zips that cannot be unpacked.
         no_images: how many files were passed over, which do not claim to be images.
+        far: files for addresses among them, for as long as this lives.
     """
 
     files: dict[Path, list[Path]]
@@ -50,6 +54,7 @@ class Inputs:
     archives: Archives
     refused: dict[Path, str]
     no_images: int
+    far: FarInputs = field(default_factory=FarInputs)
 
 
 def find_inputs(
@@ -58,11 +63,11 @@ def find_inputs(
     """Return every input that a name stands for.
 
     Args:
-        data: a file; a folder of one DICOM series; a folder of mixed files (searched with its
-            subfolders; hidden files and what lies in ``output_dir`` are left out); a zip of such a
-            folder; a DICOMDIR; a Sentinel-2 product (``.SAFE`` folder, its zip, or its
-            ``MTD_*.xml``); a pattern such as ``scenes/*.tif``; or a ``.txt`` with one of these but
-            lists on each line.
+        data: a file; an address of one, see :mod:`monai_sr.core.address`; a folder of one DICOM
+            series; a folder of mixed files (searched with its subfolders; hidden files and what
+            lies in ``output_dir`` are left out); a zip of such a folder; a DICOMDIR; a Sentinel-2
+            product (``.SAFE`` folder, its zip, or its ``MTD_*.xml``); a pattern such as
+            ``scenes/*.tif``; or a ``.txt`` with one of these but lists on each line.
         output_dir: where results go.
         made_from: results on record there.
         is_named: whether messages may show names, and other formats than DICOM are meant.
@@ -71,8 +76,8 @@ def find_inputs(
         BadImageError: if the input is missing or holds no image.
     """
     results = _with_maps(made_from)
-    given = _given(data, results)
     search = Search(output_dir, is_named)
+    given = _given(data, results, search)
     for path, is_asked in given.items():
         search.find(path, results | _recorded(path, is_named), is_asked)
     if not search.found and not search.refused:
@@ -81,7 +86,7 @@ def find_inputs(
     root = search.root(next(iter(given)))
     if len(given) > 1:
         root = Path(os.path.commonpath([path.parent for path in given]))
-    return Inputs(search.found, root, search.archives, search.refused, search.no_images)
+    return Inputs(search.found, root, search.archives, search.refused, search.no_images, search.far)
 
 
 def one_series(files: Sequence[Path]) -> Inputs:
@@ -101,16 +106,20 @@ def one_series(files: Sequence[Path]) -> Inputs:
     return Inputs({folder: list(files)}, folder.parent, Archives(), {}, 0)
 
 
-def _given(data: PathLike | None, results: set[Path]) -> dict[Path, bool]:
+def _given(data: PathLike | None, results: set[Path], search: Search) -> dict[Path, bool]:
     """Return the paths that an input stands for, and whether it names each of them itself."""
     if data is None or str(data) == "":
         raise BadImageError("input: no file or folder given; add --input PATH")
+    if is_address(str(data)):
+        return _brought([str(data)], search)
     path = Path(str(data))  # a name such as 2021 arrives from MONAI's command as a number
     if path.is_file() and path.suffix.lower() == _LIST_SUFFIX:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         named = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     else:
         named = [str(path)]
+    if any(map(is_address, named)):
+        return _brought(named, search)
     given: dict[Path, bool] = {}
     for name in named:
         for match in _matches(Path(name), results) or [Path(name)]:
@@ -121,6 +130,17 @@ def _given(data: PathLike | None, results: set[Path]) -> dict[Path, bool]:
     if len({p.is_absolute() for p in given}) > 1:
         given = {p.absolute(): is_asked for p, is_asked in given.items()}
     return {named_product(p) or p: is_asked for p, is_asked in given.items()}
+
+
+def _brought(named: list[str], search: Search) -> dict[Path, bool]:
+    """Return the files of addresses, which a list may not mix with files of this machine."""
+    for name in named:
+        if not is_address(name):
+            raise BadImageError(
+                f"{name}: must be an address as the others in its list, got a file or folder; put "
+                "it into another list"
+            )
+    return {search.far.bring(name, search.archives): True for name in named}
 
 
 def _matches(path: Path, results: set[Path]) -> list[Path]:
@@ -173,6 +193,7 @@ class Search:
         refused: name -> message of zips that cannot be unpacked.
         no_images: how many files were passed over.
         archives: unpacked zips; their members go by the zip's name and their own.
+        far: files for addresses.
     """
 
     def __init__(self, output_dir: Path, is_named: bool) -> None:
@@ -180,6 +201,7 @@ class Search:
         self.refused: dict[Path, str] = {}
         self.no_images = 0
         self.archives = Archives()
+        self.far = FarInputs()
         self._output_dir, self._is_named = output_dir, is_named
         self._folders: dict[Path, Path] = {}
 

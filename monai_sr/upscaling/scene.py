@@ -22,6 +22,7 @@ from monai_sr.formats import (
     Grid,
     RasterBlocks,
     announce,
+    becomes_cog,
     changed,
     check_asked,
     check_output_size,
@@ -67,7 +68,7 @@ class Scenes:
         provenance: facts to record.
         window: column, row, width and height in pixels of the input: a part of every raster.
         bbox: left, bottom, right and top in units of the reference system, in its place.
-        cog: whether to write cloud-optimized GeoTIFFs, with overviews.
+        cog: whether to write cloud-optimized GeoTIFFs, with overviews; None: of such.
         limit: millions of values in a result; above, a raster goes through in windows.
         uncertainty: a map of it is asked for, which is made in memory alone.
         nodata, bounds: as for :class:`monai_sr.transforms.ScaleToUnit`.
@@ -88,7 +89,7 @@ class Scenes:
         provenance: Provenance,
         window: Sequence[int] | None = None,
         bbox: Sequence[float] | None = None,
-        cog: bool = False,
+        cog: bool | None = None,
         limit: float = 64,
         uncertainty: bool = False,
         report: bool = False,
@@ -194,8 +195,10 @@ class Scenes:
             compared.raster.be_quiet()
             for scene in (read, compared):
                 Facts(scene.meta).is_deidentified = int(self.deidentify)
-            part, becomes = self._part(read), "COG" if self.cog else None
+            part = self._part(read)
             named, kind = self._named(Path(output), read, part), kind_of(read.meta)
+            is_cog = named.suffix != ".png" and becomes_cog(self.cog, read.raster.dataset)
+            becomes = "COG" if is_cog else None
             announce(source, read.meta)
             if kind in CODES:
                 scale = inferer.check(network)

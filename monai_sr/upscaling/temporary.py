@@ -72,13 +72,15 @@ class Archives:
         for place, path in self._places.items():
             show_as(place, str(path))
 
-    def unpack(self, path: Path) -> Path:
+    def unpack(self, path: Path, member: str = "") -> Path:
         """Return the folder that holds what a zip holds.
 
         Members that are links, encrypted or no files are left out or refused, as the text says.
 
         Args:
             path: the zip.
+            member: of a file or folder in it, which is unpacked with what lies beside it under its
+                own name; "": all.
 
         Raises:
             BadImageError: it is damaged, encrypted or unsafe.
@@ -88,7 +90,7 @@ class Archives:
             weakref.finalize(self, _remove, self._top, os.getpid())
         place = Path(tempfile.mkdtemp(prefix="", dir=self._top))
         try:
-            self._unpack(path, place)
+            self._unpack(path, place, PurePosixPath(member))
         except BadImageError:
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -97,10 +99,10 @@ class Archives:
         return place
 
     @staticmethod
-    def _unpack(path: Path, place: Path) -> None:
+    def _unpack(path: Path, place: Path, only: PurePosixPath) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
-                members = [m for m in archive.infolist() if _is_wanted(m)]
+                members = [m for m in archive.infolist() if _is_wanted(m) and _is_of(m, only)]
                 _check(path, members, place)
                 for member in members:
                     _copy(archive, member, place)
@@ -139,6 +141,15 @@ def _is_wanted(member: zipfile.ZipInfo) -> bool:
         part.startswith((".", "__MACOSX")) and part not in ("..", *_OF_ZARR) for part in parts
     )
     return bool(parts) and not (member.is_dir() or is_link or is_hidden)
+
+
+def _is_of(member: zipfile.ZipInfo, only: PurePosixPath) -> bool:
+    """Tell whether a member is one, in it, or beside it: a.tif, a.tfw, a.tif.aux.xml."""
+    name = _member_name(member)
+    if not only.parts or name.is_relative_to(only):
+        return True
+    stem = only.name.partition(".")[0]
+    return name.parent == only.parent and name.name.startswith(f"{stem}.")
 
 
 def _check(path: Path, members: list[zipfile.ZipInfo], place: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
+from monai_sr.core.address import is_address
 from monai_sr.core.contents import file_sha256
 from monai_sr.core.devices import usable_device
 from monai_sr.core.distributed import from_first
@@ -94,7 +95,7 @@ class SRWorkflow(ConfigWorkflow):
             )
         self._check_names(override)
         # Of some, a list may be given.
-        paths = {k: Path(v) for k, v in override.items() if k in PATH_OPTIONS and _is_path(v)}
+        paths = {k: _path(v) for k, v in override.items() if k in PATH_OPTIONS and _is_path(v)}
         self.parser.update({**override, **paths})
         if "train" in config:
             if override.get("device") is not None:
@@ -145,6 +146,26 @@ class SRWorkflow(ConfigWorkflow):
 
 def _is_path(value: Any) -> bool:
     return isinstance(value, str | Path)
+
+
+def _path(value: str | Path) -> Path | _Text:
+    # A Path would make one slash of two.
+    return _Text(value) if is_address(value) else Path(value)
+
+
+class _Text:
+    """A string that MONAI's configuration leaves as it is.
+
+    Args:
+        text: what it stands for.
+    """
+
+    def __init__(self, text: Any) -> None:
+        self._text = str(text)
+
+    def __str__(self) -> str:
+        """Return the text."""
+        return self._text
 
 
 def first_stage(

@@ -82,8 +82,10 @@ def test_a_file_whose_name_begins_like_an_expression(bundle, tmp_path, capsys, m
         (["--cog", "True"], True),
         (["--cog=true"], True),
         (["--cog"], True),
-        (["--cog", "False"], None),
-        (["--cog=False"], None),
+        (["--cog", "False"], False),
+        (["--cog=False"], False),
+        (["--no-cog"], False),
+        ([], None),
     ],
 )
 def test_flags_take_true_and_false(words, expected):
@@ -96,7 +98,7 @@ def test_a_flag_takes_nothing_else(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["upscale", "a.tif", "-o", "out", "--cog=maybe"])
     assert caught.value.code == 2
-    assert "--cog: ignored explicit argument 'maybe'" in only_line(capsys)
+    assert "--cog/--no-cog: ignored explicit argument 'maybe'" in only_line(capsys)
 
 
 def test_the_range_is_taken_as_two_numbers(bundle, photo, tmp_path, capsys):

@@ -256,6 +256,14 @@ def test_a_cog_is_valid_and_has_overviews_and_the_same_pixels(tmp_path):
     assert layout == contents(plain.output)["tags"]
 
 
+@pytest.mark.parametrize(("cog", "layout"), [(None, "COG"), (False, None), (True, "COG")])
+def test_a_part_of_a_cog_is_one_unless_told_otherwise(tmp_path, cog, layout):
+    source = write_scene(tmp_path / "scene.tif", (3, 40, 50), driver="COG")
+    made = in_windows(source, tmp_path / "out.tif", network(), cog=cog, window=(0, 0, 30, 20))
+    with rasterio.open(made.output) as dst:
+        assert dst.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == layout
+
+
 def test_nodata_tiles_skip_the_network_and_take_no_room(tmp_path):
     array = np.zeros((1, 400, 400), np.uint8)
     array[:, 100:110, 200:210] = smooth((1, 10, 10))

@@ -19,6 +19,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
 from monai_sr.core import BadImageError, PathLike, once
+from monai_sr.formats.raster.far import open_bytes
 
 _OPAQUE = 255
 _EXTRA_SAMPLES = 338
@@ -176,7 +177,7 @@ def associated_alpha(dataset: DatasetReader) -> int:
     if dataset.driver != "GTiff" or ColorInterp.alpha not in colors or not is_usual:
         return -1
     band = colors.index(ColorInterp.alpha)
-    extra = tuple(np.atleast_1d(tiff_tag(Path(dataset.name), _EXTRA_SAMPLES) or ()))
+    extra = tuple(np.atleast_1d(tiff_tag(dataset.name, _EXTRA_SAMPLES) or ()))
     position = band - (dataset.count - len(extra))
     is_associated = 0 <= position < len(extra) and extra[position] == _ASSOCIATED_ALPHA
     return band if is_associated else -1
@@ -252,7 +253,7 @@ def tiff_tag(path: PathLike, tag: int) -> Any:
         Its value, or None where it is absent or the directory cannot be read.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_bytes(path) as stream:
             header = stream.read(8)
             if _BIG_TIFF in header[2:4]:
                 header += stream.read(8)

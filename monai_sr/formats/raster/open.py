@@ -29,7 +29,9 @@ from monai_sr.core import (
     head,
     is_private,
     linked_image,
+    without_secrets,
 )
+from monai_sr.formats.raster.far import Far, far_of, http_options
 from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
 
 logger = get_logger(__name__)
@@ -63,7 +65,6 @@ _SOURCE_SUFFIXES = (
 )  # fmt: skip
 _BESIDE = re.compile(r"\.(ovr|msk|aux|rrd|r\d)$", re.IGNORECASE)
 _REMEDY = "if you trust it, set --linked_files anywhere"
-_HTTP_SECONDS = {"GDAL_HTTP_CONNECTTIMEOUT": "10", "GDAL_HTTP_TIMEOUT": "60"}
 # What pixels mean and where they lie; the rest are statistics and names.
 _WEIGHTY = (
     "<srs", "<geotransform", "<gcplist", "<nodatavalue", "<scale", "<offset", "<unittype",
@@ -83,10 +84,17 @@ def may_link() -> bool:
     return value == "anywhere"
 
 
-def gdal_options() -> dict[str, str]:
-    """Return GDAL's configuration while rasters are read: nothing runs, nothing waits forever."""
+def gdal_options(path: PathLike) -> dict[str, str]:
+    """Return GDAL's configuration while a raster is read: nothing runs, nothing waits forever.
+
+    Args:
+        path: the raster, or the stand-in of one on a network.
+    """
+    far = far_of(path)
+    if far is not None:
+        return far.options()
     if may_link():
-        return {k: v for k, v in _HTTP_SECONDS.items() if k not in os.environ}
+        return http_options()
     return {"GDAL_VRT_ENABLE_PYTHON": "NO", "CPL_VSIL_CURL_ALLOWED_FILENAME": "/none"}
 
 
@@ -94,7 +102,8 @@ def open_raster(path: PathLike, drivers: Sequence[str] = DRIVERS, **options: Any
     """Open a raster for reading.
 
     Args:
-        path: the file, or ``/vsizip/`` and a file in a Sentinel-2 product.
+        path: the file, ``/vsizip/`` and a file in a Sentinel-2 product, or the stand-in of a TIFF
+            on a network, see :mod:`monai_sr.formats.raster.far`.
         drivers: those that may open it; a VRT is judged by what it names.
         **options: of GDAL's driver; ``driver`` chooses among those above.
 
@@ -109,6 +118,9 @@ def open_raster(path: PathLike, drivers: Sequence[str] = DRIVERS, **options: Any
     if asked is not None:
         wanted = {asked} if isinstance(asked, str) else set(asked)
         drivers = [name for name in (*drivers, "VRT") if name in wanted]
+    far = far_of(path)
+    if far is not None:
+        return _opened_far(far, options)
     return _opened(Path(path), drivers, 0, options)
 
 
@@ -128,7 +140,7 @@ def _opened(
         drivers = [name for name in drivers if name != "netCDF"]
     if not trusts:
         _check_beside(path, depth)
-    with rasterio.Env(**gdal_options()):
+    with rasterio.Env(**gdal_options(path)):
         dataset = _dataset(path, drivers, options)
         try:
             if not trusts and dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
@@ -139,6 +151,15 @@ def _opened(
             dataset.close()
             raise
     return dataset
+
+
+def _opened_far(far: Far, options: dict[str, Any]) -> DatasetReader:
+    """Open a TIFF where it lies: nothing beside it is looked for, and no other driver asked."""
+    try:
+        with rasterio.Env(**far.options()):
+            return DatasetReader(far.gdal, driver="GTiff", **options)
+    except RasterioIOError as error:
+        raise RasterioIOError(without_secrets(str(error))) from None
 
 
 def _dataset(path: Path, drivers: Sequence[str], options: dict[str, Any]) -> DatasetReader:

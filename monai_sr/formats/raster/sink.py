@@ -19,10 +19,11 @@ from rasterio.windows import Window
 
 from monai_sr.core import gdal_name, get_logger
 from monai_sr.formats.facts import Facts
-from monai_sr.formats.meaning import CODES, kind_of
+from monai_sr.formats.meaning import kind_of
 from monai_sr.formats.raster.bands import premultiplied
 from monai_sr.formats.raster.beside import add_png_xmp
 from monai_sr.formats.raster.check import check_copy, check_windows, checksum, writing
+from monai_sr.formats.raster.cog import copy_as_cog
 from monai_sr.formats.raster.facts import Grid, copy_facts, xmp_of
 from monai_sr.formats.raster.writer import (
     build_overviews,
@@ -47,14 +48,7 @@ _WRITE = {"GDAL_PAM_ENABLED": "NO", "GDAL_TIFF_INTERNAL_MASK": "YES"}
 _CONVERT = {"GDAL_CACHEMAX": 2**27}  # PNG goes line by line through rows of tiles
 _CHUNK_PX = 1024  # side of what is written at once
 _STRIP_BYTES = 2**24  # or as many strips as this
-# Without NUM_THREADS: what threads could not write of an overview nobody would notice.
-_COPY = {
-    "COG": {
-        "compress": "deflate", "predictor": "yes", "bigtiff": "if_safer", "sparse_ok": "yes",
-        "overview_resampling": "average",
-    },
-    "PNG": {"write_metadata_as_text": "YES", "zlevel": "6"},
-}  # fmt: skip
+_PNG = {"write_metadata_as_text": "YES", "zlevel": "6"}
 
 
 class RasterBlocks:
@@ -180,15 +174,11 @@ class RasterBlocks:
                 check_windows(self.path, self.name, self._sums)
             if self.becomes == "GTiff":
                 return self.path
-            options = dict(_COPY[self.becomes])
-            if self.becomes == "COG" and self.kind in CODES:
-                options["overview_resampling"] = "nearest"
-            rasterio.shutil.copy(
-                gdal_name(self.path), gdal_name(path), driver=self.becomes, **options
-            )
             if self.becomes == "COG":
+                copy_as_cog(self.path, path, self.kind)
                 check_windows(path, self.name, self._sums)
             else:
+                rasterio.shutil.copy(gdal_name(self.path), gdal_name(path), driver="PNG", **_PNG)
                 add_png_xmp(path, xmp_of(self.source.dataset, self.meta))
                 check_copy(path, self.name, self.path)
         return path

@@ -39,6 +39,7 @@ from monai_sr.formats.raster.bands import (
     stored_bits,
     straight,
 )
+from monai_sr.formats.raster.far import raise_if_far
 from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.meaning import (
     alpha_is_data,
@@ -93,6 +94,7 @@ class RasterSource:
             try:
                 self.dataset = self._open(path, **kwargs)
             except RasterioIOError as error:
+                raise_if_far(path, error)
                 raise BadImageError(
                     f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "
                     "convert it to GeoTIFF or PNG."
@@ -337,10 +339,11 @@ class RasterSource:
         try:
             with (
                 ignored_warnings(NotGeoreferencedWarning),
-                rasterio.Env(**_STRICT, **gdal_options()),
+                rasterio.Env(**_STRICT, **gdal_options(self.path)),
             ):
                 yield
         except (RasterioError, CPLE_BaseError) as error:
+            raise_if_far(self.path, error)
             raise BadImageError(
                 f"{self.path}: must be a complete raster image, got damaged or truncated data "
                 f"({_reason(error)}); copy or download it again."

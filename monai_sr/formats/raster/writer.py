@@ -21,6 +21,7 @@ from monai_sr.formats.naming import check_output_size
 from monai_sr.formats.raster.bands import associated_alpha, premultiplied, premultiplied_alpha
 from monai_sr.formats.raster.beside import add_png_xmp, beside_text, side_car
 from monai_sr.formats.raster.check import check_pixels_of, writing
+from monai_sr.formats.raster.cog import becomes_cog, copy_as_cog
 from monai_sr.formats.raster.facts import Grid, colors_of, copy_facts, has_same_bands, xmp_of
 from monai_sr.formats.raster.format import PNG_DTYPES
 from monai_sr.formats.raster.keep_list import is_deidentified, kept_profile
@@ -48,7 +49,11 @@ class RasterWriter(StoredWriter):
     Georeference: transform, reference system, ground control points and RPCs, rescaled. Kept:
     nodata, color interpretation, band names, scales, offsets, units, tags, ICC profile, internal
     mask. GeoTIFFs are deflated with a predictor, unless a TIFF source is not compressed at all, and
-    become BigTIFF when they may pass 4 GB.
+    become BigTIFF when they may pass 4 GB. A cloud-optimized GeoTIFF gives another one.
+
+    Args:
+        cog: whether GeoTIFFs are cloud-optimized; None: where the source is.
+        **kwargs: options of the writers of other formats, not used.
 
     Example:
         >>> import tempfile
@@ -62,13 +67,18 @@ class RasterWriter(StoredWriter):
         >>> writer.write(Path(tempfile.mkdtemp()) / "camera.png")
     """
 
+    def __init__(self, *, cog: bool | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._cog = cog
+
     def write(self, filename: PathLike, verbose: bool = True, **kwargs: Any) -> None:
         """Write the file; it appears whole or not at all.
 
         Args:
             filename: ends in .tif, .tiff or .png.
             verbose: log the name.
-            **kwargs: more creation options of the GDAL driver.
+            **kwargs: more creation options of the GDAL driver, whose files are cloud-optimized only
+                where that was asked for.
 
         Raises:
             OutputError: the format cannot hold the result, or the file cannot be written.
@@ -102,11 +112,16 @@ class RasterWriter(StoredWriter):
                 atomic_file(filename) as temporary,
                 writing(filename),
             ):
-                with rasterio.open(gdal_name(temporary), "w", **options) as dst:
+                asked = bool(self._cog) if kwargs else self._cog
+                is_cog = driver == "GTiff" and becomes_cog(asked, src)
+                first = temporary.with_name("first.tif") if is_cog else temporary
+                with rasterio.open(gdal_name(first), "w", **options) as dst:
                     copy_facts(src, dst, self._meta, grid)
                     dst.write(pixels)
                     mask = None if image is None else copy_mask(image, dst, grid)
-                if driver == "GTiff" and has_overviews(src):
+                if is_cog:
+                    copy_as_cog(first, temporary, kind_of(self._meta))
+                elif driver == "GTiff" and has_overviews(src):
                     build_overviews(temporary, kind_of(self._meta))
                 # Options of the caller may lose data.
                 if driver == "PNG":

@@ -115,7 +115,7 @@ def test_files_elsewhere_are_read_by_leave_of_the_user(elsewhere, monkeypatch):
         load_image(folder / "a.vrt")
     monkeypatch.setenv(LINKED_FILES, "anywhere")
     assert load_image(folder / "a.vrt").shape == (1, 24, 24)
-    assert "GDAL_HTTP_TIMEOUT" in gdal_options()
+    assert "GDAL_HTTP_TIMEOUT" in gdal_options("scene.tif")
     monkeypatch.setenv(LINKED_FILES, "maybe")
     with pytest.raises(OptionError, match="folder or anywhere, got 'maybe'"):
         load_image(folder / "a.vrt")
