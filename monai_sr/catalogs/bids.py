@@ -52,6 +52,7 @@ _DESCRIPTION = "dataset_description.json"
 _VERSION = "1.10.0"
 # Folders of images that are enlarged unless told: those with rules for derived volumes.
 _DATATYPES = ("anat", "func", "dwi")
+_REFUSED = ("probseg",)  # shares of a class; what refuses them says why
 # Files that belong to an image and stay true: suffix of the image -> suffix, extension.
 _BESIDE = {"dwi": (("dwi", ".bval"), ("dwi", ".bvec")), "asl": (("aslcontext", ".tsv"),)}
 
@@ -257,7 +258,8 @@ def _chosen(root: Path, participants: Collection[str], suffixes: Collection[str]
         suffix = image.name.suffix
         if labels and image.name.label("sub") not in labels:
             continue
-        if suffix in suffixes if suffixes else image.folder.name in _DATATYPES:
+        is_usual = image.folder.name in _DATATYPES and suffix not in _REFUSED
+        if suffix in suffixes if suffixes else is_usual:
             chosen.append(image)
         else:
             others[suffix] += 1

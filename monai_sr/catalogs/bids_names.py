@@ -15,6 +15,8 @@ from pathlib import Path
 _ENTITY = re.compile(r"([a-zA-Z]+)-([0-9a-zA-Z+]+)")
 _SUFFIX = re.compile(r"[0-9a-zA-Z]+")
 _IMAGES = (".nii.gz", ".nii")
+# CIFTI-2: values on the surface of the cortex and elsewhere, no volumes.
+_CIFTI = re.compile(r"\.[dp](conn|label|scalar|tseries)\w*\.nii$")
 _FOLDERS = ("sub-*/*", "sub-*/ses-*/*")
 _BEHIND_RES = ("den", "label", "prov", "desc")  # of the order of entities; all others come before
 _DESC = "sr"
@@ -103,10 +105,17 @@ def find_images(dataset: Path) -> Iterator[tuple[Path, BidsName | None]]:
     """
     found = (file for folder in _FOLDERS for file in dataset.glob(f"{folder}/sub-*"))
     for file in sorted(file for file in found if file.name.lower().endswith(_IMAGES)):
+        if _CIFTI.search(file.name):
+            continue
         name = BidsName.of(file)
         places = file.relative_to(dataset).parts[:-2]  # sub-01[, ses-02]
-        is_at_home = name is not None and all(
-            place in (f"sub-{name.label('sub')}", f"ses-{name.label('ses')}") for place in places
+        is_at_home = (
+            name is not None
+            and name.extension in _IMAGES
+            and all(
+                place in (f"sub-{name.label('sub')}", f"ses-{name.label('ses')}")
+                for place in places
+            )
         )
         yield file, name if is_at_home else None
 

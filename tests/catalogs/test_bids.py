@@ -371,6 +371,7 @@ def test_segmentation_is_enlarged_by_its_codes(copied, upscaler, tmp_path):
     write_json(dataset / "dataset_description.json", Name="d", BIDSVersion="1.10.0",
                DatasetType="derivative", GeneratedBy=[{"Name": "other"}])  # fmt: skip
     image.to_filename(dataset / "sub-01" / "anat" / "sub-01_desc-tissue_dseg.nii.gz")
+    image.to_filename(dataset / "sub-01" / "anat" / "sub-01_label-GM_probseg.nii.gz")
     upscale_bids(dataset, tmp_path / "new", upscaler, suffixes=["dseg"])
     stem = "sub-01/anat/sub-01_res-x2_desc-tissueSr_dseg"
     made = np.asarray(nib.load(tmp_path / "new" / f"{stem}.nii.gz").dataobj)
@@ -379,6 +380,9 @@ def test_segmentation_is_enlarged_by_its_codes(copied, upscaler, tmp_path):
     assert told["Description"].startswith("Enlarged by nearest neighbor")
     assert "SkullStripped" not in told
     assert errors(tmp_path / "new") == set()
+    results = upscale_bids(dataset, tmp_path / "new", upscaler, participants=["01"])
+    assert [result.is_skipped for result in results] == [False, True, False, False]
+    assert "probseg" not in "".join(files(tmp_path / "new"))  # shares of a class: left out
 
 
 def test_linked_image_and_the_table_of_its_labels_go_along(copied, upscaler, tmp_path):

@@ -68,10 +68,11 @@ def touch(folder, *paths):
 def test_images_are_found_where_bids_has_them(tmp_path):
     good = ["sub-01/anat/sub-01_T1w.nii.gz", "sub-01/ses-a/func/sub-01_ses-a_task-x_bold.nii"]
     lost = ["sub-01/anat/sub-02_T1w.nii", "sub-01/ses-a/anat/sub-01_ses-b_T1w.nii.gz",
-            "sub-01/anat/sub-01_T1w_new.nii"]  # fmt: skip
+            "sub-01/anat/sub-01_T1w_new.nii", "sub-01/anat/sub-01_T1w.v2.nii"]  # fmt: skip
     touch(tmp_path, *good, *lost, "derivatives/x/sub-01/anat/sub-01_T1w.nii",
           "sourcedata/sub-01/anat/sub-01_T1w.nii", "sub-01/anat/sub-01_T1w.json",
-          "sub-01/anat/.sub-01_T1w.nii", "code/sub-01_T1w.nii")  # fmt: skip
+          "sub-01/anat/.sub-01_T1w.nii", "code/sub-01_T1w.nii",
+          "sub-01/func/sub-01_task-x_den-91k_bold.dtseries.nii")  # fmt: skip
     found = {file.relative_to(tmp_path).as_posix(): name for file, name in find_images(tmp_path)}
     assert sorted(found) == sorted(good + lost)
     assert {path for path, name in found.items() if name is not None} == set(good)
