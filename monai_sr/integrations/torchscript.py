@@ -19,6 +19,7 @@ import yaml
 from monai.data import save_net_with_metadata
 
 from monai_sr.core import BEST, Model, OptionError, atomic_folder, find_config, list_configs
+from monai_sr.core.models import list_models
 from monai_sr.core.registry import HOMES
 from monai_sr.integrations.whole_model import WholeModel
 from monai_sr.upscaling import SuperResolver
@@ -156,6 +157,7 @@ def _metadata(model: Model, plan: dict[str, Any], whole: WholeModel) -> dict[str
 
 def _readme(metadata: dict[str, Any], plan: dict[str, Any], model: Model) -> str:
     losses = "\n".join(f"- {loss}" for loss in plan["loses"])
+    terms = list_models(model.bundle)[model.way]["license"]
     return f"""# Model Overview
 
 {metadata["name"]}, exported from the bundle {model.name} of monai-sr. It runs with MONAI alone:
@@ -171,7 +173,8 @@ enlarged image in [0, 1] comes out. `models/model.pt` holds its weights alone.
 
 ## Data
 
-As for the bundle it comes from; sources and terms: [data_license.txt](data_license.txt).
+As for the bundle it comes from; sources and terms: [data_license.txt](data_license.txt). License of
+the weights: {terms}.
 
 ## Performance
 

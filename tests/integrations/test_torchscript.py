@@ -143,6 +143,7 @@ def test_an_export_says_what_it_loses(exported) -> None:
     for loss in ("color profile", "uncertainty"):
         assert loss in metadata["description"]
         assert loss in (exported / "docs" / "README.md").read_text()
+    assert "weights: Apache-2.0, research only." in (exported / "docs" / "README.md").read_text()
 
 
 def test_no_path_of_this_machine_is_in_an_export(exported) -> None:
