@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from monai_sr.formats import read_elements
 
@@ -66,8 +67,9 @@ def _kind(header: Dataset) -> str:
     for end, kind in _KINDS.items():
         if rest == end or (end.endswith(".") and rest.startswith(end)):
             return kind
-    if not header.get("Rows") or not header.get("Columns"):
-        return "no image"
+    is_whole = header.get("Rows") and header.get("Columns")
+    if not is_whole and "Image Storage" not in UID(sop_class).name:
+        return "no image"  # an image without size is a damaged one: who enlarges it will say so
     return OWN if _is_own(header) else ""
 
 
