@@ -182,6 +182,16 @@ class Format:
         """
         return UNKNOWN
 
+    def window(self, path: Path) -> tuple[float, float] | None:
+        """Return the stored values that a header wants shown black and white; None: it says none.
+
+        Not of DICOM, whose windows may be tables (``has_window``).
+
+        Raises:
+            SRError, OSError, ImageFileError: it cannot be read.
+        """
+        return None
+
     def takes_kept(self, path: Path) -> bool:
         """Tell whether the reader takes the bytes that :mod:`monai_sr.core.contents` keeps."""
         return False

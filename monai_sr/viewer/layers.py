@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from monai_sr.formats import CODES, PHASE, Facts, kind_of
+from monai_sr.formats import CODES, PHASE, Facts, format_of_meta, kind_of
 from monai_sr.geometry import covering_samples
 from monai_sr.reports import Display, display_of, uncertainty_levels
 from monai_sr.viewer.grids import Difference, Grid, Nearest, Resized, Values
@@ -139,7 +139,7 @@ class Case:
         self.lr, self.meta, self.folder = lr, meta, folder
         found = sample(lr)
         known = np.where(np.isfinite(found).any(axis=1, keepdims=True), found, 0)
-        shown = display_of(known[..., None], meta)
+        shown = _with_header_window(display_of(known[..., None], meta), meta)
         self.bands = shown.bands
         self.display = replace(shown, bands=tuple(range(len(shown.bands))))
         self.are_codes = kind_of(meta) in CODES
@@ -223,6 +223,16 @@ class Case:
         pyramid = self._pyramid(AGREEMENT, grid, self.bands, LARGEST)
         colors = _DIVERGING.astype(int).tolist()
         return Layer(AGREEMENT, "Agreement", pyramid, paint, (-largest, largest, colors))
+
+
+def _with_header_window(display: Display, meta: dict[str, Any]) -> Display:
+    """Return the display with the window of a header that says one in plain numbers."""
+    file = Path(Facts(meta).files[0])
+    window = format_of_meta(meta).window(file)
+    if window is None or display.table is not None or Facts(meta).is_rgb:
+        return display
+    caption = f"Shown through the window of the file: {window[0]:.6g} to {window[1]:.6g}, stored."
+    return replace(display, caption=caption, low=window[0], high=window[1])
 
 
 def difference_levels(difference: Tile, largest: float) -> Levels:

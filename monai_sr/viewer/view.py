@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_sr.core import PathLike, get_logger, make_private_folder, user_message
-from monai_sr.formats import DISCLAIMER, format_of_meta, uncertainty_path
+from monai_sr.formats import DISCLAIMER, uncertainty_path
 from monai_sr.viewer.grids import Grid
 from monai_sr.viewer.layers import AGREEMENT, INPUT, PLAIN, RESULT, UNCERTAINTY, Case, Window
 from monai_sr.viewer.making import Made, Make, one_image
@@ -139,7 +139,8 @@ class View:
         bar = None
         if layer.scale is not None:
             low, high, colors = layer.scale
-            unit = "rescaled units" if self._is_rescaled(layer.name) else "stored units"
+            # Maps of DICOM and NIfTI hold values after rescaling.
+            unit = "units of its map" if layer.name == UNCERTAINTY else "stored units"
             bar = {"low": low, "high": high, "colors": colors, "unit": unit}
         return {
             "name": layer.name,
@@ -148,10 +149,6 @@ class View:
             "levels": layer.pyramid.levels,
             "scale": bar,
         }
-
-    def _is_rescaled(self, name: str) -> bool:
-        """Tell whether values are those after rescaling, as parametric maps of DICOM have them."""
-        return name == UNCERTAINTY and format_of_meta(self._input.meta).has_window
 
     def tile(self, name: str, which: TileId, window: Window | None = None) -> bytes | None:
         """Return a tile as PNG; None where there is no such tile.

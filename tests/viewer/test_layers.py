@@ -58,6 +58,18 @@ def test_another_window_is_linear_between_its_ends(tmp_path):
     np.testing.assert_allclose(found, ((values - 1000) / 2000).clip(0, 1) * 255, atol=0.51)
 
 
+def test_a_nifti_is_shown_from_cal_min_to_cal_max(tmp_path):
+    array = pixels((20, 30, 3), "int16") // 32
+    given = {"slope": 2.0, "inter": -100.0, "cal_min": -50.0, "cal_max": 750.0}
+    made = case(write_nifti(tmp_path / "a.nii.gz", array, **given), tmp_path)
+    assert made.window == (25, 425)
+    expected = ((array[:, ::-1, 1].T * 2.0 - 100 + 50) / 800).clip(0, 1) * 255
+    np.testing.assert_allclose(picture(made, "input", TileId(1, 0, 0, 0)), expected, atol=0.51)
+    (tmp_path / "other").mkdir()
+    plain = case(write_nifti(tmp_path / "b.nii", array), tmp_path / "other")
+    assert plain.window == tuple(np.quantile(array, [0.005, 0.995]))
+
+
 def test_colors_of_a_raster_are_its_first_bands_and_holes_are_transparent(tmp_path):
     array = pixels((5, 20, 30))
     array[:, 3, 5] = 0

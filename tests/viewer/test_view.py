@@ -120,7 +120,7 @@ def test_uncertainty_is_shown_where_its_map_lies_beside_the_result(tmp_path, clo
     assert names(view)[3] == "uncertainty"
     bar = view.state()["layers"][3]["scale"]
     assert bar["low"] == 0
-    assert bar["unit"] == "stored units"
+    assert bar["unit"] == "units of its map"
 
 
 def test_what_was_made_to_be_looked_at_goes(tmp_path):

@@ -58,6 +58,16 @@ class Nifti(Format):
                 return Subject(XRAY, "its values reach down to air in Hounsfield units, as of CT")
         return Subject(MRI, "it is NIfTI")
 
+    def window(self, path: Path) -> tuple[float, float] | None:
+        """Return cal_min and cal_max, which are real values, as stored ones."""
+        with reading(path) if pair_of(path) is None else nullcontext() as stream:
+            image = load_nifti(path, stream)
+            ends = np.array([float(image.header[name]) for name in ("cal_min", "cal_max")])
+            slope, inter = float(image.dataobj.slope), float(image.dataobj.inter)
+        low, high = ((ends - inter) / slope).tolist()
+        is_window = ends[0] < ends[1] and np.isfinite([low, high]).all() and low < high
+        return (low, high) if is_window else None
+
     def takes_kept(self, path: Path) -> bool:
         """Tell whether it is one file."""
         return pair_of(path) is None

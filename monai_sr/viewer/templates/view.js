@@ -266,6 +266,7 @@
     const distance = () => { const [a, b] = [...held.values()]; return Math.hypot(a[0] - b[0], a[1] - b[1]); };
     canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
+      cursor = toInput(canvas, ...at(event));
       zoomBy(STEP ** (-Math.sign(event.deltaY)), canvas, ...at(event));
     }, { passive: false });
     canvas.addEventListener("pointerdown", (event) => {
