@@ -59,7 +59,7 @@ def _command(function: Callable[..., None]) -> click.Command:
     wrapped: Any = rio_options.overwrite_opt(function)
     for option in reversed(list(_chosen())):
         kind: dict[str, Any] = {"is_flag": True}
-        if option.kind != "flag":
+        if option.kind not in ("flag", "switch"):
             choice = click.Choice([str(c) for c in option.choices]) if option.choices else None
             metavar = option.metavar
             kind = {
@@ -68,9 +68,9 @@ def _command(function: Callable[..., None]) -> click.Command:
                 "metavar": " ".join(metavar) if isinstance(metavar, tuple) else metavar,
             }
         flags = [flag for flag in option.flags if flag.startswith("--")]
-        declare = click.option(
-            f"--{option.name}", *flags, option.name, default=None, help=option.help, **kind
-        )
+        flag = f"--{option.name}"
+        flag = f"{flag}/--no-{option.name}" if option.kind == "switch" else flag
+        declare = click.option(flag, *flags, option.name, default=None, help=option.help, **kind)
         wrapped = declare(wrapped)
     wrapped = rio_options.file_in_arg(rio_options.file_out_arg(wrapped))
     named = click.command("superres", short_help="Enlarge a raster by super-resolution.")
