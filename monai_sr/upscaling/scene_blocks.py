@@ -157,11 +157,17 @@ class Assembly:
         x = slice(self.columns.start + columns.start, self.columns.start + columns.stop)
         y = slice(self.rows.start + rows.start, self.rows.start + rows.stop)
         pixels = self.blocks.read(x, y)
-        if pixels is None and not self.source.raster.has_mask:
+        if pixels is None and not self.source.raster.has_mask and self.output.starts_as_hole:
             return
         piece, covering = piece_below(self.source, self.grid.targets, x, y)
+        # What is never written reads as nodata; NaN beside that value, or without one, does not.
+        if pixels is None and (not self.output.has_nodata or piece.nan.any()):
+            sides = (part.stop - part.start for part in (x, y))
+            pixels = np.zeros((self.blocks.channels, *sides), self.blocks.dtype)
         if pixels is not None:
             pixels = with_own_values(pixels, self.source, piece, covering)
+        elif not self.source.raster.has_mask:
+            return
         self.output.write(rows, columns, pixels, piece.image, covering[::-1])
 
 

@@ -93,6 +93,16 @@ class RasterBlocks:
         if source.has_mask and not self._writes_mask:
             logger.warning("%s: its mask is not in the result, which is not TIFF.", source.path)
 
+    @property
+    def has_nodata(self) -> bool:
+        """Whether the result declares a nodata value: what is never written reads as that."""
+        return self._dst.nodata is not None
+
+    @property
+    def starts_as_hole(self) -> bool:
+        """Whether every pixel that is no measurement has the declared nodata value."""
+        return self.has_nodata and (self.dtype.kind != "f" or bool(np.isnan(self._dst.nodata)))
+
     def chunks(self) -> Iterator[tuple[slice, slice]]:
         """Yield the rows and columns of each window to write, from top to bottom."""
         height, width = self._dst.shape
