@@ -129,7 +129,7 @@
     const parts = chosen.mode === "swipe" ? [[chosen.first, 0, chosen.cut], [chosen.second, chosen.cut, 1]] : [[pane.name(), 0, 1]];
     const isWhole = parts.map(([name, from, to]) => drawLayer(canvas, layerOf(name), from, to, wanted)).every(Boolean);
     const names = parts.map(([name]) => layerOf(name).title).join(" | ");
-    pane.title.textContent = names;
+    pane.title.textContent = isWhole ? names : `${names} …`;
     canvas.setAttribute("aria-label", state.slices > 1 ? `${names}, slice ${view.slice + 1} of ${state.slices}` : names);
     // What is on screen, for those who test it: edges in pixels of the input.
     canvas.dataset.place = JSON.stringify([...toInput(canvas, 0, 0), ...toInput(canvas, canvas.clientWidth, canvas.clientHeight)]);
