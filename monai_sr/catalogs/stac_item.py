@@ -23,8 +23,8 @@ from monai_sr.core.version import __version__
 from monai_sr.formats import open_raster, uncertainty_path
 from monai_sr.upscaling import Manifest
 
-_SCHEMA = "https://stac-extensions.github.io/{}/v{}/schema.json"
-_WRITTEN = {"projection": "2.0.0", "raster": "2.0.0", "file": "2.1.0", "processing": "1.2.0"}
+_SCHEMA = "https://stac-extensions.github.io/{}/schema.json"
+_WRITTEN = ("projection/v2.0.0", "raster/v2.0.0", "file/v2.1.0", "processing/v1.2.0")
 _PREFIXES = {"projection": "proj", "scientific": "sci"}
 # Of the source's files, grid and making; ours say it anew.
 _OTHERS = ("proj:", "raster:", "file:", "processing:")
@@ -267,13 +267,14 @@ def _extent(
 def _extensions(source: Any, content: dict[str, Any]) -> list[str]:
     """Return the schemas of ours, and of the source's those whose fields are still there."""
     names = _names_in([content["properties"], content["assets"]])
+    written = {each.partition("/")[0] for each in _WRITTEN}
     kept = []
     for url in source.stac_extensions:
         parts = url.split("/")
         name = parts[-3] if len(parts) > 3 else ""
-        if name not in _WRITTEN and _PREFIXES.get(name, name) in names:
+        if name not in written and _PREFIXES.get(name, name) in names:
             kept.append(url)
-    return [*(_SCHEMA.format(name, version) for name, version in _WRITTEN.items()), *kept]
+    return [*map(_SCHEMA.format, _WRITTEN), *kept]
 
 
 def _names_in(content: Any) -> set[str]:
