@@ -73,7 +73,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
 def plain_flags(words: Sequence[str], flags: Container[str]) -> list[str]:
     """Return a command line in which flags have no values: True goes, False takes its flag along.
 
-    Of two flags ``--x`` and ``--no-x`` False makes the second of the first.
+    Where a flag has one that denies it, False makes that of it.
 
     Example:
         >>> plain_flags(["--cog", "True", "a.tif", "--report=False"], {"--cog", "--report"})

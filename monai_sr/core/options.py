@@ -23,7 +23,7 @@ class Option(NamedTuple):
     Attributes:
         name: of the option and of the entry in a bundle's configuration.
         help: what it means, in the words of ``--help`` and of the configuration.
-        kind: of its value: "text", "path", "flag" (stands alone), "switch" (or ``--no-``), "int",
+        kind: of its value: "text", "path", "flag" (stands alone), "switch" (or its denial), "int",
             "float", or one that :mod:`monai_sr.cli.options` reads.
         choices: values that the command line takes.
         nargs: how many values, as of argparse; "positional" is an argument without a flag.

@@ -68,8 +68,8 @@ def _command(function: Callable[..., None]) -> click.Command:
                 "metavar": " ".join(metavar) if isinstance(metavar, tuple) else metavar,
             }
         flags = [flag for flag in option.flags if flag.startswith("--")]
-        flag = f"--{option.name}"
-        flag = f"{flag}/--no-{option.name}" if option.kind == "switch" else flag
+        flag, denied = f"--{option.name}", f"no-{option.name}"
+        flag = f"{flag}/--{denied}" if option.kind == "switch" else flag
         declare = click.option(flag, *flags, option.name, default=None, help=option.help, **kind)
         wrapped = declare(wrapped)
     wrapped = rio_options.file_in_arg(rio_options.file_out_arg(wrapped))

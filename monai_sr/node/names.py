@@ -72,7 +72,7 @@ class Names:
 
         Example:
             >>> Names(b"secret").scrub("1.2.840.5.7: bad value of DOE", ["DOE^JOHN"])
-            '(uid 9d5fe0d3): bad value of (removed)'
+            '(uid 8ecafcb5): bad value of (removed)'
         """
         text = _UID_LIKE.sub(lambda m: f"(uid {self._hash(b'uid', m[0].encode())[:8]})", text)
         words = {word for value in values for word in (value, *re.split(r"[\^=\s\\]+", value))}

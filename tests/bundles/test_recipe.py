@@ -91,6 +91,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def test_what_branches_is_python(repo_root) -> None:
     files = [*repo_root.glob("bundles/*/configs/*.yaml"), *repo_root.glob("configs/*/*.yaml")]
+    files = [f for f in files if f.parent.name != "standalone"]  # these run without our Python
     assert len(files) > 50
     for file in files:
         for text in _texts(yaml.safe_load(file.read_text())):

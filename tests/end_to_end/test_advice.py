@@ -24,10 +24,11 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
 PACKAGE = ROOT / "monai_sr"
-# Of MONAI's command, torchrun, `python -m monai_sr.evaluation.table`; a style sheet's property.
+# Of MONAI's command, torchrun, `python -m monai_sr.evaluation.table`, rio and exported bundles; a
+# style sheet's property.
 FOREIGN = {
     "--config_file", "--bundle_root", "--args_file", "--workflow_name", "--nproc_per_node",
-    "--accent", "--results",
+    "--accent", "--results", "--overwrite", "--pattern",
 }  # fmt: skip
 
 
@@ -85,13 +86,13 @@ def entries():
 
 def test_options_exist(commands, entries):
     known = set().union(*commands.values()) | entries | FOREIGN | {"--version"}
-    named = found(r"(?<![\w-])(--[a-z][a-z0-9_]+(?:-[a-z0-9_]+)*)")
+    named = found(r"(?<![\w-])(--[a-z][a-z0-9_]+(?:-[a-z0-9_]+)*)(?!\w|-\{)")
     assert len(named) > 100
-    assert [(place, option) for place, option in named if option not in known] == []
+    assert {option: place for place, option in named if option not in known} == {}
 
 
 def test_commands_exist(commands):
-    named = found(r"(?:`|use |with |or )monai-sr ([a-z]+)")
+    named = found(r"(?:`|use |with |or )monai-sr ([a-z]+(?:-[a-z]+)*)")
     assert len(named) > 2
     assert [(place, name) for place, name in named if name not in commands] == []
 

@@ -176,6 +176,8 @@ def test_one_bad_file_fails_the_run_and_no_other_image(tmp_path, samples_dir) ->
 def test_without_the_sdk_its_installation_is_told(monkeypatch, module: str) -> None:
     for name in [name for name in sys.modules if name.startswith("monai.deploy")]:
         monkeypatch.delitem(sys.modules, name)
+    for name in ("deploy", "deploy_app"):
+        monkeypatch.delitem(sys.modules, f"monai_sr.integrations.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "monai.deploy", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'monai-sr\[deploy\]'"):
         importlib.import_module(f"monai_sr.integrations.{module}")
