@@ -125,7 +125,7 @@ def read_item(source: PathLike) -> ItemSource:
         raise BadImageError(f"{shown}: cannot be read; check the name") from error
     except (*_BROKEN, pystac.errors.STACError, pystac.errors.STACTypeError) as error:
         raise BadImageError(
-            f"{shown}: must be a STAC item, got {_first_line(error)}; check it with stac-validator"
+            f"{shown}: must be a STAC item, got {_first_line(error)}; check it with stac-valid"
         ) from error
     return ItemSource(shown, item, file, "" if file else text, far)
 

@@ -33,7 +33,7 @@ def upscaler(tmp_path_factory):
 
 
 def is_valid(path):
-    """Validate by stac-validator and the schemas of STAC that come with pystac.
+    """Validate by stac-valid and the schemas of STAC that come with pystac.
 
     Those of extensions lie on a server, and no test asks one: the fields of ours are compared with
     their texts one by one below.
