@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import IO
 
 import torch
-from campaign_jobs import JOBS, ROOT, SHIPPED, Campaign, Job, read_campaign
+from campaign_jobs import FAITHFUL, JOBS, ROOT, SHIPPED, Campaign, Job, read_campaign
 from campaign_judge import Ledger, Line, judge_and_ship
 from campaign_runs import Had, Run
 
@@ -124,6 +124,8 @@ class Runner:
             return None, Had()
         if job.before == SHIPPED:
             return target, Had()
+        if job.before == FAITHFUL:
+            return job.own(self.options.root), Had()
         trained = self.run_of(job.before).weights
         if trained.is_file():
             return trained, Had()

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from monai_sr.core import find_config
 from monai_sr.core.errors import OptionError
 from monai_sr.networks import find_system, read_system
 from monai_sr.networks.systems import generator_class
@@ -21,6 +22,7 @@ from monai_sr.networks.systems import generator_class
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = Path(__file__).with_name("campaign.yaml")
 SHIPPED = "shipped"
+FAITHFUL = "faithful"
 _BATCH_SIZE = 16
 """That of the bundles' recipes."""
 
@@ -38,13 +40,14 @@ class Job:
         scale: the enlargement that is trained.
         spatial_dims: 3 for the network of volumes (``train_3d.yaml``).
         start: name of the job whose weights are the start; "shipped", the weights that it improves;
-            None: those of stage 1, where this is stage 2.
+            "faithful", the bundle's own model; None: those of stage 1, where this is stage 2.
         threads: cores that it takes.
         ships: whether its weights may go into the bundle.
         judged_by: "psnr" or "lpips": what of the validation must be better than what is shipped.
         least_gain: dB over bicubic that it must have to be shipped.
         least_lr_psnr: agreement with the input, in dB, that it must have to be shipped.
         share: of the time of a profile that has a common budget; its hours where None.
+        degradation: one of configs/degradations; these are the weights for degraded input then.
         options: further overrides of the configuration.
     """
 
@@ -62,25 +65,35 @@ class Job:
     least_gain: float = 0.0
     least_lr_psnr: float = 0.0
     share: float | None = None
+    degradation: str | None = None
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """Its folder below that of all runs."""
         own = self.size if self.spatial_dims == 2 else "volumes"
+        own = "robust" if self.is_robust else own
         return f"{self.bundle}/{self.system or own}_x{self.scale}/stage_{self.stage}"
 
     @property
     def overlays(self) -> list[Path]:
-        """Files of its bundle that override the recipe of its stage."""
-        if self.spatial_dims == 2:
-            return []
-        return [ROOT / "bundles" / self.bundle / "configs" / "train_3d.yaml"]
+        """Files that override the recipe of its stage."""
+        found = []
+        if self.spatial_dims == 3:
+            found.append(ROOT / "bundles" / self.bundle / "configs" / "train_3d.yaml")
+        if self.degradation is not None:
+            found.append(find_config("degradations", self.degradation))
+        return found
 
     @property
     def measure(self) -> str:
         """What decides: PSNR for fidelity, LPIPS for an adversarial stage, unless it says so."""
         return self.judged_by or ("psnr" if self.stage == 1 else "lpips")
+
+    @property
+    def is_robust(self) -> bool:
+        """Whether it makes the weights for degraded input of a bundle's own model."""
+        return self.degradation is not None
 
     @property
     def is_perceptual(self) -> bool:
@@ -114,6 +127,8 @@ class Job:
         models = root / "bundles" / self.bundle / "models"
         if self.spatial_dims == 3:
             return models / "model_3d.pt"
+        if self.is_robust:
+            return models / "model_robust.pt"
         if self.system is None:
             faces = {("best", 1): "model.pt", ("fast", 1): "model_fast.pt"}
             return models / faces.get((self.size, self.stage), "model_perceptual.pt")
@@ -207,7 +222,7 @@ def read_campaign(file: Path = JOBS, profile: str = "cpu") -> Campaign:
         names = [each.name for each in jobs]
         if job.name in names:
             raise OptionError(f"{file}: {job.name} must be there once, got it twice; drop one")
-        if job.start not in (None, SHIPPED, *names):
+        if job.start not in (None, SHIPPED, FAITHFUL, *names):
             raise OptionError(
                 f"{file}: {job.name}: start must name an earlier job, got {job.start!r}; "
                 "reorder the jobs"

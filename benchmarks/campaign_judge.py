@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import dataclasses
+import itertools
 import math
 import shutil
 import statistics
@@ -90,7 +91,7 @@ class Judge:
         network = self.parsed("network_def").eval()
         load_weights(network, file)
         # As inference.yaml has it: systems as their papers judge them, perceptual weights thrice.
-        own = 3 if self.job.stage == 2 else 2
+        own = 0 if self.job.is_robust else 3 if self.job.stage == 2 else 2
         inferer = TiledInferer(
             self.job.scale,
             tile_size=TILE[self.job.spatial_dims],
@@ -132,6 +133,7 @@ class Judge:
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
         read, scale = self.parsed("read"), self.job.scale
         degradation = self.parsed("degradation") or Degradation()
+        seeds = itertools.count()  # each image is spoiled in its own way
         for source in self.parsed("files")[1]:
             images = read(source)
             for image in _spread(images) if isinstance(images, list) else [images]:
@@ -142,7 +144,7 @@ class Judge:
                 lr = degradation.shrink(hr, scale)
                 if hr.dtype == torch.uint8:
                     lr, hr = lr.float() / 255, hr.float() / 255
-                yield degradation.corrupt(lr[None], torch.tensor([0])), hr[None]
+                yield degradation.corrupt(lr[None], torch.tensor([next(seeds)])), hr[None]
 
 
 def _spread(images: list[Any]) -> list[Any]:
@@ -270,8 +272,9 @@ def judge_and_ship(
     """Judge weights beside what is shipped, and copy them into the bundle if they are better."""
     judge, target = Judge(campaign, job, data), job.shipped(root)
     new, bicubic = judge.weights(weights), judge.bicubic()
-    old = judge.weights(target) if target.is_file() else None
     own = target.with_name("model.pt")
+    shipped = own if job.is_robust and not target.is_file() else target
+    old = judge.weights(shipped) if shipped.is_file() else None
     faithful = judge.weights(own) if job.is_perceptual else None
     better = is_better(job, new, old, bicubic, faithful)
     line = ledger.line(job)

@@ -346,15 +346,22 @@ class SensorDegradation(Degradation):
     Args:
         stages: in the order in which the signal meets them.
         base: how whole images shrink; bicubic if None.
+        clean_share: share of patches that meet no stage, from which a network learns to be faithful
+            where nothing is amiss.
 
     Raises:
-        OptionError: if there is no stage.
+        OptionError: if there is no stage, or the share is none.
     """
 
-    def __init__(self, stages: Sequence[Stage], base: Degradation | None = None) -> None:
+    def __init__(
+        self, stages: Sequence[Stage], base: Degradation | None = None, clean_share: float = 0.0
+    ) -> None:
         if not stages:
             raise OptionError("stages: must be one or more, got none")
+        if not 0 <= clean_share <= 1:
+            raise OptionError(f"clean_share: must be in [0, 1], got {clean_share}")
         self.stages, self.base = list(stages), base or BicubicDegradation()
+        self.clean_share = clean_share
 
     def shrink(self, hr: Tensor, scale: int) -> Tensor:
         """Make the small version of a whole image as ``base`` does."""
@@ -364,10 +371,14 @@ class SensorDegradation(Degradation):
         """Send each patch through all stages; each draws from a stream of its own."""
         found = []
         for patch, seed in zip(self.base.corrupt(lr, seeds), seeds.tolist(), strict=True):
-            for number, stage in enumerate(self.stages):
+            for number, stage in enumerate(self._met(seed)):
                 patch = stage(patch, _stream(seed, number, 0))
             found.append(patch)
         return torch.stack(found)
+
+    def _met(self, seed: int) -> list[Stage]:
+        drawn = float(torch.rand(1, generator=_stream(seed, len(self.stages), 2)))
+        return [] if drawn < self.clean_share else self.stages
 
     def vary(self, patches: Sequence[Tensor], seeds: Tensor) -> list[Tensor]:
         """Change small and large patches alike where a stage does."""
