@@ -6,7 +6,6 @@ Needs ``pip install playwright`` and a Chromium on the path; skipped where eithe
 from __future__ import annotations
 
 import csv
-import shutil
 
 import pytest
 
@@ -16,18 +15,6 @@ from tests.network_factory import tiny_bundle
 from tests.reports.test_evaluation import write_results
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs Chromium on the path")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
