@@ -31,6 +31,14 @@ from .sensors import resampled_nearest as resampled_nearest
 from .sensors import rician_noise as rician_noise
 from .sensors import sensor_blur as sensor_blur
 from .sensors import zero_filled as zero_filled
+from .slices import SliceProfile as SliceProfile
+from .slices import agree_with_slices as agree_with_slices
+from .slices import along as along
+from .slices import reduce_slices as reduce_slices
+from .slices import restore_slices as restore_slices
+from .slices import slice_conditions as slice_conditions
+from .slices import slice_matrix as slice_matrix
+from .slices import spline_matrix as spline_matrix
 from .ssim import MULTISCALE_SIDE_PX as MULTISCALE_SIDE_PX
 from .ssim import WINDOW_PX as WINDOW_PX
 from .ssim import ms_ssim as ms_ssim

@@ -41,6 +41,9 @@ from .sensors import SensorDegradation as SensorDegradation
 from .sensors import Stage as Stage
 from .sensors import ZeroFilling as ZeroFilling
 from .split_table import Box as Box
+from .thick_slices import ReadTrainingPlanes as ReadTrainingPlanes
+from .thick_slices import ThickSliceImages as ThickSliceImages
+from .thick_slices import ThickSlices as ThickSlices
 from .training_arrays import ReadTrainingImage as ReadTrainingImage
 from .training_arrays import ValidationImages as ValidationImages
 from .training_images import list_images as list_images

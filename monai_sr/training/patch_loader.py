@@ -301,7 +301,8 @@ class PatchLoader:
                     parts[scale].append(torch.from_numpy(image.lr.copy()).flatten())
                     continue
                 for scale in self.scales:
-                    parts[scale].append(self.degradation.shrink(hr, scale).flatten())
+                    small = self.degradation.shrink(hr, scale)
+                    parts[scale] += [small.flatten()] if scale != 1 else []  # they are there
         if not sizes:
             raise BadImageError(
                 f"{first_file(files[0]).parent}: holds no readable image with sides of at least "
