@@ -133,6 +133,8 @@ class Facts:
         far_share: share of pixels far outside of the range.
         sizes: those of the result.
         scale: enlargement of a result.
+        slices: JSON of how a result's slices were made thinner, see
+            :class:`monai_sr.inferers.SliceRestorer`; empty where they were not, or by bicubic.
         source_affine: that of the source.
         spread: standard deviation of several passes, in [0, 1].
         uncertainty: half width of the 90 % interval, in stored units.
@@ -172,6 +174,7 @@ class Facts:
     far_share = Fact("sr_far_share", _number, 0.0)
     sizes = Fact("sr_sizes", _array, np.empty(0, int))
     scale = Fact("sr_scale", _number)
+    slices = Fact("sr_slices", _text, "")
     source_affine = Fact("sr_source_affine", _array)
     spread = Fact[Any]("sr_spread", lambda value: value)  # of the network's device
     uncertainty = Fact("sr_uncertainty", _array)

@@ -7,7 +7,7 @@ n has exactly n / n' of the spacing, whatever was asked for.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -95,11 +95,13 @@ def sizes_for_spacing(
     target: Sequence[float | None],
     axes: Sequence[int],
     unit: str = "mm",
+    knows: Callable[[float], bool] | None = None,
 ) -> list[int]:
     """Return the sizes that give each axis the spacing asked for, as nearly as whole samples can.
 
     Where the network enlarges all axes of a volume, one may become coarser (it is low-pass
     filtered), and one may become finer than the network's largest scale (the rest is interpolated).
+    Where slices are made thinner, the axes in plane may become coarser or stay.
 
     Args:
         name: file, named in messages.
@@ -108,6 +110,7 @@ def sizes_for_spacing(
         target: spacing asked for; None keeps the axis.
         axes: axes that the network enlarges.
         unit: of both.
+        knows: tells whether a network for slices was trained for a factor. None: there is none.
 
     Raises:
         OptionError: if nothing becomes finer, or more so than can be answered for.
@@ -117,32 +120,61 @@ def sizes_for_spacing(
         for s, t in zip(spacing, target, strict=True)
     ]
     has = " x ".join(f"{s:.5g}" for s in spacing)
-    is_volume = len(axes) == 3
-    enlarged = [ratios[a] for a in axes]
-    if max(enlarged) <= 1 or (min(ratios) < 1 and not is_volume):
+    others = [r for a, r in enumerate(ratios) if a not in axes and knows is not None]
+    across = max(others, default=1.0)
+    enlarged = [across, *(ratios[a] for a in axes)]
+    may_shrink = len(axes) == 3 or across > 1
+    if max(enlarged) <= 1 or (min(ratios) < 1 and not may_shrink):
         raise OptionError(
             f"{name}: spacing must be finer than the input's {has} {unit}, got {_text(target)}; "
             "ask for a smaller --spacing, or shrink the image with a resampling tool"
         )
-    largest = _LARGEST_INTERPOLATED if is_volume else LARGEST_SCALE
-    if max(ratios) > largest * (1 + _TIE):
-        finest = " x ".join(f"{s / largest:.5g}" for s in spacing)
-        raise OptionError(
-            f"{name}: spacing must be at least {finest} {unit}, 1/{largest:g} of the input's, "
-            f"got {_text(target)}; ask for a larger --spacing"
-        )
+    _refuse_finest(name, spacing, target, ratios, axes, unit, with_slices=knows is not None)
     result = [max(1, math.floor(n * r + 0.5)) for n, r in zip(sizes, ratios, strict=True)]
     exact = [s * n / m for s, n, m in zip(spacing, sizes, result, strict=True)]
     shown = " x ".join(f"{s:.6g}" for s in exact)
     logger.info("%s: spacing of the result %s %s", name, shown, unit)
-    _report(name, sizes, result, axes)
+    _report(name, sizes, result, axes, knows)
     return result
 
 
-def _report(name: str, sizes: Sequence[int], result: Sequence[int], axes: Sequence[int]) -> None:
+def _refuse_finest(
+    name: str,
+    spacing: Sequence[float],
+    target: Sequence[float | None],
+    ratios: Sequence[float],
+    axes: Sequence[int],
+    unit: str,
+    *,
+    with_slices: bool,
+) -> None:
+    """Refuse what is finer than can be answered for."""
+    in_plane = _LARGEST_INTERPOLATED if len(axes) == 3 else LARGEST_SCALE
+    across = _LARGEST_INTERPOLATED if with_slices else in_plane
+    largest = [in_plane if a in axes else across for a in range(len(ratios))]
+    if all(r <= most * (1 + _TIE) for r, most in zip(ratios, largest, strict=True)):
+        return
+    finest = " x ".join(f"{s / most:.5g}" for s, most in zip(spacing, largest, strict=True))
+    shares = " and ".join(f"1/{most:g}" for most in sorted(set(largest)))
+    raise OptionError(
+        f"{name}: spacing must be at least {finest} {unit}, {shares} of the input's, "
+        f"got {_text(target)}; ask for a larger --spacing"
+    )
+
+
+def _report(
+    name: str,
+    sizes: Sequence[int],
+    result: Sequence[int],
+    axes: Sequence[int],
+    knows: Callable[[float], bool] | None,
+) -> None:
     """Say how much of the result is interpolation."""
     for axis, (n, m) in enumerate(zip(sizes, result, strict=True)):
         learned = LARGEST_SCALE if axis in axes else 1.0
+        if axis not in axes and knows is not None and m > n and knows(m / n):
+            logger.info("%s: %d slices become %d, restored by the network", name, n, m)
+            continue
         if m > n * learned * (1 + _TIE):
             logger.warning(
                 "%s: axis %d grows x%.3g, of which x%.3g is interpolation that adds no detail",

@@ -3,6 +3,8 @@ from .batch_meta import enlarged_meta as enlarged_meta
 from .self_ensemble import VIEWS as VIEWS
 from .self_ensemble import SelfEnsembleInferer as SelfEnsembleInferer
 from .self_ensemble import count_views as count_views
+from .slices import SliceRestorer as SliceRestorer
+from .slices import slice_restorer as slice_restorer
 from .tile_plan import Tile as Tile
 from .tile_plan import TileGrid as TileGrid
 from .tile_plan import bounds as bounds

@@ -238,6 +238,11 @@ class TileRun:
         below = [covering_samples(n, m, *part) - outer.start for n, m, part, outer in axes]
         return self.clipped(large, lr, below)
 
+    def bounds(self, like: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the ends of what each band of images can store, None where there are none."""
+        low, high = _bounds(self.limits, like)
+        return None if low is None or high is None else (low, high)
+
     def clipped(self, large: Tensor, lr: Tensor, below: Sequence[Any]) -> Tensor:
         """Clip a result to what can be stored, and to the local range of the input.
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from monai_sr.core import OptionError, check_precision, get_logger, go_on_without_threads, printable
-from monai_sr.formats import PHASE, Facts, kind_of
+from monai_sr.formats import CODES, PHASE, Facts, kind_of
 from monai_sr.functional import resize_to
 from monai_sr.geometry import LARGEST_SCALE, covering_samples, scaled_sizes
 from monai_sr.inferers.batch_meta import (
@@ -31,6 +31,7 @@ from monai_sr.inferers.batch_meta import (
     slice_axis,
     with_meta,
 )
+from monai_sr.inferers.slices import SliceRestorer
 from monai_sr.inferers.tile_plan import Tile, TileGrid, batches
 from monai_sr.inferers.tile_run import TileRun, spatial
 from monai_sr.inferers.transfer import Transfer
@@ -49,7 +50,8 @@ class TiledInferer(Inferer):
 
     Sizes that are no trained multiple (fact ``sizes`` of the metadata, a scale such as 2.5) are
     reached by the next larger trained factor, then by area-aligned bicubic resampling. A generator
-    for volumes is applied twice where once is too little.
+    for volumes is applied twice where once is too little. Where more slices are planned than a
+    volume has, ``slices`` makes them first; without it bicubic interpolation does, at the end.
 
     A MetaTensor keeps its metadata, with the geometry enlarged, fact ``scale`` added and values
     clipped to what its file can store (fact ``clip``).
@@ -69,6 +71,7 @@ class TiledInferer(Inferer):
             together; None: on a GPU as many as keep it busy and fit into its memory, else one.
         overshoot: how far results may leave the range of the 3 x 3 input pixels around them, as a
             share of that range: 0 keeps them within. None, or infinite: no such limit.
+        slices: makes the slices of volumes thinner.
 
     Raises:
         OptionError: if an option does not fit.
@@ -85,6 +88,7 @@ class TiledInferer(Inferer):
         progress: bool = False,
         tile_batch: int | None = None,
         overshoot: float | None = None,
+        slices: SliceRestorer | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(consistency, int) or consistency < 0:
@@ -111,6 +115,7 @@ class TiledInferer(Inferer):
         self.progress = progress
         self.tile_batch = tile_batch
         self.overshoot = None if overshoot == math.inf else overshoot
+        self.slices = slices
 
     def check(self, network: Callable[..., Any]) -> float:
         """Return the scale that a generator will be run at.
@@ -156,6 +161,10 @@ class TiledInferer(Inferer):
 
         def grow(part: Tensor, own: dict[str, Any] | None, targets: list[int]) -> Tensor:
             run = self._run(network, own, part)
+            if self._makes_slices(own, rank, axes):
+                part = self._thinner(part, run, slice_axis(own), targets)
+                if all(targets[a] <= part.shape[2 + a] for a in axes):
+                    return _finished(part, part, targets, run)
             return self._grow(part, run, targets, axes, slice_axis(own), bar)
 
         with bar:
@@ -165,7 +174,25 @@ class TiledInferer(Inferer):
         factors = [b / a for a, b in zip(image.shape[2:], result.shape[2:], strict=True)]
         meta = enlarged_meta(inputs.meta, factors, scale)
         Facts(meta).runtime = getattr(network, "runtime", "torch")
+        if self.slices is not None and self._makes_slices(meta, rank, axes):
+            thinner = factors[slice_axis(meta)]
+            Facts(meta).slices = self.slices.record(thinner) if thinner > 1 else ""
         return with_meta(result, inputs, meta)
+
+    def _makes_slices(self, meta: dict[str, Any] | None, rank: int, axes: Sequence[int]) -> bool:
+        """Tell whether slices are made by ``slices``, where more are planned than there are."""
+        is_measured = kind_of(meta) not in (*CODES, PHASE)
+        return self.slices is not None and is_measured and rank == 3 and len(axes) == 2
+
+    def _thinner(self, image: Tensor, run: TileRun, axis: int, sizes: Sequence[int]) -> Tensor:
+        """Make as many slices as are planned, before each is enlarged."""
+        assert self.slices is not None
+        if sizes[axis] <= image.shape[2 + axis]:
+            return image
+        return self.slices(
+            image, sizes[axis], 2 + axis, device=run.device,
+            limits=run.bounds(image), overshoot=self.overshoot,
+        )  # fmt: skip
 
     @staticmethod
     def _label(meta: dict[str, Any] | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from monai.data import MetaTensor
 from torch import Tensor
 
 from monai_sr.formats import CODES, Facts, kind_of
-from monai_sr.functional import blocks, resize_to
+from monai_sr.functional import SliceProfile, blocks, reduce_slices, resize_to
 from monai_sr.geometry import covering_samples
 
 _LINES = 8  # of the shrunk image, made at a time
@@ -106,6 +107,7 @@ def stored_agreement(
     valid: Tensor | None = None,
     units: Sequence[float] | None = None,
     mappings: Sequence[tuple[float, float]] | None = None,
+    slices: tuple[int, SliceProfile] | None = None,
 ) -> Agreement:
     """Compare a stored result with its input.
 
@@ -121,6 +123,7 @@ def stored_agreement(
         units: one stored unit of each band, in the units of ``lr``; 1 where None.
         mappings: for each band the factor and offset that bring ``stored`` to [0, 1]. They are
             applied to the shrunk result: the weights of resizing add up to one.
+        slices: spatial axis along which the result is shrunk by a profile, not by bicubic.
     """
     sums = AgreementSums([1.0] * len(lr) if units is None else units)
     if valid is None or not valid.numel():
@@ -129,7 +132,9 @@ def stored_agreement(
     mappings = [(1.0, 0.0)] * len(lr) if mappings is None else mappings
     common = [min(*pair) for pair in zip(stored.shape[1:], lr.shape[1:], strict=True)]
     for channel, (channel_sr, channel_lr, seen) in enumerate(zip(stored, lr, valid, strict=True)):
-        small, small_lr = (_resized(image, common, dims) for image in (channel_sr, channel_lr))
+        small, small_lr = (
+            _resized(image, common, dims, slices) for image in (channel_sr, channel_lr)
+        )
         factor, offset = mappings[channel]
         sums.add(channel, small * factor + offset, small_lr, covering(seen, common))
     found = sums.agreement()
@@ -138,8 +143,23 @@ def stored_agreement(
     return replace(found, worst_at=(channel, *(i * n // m for i, n, m in sizes)))
 
 
-def _resized(image: Tensor, sizes: Sequence[int], dims: Sequence[int]) -> Tensor:
+def slices_of(meta: Mapping[str, Any]) -> tuple[int, SliceProfile] | None:
+    """Return slice axis and profile of a result whose slices were made thinner, None of others."""
+    facts = Facts(meta)
+    if not facts.slices:
+        return None
+    return facts.slice_axis, SliceProfile(**json.loads(facts.slices)["profile"])
+
+
+def _resized(
+    image: Tensor,
+    sizes: Sequence[int],
+    dims: Sequence[int],
+    slices: tuple[int, SliceProfile] | None,
+) -> Tensor:
     """Resize in float64, without the whole image in float64 where its first axis shrinks."""
+    if slices is not None and sizes[slices[0]] < image.shape[slices[0]]:
+        image = reduce_slices(image.double(), sizes[slices[0]], *slices)
     given, wanted = image.shape[0], sizes[0]
     if wanted < given:
         narrow = torch.empty(wanted, *image.shape[1:], dtype=torch.float64)

@@ -1,7 +1,7 @@
 """Decide for each image which axes are enlarged and how many samples the result has."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -45,6 +45,14 @@ def planned_sizes(meta: Mapping[str, Any] | None, rank: int) -> list[int] | None
     return [int(n) for n in found[0, :rank]] if found.size else None
 
 
+class SlicesMaker(Protocol):
+    """What makes the slices of volumes thinner."""
+
+    def knows(self, factor: float) -> bool:
+        """Tell whether a network does it at this factor; else splines do."""
+        ...
+
+
 class PlanGrid(Transform):
     """Write fact ``sizes``, the sizes of the result, and fact ``slice_axis`` into the metadata.
 
@@ -55,6 +63,8 @@ class PlanGrid(Transform):
         spacing: see :func:`monai_sr.geometry.target_grid.target_spacing`; None: by the scale.
         slice_axis: axis of a volume's slices; "auto": the thickest.
         spatial_dims: 2: volumes grow within their slices; 3: along all axes.
+        slices: what makes slices thinner, see :class:`monai_sr.inferers.SliceRestorer`; None:
+            bicubic interpolation, which adds no detail.
 
     Raises:
         OptionError: if ``slice_axis`` or ``spatial_dims`` is none of these.
@@ -67,6 +77,7 @@ class PlanGrid(Transform):
         spacing: Spacing = None,
         slice_axis: int | str = "auto",
         spatial_dims: int = 2,
+        slices: SlicesMaker | None = None,
     ) -> None:
         if slice_axis not in ("auto", 0, 1, 2) or isinstance(slice_axis, bool):
             raise OptionError(f"slice_axis: must be auto, 0, 1 or 2, got {slice_axis}")
@@ -78,6 +89,7 @@ class PlanGrid(Transform):
         self.spacing = spacing
         self.slice_axis = slice_axis
         self.spatial_dims = spatial_dims
+        self.slices = slices
 
     def __call__(self, image: Tensor) -> Tensor:
         """Plan one image; a plain tensor passes unchanged, if it needs no metadata.
@@ -105,7 +117,9 @@ class PlanGrid(Transform):
             factor, unit = _unit(name, meta)
             present = [factor * s for s in spacing_of(meta["affine"], len(sizes))]
             target = target_spacing(self.spacing, len(sizes), axes)
-            planned = sizes_for_spacing(name, sizes, present, target, axes, unit)
+            knows = None if self.slices is None else self.slices.knows
+            planned = sizes_for_spacing(name, sizes, present, target, axes, unit, knows)
+            self._check_slices(name, meta, sizes, planned)
         if planned is not None:
             Facts(meta).sizes = np.array(planned)
         return MetaTensor(image.as_tensor(), meta=meta)
@@ -119,6 +133,18 @@ class PlanGrid(Transform):
             raise OptionError(
                 f"{name}: must be a NIfTI volume to grow along three axes, got {kind}; "
                 "convert the series to NIfTI, or use --spatial_dims 2"
+            )
+
+    @staticmethod
+    def _check_slices(
+        name: str, meta: Mapping[str, Any], sizes: Sequence[int], planned: Sequence[int]
+    ) -> None:
+        own = Facts(meta).slice_axis
+        are_kept = len(sizes) != 3 or planned[own] == sizes[own]
+        if not are_kept and format_of_meta(meta).slices_are_files:
+            raise OptionError(
+                f"{name}: spacing must keep the {sizes[own]} slices of a DICOM series, which are "
+                f"its files, got {planned[own]}; write None for them, or convert it to NIfTI"
             )
 
     def _choose_slices(self, name: str, meta: dict[str, Any], rank: int) -> None:

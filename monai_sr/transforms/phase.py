@@ -20,6 +20,7 @@ from monai_sr.transforms.agreement import (
     AgreementSums,
     code_bands,
     covering,
+    slices_of,
     stored_agreement,
 )
 
@@ -93,15 +94,16 @@ def agreement_by_kind(
         valid = valid.clone() if valid is not None and is_known else torch.ones_like(lr).bool()
         valid[codes] = False
     if side == 1:
-        return stored_agreement(stored, lr, valid, units, mappings)
+        return stored_agreement(stored, lr, valid, units, mappings, slices_of(meta))
     # Tiles take the place of channels: none is resized together with its neighbors.
     masks = [] if valid is None or not valid.numel() else [valid]
     large, small, *seen = (
         tiles_of(image[None], side).flatten(0, 1) for image in (stored, lr, *masks)
     )
     found = stored_agreement(
-        large, small, next(iter(seen), None), [*units] * side**2, [*mappings] * side**2
-    )
+        large, small, next(iter(seen), None), [*units] * side**2, [*mappings] * side**2,
+        slices_of(meta),
+    )  # fmt: skip
     if not found.worst_at:
         return found
     index, x, y, *rest = found.worst_at

@@ -159,7 +159,11 @@ class Provenance:
             self.files["perceptual_sha256"] = perceptual_weights
 
     def record(
-        self, value_range: np.ndarray, runtime: str = "torch", kind: str | None = None
+        self,
+        value_range: np.ndarray,
+        runtime: str = "torch",
+        kind: str | None = None,
+        slices: str = "",
     ) -> str:
         """Return the facts as JSON, the intensity mapping and what ran the network included.
 
@@ -167,6 +171,7 @@ class Provenance:
             value_range: stored values of 0 and 1.
             runtime: what ran the network.
             kind: what the values are, where no network made them: codes.
+            slices: JSON of how slices were made thinner, "" where they were not.
         """
         if "version" not in self.facts:
             self.facts["version"] = __version__
@@ -178,6 +183,8 @@ class Provenance:
         is_one = all(pair == pairs[0] for pair in pairs)
         limits = (pairs[0] if pairs else []) if is_one else pairs
         facts = {**self.facts, "runtime": runtime, "range": limits}
+        if slices:
+            facts["slices"] = json.loads(slices)
         if kind is not None:
             facts = {k: v for k, v in facts.items() if k in _WITHOUT_NETWORK}
             facts |= {"kind": kind, "resampling": "nearest neighbor"}
@@ -253,7 +260,7 @@ class RestoreStoredd(MapTransform):
             nan=facts.nan if facts.knows("nan") and mask.numel() else none,
             hot=facts.hot.reshape(-1, lr.ndim + 1),
         )  # fmt: skip
-        facts.provenance = self.provenance.record(facts.range, facts.runtime)
+        facts.provenance = self.provenance.record(facts.range, facts.runtime, slices=facts.slices)
         exact = torch.float64 if exact_float(stored.dtype) is np.float64 else torch.float32
         return MetaTensor(torch.from_numpy(stored).to(exact), meta=meta)
 

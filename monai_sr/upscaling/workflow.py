@@ -31,9 +31,10 @@ PATH_OPTIONS = {"cache_dir", *path_options()}
 # What a result does not depend on. Files among them count by their content.
 _PLACES = (
     "imports", "bundle_root", "input", "dataset_dir", "output_dir", "device", "system", "ckpt_path",
-    "perceptual_path", "dataset", "dataloader", "handlers", "initialize", "run", "deidentify_key",
+    "perceptual_path", "slices_path", "dataset", "dataloader", "handlers", "initialize", "run",
+    "deidentify_key",
 )  # fmt: skip
-_FILES = ("system", "ckpt_path", "perceptual_path", "deidentify_key")
+_FILES = ("system", "ckpt_path", "perceptual_path", "slices_path", "deidentify_key")
 _DIGITS = 16
 _DATASET = "monai_sr.upscaling.FileDataset"
 

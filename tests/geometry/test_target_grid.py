@@ -110,3 +110,49 @@ def test_covering_samples_hold_the_centers(length, size):
     centers = (np.arange(size) + 0.5) * length / size
     expected = np.minimum(np.floor(centers + 1e-12), length - 1)
     assert np.array_equal(covering_samples(length, size), expected)
+
+
+def knows(factor):
+    """Stand for a network that was trained for 2 to 6."""
+    return 2 <= factor <= 6
+
+
+@pytest.mark.parametrize(
+    ("target", "sizes"),
+    [
+        ([None, None, 1.1], [320, 320, 130]),
+        ([0.75, 0.75, 0.75], [320, 320, 191]),
+        ([1.0, 1.0, 1.0], [240, 240, 143]),
+        ([0.375, 0.375, 2.75], [640, 640, 52]),
+    ],
+)
+def test_where_slices_become_thinner_the_axes_in_plane_may_be_what_they_are(target, sizes):
+    args = ("v", [320, 320, 26], [0.75, 0.75, 5.5], target, IN_PLANE)
+    assert sizes_for_spacing(*args, knows=knows) == sizes
+
+
+@pytest.mark.parametrize(
+    ("target", "remedy"),
+    [
+        ([1.0, 1.0, None], "finer than the input's .* ask for a smaller --spacing"),
+        ([0.5, 0.5, 6.0], "finer than the input's .* ask for a smaller --spacing"),
+        ([None, None, 0.6], "at least 0.1875 x 0.1875 x 0.6875 mm, 1/4 and 1/8 of .* larger"),
+    ],
+)
+def test_thinner_slices_have_their_limits(target, remedy):
+    args = ("v", [320, 320, 26], [0.75, 0.75, 5.5], target, IN_PLANE)
+    with pytest.raises(OptionError, match=remedy):
+        sizes_for_spacing(*args, knows=knows)
+
+
+def test_only_factors_that_the_network_does_not_know_are_called_interpolation(caplog):
+    for thickness in (1.1, 0.7, 5.0):
+        with caplog.at_level(logging.INFO, logger="monai_sr"):
+            target = [0.5, 0.5, thickness]
+            sizes_for_spacing("v", [32, 32, 26], [1, 1, 5.5], target, IN_PLANE, knows=knows)
+    said = [message for message in caplog.messages if "spacing of" not in message]
+    assert said == [
+        "v: 26 slices become 130, restored by the network",
+        "v: axis 2 grows x7.85, of which x7.85 is interpolation that adds no detail",
+        "v: axis 2 grows x1.12, of which x1.12 is interpolation that adds no detail",
+    ]
