@@ -53,7 +53,12 @@ from monai_sr.networks.systems import (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
-DOMAINS = {"natural": (3, ["set5", "set14", "bsd100"]), "xray": (1, ["xray"])}
+DOMAINS = {
+    "natural": (3, ["set5", "set14", "bsd100"]),
+    "xray": (1, ["xray"]),
+    "mri": (1, ["mr"]),
+    "satellite": (3, ["landsat", "naip", "ucmerced"]),
+}
 """Kind of images -> channels of its networks, benchmarks that judge them."""
 TRAINING = (
     "hr_megapixels_seen", "minutes_stage_1", "minutes_stage_2", "steps_stage_1", "steps_stage_2",
