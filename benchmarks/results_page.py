@@ -18,6 +18,8 @@ from typing import Any
 from degraded_rows import FILE as DEGRADED
 from degraded_rows import degraded_section, read_degraded
 from facts import UNDERTRAINED_MEGAPIXELS, Facts, find_facts, marked_name, read_facts
+from lesion_rows import FILE as LESIONS
+from lesion_rows import lesion_section, read_lesions
 from summary import (
     GREY_GAIN_DB,
     Summary,
@@ -132,6 +134,8 @@ def render(
         parts += _untrained_note([row for row in measured if row.set == name], untrained)
     degraded, _ = standing(read_degraded(Path(results) / DEGRADED), facts)
     parts += degraded_section(degraded) if degraded else []
+    lesions, _ = standing(read_lesions(Path(results) / LESIONS), facts)
+    parts += lesion_section(lesions) if lesions else []
     parts += system_section(systems, rows, facts)
     parts += untrained_section(systems, untrained, measured, facts)
     parts += curves_section(results)

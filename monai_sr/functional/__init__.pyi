@@ -10,6 +10,10 @@ from .color import rgb_to_y as rgb_to_y
 from .degradation import gaussian_blur as gaussian_blur
 from .degradation import jpeg as jpeg
 from .degradation import opencv_downsample as opencv_downsample
+from .lesions import choose_places as choose_places
+from .lesions import disc as disc
+from .lesions import disc_reach as disc_reach
+from .lesions import insert_discs as insert_discs
 from .resize import REACH as REACH
 from .resize import downsample as downsample
 from .resize import downsample_uint8 as downsample_uint8

@@ -1,0 +1,189 @@
+"""Keep what observers saw of small lesions, and write the section of docs/results.md on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from facts import read_table, write_table
+from summary import fixed
+
+from monai_sr.core.types import PathLike
+from monai_sr.evaluation.lesion_figures import Figure
+
+FILE = "lesions.csv"
+"""Name of the table among the measured rows."""
+CLEAN, DEGRADED = "clean", "degraded"
+REFERENCE = "reference"
+"""The row of the large image itself: the most that can be seen."""
+FEWEST = 10
+"""A share of fewer lesions than that is not told."""
+_PERCENT = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionRow:
+    """Hold one figure of one system; see :mod:`monai_sr.evaluation.lesion_figures`.
+
+    Args:
+        set: the benchmark.
+        scale: the enlargement.
+        input: clean or degraded.
+        system: what was judged.
+        figure: auc, lost, invented, gain or threshold.
+        diameter: of the lesions, in small pixels.
+        contrast: NaN for a figure of all of them, or of none.
+        value: shares are in 0 ... 1, invented marks a megapixel.
+        low: lower end of the 95 % interval.
+        high: its upper end.
+        count: lesions or marks that it is of.
+        images: that it is of.
+        weights_sha256: of the weights file, empty where there is none.
+    """
+
+    set: str
+    scale: int
+    input: str
+    system: str
+    figure: str
+    diameter: float
+    contrast: float
+    value: float
+    low: float
+    high: float
+    count: int
+    images: int
+    weights_sha256: str = ""
+
+
+HEADER = [field.name for field in dataclasses.fields(LesionRow)]
+_WHOLE = ("scale", "count", "images")
+_NUMBERS = ("diameter", "contrast", "value", "low", "high")
+
+
+def rows_of(
+    figures: Iterable[Figure],
+    *,
+    set_name: str,
+    scale: int,
+    images: int,
+    system: str,
+    kind: str,
+    weights: str,
+) -> list[LesionRow]:
+    """Return figures as rows of a table."""
+    shared = {"set": set_name, "scale": scale, "images": images, "weights_sha256": weights}
+    return [
+        LesionRow(system=system, input=kind, **shared, **dataclasses.asdict(figure))
+        for figure in figures
+    ]
+
+
+def write_lesions(path: PathLike, rows: Iterable[LesionRow]) -> None:
+    """Put rows into a CSV file in place of all of the same set and scale.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    new = list(rows)
+    replaced = {(row.set, row.scale) for row in new}
+    kept = [row for row in read_lesions(path) if (row.set, row.scale) not in replaced]
+    ordered = sorted([*kept, *new], key=lambda row: (row.set, row.scale))
+    write_table(path, HEADER, (map(_text, dataclasses.astuple(row)) for row in ordered))
+
+
+def _text(cell: str | float) -> str:
+    if not isinstance(cell, float):
+        return str(cell)
+    return "" if math.isnan(cell) else f"{cell:.5g}"
+
+
+def read_lesions(path: PathLike) -> list[LesionRow]:
+    """Read a CSV file of rows; an absent file has none.
+
+    Raises:
+        BadImageError: if the file holds something else.
+    """
+    return read_table(path, HEADER, _row, "benchmarks/lesions.py")
+
+
+def _row(text: dict[str, str]) -> LesionRow:
+    numbers = {name: float(text[name] or "nan") for name in _NUMBERS}
+    whole = {name: int(text[name]) for name in _WHOLE}
+    words = {k: v for k, v in text.items() if k not in (*_NUMBERS, *_WHOLE)}
+    return LesionRow(**words, **whole, **numbers)  # type: ignore[arg-type]
+
+
+_INTRODUCTION = """\
+Discs with blurred edges are inserted into the reference before it is made small. They are \
+synthetic: the figures say what an enlargement does to a signal of known contrast and size, and \
+nothing about diagnosis. From `python benchmarks/lesions.py`; choices in `benchmarks/lesions.yaml`.
+
+- Seen at: contrast, as a share of the intensity around, at which a model observer tells places \
+with the lesion from places without in 75 % of pairs (AUC 0.75; d' 0.95). It knows signal and \
+place: a non-prewhitening matched filter with an eye filter (ICRU 54; Burgess, 1994, \
+doi:10.1364/JOSAA.11.001237); anatomy is its noise. Less is better; ≤: seen at the least contrast \
+tested, ∞: not at the highest.
+- ΔAUC: mean AUC over all contrasts, less that of bicubic of the same input. More is better.
+- Lost: share of the lesions that a blob detector (Laplacian of Gaussian) marks in the reference, \
+and not in the result. Less is better.
+- Invented: its marks a megapixel of body in results of images without lesions, where the \
+reference has none of even half the height. Less is better. Its threshold is that of a fixed rate \
+of marks in references without lesions; in the pictures marks count that are as high as those of \
+lesions of a contrast.
+- In brackets: 95 % of a bootstrap over images; those of mr are slices of one person.
+- Degraded input: noise and blur of medium strength on the small image; the reference \
+stays clean.
+"""
+
+
+def lesion_section(rows: Sequence[LesionRow]) -> list[str]:
+    """Return the lines of the section on small lesions: one table a set, scale and input."""
+    lines = ["## Small lesions\n", _INTRODUCTION]
+    for name, scale, kind in dict.fromkeys((row.set, row.scale, row.input) for row in rows):
+        part = [row for row in rows if (row.set, row.scale, row.input) == (name, scale, kind)]
+        contrasts = sorted({row.contrast for row in part if row.figure == "auc"})
+        if kind == CLEAN:
+            told = f"Lesions of {name} seen, lost, invented over contrast; dotted: degraded input"
+            lines.append(f"![{told}](lesions_{name}.svg)\n")
+        lines += [
+            f"### {name} x{scale}, {kind} input, {part[0].images} images\n",
+            f"Contrasts: {', '.join(f'{c:g}' for c in contrasts)}.\n",
+            "| lesion | system | seen at | ΔAUC | lost | invented |",
+            "|---|---|---:|---:|---:|---:|",
+        ]
+        for diameter in sorted({row.diameter for row in part}):
+            for system in dict.fromkeys(row.system for row in part):
+                of_all = {
+                    row.figure: row
+                    for row in part
+                    if (row.diameter, row.system) == (diameter, system) and math.isnan(row.contrast)
+                }
+                lines.append(_line(diameter, system, of_all, contrasts[0]))
+        lines.append("")
+    return lines
+
+
+def _line(diameter: float, system: str, rows: dict[str, LesionRow], least: float) -> str:
+    lost = rows["lost"]
+    cells = [
+        f"{diameter:g} px",
+        system,
+        _cell(rows["threshold"], lambda value: _contrast(value, least)),
+        _cell(rows["gain"], lambda value: f"{value:+.3f}") if system != "bicubic" else "-",
+        _cell(lost, lambda value: f"{value * _PERCENT:.0f} %") if lost.count >= FEWEST else "-",
+        _cell(rows["invented"], lambda value: f"{value:.1f}"),
+    ]
+    if system == REFERENCE:
+        cells[-2:] = ["-", "-"]
+    return f"| {' | '.join(cells)} |"
+
+
+def _contrast(value: float, least: float) -> str:
+    return f"≤ {least:g}" if value == 0 else fixed(value, 3)
+
+
+def _cell(row: LesionRow, text: Callable[[float], str]) -> str:
+    return f"{text(row.value)} ({text(row.low)} to {text(row.high)})"
