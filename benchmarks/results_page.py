@@ -39,6 +39,8 @@ from systems_page import (
     system_section,
     untrained_section,
 )
+from thick_rows import FILE as THICK
+from thick_rows import read_thick, thick_section
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import BadImageError, SRError
@@ -136,6 +138,8 @@ def render(
     parts += degraded_section(degraded) if degraded else []
     lesions, _ = standing(read_lesions(Path(results) / LESIONS), facts)
     parts += lesion_section(lesions) if lesions else []
+    thick = read_thick(Path(results) / THICK)
+    parts += thick_section(thick) if thick else []
     parts += system_section(systems, rows, facts)
     parts += untrained_section(systems, untrained, measured, facts)
     parts += curves_section(results)

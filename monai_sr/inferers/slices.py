@@ -26,7 +26,7 @@ from monai_sr.transforms import SEEN_OUTSIDE
 logger = get_logger(__name__)
 
 _SLACK = 1.1  # how far beyond its factors the network is still used
-_SAMPLES = 2**18  # of planes that go through the network together
+_SAMPLES = 2**16  # of planes that go through the network together: they stay in the cache
 _ROUNDS = 2  # of agreement with the slices and limits: each spoils a little of the other
 
 
