@@ -1,146 +1,167 @@
-"""Judge systems on spoiled input: how much quality noise or blur costs, and what becomes of noise.
+"""Judge the faces of a bundle on degraded input, and keep one row an image, face and strength.
 
-A system that sharpens also sharpens noise. Its noise gain is the root mean square of what the noise
-changes in the result, over that of the noise in the input: 1 passes it on as strong as it was.
+A system that sharpens also sharpens noise: noise gain and fine noise say what becomes of it, MTF50
+of a slanted edge how sharp an edge comes out, both beside PSNR. An edge is a row of its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from degraded_input import CONDITIONS, Domain
 from facts import read_table, write_table
-from summary import fixed
 from torch import Tensor
 
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation import Benchmark, BenchmarkImage, System
-from monai_sr.metrics import prepare_pair, psnr
-from monai_sr.metrics.protocol import to_stored
-from monai_sr.training import Degradation, RandomDegradation
+from monai_sr.metrics import (
+    Protocol,
+    edge_response,
+    fine_noise,
+    make_lr,
+    mtf50,
+    noise_gain,
+    prepare_pair,
+    psnr,
+    slanted_edge,
+)
 
 FILE = "degraded.csv"
 """Name of the table among the measured rows."""
+EDGE = "edge"
+"""Set of the rows of edges."""
 _SEED_DIGITS = 15
-
-
-@dataclass(frozen=True)
-class Condition:
-    """Name one way to spoil the small images of a benchmark.
-
-    Args:
-        name: what tables call it.
-        degradation: acts on the whole small image; None leaves it as it is.
-        is_noise: whether a noise gain can be told.
-    """
-
-    name: str
-    degradation: Degradation | None = None
-    is_noise: bool = False
-
-    def spoil(self, lr: Tensor, image: BenchmarkImage, benchmark: Benchmark) -> Tensor:
-        """Spoil one small image, the same way for every system, and store it again.
-
-        Shape: lr (1, C, H, W) in [0, 1] -> the same.
-        """
-        if self.degradation is None:
-            return lr
-        seed = torch.tensor([int(image.digest[:_SEED_DIGITS], 16)])
-        spoiled = self.degradation.corrupt(lr.float(), seed)
-        return to_stored(spoiled, benchmark.protocol) / benchmark.protocol.data_range
-
-
-def noise(sigma: float) -> Condition:
-    """Add white Gaussian noise to the small image, ``sigma`` of 255 grey levels."""
-    spoils = RandomDegradation(noise_sigma=(sigma, sigma))
-    return Condition(f"noise {sigma:g}", spoils, is_noise=True)
-
-
-def blur(sigma: float) -> Condition:
-    """Blur the small image by a Gaussian of ``sigma`` of its pixels."""
-    return Condition(f"blur {sigma:g}", RandomDegradation(blur_sigma=(sigma, sigma)))
-
-
-CONDITIONS = (Condition("clean"), noise(2), noise(5), noise(10), blur(1))
-"""What is measured: three levels of noise, of 255, and a blur of one small pixel."""
+_EDGE_PX = 64  # of the small image
+_REACH_PX = 8
+_TURNS = range(4)  # by 90 degrees
 
 
 @dataclass(frozen=True, kw_only=True)
 class DegradedRow:
-    """Hold what was measured on one image: PSNR in dB by the set's protocol; NaN: no noise gain."""
+    """Hold what was measured on one image or edge; NaN where that has no such figure.
 
+    Args:
+        domain: as in benchmarks/degraded.yaml.
+        set: the benchmark, or :data:`EDGE`.
+        image: name of the image, or by how many degrees the edge is turned.
+        scale: the enlargement.
+        system: name of the system.
+        face: bicubic or one of the bundle's faces.
+        strength: of the degradation.
+        psnr: in dB, by the protocol of the set.
+        noise_gain: see :func:`monai_sr.metrics.noise_gain`.
+        fine_noise: beyond the small image's Nyquist frequency, in percent.
+        mtf50: in cycles a pixel of the small image.
+        weights_sha256: of the weights file, empty where there is none.
+    """
+
+    domain: str
     set: str
     image: str
     scale: int
     system: str
-    condition: str
-    psnr: float
+    face: str
+    strength: str
+    psnr: float = math.nan
     noise_gain: float = math.nan
+    fine_noise: float = math.nan
+    mtf50: float = math.nan
     weights_sha256: str = ""
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What is measured and replaced together."""
+        return (self.domain, self.scale, self.face)
 
 
 HEADER = [field.name for field in dataclasses.fields(DegradedRow)]
+_FIGURES = ("psnr", "noise_gain", "fine_noise", "mtf50")
 
 
-def judge_degraded(
+def judge_images(
+    domain: Domain,
     benchmark: Benchmark,
     images: Iterable[BenchmarkImage],
+    face: str,
     system: System,
     scale: int,
-    conditions: Sequence[Condition] = CONDITIONS,
+    strengths: Sequence[str] = CONDITIONS,
 ) -> Iterator[DegradedRow]:
-    """Judge a system on images of a benchmark under every condition.
-
-    Args:
-        benchmark: how images are compared.
-        images: those of its images that are judged.
-        system: what is judged.
-        scale: the enlargement.
-        conditions: ways to spoil the small images.
+    """Judge a system on images of a benchmark at every strength.
 
     Raises:
         BadImageError: if an image is unusable or a result is not finite.
     """
     for image in images:
-        hr, lr = benchmark.load_pair(image, scale)
-        clean, _ = system(lr.float(), scale)
-        for condition in conditions:
-            spoiled = condition.spoil(lr, image, benchmark)
-            sr = clean if spoiled is lr else system(spoiled.float(), scale)[0]
+        whole, small = benchmark.load_pair(image, scale)
+        seed = int(image.digest[:_SEED_DIGITS], 16)
+        for strength in strengths:
+            lr, hr = domain.vary(small, whole, strength, seed)
+            noisy, quiet = domain.spoil(lr, strength, seed, benchmark.protocol)
+            sr = system(noisy.float(), scale)[0]
             planes = prepare_pair(sr, hr, scale, benchmark.protocol)
-            gain = math.nan
-            if condition.is_noise:
-                gain = _rms(sr.clamp(0, 1) - clean.clamp(0, 1)) / _rms(spoiled - lr)
+            figures = {"psnr": psnr(*planes, data_range=benchmark.protocol.data_range).item()}
+            if not torch.equal(noisy, quiet):
+                still = system(quiet.float(), scale)[0]
+                added = sr.clamp(0, 1) - still.clamp(0, 1)
+                figures["noise_gain"] = noise_gain(added, noisy - quiet).item()
+                figures["fine_noise"] = fine_noise(added, 0.5 / scale).item()
             yield DegradedRow(
-                set=benchmark.name,
-                image=image.name,
-                scale=scale,
-                system=system.name,
-                condition=condition.name,
-                psnr=psnr(*planes, data_range=benchmark.protocol.data_range).item(),
-                noise_gain=gain,
+                domain=domain.name, set=benchmark.name, image=image.name, scale=scale,
+                system=system.name, face=face, strength=strength,
+                weights_sha256=system.weights_sha256, **figures,
+            )  # fmt: skip
+
+
+def judge_edges(
+    domain: Domain,
+    protocol: Protocol,
+    channels: int,
+    face: str,
+    system: System,
+    scale: int,
+    strengths: Sequence[str] = CONDITIONS,
+) -> Iterator[DegradedRow]:
+    """Judge how sharp a system makes edges of four directions, at every strength.
+
+    The edge rises from 0.3 to 0.7, the same in all channels; their mean is measured. Fields that
+    vary over the image are left out, for they are no blur.
+
+    Raises:
+        BadImageError: if a result shows no edge.
+    """
+    upright = slanted_edge(_EDGE_PX * scale).expand(1, channels, -1, -1)
+    for turn in _TURNS:
+        lr = make_lr(torch.rot90(upright, turn, (-2, -1)), scale, protocol)
+        for strength in strengths:
+            noisy, _ = domain.spoil(lr, strength, turn, protocol)
+            yield DegradedRow(
+                domain=domain.name, set=EDGE, image=str(90 * turn), scale=scale,
+                system=system.name, face=face, strength=strength,
+                mtf50=_sharpness(system(noisy.float(), scale)[0], turn, scale),
                 weights_sha256=system.weights_sha256,
-            )
+            )  # fmt: skip
 
 
-def _rms(values: Tensor) -> float:
-    return float(values.double().square().mean().sqrt())
+def _sharpness(sr: Tensor, turn: int, scale: int) -> float:
+    upright = torch.rot90(sr, -turn, (-2, -1))[0].mean(0)
+    return scale * mtf50(edge_response(upright, reach_px=_REACH_PX * scale))
 
 
 def write_degraded(path: PathLike, rows: Iterable[DegradedRow]) -> None:
-    """Put rows into a CSV file in place of those of the same set, scale and system.
+    """Put rows into a CSV file in place of those of the same domain, scale and face.
 
     Raises:
         OutputError: if the file cannot be written.
     """
     new = list(rows)
-    replaced = {(row.set, row.scale, row.system) for row in new}
-    kept = [r for r in read_degraded(path) if (r.set, r.scale, r.system) not in replaced]
-    ordered = sorted([*kept, *new], key=lambda r: (r.set, r.scale, r.system, r.image))
+    replaced = {row.key for row in new}
+    kept = [row for row in read_degraded(path) if row.key not in replaced]
+    ordered = sorted([*kept, *new], key=lambda row: (row.key, row.set == EDGE, row.set, row.image))
     write_table(path, HEADER, (map(_text, dataclasses.astuple(row)) for row in ordered))
 
 
@@ -160,57 +181,6 @@ def read_degraded(path: PathLike) -> list[DegradedRow]:
 
 
 def _row(text: dict[str, str]) -> DegradedRow:
-    return DegradedRow(
-        set=text["set"],
-        image=text["image"],
-        scale=int(text["scale"]),
-        system=text["system"],
-        condition=text["condition"],
-        psnr=float(text["psnr"]),
-        noise_gain=float(text["noise_gain"] or "nan"),
-        weights_sha256=text["weights_sha256"],
-    )
-
-
-def degraded_section(rows: Sequence[DegradedRow]) -> list[str]:
-    """Return the lines of the section on spoiled input: one table a set and scale."""
-    lines = [
-        "## Degraded input\n",
-        "PSNR (dB) by the protocol of the set / noise gain. Noise: white, standard deviation in "
-        "grey levels of 255 of the small image; blur: Gaussian of one small pixel. Noise gain: "
-        "root mean square of what the noise changes in the result over that of the noise in the "
-        "input. Bold: highest PSNR. From `python benchmarks/degraded.py`.\n",
-    ]
-    for name, scale in dict.fromkeys((row.set, row.scale) for row in rows):
-        part = [row for row in rows if (row.set, row.scale) == (name, scale)]
-        conditions = list(dict.fromkeys(row.condition for row in part))
-        systems = list(dict.fromkeys(row.system for row in part))
-        cells = {
-            (s, c): [row for row in part if (row.system, row.condition) == (s, c)]
-            for s in systems
-            for c in conditions
-        }
-        best = {c: max(_mean(cells[s, c], "psnr") for s in systems) for c in conditions}
-        images = len({row.image for row in part})
-        lines += [
-            f"### {name} x{scale}, {images} images\n",
-            f"| system | {' | '.join(conditions)} |",
-            f"|---|{'---:|' * len(conditions)}",
-        ]
-        for system in systems:
-            texts = [_cell(cells[system, c], best[c]) for c in conditions]
-            lines.append(f"| {system} | {' | '.join(texts)} |")
-        lines.append("")
-    return lines
-
-
-def _mean(rows: Sequence[DegradedRow], name: str) -> float:
-    values = [value for row in rows if math.isfinite(value := getattr(row, name))]
-    return statistics.fmean(values) if values else math.nan
-
-
-def _cell(rows: Sequence[DegradedRow], best: float) -> str:
-    quality, gain = _mean(rows, "psnr"), _mean(rows, "noise_gain")
-    text = fixed(quality, 2)
-    text = f"**{text}**" if text == fixed(best, 2) else text
-    return text if math.isnan(gain) else f"{text} / {gain:.2f}"
+    words = {name: cell for name, cell in text.items() if name not in (*_FIGURES, "scale")}
+    figures = {name: float(text[name] or "nan") for name in _FIGURES}
+    return DegradedRow(scale=int(text["scale"]), **words, **figures)  # type: ignore[arg-type]

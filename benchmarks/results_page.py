@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from degraded_page import degraded_section
 from degraded_rows import FILE as DEGRADED
-from degraded_rows import degraded_section, read_degraded
+from degraded_rows import read_degraded
 from facts import UNDERTRAINED_MEGAPIXELS, Facts, find_facts, marked_name, read_facts
 from lesion_rows import FILE as LESIONS
 from lesion_rows import lesion_section, read_lesions
@@ -134,8 +135,7 @@ def render(
         others = [row for row in stale if row.set == name]
         parts += _set_section(str(name), group, others, facts)
         parts += _untrained_note([row for row in measured if row.set == name], untrained)
-    degraded, _ = standing(read_degraded(Path(results) / DEGRADED), facts)
-    parts += degraded_section(degraded) if degraded else []
+    parts += degraded_section(read_degraded(Path(results) / DEGRADED))
     lesions, _ = standing(read_lesions(Path(results) / LESIONS), facts)
     parts += lesion_section(lesions) if lesions else []
     thick = read_thick(Path(results) / THICK)

@@ -2,6 +2,7 @@
 
 from monai_sr.metrics.base import Comparison, View
 from monai_sr.metrics.coverage import CoverageHandler, CoverageMetric, coverage
+from monai_sr.metrics.edges import EdgeResponse, edge_response, mtf50, slanted_edge
 from monai_sr.metrics.lpips import (
     LPIPSHandler,
     LPIPSMetric,
@@ -17,6 +18,7 @@ from monai_sr.metrics.measures import (
     find_measures,
     register_metric,
 )
+from monai_sr.metrics.noise import fine_noise, noise_gain
 from monai_sr.metrics.opensr import OpenSR, OpenSRHandler, OpenSRMetric, opensr
 from monai_sr.metrics.protocol import (
     Protocol,
@@ -67,12 +69,13 @@ STANDARD = column_names()
 
 __all__ = [
     "FAST", "MEASURES", "STANDARD", "Comparison", "CoverageHandler", "CoverageMetric", "DSSHandler",
-    "DSSMetric", "ERGASHandler", "ERGASMetric", "GMSDHandler", "GMSDMetric", "LPIPSHandler",
-    "LPIPSMetric", "LRPSNRHandler", "LRPSNRMetric", "MSEHandler", "MSEMetric", "MSSSIMHandler",
-    "MSSSIMMetric", "Measure", "OpenSR", "OpenSRHandler", "OpenSRMetric", "PSNRHandler",
-    "PSNRMetric", "Protocol", "SAMHandler", "SAMMetric", "SFRCHandler", "SFRCMetric", "SSIMHandler",
-    "SSIMMetric", "VGGHandler", "VGGMetric", "View", "column_names", "coverage", "dss", "ergas",
-    "find_measures", "get_protocol", "gmsd", "lpips", "lr_psnr", "make_lr", "modcrop", "mse",
-    "native", "opensr", "prepare_colors", "prepare_pair", "psnr", "register_metric", "sam", "sfrc",
+    "DSSMetric", "ERGASHandler", "ERGASMetric", "EdgeResponse", "GMSDHandler", "GMSDMetric",
+    "LPIPSHandler", "LPIPSMetric", "LRPSNRHandler", "LRPSNRMetric", "MSEHandler", "MSEMetric",
+    "MSSSIMHandler", "MSSSIMMetric", "Measure", "OpenSR", "OpenSRHandler", "OpenSRMetric",
+    "PSNRHandler", "PSNRMetric", "Protocol", "SAMHandler", "SAMMetric", "SFRCHandler", "SFRCMetric",
+    "SSIMHandler", "SSIMMetric", "VGGHandler", "VGGMetric", "View", "column_names", "coverage",
+    "dss", "edge_response", "ergas", "find_measures", "fine_noise", "get_protocol", "gmsd", "lpips",
+    "lr_psnr", "make_lr", "modcrop", "mse", "mtf50", "native", "noise_gain", "opensr",
+    "prepare_colors", "prepare_pair", "psnr", "register_metric", "sam", "sfrc", "slanted_edge",
     "vgg_distance",
 ]  # fmt: skip
