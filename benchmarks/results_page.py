@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ct_rows import FILE as CT
+from ct_rows import ct_section, read_ct
 from degraded_page import degraded_section
 from degraded_rows import FILE as DEGRADED
 from degraded_rows import read_degraded
@@ -140,6 +142,7 @@ def render(
     parts += lesion_section(lesions) if lesions else []
     thick = read_thick(Path(results) / THICK)
     parts += thick_section(thick) if thick else []
+    parts += ct_section(read_ct(Path(results) / CT))
     parts += system_section(systems, rows, facts)
     parts += untrained_section(systems, untrained, measured, facts)
     parts += curves_section(results)
