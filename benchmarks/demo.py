@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from monai_sr import SuperResolver
 from monai_sr.core.atomic import atomic_file
+from monai_sr.core.models import WAYS
 from monai_sr.core.registry import find_bundle
 from monai_sr.core.text import safe_cell
 from monai_sr.functional.resize import upsample
@@ -20,6 +22,7 @@ from monai_sr.upscaling.record import Manifest
 
 SCALE = 4
 _CROP = 80  # LR pixels shown of each sample
+_AROUND = 24  # LR pixels around it that weights see, too
 _GAP, _TITLE = 6, 18
 _HEADER = ("file", "size in", "size out", "seconds", "LR-PSNR")
 
@@ -65,8 +68,30 @@ def _shown(image: torch.Tensor) -> torch.Tensor:
     return image[..., image.shape[-1] // 2].flip(-1) if image.ndim == 4 else image
 
 
-def panels(source: Path, output: Path, original: Path | None) -> list[tuple[str, Image.Image]]:
-    """Return titled pictures of equal size: LR, bicubic, ours, and HR where there is one."""
+def has_robust(bundle: str) -> bool:
+    """Tell whether a bundle has weights for degraded input."""
+    return (find_bundle(bundle) / "models" / WAYS["robust"][0]).is_file()
+
+
+def _robust(lr: torch.Tensor, bundle: str, box: tuple[int, int, int]) -> Image.Image:
+    """Enlarge a part (left, upper, side) of (C, X, Y) by weights for degraded input."""
+    left, upper, side = box
+    first = [max(0, place - _AROUND) for place in (left, upper)]
+    x, y = (slice(low, low + side + 2 * _AROUND) for low in first)
+    resolver = SuperResolver.from_bundle(bundle, scale=SCALE, robust=True)
+    large = resolver(lr[:3, x, y] if len(lr) >= 3 else lr[:1, x, y])
+    inner = (SCALE * (left - first[0]), SCALE * (upper - first[1]), SCALE * side)
+    return _picture(large, inner)
+
+
+def panels(
+    source: Path, output: Path, original: Path | None, bundle: str = ""
+) -> list[tuple[str, Image.Image]]:
+    """Return titled pictures of equal size: LR, bicubic, ours, and HR where there is one.
+
+    Where there is none, what is shown was not made small: native input, enlarged also by the
+    weights of ``bundle`` for degraded input, if it has some.
+    """
     loaded = load_image(source)
     scale = ScaleToUnit((float(loaded.min()), float(loaded.max())))
     lr = _shown(scale(loaded)[0].as_tensor())
@@ -76,11 +101,14 @@ def panels(source: Path, output: Path, original: Path | None) -> list[tuple[str,
     fine = (SCALE * left, SCALE * upper, SCALE * side)
     size = (SCALE * side, SCALE * side)
     small = _picture(lr, (left, upper, side)).resize(size, Image.Resampling.NEAREST)
+    is_native = original is None and bundle and has_robust(bundle)
     found = [
-        (f"{source.name}: LR", small),
+        (f"{source.name}: {'native' if is_native else 'LR'}", small),
         ("bicubic", _picture(upsample(lr, SCALE), fine)),
-        ("ours", _picture(ours, fine)),
+        ("ours, faithful" if is_native else "ours", _picture(ours, fine)),
     ]
+    if is_native:
+        found.append(("ours, robust", _robust(lr, bundle, (left, upper, side))))
     if original is not None:
         found.append(("HR", _picture(scale(load_image(original))[0].as_tensor(), fine)))
     return found
@@ -121,7 +149,12 @@ def main(arguments: list[str]) -> int:
             rows.append(row)
             original = samples / "hr" / f"{source.name.split('.')[0]}.png"
             pictures.append(
-                panels(source, results / row["output"], original if original.exists() else None)
+                panels(
+                    source,
+                    results / row["output"],
+                    original if original.exists() else None,
+                    folder.name,
+                )
             )
     picture = output_dir / "comparison.png"
     with atomic_file(picture) as partial:
@@ -133,7 +166,8 @@ def main(arguments: list[str]) -> int:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows({k: safe_cell(v) for k, v in row.items()} for row in rows)
-    print(f"\n{table(rows)}\n\nResults: {output_dir}\nLR | bicubic | ours (| HR): {picture}")
+    print(f"\n{table(rows)}\n\nResults: {output_dir}")
+    print(f"LR | bicubic | ours (| HR; of native input robust): {picture}")
     return 0
 
 

@@ -50,3 +50,20 @@ def test_the_sheet_holds_every_panel(tmp_path):
     assert sheet.width > 3 * 80
     assert sheet.height > 2 * 80
     assert np.asarray(sheet).std() > 0
+
+
+def test_of_native_input_robust_weights_are_shown_at_the_same_place(tmp_path, monkeypatch):
+    size, middle = (3, 120, 130), slice(40, 80)
+    values = np.zeros(size, np.uint8)
+    values[:, :, middle] = 255  # columns 40 to 79 are white
+    lr = write_raster(tmp_path / "a.png", values)
+    sr = write_raster(tmp_path / "a_x4.png", values.repeat(4, 1).repeat(4, 2))
+    found = demo.panels(lr, sr, None, "natural_sr")
+    titles = ["a.png: native", "bicubic", "ours, faithful", "ours, robust"]
+    assert [title for title, _ in found] == titles
+    faithful, robust = (np.asarray(panel).astype(float) for _, panel in found[2:])
+    assert robust.shape == faithful.shape
+    assert np.abs(robust - faithful).mean() < 5
+    assert np.abs(np.roll(robust, 16, 1) - faithful).mean() > 5  # a shift would show
+    monkeypatch.setattr(demo, "has_robust", lambda bundle: False)
+    assert len(demo.panels(lr, sr, None, "natural_sr")) == 3
