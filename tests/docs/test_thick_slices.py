@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from monai_sr import hook
 from monai_sr.cli import main as cli
+from monai_sr.core import file_sha256
 from monai_sr.upscaling.record import Manifest
 from tests.docs.pages import run, sections
 from tests.image_factory import write_nifti
@@ -29,6 +32,8 @@ def workplace(tmp_path, monkeypatch, repo_root):
     smooth = gaussian_filter(np.random.default_rng(0).random((14, 12, 6)), 1)
     values = np.rint(smooth / smooth.max() * 1000).astype(np.int16)
     write_nifti(tmp_path / "scan.nii.gz", values, affine=np.diag([0.8, 0.8, 4.0, 1]))
+    (tmp_path / "own").mkdir()
+    shutil.copy(tmp_path / "scan.nii.gz", tmp_path / "own")
     for folder in ("volumes", "valid"):
         (tmp_path / folder).mkdir()
         values = np.random.default_rng(1).integers(0, 900, (14, 16, 13), dtype=np.int16)
@@ -39,7 +44,7 @@ def workplace(tmp_path, monkeypatch, repo_root):
 
 def test_every_option_is_known(workplace):
     commands = [shlex.split(c) for b in BLOCKS if b.kind == "bash" for c in b.commands]
-    assert len(commands) == 5
+    assert len(commands) == 7
     for words in commands:
         if words[0] == "monai-sr":
             assert cli._parser().parse_known_args(words[1:])[1] == []
@@ -72,3 +77,14 @@ def test_the_training_runs(workplace):
     small = "--device cpu --steps 2 --patch_size 12 --batch_size 2 --epoch_length 2"
     run(block, lambda text: text.replace("--minutes 25", small))
     assert (workplace / "runs" / "slices" / "model.pt").is_file()
+
+
+def test_tuned_weights_are_those_that_restore(workplace):
+    (block,) = SECTIONS["Tune it on one volume"]
+    small = "--steps 2 --patch_size 12 --batch_size 2 --epoch_length 2"
+    run(block, lambda text: f"{text.replace('--minutes 10', small)} --device cpu")
+    assert shape_in(workplace / "tuned") == (14, 12, 24)
+    (path,) = (workplace / "tuned").glob("*.nii.gz")
+    text = "".join(e.get_content().decode() for e in nib.load(path).header.extensions)
+    record = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    assert record["slices"]["weights_sha256"] == file_sha256(workplace / "runs/own/model.pt")
