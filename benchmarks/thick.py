@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from results_page import OUTPUT, RESULTS, write_table
 from scipy.ndimage import zoom
 from thick_rows import FILE, ThickRow, judge_volume, write_thick
@@ -35,7 +36,8 @@ from monai_sr.networks import create_generator, load_weights
 from monai_sr.training import ReadTrainingVolume
 
 ROOT = Path(__file__).resolve().parents[1]
-MODELS = ROOT / "bundles" / "mri_sr" / "models"
+BUNDLE = ROOT / "bundles" / "mri_sr"
+MODELS = BUNDLE / "models"
 KNOWN = [(factor, "slr") for factor in (2, 3, 4, 6)]
 """Factors, and profiles that are the assumed one."""
 VOLUMES = {
@@ -47,7 +49,6 @@ VOLUMES = {
 """Name -> file, factors and profiles. The slices of the CT lie 2.4 mm apart before."""
 SIDE, SLICES = 96, 60
 """Voxels in plane and slices that are compared, from the middle; factors divide these."""
-OVERSHOOT = 0.3
 _logger = logging.getLogger("monai_sr.thick")
 Method = Callable[[Tensor, int], Tensor]
 
@@ -79,9 +80,11 @@ class InPlane:
 
     Args:
         weights: of the model.
+        overshoot: margin of its bundle.
     """
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, overshoot: float) -> None:
+        self.overshoot = overshoot
         self.network = create_generator(
             "hybrid_cascade", in_channels=1, scale=4, channels=64, num_blocks=8, block="plain",
             recursions=1,
@@ -91,7 +94,7 @@ class InPlane:
     def __call__(self, lr: Tensor, size: int) -> Tensor:
         """Return the mean of both orientations."""
         result = torch.zeros(*lr.shape[:2], size)
-        inferer = TiledInferer(size // lr.shape[2], consistency=2, overshoot=OVERSHOOT)
+        inferer = TiledInferer(size // lr.shape[2], consistency=2, overshoot=self.overshoot)
         for across in (0, 1):
             planes = lr.movedim(across, 0)[:, None]
             large = torch.cat([torch.as_tensor(inferer(p[None], self.network)) for p in planes])
@@ -102,19 +105,21 @@ class InPlane:
 
 def methods(weights: Path, in_plane: Path) -> dict[str, tuple[str, Method, tuple[int, ...]]]:
     """Return what is compared: name -> SHA-256 of its weights, itself, its factors."""
-    restorer = SliceRestorer(weights, network={"channels": 48, "num_blocks": 3})
+    config = yaml.safe_load((BUNDLE / "configs" / "inference.yaml").read_text(encoding="utf-8"))
+    overshoot = float(config["overshoot"])
+    restorer = SliceRestorer(weights, network=config["slices"]["network"])
     every = (2, 3, 4, 6)
 
     def ours(lr: Tensor, size: int) -> Tensor:
         ends = (torch.zeros(1), torch.ones(1))
-        return restorer(lr[None, None], size, 4, limits=ends, overshoot=OVERSHOOT)[0, 0]
+        return restorer(lr[None, None], size, 4, limits=ends, overshoot=overshoot)[0, 0]
 
     return {
         "as they are": ("", as_they_are, every),
         "linear": ("", linear, every),
         "cubic spline": ("", cubic_spline, every),
         "agreeing spline": ("", agreeing_spline, every),
-        "mri_sr in plane": (weights_sha256(in_plane), InPlane(in_plane), (2, 4)),
+        "mri_sr in plane": (weights_sha256(in_plane), InPlane(in_plane, overshoot), (2, 4)),
         "mri_sr, slices": (weights_sha256(weights), ours, every),
     }
 

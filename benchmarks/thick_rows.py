@@ -181,7 +181,8 @@ def _table(rows: Sequence[ThickRow]) -> list[str]:
     best = max(rows, key=lambda row: row.psnr).method
     lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * len(_COLUMNS)}"]
     for row in rows:
-        cells = [fixed(getattr(row, name), digits) for name, (_, digits) in _COLUMNS.items()]
+        figures = [(getattr(row, name), digits) for name, (_, digits) in _COLUMNS.items()]
+        cells = [fixed(round(figure, digits) + 0.0, digits) for figure, digits in figures]
         cells[0] = f"**{cells[0]}**" if row.method == best else cells[0]
         lines.append(f"| {row.method} | {' | '.join(cells)} |")
     return [*lines, ""]
