@@ -50,8 +50,14 @@ class _Parser(argparse.ArgumentParser):
             and (action.const is True or isinstance(action, argparse.BooleanOptionalAction))
             for name in action.option_strings
         }
+        choices = {
+            name
+            for action in self._actions
+            if action.nargs == "?" and action.const is True
+            for name in action.option_strings
+        }
         words = sys.argv[1:] if args is None else list(args)
-        return super().parse_known_args(plain_flags(words, flags), namespace)
+        return super().parse_known_args(plain_flags(words, flags, choices), namespace)
 
     def error(self, message: str) -> NoReturn:
         """End the process."""

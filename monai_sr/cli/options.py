@@ -27,12 +27,23 @@ def _add(group: Any, option: Option) -> None:
         words["action"] = "store_true"
     elif option.kind == "switch":
         words["action"] = argparse.BooleanOptionalAction
+    elif option.kind == "choice":
+        # Alone it is true; plain_flags joins a value to it, and no file that comes next.
+        words |= {"nargs": "?", "const": True, "type": _chosen, "choices": option.choices}
     else:
         words |= {"type": _READERS.get(option.kind), "choices": option.choices}
         words |= {"nargs": option.nargs, "metavar": option.metavar}
     short = [flag for flag in option.flags if not flag.startswith("--")]
     long = [flag for flag in option.flags if flag.startswith("--")]
     group.add_argument(*short, f"--{option.name}", *long, **words)
+
+
+def _chosen(text: str) -> str | bool:
+    """Read true, false or auto."""
+    found = _CHOSEN.get(text.lower())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"must be auto, true or false, got {text!r}")
+    return found
 
 
 def _count(text: str) -> int:
@@ -60,6 +71,7 @@ def _spacing(text: str) -> float | list[float | None]:
     return values if len(values) > 1 or values[0] is None else values[0]
 
 
+_CHOSEN: dict[str, str | bool] = {"auto": "auto", "true": True, "false": False}
 _READERS: dict[str, Callable[[str], Any]] = {
     "int": int,
     "float": float,
@@ -70,20 +82,34 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def plain_flags(words: Sequence[str], flags: Container[str]) -> list[str]:
+def plain_flags(
+    words: Sequence[str], flags: Container[str], choices: Container[str] = ()
+) -> list[str]:
     """Return a command line in which flags have no values: True goes, False takes its flag along.
 
-    Where a flag has one that denies it, False makes that of it.
+    Where a flag has one that denies it, False makes that of it. Options of kind "choice" are joined
+    to their value, so that none takes a file for it.
+
+    Args:
+        words: of the command line.
+        flags: those that stand alone.
+        choices: those that stand alone or have a value.
 
     Example:
         >>> plain_flags(["--cog", "True", "a.tif", "--report=False"], {"--cog", "--report"})
         ['--cog', 'a.tif']
+        >>> plain_flags(["--robust", "a.tif"], (), {"--robust"})
+        ['--robust=true', 'a.tif']
     """
     kept: list[str] = []
     rest = list(words)
     while rest:
         word = rest.pop(0)
         name, is_joined, value = word.partition("=")
+        if word in choices:
+            has_value = bool(rest) and rest[0].lower() in _CHOSEN
+            kept.append(f"{word}={rest.pop(0) if has_value else 'true'}")
+            continue
         if name not in flags:
             kept.append(word)
             continue

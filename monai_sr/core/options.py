@@ -23,8 +23,8 @@ class Option(NamedTuple):
     Attributes:
         name: of the option and of the entry in a bundle's configuration.
         help: what it means, in the words of ``--help`` and of the configuration.
-        kind: of its value: "text", "path", "flag" (stands alone), "switch" (or its denial), "int",
-            "float", or one that :mod:`monai_sr.cli.options` reads.
+        kind: of its value: "text", "path", "flag" (stands alone), "choice" (or has one), "switch"
+            (or its denial), "int", "float", or one that :mod:`monai_sr.cli.options` reads.
         choices: values that the command line takes.
         nargs: how many values, as of argparse; "positional" is an argument without a flag.
         metavar: of the values in ``--help``.
@@ -162,9 +162,10 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
                more="a method of the literature, as the results table judges it, without "
                "back-projection: `srcnn`, `vdsr`, ...; `monai-sr systems` lists them"),
         _SIZE,
-        Option("robust", "for degraded input", kind="flag", entry="false", follows_model=True,
-               more="weights for noisy, blurred and compressed input (`natural_sr`)",
-               excludes=("system", "spatial_dims")),
+        Option("robust", "for degraded input: for all (true), or for what is found to be so (auto)",
+               kind="choice", choices=("auto", True, False), entry="false", follows_model=True,
+               example="auto", more="weights for noisy, blurred and compressed input; alone: true "
+               "([how](how-to/robust-auto.md))", excludes=("system", "spatial_dims")),
         Option("perception", "0: faithful (default) ... 1: perceptual, invents detail",
                kind="float", entry="0.0", follows_model=True, example="A",
                more="by a GAN, not for diagnosis (`natural_sr`, `satellite_sr`, `xray_sr`)"),

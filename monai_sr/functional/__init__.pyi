@@ -10,6 +10,10 @@ from .color import rgb_to_y as rgb_to_y
 from .degradation import gaussian_blur as gaussian_blur
 from .degradation import jpeg as jpeg
 from .degradation import opencv_downsample as opencv_downsample
+from .input_quality import LEAST_SIDE_PX as LEAST_SIDE_PX
+from .input_quality import InputQuality as InputQuality
+from .input_quality import block_places as block_places
+from .input_quality import measure_quality as measure_quality
 from .lesions import choose_places as choose_places
 from .lesions import disc as disc
 from .lesions import disc_reach as disc_reach

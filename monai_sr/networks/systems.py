@@ -208,10 +208,12 @@ def weights_file(
         The path; None for a system that learns nothing.
 
     Raises:
-        OptionError: if the system is unknown, or there are no weights of that kind or size.
+        OptionError: if the system is unknown, there are no weights of that kind or size, or
+            ``robust`` is "auto".
         WeightsError: if no weights of the system, or for volumes, are in the bundle.
     """
     check_size(size)
+    _check_robust(robust)
     UPSCALE.check(
         {"system": system, "size": size, "robust": robust, "perception": perception}
         | {"spatial_dims": spatial_dims}
@@ -253,10 +255,23 @@ def consistency_steps(
         system: name or file of a system in place of the bundle's own model.
         robust: whether the model is taken as trained for degraded input.
         perception: share of the perceptual weights.
+
+    Raises:
+        OptionError: if ``robust`` is "auto".
     """
+    _check_robust(robust)
     if system is not None or robust:
         return 0
     return 3 if perception else 2
+
+
+def _check_robust(robust: object) -> None:
+    """Refuse what only those choose by that read an input before they choose its weights."""
+    if robust == "auto":
+        raise OptionError(
+            f"robust: must be true or false here, got {robust!r}; monai-sr upscale (without "
+            "--cluster) and monai_sr.FileUpscaler measure each input and choose (auto)"
+        )
 
 
 def _whole(scale: float) -> int:

@@ -13,6 +13,7 @@ from .grid import PlanGrid as PlanGrid
 from .grid import PlanGridd as PlanGridd
 from .grid import enlarged_axes as enlarged_axes
 from .grid import planned_sizes as planned_sizes
+from .intensity import VALID_SUFFIX as VALID_SUFFIX
 from .intensity import Given as Given
 from .intensity import ScaleToUnit as ScaleToUnit
 from .intensity import ScaleToUnitd as ScaleToUnitd
@@ -30,6 +31,7 @@ from .ranges import SEEN_OUTSIDE as SEEN_OUTSIDE
 from .ranges import Border as Border
 from .ranges import Levels as Levels
 from .ranges import band_levels as band_levels
+from .ranges import band_ranges as band_ranges
 from .ranges import with_corners as with_corners
 from .restore import Provenance as Provenance
 from .restore import RestoreStoredd as RestoreStoredd

@@ -147,18 +147,19 @@ class UpscaleEvaluator(SupervisedEvaluator):
             self._record.end()
         self._record.finish()
 
-    def enlarge(self, item: Mapping[str, Any]) -> FileResult:
+    def enlarge(self, item: Mapping[str, Any], began: float | None = None) -> FileResult:
         """Enlarge one input that was planned elsewhere; the caller keeps the record.
 
         Args:
             item: one of :class:`monai_sr.upscaling.files.FileDataset`.
+            began: when reading it began, by ``time.perf_counter``; None: now.
         """
         loader: Any = self.data_loader
         loader.dataset.data = [dict(item)]
         loader.dataset.failure = self.failure = None
         self.state.epoch_length = 1
         self.results.clear()
-        self._started = time.perf_counter()
+        self._started = time.perf_counter() if began is None else began
         super().run()
         self.failure = self.failure or loader.dataset.failure
         return self.results[0]

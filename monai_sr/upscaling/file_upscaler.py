@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,20 @@ from monai_sr.core import (
     OptionError,
     PathLike,
     SRError,
+    find_bundle,
     find_model,
     get_logger,
     go_on_without_threads,
     listening,
     printable,
-    unwrapped,
 )
 from monai_sr.formats import classes_path, format_of, report_path, uncertainty_path
+from monai_sr.upscaling.auto_weights import AutoWeights, check_auto
 from monai_sr.upscaling.choice import choices, planned
-from monai_sr.upscaling.evaluator import UpscaleEvaluator
+from monai_sr.upscaling.degraded import AUTO, ROBUST_WEIGHTS
+from monai_sr.upscaling.engines import Engines
 from monai_sr.upscaling.files import FileDataset
 from monai_sr.upscaling.record import FileResult, RunFailedError, RunRecord
-from monai_sr.upscaling.workflow import SRWorkflow
 
 logger = get_logger(__name__)
 
@@ -49,7 +49,8 @@ class FileUpscaler:
             folder of a bundle; None: for each input the bundle that fits it by its header.
         progress: whether long computations show a bar on the terminal.
         **options: entries of the bundles' ``inference.yaml``: ``scale=2``, ``device="cpu"``,
-            ``uncertainty=True``, ``deidentify=True``, ...
+            ``uncertainty=True``, ``deidentify=True``, ... ``robust="auto"`` measures each input
+            and gives it faithful or robust weights, see :mod:`monai_sr.upscaling.degraded`.
 
     Raises:
         OptionError: if an option is unknown or does not fit, or there is no such model.
@@ -75,8 +76,12 @@ class FileUpscaler:
         self._options = dict(options) if named is None else named.with_given(options)
         self._system = self._options.pop("system", None)
         self._progress = progress
-        self._engines: dict[Path | str, _Engines] = {}
+        self._is_auto = self._options.get("robust") == AUTO
+        self._engines: dict[tuple[Path | str, bool], Engines] = {}
+        self._autos: dict[Path | str, AutoWeights] = {}
         self._lock = threading.Lock()
+        if self._is_auto:
+            check_auto({"system": self._system, **self._options})
         first = self._engines_of(self._model or DEFAULT)  # says what is wrong with an option
         # Where inputs choose, all bundles name and find alike.
         self._template = planned(self._options, []) if named is None else first.dataset
@@ -127,7 +132,7 @@ class FileUpscaler:
         bundles = dict.fromkeys(bundle for _, bundle in todo)
         # All are built, and their options checked, before the first works for hours.
         for bundle in bundles:
-            self._engines_of(bundle).prepare()
+            self._prepared(bundle)
         record = RunRecord(plan.output_dir, len(todo), plan.no_images)
         order = list(bundles)
         try:
@@ -151,7 +156,7 @@ class FileUpscaler:
             WeightsError: if weights are missing or do not fit.
         """
         for name in bundles or (self._model or DEFAULT,):
-            self._engines_of(name).prepare()
+            self._prepared(name)
 
     def made_by(self, bundle: str = "") -> str:
         """Return the fingerprint of code, options and weights; of one bundle, where inputs choose.
@@ -159,7 +164,7 @@ class FileUpscaler:
         Raises:
             OptionError, WeightsError: as :meth:`prepare`.
         """
-        return self._engines_of(bundle or self._model or DEFAULT).dataset.made_by
+        return self._made_by(bundle or self._model or DEFAULT)
 
     def fingerprint(self, source: PathLike | Sequence[PathLike]) -> str:
         """Return what ``made_by`` of the result of an input would be.
@@ -171,7 +176,7 @@ class FileUpscaler:
             OptionError, WeightsError: as :meth:`prepare`.
         """
         (bundle,) = self._bundles([{"image": source}])
-        return self._engines_of(bundle).dataset.made_by
+        return self._made_by(bundle)
 
     @property
     def mark(self) -> str:
@@ -204,66 +209,42 @@ class FileUpscaler:
         self, plan: FileDataset | None, item: dict[str, Any], bundle: Path | str
     ) -> tuple[FileResult, Exception | None]:
         go_on_without_threads()
-        with self._engines_of(bundle).one() as engine:
-            loader: Any = engine.data_loader
-            loader.dataset.adopt(plan, [item])
-            try:
-                result = engine.enlarge(item)
-            finally:
-                loader.dataset.adopt(None, [])  # else temporary folders would live on
-            return replace(result, bundle=Path(bundle).name), engine.failure
+        if self._is_auto:
+            result, failure = self._auto_of(bundle).enlarge(plan, item)
+        else:
+            result, failure = self._engines_of(bundle).enlarge(plan, item)
+        return replace(result, bundle=Path(bundle).name), failure
 
-    def _engines_of(self, bundle: Path | str) -> _Engines:
+    def _engines_of(self, bundle: Path | str, *, robust: bool = False) -> Engines:
+        """Return the engines of a bundle; ``robust`` counts where each input chooses alone."""
         with self._lock:
-            if bundle not in self._engines:
-                workflow = SRWorkflow(bundle, system=self._system, **self._options)
-                if not workflow.has_file_dataset():
-                    raise OptionError(
-                        f"{bundle}: must read its inputs by FileDataset, got another dataset; run "
-                        "it with python -m monai.bundle run"
-                    )
-                self._engines[bundle] = _Engines(workflow, self._progress)
-            return self._engines[bundle]
+            if (bundle, robust) not in self._engines:
+                options = {"system": self._system, **self._options}
+                if self._is_auto:
+                    options["robust"] = robust
+                self._engines[bundle, robust] = Engines(bundle, options, self._progress)
+            return self._engines[bundle, robust]
 
-
-class _Engines:
-    """The engines of one model: as many as threads have used it at once."""
-
-    def __init__(self, workflow: SRWorkflow, progress: bool) -> None:
-        self._workflow, self._progress = workflow, progress
-        self._first: UpscaleEvaluator | None = None
-        self._free: list[UpscaleEvaluator] = []
-        self._lock = threading.Lock()
-        workflow.parser.update({"dataset#items": []})
-        workflow.initialize()
-        workflow.sign()
-        with unwrapped():
-            self.dataset: FileDataset = workflow.parser.get_parsed_content("dataset")
-
-    def prepare(self) -> UpscaleEvaluator:
-        """Load the model, unless that was done; the engine that has it is never run itself."""
+    def _auto_of(self, bundle: Path | str) -> AutoWeights:
+        models = find_bundle(bundle) / "models"
+        has_robust = (models / ROBUST_WEIGHTS).is_file()
+        faithful = self._engines_of(bundle)
+        robust = self._engines_of(bundle, robust=True) if has_robust else None
         with self._lock:
-            if self._first is None:
-                with unwrapped():
-                    first: UpscaleEvaluator = self._workflow.parser.get_parsed_content("evaluator")
-                inferer: Any = first.inferer
-                inferer.progress = self._progress and inferer.progress
-                first.prepare()
-                self._first = first
-            return self._first
+            if bundle not in self._autos:
+                self._autos[bundle] = AutoWeights(Path(bundle).name, models, faithful, robust)
+            return self._autos[bundle]
 
-    @contextmanager
-    def one(self) -> Iterator[UpscaleEvaluator]:
-        """Yield an engine that no other thread has meanwhile."""
-        first = self.prepare()
-        with self._lock:
-            engine = self._free.pop() if self._free else None
-        engine = engine or first.twin()
-        try:
-            yield engine
-        finally:
-            with self._lock:
-                self._free.append(engine)
+    def _prepared(self, bundle: Path | str) -> None:
+        if self._is_auto:
+            self._auto_of(bundle).prepare()
+        else:
+            self._engines_of(bundle).prepare()
+
+    def _made_by(self, bundle: Path | str) -> str:
+        if self._is_auto:
+            return self._auto_of(bundle).made_by
+        return self._engines_of(bundle).dataset.made_by
 
 
 def _own(failure: Exception | None, message: str) -> SRError:

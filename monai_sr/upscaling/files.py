@@ -114,6 +114,7 @@ class FileDataset(Dataset):
         self.skip_done = skip_done
         self.no_images = 0
         self.failure: Exception | None = None
+        self._ready: dict[str, Any] | None = None
         self._aliases: Aliases | None = None
         self._archives: Archives | None = None
         self._far: FarInputs | None = None
@@ -123,13 +124,20 @@ class FileDataset(Dataset):
         self._sweep()
         self._products = _products_of(planned)
 
-    def adopt(self, plan: FileDataset | None, items: Sequence[dict[str, Any]]) -> None:
+    def adopt(
+        self,
+        plan: FileDataset | None,
+        items: Sequence[dict[str, Any]],
+        ready: dict[str, Any] | None = None,
+    ) -> None:
         """Take over some of the inputs that another dataset has found and named.
 
         Args:
             plan: the other, whose aliases and unpacked archives are shared; None: there are none.
             items: of ``plan.data``.
+            ready: what another dataset has read of the one item: given once in place of reading it.
         """
+        self._ready = ready
         self.data = list(items)
         self._aliases = None if plan is None else plan._aliases
         self._archives = None if plan is None else plan._archives
@@ -255,6 +263,9 @@ class FileDataset(Dataset):
         return output.with_name(f"{stem}_{digest}{self.mark}{rest}")
 
     def _transform(self, index: int) -> dict[str, Any]:
+        if self._ready is not None:
+            ready, self._ready = self._ready, None
+            return ready
         item = self.data[index]
         source, image = item["source"], item["image"]
         named = {**{key: item[key] for key in ("source", "origin")}, "input_sha256": ""}

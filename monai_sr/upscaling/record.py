@@ -64,6 +64,8 @@ class FileResult:
         input_sha256, output_sha256: checksums, see :mod:`monai_sr.formats.identity`.
         made_by: fingerprint of weights and options.
         bundle: name of the bundle.
+        weights: "faithful" or "robust", where the input was measured to choose; else empty.
+        found: what was measured, see :class:`monai_sr.upscaling.degraded.Finding`.
         files: every file that was written: of a series each slice, and those beside. This, warnings
             and UIDs only of a call of :class:`monai_sr.FileUpscaler`.
         timings: seconds of "read", "enlarge" and "write"; of a raster in windows they overlap, and
@@ -92,6 +94,8 @@ class FileResult:
     output_sha256: str = ""
     made_by: str = ""
     bundle: str = ""
+    weights: str = ""
+    found: Mapping[str, float] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -234,6 +238,8 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
         "worst_off": "" if result.error else f"{result.worst_off:.3g}",
         "worst_at": result.worst_at,
         "far_share": "" if result.error else f"{result.far_share:.3g}",
+        "weights": result.weights,
+        "found": " ".join(f"{name}={value:g}" for name, value in result.found.items()),
         "error": result.error,
         "input_sha256": result.input_sha256,
         "output_sha256": result.output_sha256,
@@ -244,7 +250,8 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
 FIELDS = (
     "output", "source", "kind", "size_in", "size_out", "seconds", "lr_psnr", "off_by_one_share",
     "lr_psnr_bands", "off_by_one_bands",
-    "worst_off", "worst_at", "far_share", "error", "input_sha256", "output_sha256", "made_by",
+    "worst_off", "worst_at", "far_share", "weights", "found", "error",
+    "input_sha256", "output_sha256", "made_by",
 )  # fmt: skip
 
 # Names of files need not be UTF-8 on every system.
