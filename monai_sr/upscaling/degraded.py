@@ -194,7 +194,8 @@ def _ranges(
     """Return what becomes 0 and 1 in each band, as :class:`monai_sr.transforms.ScaleToUnit`."""
     given, facts = declared_range(meta) if asked is None else asked, Facts(meta)
     if given is not None:
-        return np.broadcast_to(np.asarray(given, float).reshape(-1, 2), (len(stored), 2)).copy()
+        pairs: npt.NDArray[np.float64] = np.asarray(given, np.float64).reshape(-1, 2)
+        return np.broadcast_to(pairs, (len(stored), 2)).copy()
     groups: Any = facts.groups if facts.knows("groups") else np.full(len(stored), 0)
     found, _ = band_ranges(band_levels(stored, valid), groups, facts.is_rgb, bool(facts.unit))
     ranges: npt.NDArray[np.float64] = np.where(np.isfinite(found), found, (0.0, 1.0))
