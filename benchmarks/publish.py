@@ -1,10 +1,10 @@
 """Copy measured figures to where people read them: README, bundle documents, metadata, results.
 
 ``python benchmarks/publish.py`` writes docs/results.md, rewrites the tables between the marks
-``<!-- figures -->`` and ``<!-- /figures -->`` and the ``eval_metrics`` of every bundle, all from
-``benchmarks/results/*.csv``. It refuses rows that were measured with other weights than a bundle
-ships, or on fewer images than bicubic. ``--check`` only compares. The table of
-docs/xray-protocol.md shows the systems of :data:`BY_CLASS`, class by class.
+``<!-- figures -->`` and ``<!-- /figures -->`` (``invented`` beside perceptual weights) and the
+``eval_metrics`` of every bundle, all from ``benchmarks/results/*.csv``. It refuses rows that were
+measured with other weights than a bundle ships, or on fewer images than bicubic. ``--check`` only
+compares. The table of docs/xray-protocol.md shows the systems of :data:`BY_CLASS`, class by class.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from facts import read_facts
+from invented_rows import FILE as INVENTED
+from invented_rows import perceptual_block, present_rows, read_invented
 from results_page import FACTS, OUTPUT, render
 from summary import Summary, standing, summarize
 
@@ -41,7 +43,6 @@ NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "BSD100", "xray": "chest X-
          "mr": "brain MR slices", "mr_volumes": "brain MR volumes", "ucmerced": "UC Merced chips",
          "naip": "NAIP, bands", "landsat": "Landsat, bands"}  # fmt: skip
 BY_CLASS = (BICUBIC.name, "srcnn", "edsr_baseline", "xray_sr")
-_BLOCK = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
 Figures = dict[tuple[str, int], tuple[Summary, Summary, Summary, float]]
 """(set, scale) -> means of bicubic, of ours, of our fast size, median gain of ours over the images.
 """
@@ -181,16 +182,22 @@ def main() -> int:
     options = parser.parse_args()
     wanted: dict[Path, str] = {}
     everything: Figures = {}
+    invented = present_rows(read_invented(RESULTS / INVENTED))
     for bundle in SHOWN:
         figures = measured(bundle)
         everything |= figures
         document = ROOT / "bundles" / bundle / "docs" / "README.md"
-        wanted[document] = _filled(document, table(figures))
+        text = _filled(document.read_text(encoding="utf-8"), table(figures))
+        if (document.parents[1] / "models" / "model_perceptual.pt").is_file():
+            text = _filled(text, perceptual_block(bundle, invented), "invented")
+        wanted[document] = text
         description = ROOT / "bundles" / bundle / "configs" / "metadata.json"
         wanted[description] = metadata(description, figures)
-    wanted[ROOT / "README.md"] = _filled(ROOT / "README.md", table(everything))
-    protocol = ROOT / "docs" / "xray-protocol.md"
-    wanted[protocol] = _filled(protocol, class_table())
+    for path, lines in (
+        (ROOT / "README.md", table(everything)),
+        (ROOT / "docs" / "xray-protocol.md", class_table()),
+    ):
+        wanted[path] = _filled(path.read_text(encoding="utf-8"), lines)
     wanted[ROOT / OUTPUT] = render(RESULTS)
     stale = [p for p, text in wanted.items() if p.read_text(encoding="utf-8") != text]
     for path in stale:
@@ -200,9 +207,13 @@ def main() -> int:
     return int(bool(stale) and options.check)
 
 
-def _filled(path: Path, lines: str) -> str:
-    text = path.read_text(encoding="utf-8")
-    return _BLOCK.sub(lambda match: match[1] + lines + match[2], text)
+def _filled(text: str, lines: str, mark: str = "figures") -> str:
+    """Put lines between two marks of a text."""
+    block = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+    filled, count = block.subn(lambda match: match[1] + lines + match[2], text)
+    if not count:
+        raise SystemExit(f"<!-- {mark} --> and <!-- /{mark} --> must stand in the document")
+    return filled
 
 
 if __name__ == "__main__":

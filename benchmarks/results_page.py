@@ -21,6 +21,7 @@ from degraded_page import degraded_section
 from degraded_rows import FILE as DEGRADED
 from degraded_rows import read_degraded
 from facts import UNDERTRAINED_MEGAPIXELS, Facts, find_facts, marked_name, read_facts
+from invented_rows import invented_section
 from lesion_rows import FILE as LESIONS
 from lesion_rows import lesion_section, read_lesions
 from summary import (
@@ -138,6 +139,7 @@ def render(
         parts += _set_section(str(name), group, others, facts)
         parts += _untrained_note([row for row in measured if row.set == name], untrained)
     parts += degraded_section(read_degraded(Path(results) / DEGRADED))
+    parts += invented_section(results)
     lesions, _ = standing(read_lesions(Path(results) / LESIONS), facts)
     parts += lesion_section(lesions) if lesions else []
     thick = read_thick(Path(results) / THICK)

@@ -7,7 +7,8 @@ share; they sum to one.
 
 Differs from the package: the place is searched by scikit-image's phase correlation to a hundredth
 of a pixel under a Hann window, and results are not moved onto the reference before synthesis and
-correctness, for here they share its grid by construction.
+correctness, for here they share its grid by construction. All else is equal to rounding (measured:
+docs/results.md), synthesis and correctness to its option ``harm_apply_spatial=False``.
 
 References:
     Aybar, Montero, Donike, Kalaitzis, Gómez-Chova (2024), A comprehensive benchmark for optical

@@ -135,31 +135,63 @@ def sfrc(sr: Tensor, hr: Tensor, **options: Any) -> Tensor:
     return torch.where(judged > 0, share, torch.nan)
 
 
+def agreement(sr: Tensor, hr: Tensor, **options: Any) -> Tensor:
+    """Compute up to which frequency the median patch agrees; higher is better.
+
+    In percent of the Nyquist frequency of the result. What an input of 1 / scale of its pixels
+    cannot hold begins at 100 / scale: whatever lies above was guessed, and guessed right.
+
+    Shape: sr, hr (N, C, H, W) in [0, 1] -> (N,) float64; NaN where no patch has structure.
+    """
+    crossing = scan(sr, hr, **options).crossing.flatten(1)
+    return 100 * crossing.nanmedian(1).values
+
+
+_ABOUT = "Kc et al. (2026), arXiv:2603.04673"
+
+
 @register_metric(
     Measure(
         name="sfrc", label="patches flagged", variant="sFRC", unit="%", is_more_better=False,
         digits=1, side_px=PATCH_PX,
-        about="disagree below the input's Nyquist frequency, Kc et al. (2026), arXiv:2603.04673",
-    )
+        about=f"disagree below the input's Nyquist frequency, {_ABOUT}",
+    ),
+    Measure(
+        name="sfrc_agreement", label="agreement", variant="sFRC", unit="% of Nyquist",
+        is_more_better=True, digits=1, side_px=PATCH_PX, options={"figure": "agreement"},
+        about=f"frequency up to which the median patch agrees with the reference, {_ABOUT}",
+    ),
 )  # fmt: skip
 class SFRCMetric(PairMetric):
-    """Average the share of flagged patches over images, inside the border.
+    """Average the share of flagged patches, or their agreement, over images, inside the border.
 
     Args:
         scale: the enlargement.
         *args: as of every metric here.
         cutoff: share of Nyquist; 1 / scale by default.
+        figure: "flagged" (:func:`sfrc`) or "agreement" (:func:`agreement`).
         **kwargs: as of every metric here.
     """
 
     view = View.COLORS
 
-    def __init__(self, scale: int, *args: Any, cutoff: float | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        scale: int,
+        *args: Any,
+        cutoff: float | None = None,
+        figure: str = "flagged",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(scale, *args, **kwargs)
+        figures = {"flagged": sfrc, "agreement": agreement}
+        if figure not in figures:
+            raise OptionError(f"figure: must be one of {', '.join(figures)}, got {figure!r}")
+        self.measure = figures[figure]
         self.cutoff = 1 / scale if cutoff is None else cutoff
 
     def _measure(self, sr: Tensor, hr: Tensor) -> Tensor:
-        return sfrc(sr, hr, cutoff=self.cutoff)
+        return self.measure(sr, hr, cutoff=self.cutoff)
 
 
 SFRCHandler = handler_of(SFRCMetric)

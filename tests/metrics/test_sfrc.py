@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.resize import downsample, upsample
 from monai_sr.metrics import SFRCMetric, sfrc
-from monai_sr.metrics.sfrc import ring_correlation, scan
+from monai_sr.metrics.sfrc import agreement, ring_correlation, scan
 
 
 def test_rings_equal_numpy():
@@ -104,3 +104,25 @@ def test_curves_cross_the_threshold_between_two_rings():
     found = scan(*pair, patch_px=16, cutoff=0.5).crossing.flatten()
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9)
     assert np.ptp(found.numpy() * 8 % 1) > 0.5
+
+
+def test_agreement_is_the_median_of_the_patches_that_have_structure(photo):
+    sr = upsample(downsample(photo, 4), 4)
+    sr[..., :64, :64] = photo[..., :64, :64]
+    crossing = scan(sr, photo, cutoff=0.25).crossing
+    known = np.sort(crossing[~torch.isnan(crossing)].numpy())
+    found = agreement(sr, photo, cutoff=0.25)
+    assert found.item() == pytest.approx(100 * known[(len(known) - 1) // 2])
+    assert 20 < found.item() < 60
+    assert agreement(photo, photo, cutoff=0.25).item() == 100
+    assert torch.isnan(agreement(sr, torch.full_like(sr, 0.5), cutoff=0.25)).item()
+
+
+def test_metric_gives_the_figure_that_it_is_asked_for(photo):
+    sr = upsample(downsample(photo, 4), 4)
+    inner = [image[..., 4:-4, 4:-4].clamp(0, 1) for image in (sr, photo)]
+    metric = SFRCMetric(4, "native", figure="agreement")
+    expected = agreement(*inner, cutoff=0.25)
+    torch.testing.assert_close(metric(y_pred=sr, y=photo)[:, 0], expected)
+    with pytest.raises(OptionError, match="figure: must be one of flagged, agreement, got 'flags'"):
+        SFRCMetric(4, "native", figure="flags")
