@@ -122,7 +122,8 @@ def agreement_lines(rows: Sequence[PackageRow]) -> list[str]:
     results = {(row.set, row.image, row.scale, row.system) for row in rows}
     lines = [
         "### Our figures and those of the package opensr-test\n",
-        f"opensr-test {rows[0].version} on {len(results)} of these results, image by image, from "
+        f"opensr-test {rows[0].version} on {len(results)} results of the satellite images above, "
+        f"of {'; '.join(dict.fromkeys(row.system for row in rows))}, from "
         "`python benchmarks/opensr_package.py`. By default it first moves the result onto the "
         "reference, by a shift that phase correlation without a window finds; both share one grid "
         "here, so that ours does not. The spatial figure, too, it finds without a window, in steps "
