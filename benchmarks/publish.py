@@ -33,7 +33,7 @@ from monai_sr.metrics import FAST
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 SHOWN = {
-    "natural_sr": [(name, scale) for scale in (4, 2) for name in ("set5", "set14", "bsd100")],
+    "natural_sr": [(name, scale) for scale in (4, 2) for name in ("set5", "set14", "bsd100", "ct")],
     "xray_sr": [("xray", 4), ("xray", 2)],
     "mri_sr": [("mr", 4), ("mr", 2)],
     "satellite_sr": [(name, scale) for scale in (4, 2) for name in ("ucmerced", "naip", "landsat")],
@@ -41,7 +41,8 @@ SHOWN = {
 VOLUMES = {"mri_sr": [("mr_volumes", 2)]}
 NAMES = {"set5": "Set5", "set14": "Set14", "bsd100": "BSD100", "xray": "chest X-rays",
          "mr": "brain MR slices", "mr_volumes": "brain MR volumes", "ucmerced": "UC Merced chips",
-         "naip": "NAIP, bands", "landsat": "Landsat, bands"}  # fmt: skip
+         "naip": "NAIP, bands", "landsat": "Landsat, bands",
+         "ct": "CT slices"}  # fmt: skip
 BY_CLASS = (BICUBIC.name, "srcnn", "edsr_baseline", "xray_sr")
 Figures = dict[tuple[str, int], tuple[Summary, Summary, Summary, float]]
 """(set, scale) -> means of bicubic, of ours, of our fast size, median gain of ours over the images.
