@@ -22,9 +22,9 @@ from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import SRError
 from monai_sr.core.registry import find_bundle
 from monai_sr.functional.statistics import SMALLEST_SIDE, image_statistics
-from monai_sr.reports import QUANTILES
 from monai_sr.training import BicubicDegradation, ReadTrainingImage
 from monai_sr.training.training_images import Source, list_images, training_split
+from monai_sr.transforms import QUANTILES
 
 SCALES = (2, 4)
 _LEVELS = 255

@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from coverage_rows import FILE as COVERAGE
+from coverage_rows import coverage_section, read_coverage
 from ct_rows import FILE as CT
 from ct_rows import ct_section, read_ct
 from degraded_page import degraded_section
@@ -145,6 +147,7 @@ def render(
     thick = read_thick(Path(results) / THICK)
     parts += thick_section(thick) if thick else []
     parts += ct_section(read_ct(Path(results) / CT))
+    parts += coverage_section(read_coverage(Path(results) / COVERAGE))
     parts += system_section(systems, rows, facts)
     parts += untrained_section(systems, untrained, measured, facts)
     parts += curves_section(results)

@@ -9,6 +9,7 @@ output, which is 921,600 times the figure here.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import importlib
 import math
 import os
@@ -19,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from torch import Tensor
@@ -39,6 +41,7 @@ from monai_sr.evaluation.benchmark import BICUBIC, System
 from monai_sr.inferers import VIEWS, SelfEnsembleInferer
 from monai_sr.networks import Generator, find_system, generator_class, read_system
 from monai_sr.runtimes import CompiledGenerator
+from monai_sr.transforms import Widening, read_input
 from monai_sr.upscaling import SuperResolver, inference_config, weights_in_use
 
 OUTPUT_SIZE = (720, 1280)
@@ -102,7 +105,7 @@ class Candidate:
         system = self.options.get("system")
         return {
             "config": folder_digest(find_bundle(self.bundle) / "configs"),
-            "metadata": self._factor() if options.get("uncertainty") else 0.0,
+            "metadata": self._interval() if options.get("uncertainty") else 0.0,
             "system": file_sha256(find_system(system)) if system else "",
             "code": self._code_digest(),
             "options": options,
@@ -141,20 +144,33 @@ class Candidate:
     def _parser(self) -> ConfigParser:
         return inference_config(self.bundle, {"scale": self.scale, **self.options})
 
+    def _interval(self) -> tuple[float, dict[str, float]]:
+        return self._factor(), dataclasses.asdict(self._widening())
+
     def _factor(self) -> float:
         with unwrapped():
             return float(self._parser.get_parsed_content("restore#interval_factor"))
 
+    def _widening(self) -> Widening:
+        with unwrapped():
+            found: Widening = self._parser.get_parsed_content("restore#widening")
+        return found
+
     def _upscale(self, resolver: SuperResolver) -> Any:
         if not self.options.get("uncertainty"):
             return lambda lr, _scale: torch.as_tensor(resolver(lr))
-        factor, inferer = self._factor(), resolver.inferer
+        factor, widening, inferer = self._factor(), self._widening(), resolver.inferer
         if not isinstance(inferer, SelfEnsembleInferer):
             raise OptionError("uncertainty: needs a bundle whose inferer is SelfEnsembleInferer")
 
         def upscale(lr: Tensor, _scale: int) -> tuple[Tensor, Tensor]:
             mean, spread = inferer.mean_and_spread(lr.to(resolver.device), resolver.network)
-            return mean, spread * factor
+            parts = (lr.numpy(), mean.cpu().numpy(), (spread * factor).cpu().numpy())
+            widths = [
+                widening(width, result, read_input(image), self.scale)
+                for image, result, width in zip(*parts, strict=True)
+            ]
+            return mean, torch.from_numpy(np.stack(widths)).to(mean)
 
         return upscale
 

@@ -138,6 +138,8 @@ class Facts:
         source_affine: that of the source.
         spread: standard deviation of several passes, in [0, 1].
         uncertainty: half width of the 90 % interval, in stored units.
+        unusual: how the input differs from what the interval was fitted on, "" for not at all.
+        interval: what that does to it, likewise.
         runtime: what has computed the result.
         provenance: JSON of what made the result.
         lr_psnr, off_share, worst_off, worst_at, bands: agreement with the input, see
@@ -178,6 +180,8 @@ class Facts:
     source_affine = Fact("sr_source_affine", _array)
     spread = Fact[Any]("sr_spread", lambda value: value)  # of the network's device
     uncertainty = Fact("sr_uncertainty", _array)
+    unusual = Fact("sr_unusual", _text, "")
+    interval = Fact("sr_interval", _text, "")
     runtime = Fact("sr_runtime", _text, "torch")
     provenance = Fact("sr_provenance", _text, "")
     lr_psnr = Fact("sr_lr_psnr", _number)

@@ -10,6 +10,7 @@ from .color import rgb_to_y as rgb_to_y
 from .degradation import gaussian_blur as gaussian_blur
 from .degradation import jpeg as jpeg
 from .degradation import opencv_downsample as opencv_downsample
+from .fine_detail import detail_frequency as detail_frequency
 from .input_quality import LEAST_SIDE_PX as LEAST_SIDE_PX
 from .input_quality import InputQuality as InputQuality
 from .input_quality import block_places as block_places

@@ -9,4 +9,3 @@ from .evaluation import write_evaluation_report as write_evaluation_report
 from .pages import render as render
 from .planes import pixel_aspect as pixel_aspect
 from .planes import slice_axis_of as slice_axis_of
-from .training_range import QUANTILES as QUANTILES

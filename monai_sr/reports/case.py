@@ -30,8 +30,7 @@ from monai_sr.reports.planes import (
     planes_of,
     slice_axis_of,
 )
-from monai_sr.reports.training_range import compare_with_training
-from monai_sr.transforms import to_stored
+from monai_sr.transforms import compare_with_training, to_stored
 
 _OVERVIEW_PX = 1024  # longest side of whole planes
 _CROP_PX = (16, 48)  # smallest and largest side of crops, in pixels of the input

@@ -21,6 +21,11 @@ from .intensity import UnitMapping as UnitMapping
 from .intensity import declared_range as declared_range
 from .intensity import to_stored as to_stored
 from .intensity import to_unit as to_unit
+from .interval import Reading as Reading
+from .interval import Widening as Widening
+from .interval import activity as activity
+from .interval import interval_widening as interval_widening
+from .interval import read_input as read_input
 from .phase import circle_points as circle_points
 from .phase import half_turn_apart as half_turn_apart
 from .phase import joined as joined
@@ -42,3 +47,8 @@ from .restore import put_back as put_back
 from .save import LoadImageSRd as LoadImageSRd
 from .save import SaveImageSRd as SaveImageSRd
 from .save import load_image as load_image
+from .training_range import QUANTILES as QUANTILES
+from .training_range import TITLES as TITLES
+from .training_range import TrainingComparison as TrainingComparison
+from .training_range import compare_with_training as compare_with_training
+from .unusual import NoteUnusuald as NoteUnusuald

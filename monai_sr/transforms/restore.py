@@ -27,6 +27,7 @@ from monai_sr.transforms.agreement import (
 )
 from monai_sr.transforms.bad_pixels import hot_planes
 from monai_sr.transforms.intensity import VALID_SUFFIX, UnitMapping, to_stored
+from monai_sr.transforms.interval import Widening, read_input
 from monai_sr.transforms.phase import agreement_by_kind
 
 _WITHOUT_NETWORK = ("software", "version", "bundle", "scale", "spacing")  # what counts for codes
@@ -164,6 +165,7 @@ class Provenance:
         runtime: str = "torch",
         kind: str | None = None,
         slices: str = "",
+        interval: str = "",
     ) -> str:
         """Return the facts as JSON, the intensity mapping and what ran the network included.
 
@@ -172,6 +174,7 @@ class Provenance:
             runtime: what ran the network.
             kind: what the values are, where no network made them: codes.
             slices: JSON of how slices were made thinner, "" where they were not.
+            interval: what is to be known of the interval of uncertainty.
         """
         if "version" not in self.facts:
             self.facts["version"] = __version__
@@ -185,6 +188,8 @@ class Provenance:
         facts = {**self.facts, "runtime": runtime, "range": limits}
         if slices:
             facts["slices"] = json.loads(slices)
+        if interval:
+            facts["interval"] = interval
         if kind is not None:
             facts = {k: v for k, v in facts.items() if k in _WITHOUT_NETWORK}
             facts |= {"kind": kind, "resampling": "nearest neighbor"}
@@ -206,6 +211,7 @@ class RestoreStoredd(MapTransform):
         provenance: facts to record.
         ref: key of the input image.
         interval_factor: half width of the interval of uncertainty, in spreads.
+        widening: how it widens by what is measured in the input; None: not at all.
     """
 
     def __init__(
@@ -215,11 +221,13 @@ class RestoreStoredd(MapTransform):
         ref: str = "image",
         allow_missing_keys: bool = False,
         interval_factor: float = 0.0,
+        widening: Widening | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.provenance = provenance
         self.ref = ref
         self.interval_factor = interval_factor
+        self.widening = widening or Widening()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Restore every key."""
@@ -246,7 +254,7 @@ class RestoreStoredd(MapTransform):
         if facts.knows("spread"):
             spread = torch.as_tensor(facts.spread).cpu().double().numpy()
             del facts.spread
-            half_width = spread.reshape(stored.shape) * self.interval_factor
+            half_width = self._half_width(spread.reshape(stored.shape), pred, lr_plain, mask)
             half_width *= mapping.width.reshape(-1, *[1] * (stored.ndim - 1))
             if mask.numel():
                 half_width[~covering(mask.numpy(), stored.shape[1:])] = np.nan
@@ -260,9 +268,23 @@ class RestoreStoredd(MapTransform):
             nan=facts.nan if facts.knows("nan") and mask.numel() else none,
             hot=facts.hot.reshape(-1, lr.ndim + 1),
         )  # fmt: skip
-        facts.provenance = self.provenance.record(facts.range, facts.runtime, slices=facts.slices)
+        facts.provenance = self.provenance.record(
+            facts.range, facts.runtime, slices=facts.slices, interval=facts.interval
+        )
         exact = torch.float64 if exact_float(stored.dtype) is np.float64 else torch.float32
         return MetaTensor(torch.from_numpy(stored).to(exact), meta=meta)
+
+    def _half_width(
+        self, spread: np.ndarray, pred: MetaTensor, lr: Tensor, mask: Tensor
+    ) -> np.ndarray:
+        """Return the half width of the interval, in [0, 1]."""
+        axis = Facts(pred.meta).slice_axis
+        reading = read_input(
+            lr.detach().cpu().double().numpy(), mask.numpy() if mask.numel() else None, axis
+        )
+        result = pred.as_tensor().detach().cpu().double().numpy()
+        scale = float(self.provenance.facts.get("scale", 1))
+        return np.array(self.widening(spread * self.interval_factor, result, reading, scale, axis))
 
     def _restore_codes(self, pred: MetaTensor, lr: Tensor, meta: dict[str, Any]) -> MetaTensor:
         stored = stored_codes(pred.as_tensor(), meta)

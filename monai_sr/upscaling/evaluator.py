@@ -210,7 +210,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
             )  # fmt: skip
             found, name = scene.agreement, str(scene.output)
             before, after, kind = scene.shape_in, scene.shape_out, scene.kind
-            far = scene.far_share
+            far, unusual = scene.far_share, ""
             self._note_computed(engine)
         else:
             super()._iteration(engine, batchdata)
@@ -218,7 +218,9 @@ class UpscaleEvaluator(SupervisedEvaluator):
             found, name = _agreement(pred.meta), Facts(pred.meta).output
             before, after = batchdata[CommonKeys.IMAGE][0].shape, pred.shape
             kind = kind_of(pred.meta)
-            far = Facts(pred.meta).far_share
+            facts = Facts(pred.meta)
+            far = facts.far_share
+            unusual = " ".join(filter(None, (facts.unusual, facts.interval)))
         return {
             "output": name,
             "kind": kind,
@@ -230,6 +232,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
             "worst_off": found.worst_off,
             "worst_at": _where(found.worst_at, after[0]),
             "far_share": far,
+            "unusual": unusual,
         }
 
     def _report(self, result: FileResult) -> None:

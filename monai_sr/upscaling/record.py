@@ -58,6 +58,8 @@ class FileResult:
         worst_at: where, "column, row" from 0, with slice and band where there are several.
         far_share: share of the pixels far outside of the range of all others, of the band that has
             most.
+        unusual: of a result with intervals of uncertainty, how its input differs from what these
+            were fitted on, and what that does to them.
         error: one line, where it failed.
         is_unexpected: whether the failure is none that monai-sr foresees: it may pass.
         is_skipped: whether the result was there already.
@@ -87,6 +89,7 @@ class FileResult:
     worst_off: float = float("nan")
     worst_at: str = ""
     far_share: float = 0.0
+    unusual: str = ""
     error: str | None = None
     is_unexpected: bool = False
     is_skipped: bool = False
@@ -240,6 +243,7 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
         "far_share": "" if result.error else f"{result.far_share:.3g}",
         "weights": result.weights,
         "found": " ".join(f"{name}={value:g}" for name, value in result.found.items()),
+        "unusual": result.unusual,
         "error": result.error,
         "input_sha256": result.input_sha256,
         "output_sha256": result.output_sha256,
@@ -250,7 +254,7 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
 FIELDS = (
     "output", "source", "kind", "size_in", "size_out", "seconds", "lr_psnr", "off_by_one_share",
     "lr_psnr_bands", "off_by_one_bands",
-    "worst_off", "worst_at", "far_share", "weights", "found", "error",
+    "worst_off", "worst_at", "far_share", "weights", "found", "unusual", "error",
     "input_sha256", "output_sha256", "made_by",
 )  # fmt: skip
 

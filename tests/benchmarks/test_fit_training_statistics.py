@@ -11,8 +11,8 @@ import pytest
 from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.functional.resize import downsample
 from monai_sr.functional.statistics import image_statistics
-from monai_sr.reports.training_range import compare_with_training
 from monai_sr.transforms import ScaleToUnit, load_image
+from monai_sr.transforms.training_range import compare_with_training
 from tests.image_factory import pixels, write_nifti, write_raster
 from tests.network_factory import tiny_bundle
 

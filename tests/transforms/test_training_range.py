@@ -10,7 +10,7 @@ import pytest
 from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.core.registry import list_bundles
 from monai_sr.functional.statistics import image_statistics
-from monai_sr.reports.training_range import TITLES, compare_with_training
+from monai_sr.transforms.training_range import TITLES, compare_with_training
 
 PLANE = np.random.default_rng(0).random((1, 32, 32))
 

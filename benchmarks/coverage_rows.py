@@ -1,0 +1,204 @@
+"""Keep and show how many values lie within their interval: a row a set and strength."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from degraded_input import CLEAN
+from facts import read_table, write_table
+from interval_samples import Sample
+
+from monai_sr.core.fingerprint import weights_sha256
+from monai_sr.core.registry import find_bundle
+from monai_sr.core.types import PathLike
+from monai_sr.evaluation import load_benchmark
+from monai_sr.transforms import Widening, activity
+
+FILE = "coverage.csv"
+"""Name of the table among the measured rows."""
+FAILS = 85.0
+"""Percent of its values: an image of which fewer lie within is counted."""
+_FLAT, _EDGES = 0.5, 0.8  # quantiles of the activity: half of the values, and a fifth of them
+
+INTRODUCTION = """\
+## Uncertainty: does the 90 % interval hold?
+
+Share of the values of the truth that lie within the interval of `--uncertainty`, in percent, mean
+of the images; 88 to 92 is calibrated. From `python benchmarks/coverage.py`: the middle 128 x 128
+pixels of up to 8 images a set, which nothing was fitted on.
+
+- Plain: the factor alone, fitted on clean images, as it was before intervals widened. Widened: what
+  users get: half width^2 = (factor spread)^2 + (g noise)^2 + (a lack activity)^2, where noise and a
+  lack of fine detail are measured in the input ([how](formats.md#uncertainty)).
+- Flat, edges: the half of the values with the least, the fifth with the most going on around.
+- Below 85: images less than 85 % of whose values lie within the widened interval.
+- Told: images of which the log and the manifest say, before they are enlarged, that the interval
+  was not fitted on their like, or is wider for them.
+- Strengths are those of `benchmarks/degraded.yaml`; foreign sets are clean.
+"""
+_HEADS = (
+    "input", "scale", "plain", "widened", "flat", "edges", "below 85", "told", "half width",
+    "images",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageRow:
+    """Hold what was measured on a set at a strength; shares in percent, widths in % of the range.
+
+    Args:
+        bundle: its name.
+        scale: the enlargement.
+        set: the benchmark.
+        is_foreign: whether the bundle was trained on other images.
+        strength: of the degradation.
+        images: how many.
+        plain: share within the interval that is not widened.
+        widened: share within the interval.
+        flat: of values with little activity.
+        edges: of those with much.
+        low: images below :data:`FAILS`.
+        told: images that something is said of.
+        plain_width: mean half width of the interval that is not widened.
+        width: mean half width.
+        weights_sha256: of the weights file.
+    """
+
+    bundle: str
+    scale: int
+    set: str
+    is_foreign: bool
+    strength: str
+    images: int
+    plain: float
+    widened: float
+    flat: float
+    edges: float
+    low: int
+    told: int
+    plain_width: float
+    width: float
+    weights_sha256: str
+
+    @property
+    def key(self) -> tuple[str, int, bool, str, int]:
+        """Where it stands in the table."""
+        order = (CLEAN, "weak", "medium", "strong")
+        return (self.bundle, self.scale, self.is_foreign, self.set, order.index(self.strength))
+
+
+HEADER = [field.name for field in dataclasses.fields(CoverageRow)]
+
+
+def row_of(
+    samples: Sequence[Sample],
+    told: Sequence[bool],
+    factor: float,
+    widening: Widening,
+    **named: str | int | bool,
+) -> CoverageRow:
+    """Judge the samples of a set; each image counts alike.
+
+    Args:
+        samples: of the images.
+        told: of which of them something is said.
+        factor: half width of the plain interval, in spreads.
+        widening: of the interval.
+        **named: bundle, scale, set, is_foreign, strength, weights_sha256.
+    """
+    plain, held, flat, edges, widths = [], [], [], [], []
+    for sample in samples:
+        covered = sample.covered(factor, widening)
+        around = activity(sample.result, sample.scale)
+        low, high = np.quantile(around, (_FLAT, _EDGES))
+        held.append(covered.mean())
+        flat.append(covered[around <= low].mean())
+        edges.append(covered[around >= high].mean())
+        plain.append(sample.covered(factor, Widening()).mean())
+        pair = (Widening(), widening)
+        widths.append([sample.half_width(factor, each).mean() for each in pair])
+    means = {"plain": plain, "widened": held, "flat": flat, "edges": edges}
+    width = 100 * np.mean(widths, axis=0)
+    return CoverageRow(
+        images=len(samples),
+        low=sum(100 * share < FAILS for share in held),
+        told=sum(told),
+        plain_width=float(width[0]),
+        width=float(width[1]),
+        **{name: 100 * float(np.mean(values)) for name, values in means.items()},
+        **named,  # type: ignore[arg-type]
+    )
+
+
+def write_coverage(path: PathLike, rows: Iterable[CoverageRow]) -> None:
+    """Put rows into a CSV file in place of all of the same bundles and scales.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    new = list(rows)
+    replaced = {(row.bundle, row.scale) for row in new}
+    kept = [row for row in read_coverage(path) if (row.bundle, row.scale) not in replaced]
+    ordered = sorted([*kept, *new], key=lambda row: row.key)
+    write_table(path, HEADER, (map(_text, dataclasses.astuple(row)) for row in ordered))
+
+
+def _text(cell: str | float) -> str:
+    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
+
+
+def read_coverage(path: PathLike) -> list[CoverageRow]:
+    """Read a CSV file of rows; an absent file has none.
+
+    Raises:
+        BadImageError: if the file holds something else.
+    """
+    return read_table(path, HEADER, _row, "benchmarks/coverage.py")
+
+
+def _row(text: dict[str, str]) -> CoverageRow:
+    readers = {"float": float, "int": int, "bool": lambda cell: cell == "True", "str": str}
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(CoverageRow)}
+    return CoverageRow(**{name: readers[kinds[name]](cell) for name, cell in text.items()})  # type: ignore[operator]
+
+
+def coverage_section(rows: Sequence[CoverageRow]) -> list[str]:
+    """Return the lines of the section; rows of weights that a bundle has no more are left out."""
+    present: Mapping[str, str] = {
+        name: weights_sha256(find_bundle(name) / "models" / "model.pt")
+        for name in sorted({row.bundle for row in rows})
+    }
+    standing = [row for row in rows if present[row.bundle] == row.weights_sha256]
+    lines = [INTRODUCTION] if standing else []
+    for bundle in present:
+        part = [row for row in standing if row.bundle == bundle]
+        if part:
+            lines += [
+                f"### {bundle}\n",
+                f"| {' | '.join(_HEADS)} |",
+                f"|---|{'---:|' * (len(_HEADS) - 1)}",
+                *map(_line, part),
+                "",
+            ]
+    return lines
+
+
+def _line(row: CoverageRow) -> str:
+    benchmark = load_benchmark(row.set)
+    name = f"{benchmark.title}, {'foreign' if row.is_foreign else row.strength}"
+    shares = [f"{value:.1f}" for value in (row.plain, row.widened, row.flat, row.edges)]
+    width = f"{row.width:.2g} %" if math.isclose(row.width, row.plain_width) else (
+        f"{row.plain_width:.2g} → {row.width:.2g} %"
+    )  # fmt: skip
+    cells = [name, f"x{row.scale}", *shares, str(row.low), str(row.told), width, str(row.images)]
+    return f"| {' | '.join(cells)} |"
+
+
+def results_path(results: PathLike) -> Path:
+    """Return the file among the measured rows."""
+    return Path(results) / FILE

@@ -1,0 +1,199 @@
+"""Fit how the interval of uncertainty widens on degraded input, for a bundle's weights.
+
+Writes ``uncertainty`` / ``widening`` of the bundle's ``metadata.json``; the factors of
+benchmarks/fit_uncertainty.py stay, which come first. Validation images of the campaign, and
+training images where these are few, never those of benchmarks, are made small by bicubic reduction
+and sent through the degradation of the bundle's weights for degraded input, at strengths that are
+drawn. Of clean ones all but a few read as clean. Of all gains by which the interval holds its share
+of the values of degraded images those are taken that make it narrowest. What it holds is told of
+images that the gains were not fitted on, half by half.
+
+Example: ``python benchmarks/fit_widening.py --bundle xray_sr --data DATA``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from campaign_jobs import JOBS, Job, read_campaign
+from interval_samples import LEVELS, Array, Sample, evenly, images_of, small, take_sample
+from monai.bundle import ConfigParser
+from torch import Tensor
+
+from monai_sr import SuperResolver
+from monai_sr.core import atomic_file, find_bundle, find_config
+from monai_sr.core.errors import OptionError, SRError
+from monai_sr.training.training_images import Source, training_split
+from monai_sr.transforms import Widening
+from monai_sr.transforms.restore import COVERAGE
+
+_CLEAN_QUANTILE = 0.1  # of clean images may read as noisier, and as many as coarser
+_NOISE_GAINS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+_DETAIL_GAINS = (0.0, *(round(0.5 * 1.25**n, 3) for n in range(20)))
+_LEAST_VALIDATION = 16  # images; with fewer, training images are taken, too
+_DIGITS = 4
+
+
+def widening_of(
+    clean: Sequence[Sample], degraded: Sequence[Sample], factor: float, coverage: float = COVERAGE
+) -> Widening:
+    """Return the gains that hold a share of the values of degraded images by the least width.
+
+    Those images count that read as other than clean: no gain reaches the others. Where none holds
+    that share, the gains that hold most.
+    """
+    noises = [s.reading.loudest for s in clean if not math.isnan(s.reading.loudest)]
+    details = [s.reading.detail for s in clean if not math.isnan(s.reading.detail)]
+    ends = Widening(
+        clean_noise=float(np.quantile(noises, 1 - _CLEAN_QUANTILE)) if noises else math.inf,
+        clean_detail=float(np.quantile(details, _CLEAN_QUANTILE)) if details else 0.0,
+    )
+    beyond = [sample for sample in degraded if ends.is_beyond(sample.reading)]
+    if not beyond:
+        return ends
+    parts = [_parts(sample, factor, ends) for sample in beyond]
+    best, narrowest, most = (0.0, 0.0), math.inf, 0.0
+    for gains in itertools.product(_NOISE_GAINS, _DETAIL_GAINS):
+        held, width = _judged(parts, *gains)
+        if held >= coverage and width < narrowest:
+            best, narrowest, most = gains, width, coverage
+        elif most < held < coverage:
+            best, most = gains, held
+    return dataclasses.replace(ends, noise_gain=best[0], detail_gain=best[1])
+
+
+def _parts(sample: Sample, factor: float, ends: Widening) -> tuple[Array, Array, Array, Array]:
+    """Return squares: of the error, the plain half width, and of both terms by a gain of 1."""
+    plain = sample.half_width(factor, Widening()) ** 2
+    terms = [
+        sample.half_width(factor, dataclasses.replace(ends, **{gain: 1.0})) ** 2 - plain
+        for gain in ("noise_gain", "detail_gain")
+    ]
+    return sample.error**2, plain, terms[0], terms[1]
+
+
+def _judged(
+    parts: Sequence[tuple[Array, Array, Array, Array]], noise_gain: float, detail_gain: float
+) -> tuple[float, float]:
+    """Return which share of the values gains hold, and how wide they make the interval."""
+    held, width = [], []
+    for error, plain, noise, detail in parts:
+        square = plain + noise_gain**2 * noise + detail_gain**2 * detail
+        held.append(float((error <= square).mean()))
+        width.append(float(np.sqrt(square).mean()))
+    return float(np.mean(held)), float(np.mean(width))
+
+
+def fit(clean: Sequence[Sample], degraded: Sequence[Sample], factor: float) -> Widening:
+    """Fit on all images, and tell what the gains of each half of them hold on the other."""
+    found = widening_of(clean, degraded, factor)
+    holds, held = [], []
+    for half in (0, 1):
+        other = widening_of(clean, degraded[half::2], factor)
+        for sample in degraded[1 - half :: 2]:
+            if other.is_beyond(sample.reading):
+                holds.append(sample.covered(factor, other).mean())
+                held.append(sample.covered(factor, Widening()).mean())
+    return dataclasses.replace(
+        found,
+        holds=float(np.mean(holds)) if holds else math.nan,
+        held=float(np.mean(held)) if held else math.nan,
+    )
+
+
+def degrade(degradation: Any, lr: Tensor, hr: Tensor, seeds: Tensor, levels: int | None) -> Any:
+    """Send a small image through a degradation, stored again in so many levels.
+
+    Shape: lr (C, h, w), hr (C, H, W) in [0, 1] -> the same.
+    """
+    varied, truth = degradation.vary([lr[None], hr[None]], seeds)
+    spoiled = degradation.corrupt(varied, seeds)[0]
+    if levels is not None:
+        spoiled = (spoiled * levels).round() / levels
+    return spoiled, truth[0]
+
+
+def samples_of(
+    resolver: SuperResolver, images: Sequence[Tensor], degradation: Any, draws: int, seed: int
+) -> tuple[list[Sample], list[Sample]]:
+    """Return samples of clean images, and of each degraded several times."""
+    random = torch.Generator().manual_seed(seed)
+    clean, degraded = [], []
+    for image in images:
+        lr, hr = small(image, int(resolver.scale))
+        clean.append(take_sample(resolver, lr, hr))
+        for _ in range(draws):
+            seeds = torch.randint(2**31, (1,), generator=random)
+            levels = LEVELS if image.dtype == torch.uint8 else None
+            degraded.append(take_sample(resolver, *degrade(degradation, lr, hr, seeds, levels)))
+    return clean, degraded
+
+
+def robust_job(bundle: str) -> Job:
+    """Return the job of the campaign that trains a bundle's weights for degraded input."""
+    found = [job for job in read_campaign().jobs if job.bundle == bundle and job.is_robust]
+    if not found:
+        raise OptionError(f"bundle: must have robust weights in {JOBS.name}, got {bundle}")
+    return found[0]
+
+
+def sources_of(job: Job, data: Path) -> list[Source]:
+    """Return the images that a job validates on, and where they are few some that it trains on."""
+    told = read_campaign().options(job, data)
+    train, validation = training_split(
+        told["dataset_dir"],
+        told.get("validation_dir"),
+        told.get("validation_share", 0.03),
+        told.get("split_table"),
+    )
+    missing = max(_LEAST_VALIDATION - len(validation), 0)
+    return [*validation, *evenly(train, missing)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script; return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", required=True)
+    parser.add_argument("--data", type=Path, required=True, help="folder of all images")
+    parser.add_argument("--count", type=int, default=24, help="images")
+    parser.add_argument("--draws", type=int, default=3, help="strengths for each")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(argv)
+    job = robust_job(options.bundle)
+    parser_of_stages = ConfigParser()
+    parser_of_stages.read_config(find_config("degradations", str(job.degradation)))
+    degradation = parser_of_stages.get_parsed_content("degradation")
+    degradation.clean_share = 0.0
+    path = find_bundle(options.bundle) / "configs" / "metadata.json"
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    entry, fitted = metadata["uncertainty"], {}
+    sources = evenly(sources_of(job, options.data), options.count)
+    for scale, factor in entry["factors"].items():
+        resolver = SuperResolver.from_bundle(options.bundle, scale=int(scale), device="cpu")
+        images = [i for source in sources for i in images_of(source, resolver.in_channels)]
+        images = evenly(images, options.count)
+        found = fit(*samples_of(resolver, images, degradation, options.draws, options.seed), factor)
+        fitted[scale] = {k: round(v, _DIGITS) for k, v in dataclasses.asdict(found).items()}
+        print(f"x{scale}: {json.dumps(fitted[scale])}")
+    entry["widening"] = fitted
+    with atomic_file(path) as partial:
+        text = json.dumps(metadata, indent=2, ensure_ascii=False)
+        partial.write_text(f"{text}\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except SRError as error:
+        sys.exit(f"fit_widening: error: {error}")
