@@ -195,7 +195,7 @@ def _ranges(
     given, facts = declared_range(meta) if asked is None else asked, Facts(meta)
     if given is not None:
         pairs: npt.NDArray[np.float64] = np.asarray(given, np.float64).reshape(-1, 2)
-        return np.broadcast_to(pairs, (len(stored), 2)).copy()
+        return pairs + np.zeros((len(stored), 1))
     groups: Any = facts.groups if facts.knows("groups") else np.full(len(stored), 0)
     found, _ = band_ranges(band_levels(stored, valid), groups, facts.is_rgb, bool(facts.unit))
     ranges: npt.NDArray[np.float64] = np.where(np.isfinite(found), found, (0.0, 1.0))
