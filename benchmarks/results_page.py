@@ -25,7 +25,7 @@ from degraded_rows import read_degraded
 from facts import UNDERTRAINED_MEGAPIXELS, Facts, find_facts, marked_name, read_facts
 from invented_rows import invented_section
 from lesion_rows import FILE as LESIONS
-from lesion_rows import lesion_section, read_lesions
+from lesion_rows import LesionRow, lesion_section, read_lesions
 from summary import (
     GREY_GAIN_DB,
     Summary,
@@ -142,8 +142,8 @@ def render(
         parts += _untrained_note([row for row in measured if row.set == name], untrained)
     parts += degraded_section(read_degraded(Path(results) / DEGRADED))
     parts += invented_section(results)
-    lesions, _ = standing(read_lesions(Path(results) / LESIONS), facts)
-    parts += lesion_section(lesions) if lesions else []
+    lesions, others = standing(read_lesions(Path(results) / LESIONS), facts)
+    parts += [*lesion_section(lesions), *_stale_note(others)] if lesions else []
     thick = read_thick(Path(results) / THICK)
     parts += thick_section(thick) if thick else []
     parts += ct_section(read_ct(Path(results) / CT))
@@ -221,7 +221,7 @@ def _untrained_note(rows: list[Row], untrained: Mapping[Key, tuple[float, float]
     return [f"[Not trained here](#not-trained-here): {told}.\n"] if names else []
 
 
-def _stale_note(rows: list[Row]) -> list[str]:
+def _stale_note(rows: Sequence[Row | LesionRow]) -> list[str]:
     names = ", ".join(sorted({row.system for row in rows}))
     text = f"Left out, for they were measured with other weights than `{FACTS}` records: {names}.\n"
     return [text] if rows else []

@@ -7,6 +7,7 @@ import re
 
 import pytest
 from facts import Facts, read_facts, write_facts
+from lesion_rows import FILE, LesionRow, write_lesions
 from results_page import main, render, write_table
 from summary import summarize
 
@@ -186,6 +187,22 @@ def test_a_set_whose_rows_are_all_recorded_and_of_colors_has_no_notes(results):
     text = results(_row(), _row("ours"))
     assert "Left out" not in text
     assert "Grey:" not in text
+
+
+def test_lesions_of_other_weights_are_left_out_and_named(results, tmp_path):
+    figures = {"value": 0.1, "low": 0.1, "high": 0.1, "count": 20, "images": 2, "diameter": 1.0}
+    shared = {"set": "mr", "scale": 4, "input": "clean", **figures}
+    names = [("auc", 0.1), *((n, math.nan) for n in ("threshold", "gain", "lost", "invented"))]
+    lesions = [
+        LesionRow(system=system, weights_sha256=weights, figure=name, contrast=contrast, **shared)
+        for system, weights in (("bicubic", ""), ("ours", "0" * 64))
+        for name, contrast in names
+    ]
+    write_lesions(tmp_path / FILE, lesions)
+    part = results(_row()).split("## Small lesions")[1].split("\n## ")[0]
+    assert "| 1 px | bicubic |" in part
+    assert "| ours |" not in part
+    assert "with other weights than `systems.csv` records: ours." in part
 
 
 def test_equal_images_are_left_out_of_the_mean_with_a_note(results):
