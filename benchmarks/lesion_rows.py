@@ -128,7 +128,8 @@ doi:10.1364/JOSAA.11.001237); anatomy is its noise. Less is better; ≤: seen at
 tested, ∞: not at the highest.
 - ΔAUC: mean AUC over all contrasts, less that of bicubic of the same input. More is better.
 - Lost: share of the lesions that a blob detector (Laplacian of Gaussian) marks in the reference, \
-and not in the result. Less is better.
+and not in the result. Less is better; where much is invented, some marks fall near a lesion by \
+chance and make it less.
 - Invented: its marks a megapixel of body in results of images without lesions, where the \
 reference has none of even half the height. Less is better. Its threshold is that of a fixed rate \
 of marks in references without lesions; in the pictures marks count that are as high as those of \
