@@ -59,13 +59,10 @@ def _powers(
     """Return the sums of squares: second differences, differences less noise, and that noise."""
     fine = coarse = added = 0.0
     for axis in (1, 2):
-        parts = [np.moveaxis(part, axis, -1) for part in (values, known)]
-        (first, middle, last), told = _triples(parts[0]), np.logical_and.reduce(_triples(parts[1]))
-        fine += float(((first - 2 * middle + last) ** 2)[told].sum())
-        coarse += float(((last - first) ** 2)[told].sum())
-        added += float((_FIRST_GAIN * variance * told).sum())
+        each, told = np.moveaxis(values, axis, -1), np.moveaxis(known, axis, -1)
+        first, middle, last = each[..., :-2], each[..., 1:-1], each[..., 2:]
+        three = told[..., :-2] & told[..., 1:-1] & told[..., 2:]
+        fine += float(((first - 2 * middle + last) ** 2)[three].sum())
+        coarse += float(((last - first) ** 2)[three].sum())
+        added += float((_FIRST_GAIN * variance * three).sum())
     return fine, coarse - added, added
-
-
-def _triples(values: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:
-    return [values[..., :-2], values[..., 1:-1], values[..., 2:]]
