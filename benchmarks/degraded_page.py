@@ -192,11 +192,15 @@ def _calmest(cells: Cells, strength: str) -> str:
 def _missing_note(
     domain: Domain, rows: Sequence[DegradedRow], stale: Sequence[DegradedRow]
 ) -> list[str]:
-    old = sorted({row.face for row in stale} - {row.face for row in rows}, key=ORDER.index)
+    shown, others = ({row.face for row in group} for group in (rows, stale))
+    old = sorted(others - shown, key=ORDER.index)
+    unmeasured = [face for face in domain.faces if face not in shown | others]
     lacking = [face for face in FACES if face not in domain.faces]
     notes = []
     if old:
         notes.append(f"Left out, for the bundle has other weights now: {', '.join(old)}.")
+    if unmeasured:
+        notes.append(f"Not measured yet: {', '.join(unmeasured)}.")
     if lacking:
         notes.append(f"`{domain.bundle}` has no weights: {', '.join(lacking)}.")
     return [f"{' '.join(notes)}\n"] if notes else []

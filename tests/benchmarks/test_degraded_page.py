@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import pytest
 from degraded_input import CONDITIONS, load_domains
@@ -83,6 +84,16 @@ def test_rows_of_other_weights_are_left_out_and_named(rows):
     assert "| faithful |" not in text
     assert "Left out, for the bundle has other weights now: faithful." in text
     assert "wins" not in text
+
+
+def test_faces_without_rows_or_weights_are_named(rows, tmp_path):
+    for folder, name in (("configs", "metadata.json"), ("models", "model.pt")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(DOMAIN.faces["faithful"].parents[1] / folder / name, tmp_path / folder / name)
+    shutil.copy(DOMAIN.faces["faithful"], tmp_path / "models" / "model_robust.pt")
+    domain = dataclasses.replace(DOMAIN, bundle=str(tmp_path))
+    text = "\n".join(degraded_section(rows, {"xray": domain}))
+    assert f"Not measured yet: robust. `{tmp_path}` has no weights: perceptual.\n" in text
 
 
 def test_nothing_measured_gives_no_section(rows):
