@@ -35,7 +35,7 @@ def faces() -> dict[str, dict[str, object]]:
     shown: dict[str, dict[str, object]] = {"bicubic": {"system": "bicubic", "consistency": 0}}
     for name in list_systems():
         if list((WEIGHTS / "systems").glob(f"{name}*.pt")):
-            shown[name] = {"system": name, "consistency": 0}
+            shown[name] = {"system": name, "consistency": 0, "runtime": "torch"}
     shown["ours, faithful"] = {}
     if (WEIGHTS / "model_fast.pt").exists():
         shown["ours, fast"] = {"size": "fast"}
