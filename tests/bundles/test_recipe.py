@@ -33,7 +33,7 @@ changelog:
   0.1.0: "first release: the weights of X-rays"
 channels: [intensity]
 protocol: native
-overshoot: 0.3
+overshoot: 2.0
 """
 
 
