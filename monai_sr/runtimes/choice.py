@@ -119,6 +119,13 @@ class RuntimeChoice:
                 f"runtime: {name} runs networks that learn by gradients, got "
                 f"{type(network).__name__}; add --runtime torch"
             )
+        if not network.info.is_local:
+            # What was exported is compared with torch at a few sizes, which proves nothing of
+            # others here: a pyramid of OpenVINO's gave an empty result at 192 x 128.
+            raise RuntimeUnfitError(
+                f"runtime: {name} runs networks that see a bounded neighborhood, got "
+                f"{type(network).__name__}, which sees the whole image; add --runtime torch"
+            )
         ranges = None
         if self.precision == "int8":
             ranges = read_ranges(self.ranges or "", network)

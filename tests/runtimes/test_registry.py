@@ -141,6 +141,16 @@ def test_auto_leaves_to_torch_what_a_runtime_cannot_run(openvino, monkeypatch, c
         RuntimeChoice("openvino")(network, "cpu")
 
 
+def test_what_sees_the_whole_image_is_left_to_torch(openvino, caplog):
+    """Sizes that were compared prove nothing of others: at 192 x 128 nothing came out."""
+    network = create_generator("igan_srcp", in_channels=1, scale=4).eval()
+    with caplog.at_level(logging.INFO, "monai_sr"):
+        assert RuntimeChoice("auto")(network, "cpu") is network
+    assert "sees the whole image" in caplog.text
+    with pytest.raises(RuntimeUnfitError, match=r"sees the whole image; add --runtime torch"):
+        RuntimeChoice("openvino")(network, "cpu")
+
+
 def test_a_runtime_that_gives_other_results_is_not_used(openvino, monkeypatch):
     found = type(find_runtime("openvino"))
     original = found.export
