@@ -18,6 +18,7 @@ from monai_sr.core import find_config
 from monai_sr.core.errors import OptionError
 from monai_sr.networks import find_system, read_system
 from monai_sr.networks.systems import generator_class
+from monai_sr.training.training_images import Source, training_split
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = Path(__file__).with_name("campaign.yaml")
@@ -231,3 +232,26 @@ def read_campaign(file: Path = JOBS, profile: str = "cpu") -> Campaign:
             raise OptionError(f"{file}: data must say where {job.bundle}'s images are; add it")
         jobs.append(job)
     return Campaign(jobs, content["data"], dict(content["profiles"][profile] or {}))
+
+
+def robust_job(bundle: str) -> Job:
+    """Return the job of the campaign that trains a bundle's weights for degraded input.
+
+    Raises:
+        OptionError: if there is none.
+    """
+    found = [job for job in read_campaign().jobs if job.bundle == bundle and job.is_robust]
+    if not found:
+        raise OptionError(f"bundle: must have robust weights in {JOBS.name}, got {bundle}")
+    return found[0]
+
+
+def split_of(job: Job, data: Path) -> tuple[list[Source], list[Source]]:
+    """Return the images that a job trains on, and those that it validates on."""
+    told = read_campaign().options(job, data)
+    return training_split(
+        told["dataset_dir"],
+        told.get("validation_dir"),
+        told.get("validation_share", 0.03),
+        told.get("split_table"),
+    )

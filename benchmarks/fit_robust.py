@@ -24,16 +24,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from campaign_jobs import JOBS, Job, read_campaign
+from campaign_jobs import Job, robust_job, split_of
 from monai.bundle import ConfigParser
 from torch import Tensor
 
 from monai_sr import SuperResolver
 from monai_sr.core import atomic_file, find_bundle, find_config, weights_sha256
 from monai_sr.core.bundles import write_weights_sums
-from monai_sr.core.errors import OptionError, SRError
+from monai_sr.core.errors import SRError
 from monai_sr.training import BicubicDegradation, ReadTrainingImage
-from monai_sr.training.training_images import Source, training_split
+from monai_sr.training.training_images import Source
 from monai_sr.upscaling.degraded import (
     LIMITS_FILE,
     ROBUST_WEIGHTS,
@@ -217,23 +217,9 @@ def drawn_images(job: Job, data: Path, channels: int, count: int) -> list[Tensor
     return spread([image for source in sources for image in images_of(source, channels)], count)
 
 
-def robust_job(bundle: str) -> Job:
-    """Return the job of the campaign that trains the robust weights of a bundle."""
-    found = [job for job in read_campaign().jobs if job.bundle == bundle and job.is_robust]
-    if not found:
-        raise OptionError(f"bundle: must have robust weights in {JOBS.name}, got {bundle}")
-    return found[0]
-
-
 def sources_of(job: Job, data: Path) -> list[Source]:
     """Return the images that a job validates on, then those that it trains on."""
-    told = read_campaign().options(job, data)
-    train, validation = training_split(
-        told["dataset_dir"],
-        told.get("validation_dir"),
-        told.get("validation_share", 0.03),
-        told.get("split_table"),
-    )
+    train, validation = split_of(job, data)
     return [*validation, *train]
 
 

@@ -25,15 +25,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from campaign_jobs import JOBS, Job, read_campaign
+from campaign_jobs import Job, robust_job, split_of
 from interval_samples import LEVELS, Array, Sample, evenly, images_of, small, take_sample
 from monai.bundle import ConfigParser
 from torch import Tensor
 
 from monai_sr import SuperResolver
 from monai_sr.core import atomic_file, find_bundle, find_config
-from monai_sr.core.errors import OptionError, SRError
-from monai_sr.training.training_images import Source, training_split
+from monai_sr.core.errors import SRError
+from monai_sr.training.training_images import Source
 from monai_sr.transforms import Widening
 from monai_sr.transforms.restore import COVERAGE
 
@@ -139,23 +139,9 @@ def samples_of(
     return clean, degraded
 
 
-def robust_job(bundle: str) -> Job:
-    """Return the job of the campaign that trains a bundle's weights for degraded input."""
-    found = [job for job in read_campaign().jobs if job.bundle == bundle and job.is_robust]
-    if not found:
-        raise OptionError(f"bundle: must have robust weights in {JOBS.name}, got {bundle}")
-    return found[0]
-
-
 def sources_of(job: Job, data: Path) -> list[Source]:
     """Return the images that a job validates on, and where they are few some that it trains on."""
-    told = read_campaign().options(job, data)
-    train, validation = training_split(
-        told["dataset_dir"],
-        told.get("validation_dir"),
-        told.get("validation_share", 0.03),
-        told.get("split_table"),
-    )
+    train, validation = split_of(job, data)
     missing = max(_LEAST_VALIDATION - len(validation), 0)
     return [*validation, *evenly(train, missing)]
 
