@@ -100,7 +100,7 @@ class Format:
         counts_depth: whether that holds for the number of slices, too.
         is_folder: whether an image is a folder.
         has_series: whether several files may be the slices of one image.
-        slices_are_files: whether slices are to stay those of the source.
+        slices_are_files: whether each slice is a file, so that their axis is no choice.
         has_flat_volumes: whether a 2D image is one slice, across the last of three axes.
         grows_in_depth: whether volumes may be enlarged along three axes.
         lengths_in_mm: whether affines are of a body; others may be of the Earth, or of nothing.
@@ -213,6 +213,15 @@ class Format:
     def lifts_limit(self, path: PathLike) -> bool:
         """Tell whether results of a file may have longer sides than ``side_limits`` says."""
         return False
+
+    def check_more_slices(self, source: str, meta: Mapping[str, Any]) -> None:
+        """Refuse, before inference, more slices than an image has, where they cannot be written.
+
+        Args:
+            source: name of the input for messages.
+            meta: its metadata.
+        """
+        return
 
     def check_result(
         self, source: str, meta: Mapping[str, Any], shape: Sequence[int], *, has_map: bool

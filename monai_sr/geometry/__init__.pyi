@@ -12,6 +12,9 @@ from .dicom_plane import pixel_spacing as pixel_spacing
 from .dicom_plane import position_gaps as position_gaps
 from .dicom_plane import slice_distance as slice_distance
 from .dicom_plane import stack_affine as stack_affine
+from .dicom_stack import Stack as Stack
+from .dicom_stack import StackError as StackError
+from .dicom_stack import even_stack as even_stack
 from .geotransform import bbox_slices as bbox_slices
 from .geotransform import corner_transform as corner_transform
 from .geotransform import has_transform as has_transform

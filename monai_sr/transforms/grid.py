@@ -140,12 +140,8 @@ class PlanGrid(Transform):
         name: str, meta: Mapping[str, Any], sizes: Sequence[int], planned: Sequence[int]
     ) -> None:
         own = Facts(meta).slice_axis
-        are_kept = len(sizes) != 3 or planned[own] == sizes[own]
-        if not are_kept and format_of_meta(meta).slices_are_files:
-            raise OptionError(
-                f"{name}: spacing must keep the {sizes[own]} slices of a DICOM series, which are "
-                f"its files, got {planned[own]}; write None for them, or convert it to NIfTI"
-            )
+        if len(sizes) == 3 and planned[own] != sizes[own]:
+            format_of_meta(meta).check_more_slices(name, meta)
 
     def _choose_slices(self, name: str, meta: dict[str, Any], rank: int) -> None:
         form, own = format_of_meta(meta), Facts(meta).slice_axis

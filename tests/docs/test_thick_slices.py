@@ -10,12 +10,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from pydicom import dcmread
 from scipy.ndimage import gaussian_filter
 
 from monai_sr import hook
 from monai_sr.cli import main as cli
 from monai_sr.core import file_sha256
 from monai_sr.upscaling.record import Manifest
+from tests.dicom_factory import stored, write_series
 from tests.docs.pages import run, sections
 from tests.image_factory import write_nifti
 
@@ -32,6 +34,7 @@ def workplace(tmp_path, monkeypatch, repo_root):
     smooth = gaussian_filter(np.random.default_rng(0).random((14, 12, 6)), 1)
     values = np.rint(smooth / smooth.max() * 1000).astype(np.int16)
     write_nifti(tmp_path / "scan.nii.gz", values, affine=np.diag([0.8, 0.8, 4.0, 1]))
+    write_series(tmp_path / "series", stored((4, 12, 14)), SliceThickness=2.5)
     (tmp_path / "own").mkdir()
     shutil.copy(tmp_path / "scan.nii.gz", tmp_path / "own")
     for folder in ("volumes", "valid"):
@@ -44,7 +47,7 @@ def workplace(tmp_path, monkeypatch, repo_root):
 
 def test_every_option_is_known(workplace):
     commands = [shlex.split(c) for b in BLOCKS if b.kind == "bash" for c in b.commands]
-    assert len(commands) == 7
+    assert len(commands) == 8
     for words in commands:
         if words[0] == "monai-sr":
             assert cli._parser().parse_known_args(words[1:])[1] == []
@@ -63,6 +66,14 @@ def test_the_commands_give_the_grids_that_they_say(workplace):
     assert shape_in(workplace / "thin") == (14, 12, 24)
     assert shape_in(workplace / "isotropic") == (11, 10, 24)
     assert shape_in(workplace / "fine") == (28, 24, 24)
+
+
+def test_a_series_gives_one_of_more_slices(workplace):
+    (block,) = SECTIONS["DICOM series"]
+    run(block, lambda command: f"{command} --device cpu --runtime torch")
+    (folder,) = (p for p in (workplace / "thin_series").iterdir() if p.is_dir())
+    assert len(list(folder.iterdir())) == 10
+    assert {dcmread(file).SliceThickness for file in folder.iterdir()} == {1.0}
 
 
 def test_another_profile_is_a_choice_of_the_configuration(workplace):

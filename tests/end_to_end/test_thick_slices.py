@@ -12,6 +12,7 @@ import torch
 
 from monai_sr.cli.main import main
 from monai_sr.core.bundles import write_weights_sums
+from monai_sr.formats import DicomReader
 from monai_sr.functional import SliceProfile, reduce_slices
 from monai_sr.networks import SliceRefiner, save_weights
 from monai_sr.upscaling.record import Manifest
@@ -102,12 +103,46 @@ def test_labels_stay_labels(bundle, tmp_path):
     assert np.array_equal(found, values.repeat(4, 2))
 
 
-def test_a_series_keeps_its_slices(bundle, tmp_path, capsys):
-    folder = dicom_factory.write_series(tmp_path / "series")
+def read_series(folder):
+    reader = DicomReader()
+    return reader.get_data(reader.read(folder))
+
+
+@pytest.mark.parametrize("spacing", ["None,None,0.5", "0.2,0.35,0.75", "1.0,1.0,1.0"])
+def test_a_series_becomes_what_the_same_volume_does_as_nifti(bundle, tmp_path, spacing):
+    volume = smooth((5, 7, 8)).astype(np.uint16)
+    folder = dicom_factory.write_series(tmp_path / "series", volume, bits=16, SliceThickness=2.5)
+    values, meta = read_series(folder)
+    source = write_nifti(tmp_path / "v.nii", values[0].astype(np.uint16), affine=meta["affine"])
+    assert upscale(bundle, folder, tmp_path / "out", spacing) == 0
+    assert upscale(bundle, source, tmp_path / "same", spacing) == 0
+    found, meta = read_series(only(tmp_path / "out"))
+    wanted = nib.load(only(tmp_path / "same"))
+    assert found.shape[3] > 5
+    assert np.array_equal(found[0], np.asarray(wanted.dataobj))
+    np.testing.assert_allclose(meta["affine"], wanted.affine, atol=1e-5)  # of float32
+
+
+def test_codes_and_bicubic_slices_of_a_series_are_written_too(bundle, tmp_path):
+    volume = (smooth((5, 7, 8)) > 1000).astype(np.uint16) * 3
+    folder = dicom_factory.write_series(tmp_path / "series", volume, SliceThickness=2.5)
+    assert upscale(bundle, folder, tmp_path / "out", "None,None,0.5", "--kind", "label") == 0
+    found, _ = read_series(only(tmp_path / "out"))
+    assert np.array_equal(found[0], read_series(folder)[0][0].repeat(5, 2))
+    (bundle / "models" / "model_slices.pt").unlink()
+    write_weights_sums(bundle)
+    assert upscale(bundle, folder, tmp_path / "other", "0.2,0.35,0.625") == 0
+    assert read_series(only(tmp_path / "other"))[0].shape == (1, 16, 14, 20)
+
+
+def test_a_series_with_a_gap_is_refused_before_it_runs(bundle, tmp_path, capsys):
+    places = np.delete(dicom_factory.slice_positions(5), 2, 0)
+    folder = dicom_factory.write_series(tmp_path / "series", None, places)
     assert upscale(bundle, folder, tmp_path / "out", "0.2,0.2,0.5") == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    assert "spacing must keep the" in line
-    assert "write None for them, or convert it to NIfTI" in line
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "slices must lie evenly, got distances of 2.5 to 5 mm" in line
+    assert "write None for the slice axis, or convert it to NIfTI" in line
+    assert not any(p.name != Manifest.name for p in (tmp_path / "out").iterdir())
 
 
 def test_without_weights_slices_are_interpolated_as_before(bundle, tmp_path, caplog):

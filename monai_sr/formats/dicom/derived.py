@@ -5,7 +5,10 @@ DICOM PS3.3 C.7.6.1.1.2 (image type; changed pixels need a new SOP instance), C.
 Dates stay the source's, so that equal inputs and parameters give equal files.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -54,12 +57,26 @@ _LOSSY = {
 }
 
 
+@dataclass(frozen=True)
+class MadeSlice:
+    """Tell of a slice that a result has beyond those of its source.
+
+    Args:
+        factor: how many times as many slices there are.
+        number: of this one.
+    """
+
+    factor: float
+    number: int
+
+
 def mark_derived(
     dataset: FileDataset,
     provenance: Mapping[str, Any],
     scale: tuple[float, float],
     volume: str = "",
     note: str = "",
+    made: MadeSlice | None = None,
 ) -> None:
     """Turn the source's dataset, with the new pixels in it, into a derived object in place.
 
@@ -70,20 +87,27 @@ def mark_derived(
         volume: what names the series that the result is a slice of, such as its first object; ""
             for a file of its own, whose intensity range must not split its series.
         note: what a reader of this file would miss, see ``rescale_geometry``.
+        made: of a slice between those of the source, whose Source Image Sequence already names
+            what it was made of.
     """
-    source = _source_item(dataset)
-    description = _describe(provenance, scale, note)
+    size = _size(scale, made)
+    description = _describe(provenance, size, note, made)
+    sources = _own_source(dataset) if made is None else list(dataset.get("SourceImageSequence", []))
+    for item in sources:
+        item.PurposeOfReferenceCodeSequence = _code(
+            "121322", "DCM", "Source image for image processing operation"
+        )
     _set_types(dataset)
     _drop_original_only(dataset)
-    _describe_derivation(dataset, source, description)
+    _describe_derivation(dataset, sources, description)
     _append(dataset, "ContributingEquipmentSequence", _equipment(provenance))
     comments = [str(dataset.get("ImageComments") or ""), disclaimer(provenance)]
     dataset.ImageComments = "; ".join(filter(None, comments))[-_MAX_COMMENT:]
-    made = "enlarged" if provenance.get("resampling") else "super-resolution"  # SR is a report
-    label = f"{made} x{max(scale):g}"
+    way = "enlarged" if provenance.get("resampling") else "super-resolution"  # SR is a report
+    label = f"{way}{size}"
     before = str(dataset.get("SeriesDescription") or "")[: _MAX_LABEL - len(label) - 2]
     dataset.SeriesDescription = f"{before}, {label}" if before else label
-    _renew_uids(dataset, provenance, volume)
+    _renew_uids(dataset, provenance, volume, "" if made is None else str(made.number))
 
 
 def keep_lossy_history(dataset: FileDataset, decoded_bytes: int) -> None:
@@ -130,24 +154,33 @@ def _code(value: str, scheme: str, meaning: str) -> DicomSequence:
     return DicomSequence([item])
 
 
-def _source_item(dataset: FileDataset) -> Dataset | None:
+def _own_source(dataset: FileDataset) -> list[Dataset]:
     if not dataset.get("SOPInstanceUID"):
-        return None
+        return []
     item = Dataset()
     item.ReferencedSOPClassUID = dataset.get("SOPClassUID") or SecondaryCaptureImageStorage
     item.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
-    item.PurposeOfReferenceCodeSequence = _code(
-        "121322", "DCM", "Source image for image processing operation"
-    )
     item.SpatialLocationsPreserved = "YES"
-    return item
+    return [item]
 
 
-def _describe(provenance: Mapping[str, Any], scale: tuple[float, float], note: str) -> str:
+def _size(scale: tuple[float, float], made: MadeSlice | None) -> str:
+    """Return how much larger the image is: " x4", " x4, slices x5", ", slices x5"."""
+    if made is None:
+        return f" x{max(scale):g}"
+    plane = "" if max(scale) == min(scale) == 1 else f" x{max(scale):g}"
+    return f"{plane}, slices x{made.factor:.4g}"
+
+
+def _describe(
+    provenance: Mapping[str, Any], size: str, note: str, made_slice: MadeSlice | None
+) -> str:
     """Write one readable line of all that the result depends on."""
     tool = f"{provenance.get('software', 'monai-sr')} {provenance.get('version', '')}".strip()
     made = "Enlargement" if provenance.get("resampling") else "Super-resolution"
-    parts = [f"{made} x{max(scale):g} by {tool}"]
+    parts = [f"{made}{size} by {tool}"]
+    if made_slice is not None:
+        parts.append(_describe_slices(provenance))
     for key, words in (
         ("resampling", "codes by"),
         ("bundle", "bundle"),
@@ -175,20 +208,31 @@ def _frame_types(dataset: Dataset) -> list[Dataset]:
     return [item for items in sequences for item in items if "FrameType" in item]
 
 
-def _describe_derivation(dataset: Dataset, source: Dataset | None, description: str) -> None:
+def _describe_slices(provenance: Mapping[str, Any]) -> str:
+    """Say how slices came between others; "" of codes, whose way is said for all axes."""
+    facts = provenance.get("slices")
+    if not facts:
+        return "" if provenance.get("resampling") else "slices by bicubic interpolation"
+    profile = facts["profile"]
+    way = f"slices by splines under profile {profile['kind']} of thickness {profile['thickness']:g}"
+    weights = facts.get("weights_sha256")
+    return f"{way} and a network of SHA-256 {weights}" if weights else way
+
+
+def _describe_derivation(dataset: Dataset, sources: list[Dataset], description: str) -> None:
     """State code, text and source: in functional groups of enhanced objects, else on top."""
     shared = dataset.get("SharedFunctionalGroupsSequence")
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
     if not shared and not frames:
-        _fill_derivation(dataset, source, description)
+        _fill_derivation(dataset, sources, description)
         return
     # A functional group is either shared or per frame, never both (C.7.6.16.1.1).
     has_own = any("DerivationImageSequence" in frame for frame in frames)
-    if source is not None:
+    for source in sources:
         _append(dataset, "SourceImageEvidenceSequence", _evidence(dataset, source))
     for group in frames if has_own or not shared else shared:
         item = Dataset()
-        _fill_derivation(item, source, description)
+        _fill_derivation(item, sources, description)
         _append(group, "DerivationImageSequence", item)
 
 
@@ -204,12 +248,12 @@ def _evidence(dataset: Dataset, source: Dataset) -> Dataset:
     return study
 
 
-def _fill_derivation(item: Dataset, source: Dataset | None, description: str) -> None:
+def _fill_derivation(item: Dataset, sources: list[Dataset], description: str) -> None:
     texts = [description, str(item.get("DerivationDescription") or "")]
     item.DerivationDescription = "; before: ".join(filter(None, texts))[:_MAX_DESCRIPTION]
     _append(item, "DerivationCodeSequence", _code("113085", "DCM", "Spatial resampling")[0])
-    if source is not None:
-        item.SourceImageSequence = DicomSequence([source])
+    if sources:
+        item.SourceImageSequence = DicomSequence(sources)
 
 
 def _equipment(provenance: Mapping[str, Any]) -> Dataset:
@@ -237,8 +281,13 @@ def _take_over_presentations(dataset: Dataset, source: str) -> None:
                     reference.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
 
 
-def _renew_uids(dataset: FileDataset, provenance: Mapping[str, Any], volume: str) -> None:
-    """Derive UIDs from source, parameters and pixels: one UID always means the same image."""
+def _renew_uids(
+    dataset: FileDataset, provenance: Mapping[str, Any], volume: str, number: str
+) -> None:
+    """Derive UIDs from source, parameters and pixels: one UID always means the same image.
+
+    Slices made of one of the source, which may be of the same pixels, differ by their number.
+    """
     parameters = canonical(provenance)
     common = {k: v for k, v in provenance.items() if volume or k != "range"}
     keyword = next(
@@ -250,7 +299,8 @@ def _renew_uids(dataset: FileDataset, provenance: Mapping[str, Any], volume: str
     dataset.SeriesInstanceUID = generate_uid(
         entropy_srcs=[series, volume, canonical(common), "series"]
     )
-    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[instance, parameters, pixels, "instance"])
+    what = [instance, parameters, pixels, *filter(None, [number]), "instance"]
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=what)
     _take_over_presentations(dataset, instance)
     if not dataset.get("SOPClassUID"):
         dataset.SOPClassUID = SecondaryCaptureImageStorage

@@ -18,8 +18,10 @@ from monai_sr.formats.dicom.files import (
     refuse_damage,
 )
 from monai_sr.formats.dicom.map import check_map_size
+from monai_sr.formats.dicom.more_slices import check_more_slices
 from monai_sr.formats.dicom.pixel_module import check_dicom_size
 from monai_sr.formats.dicom.series import read_header
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.format import MRI, NATURAL, UNKNOWN, XRAY, Format, Head, Subject
 
 _SIDE_LIMIT = (2**16 - 1, "cut the image into parts")  # (0028,0010) Rows, (0028,0011) Columns: US
@@ -99,6 +101,10 @@ class Dicom(Format):
     ) -> str:
         """Write a file, or for a series a folder."""
         return "" if path.is_dir() else ".dcm"
+
+    def check_more_slices(self, source: str, meta: Mapping[str, Any]) -> None:
+        """Refuse what is no even stack of single-frame files."""
+        check_more_slices(source, Facts(meta).files)
 
     def check_result(
         self, source: str, meta: Mapping[str, Any], shape: Sequence[int], *, has_map: bool

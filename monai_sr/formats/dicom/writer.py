@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from monai_sr.core import OutputError, PathLike, SRError, atomic_file, atomic_folder, to_integers
 from monai_sr.formats.dicom.deidentify import deidentify
-from monai_sr.formats.dicom.derived import keep_lossy_history, mark_derived
+from monai_sr.formats.dicom.derived import MadeSlice, keep_lossy_history, mark_derived
 from monai_sr.formats.dicom.files import DAMAGE_ERRORS, open_dicom, quiet_pydicom
 from monai_sr.formats.dicom.geometry import rescale_geometry
+from monai_sr.formats.dicom.more_slices import MoreSlices
 from monai_sr.formats.dicom.pixel_module import (
     check_compression,
     check_size,
@@ -37,8 +38,8 @@ class DicomWriter(ImageWriter):
     """Write stored values with the tags of their source files, as ``SaveImage`` uses writers.
 
     One source file becomes one file, multi-frame objects stay multi-frame. The files of a series
-    become a folder with ``slice_0001.dcm`` ... in slice order. The result appears whole or not at
-    all.
+    become a folder with ``slice_0001.dcm`` ... in slice order, of an even one as many as the result
+    has slices. The result appears whole or not at all.
 
     Args:
         output_dtype: unused; the source's pixel module decides.
@@ -68,6 +69,7 @@ class DicomWriter(ImageWriter):
         self._data: NDArray[Any]
         self._meta: dict[str, Any] = {}
         self._volume = ""
+        self._more: MoreSlices | None = None
 
     def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
         """Take the image.
@@ -113,17 +115,20 @@ class DicomWriter(ImageWriter):
             )
         sources = Facts(self._meta).files
         frames = self._frames()
-        self._volume = ""
+        self._volume, self._more = "", None
         if len(sources) == 1:
             with atomic_file(filename) as temporary:
                 self._write_one(filename, temporary, sources[0], frames)
                 check_unchanged(Facts(self._meta).input)
             return
-        if len(sources) != len(frames):
+        if len(frames) < len(sources):
             raise OutputError(
                 f"{filename}: a series needs one slice per source file, got {len(frames)} slices "
                 f"for {len(sources)} files; keep all slices or write NIfTI."
             )
+        if len(frames) > len(sources):
+            self._more = MoreSlices(filename, sources, len(frames))
+            sources = [sources[i] for i in self._more.nearest]
         first = open_dicom(sources[0], stop_before_pixels=True).get("SOPInstanceUID")
         self._volume = str(first or "series")
         folder = Path(filename)
@@ -131,7 +136,7 @@ class DicomWriter(ImageWriter):
         with atomic_folder(folder) as temporary:
             for i, (source, frame) in enumerate(zip(sources, frames, strict=True)):
                 path = temporary / f"slice_{i + 1:04d}.dcm"
-                self._write_one(filename, path, source, frame[None])
+                self._write_one(filename, path, source, frame[None], i)
             check_unchanged(Facts(self._meta).input)
 
     def _frames(self) -> NDArray[Any]:
@@ -139,11 +144,13 @@ class DicomWriter(ImageWriter):
         data = self._data if self._data.ndim == 4 else self._data[..., None]
         return np.transpose(data, (3, 2, 1, 0))
 
-    def _write_one(self, name: PathLike, path: Path, source: str, frames: NDArray[Any]) -> None:
+    def _write_one(
+        self, name: PathLike, path: Path, source: str, frames: NDArray[Any], index: int = 0
+    ) -> None:
         dataset = open_dicom(source)
         try:
             with quiet_pydicom():
-                self._fill(name, dataset, frames, source)
+                self._fill(name, dataset, frames, source, index)
                 pydicom.dcmwrite(
                     path, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True
                 )
@@ -156,7 +163,12 @@ class DicomWriter(ImageWriter):
             ) from error
 
     def _fill(
-        self, name: PathLike, dataset: pydicom.FileDataset, frames: NDArray[Any], source: str
+        self,
+        name: PathLike,
+        dataset: pydicom.FileDataset,
+        frames: NDArray[Any],
+        source: str,
+        index: int,
     ) -> None:
         dtype = Facts(self._meta).dtype
         check_size(name, frames.shape, dtype.itemsize)
@@ -174,11 +186,15 @@ class DicomWriter(ImageWriter):
         keep_lossy_history(dataset, round(values.nbytes / (scale[0] * scale[1])))
         swap_to_little_endian(dataset)
         note = rescale_geometry(dataset, scale)
+        made = None
+        if self._more is not None:
+            self._more.adapt(dataset, index, scale)
+            made = MadeSlice(self._more.factor, self._more.number(index))
         replace_pixels(dataset, values)
         provenance = provenance_of(self._meta)
         if self.deidentify:
             deidentify(dataset, name, self.deidentify_key)
-        mark_derived(dataset, provenance, scale, volume=self._volume, note=note)
+        mark_derived(dataset, provenance, scale, volume=self._volume, note=note, made=made)
         compress(dataset, self.compression, name)
 
     def _scale(
@@ -194,7 +210,8 @@ class DicomWriter(ImageWriter):
         after = self._meta.get(MetaKeys.AFFINE)
         is_same_field = count == len(frames)
         if is_same_field and before is not None and after is not None:
-            expected = scaled_affine(convert_to_numpy(before), scale)
+            across = 1.0 if self._more is None else self._more.factor
+            expected = scaled_affine(convert_to_numpy(before), (*scale, across))
             pixel = np.linalg.norm(expected[:3, :2], axis=0).min()
             shift = np.abs(convert_to_numpy(after)[:3] - expected[:3]).max()
             is_same_field = bool(shift <= _AFFINE_TOLERANCE * pixel)

@@ -9,10 +9,14 @@ import subprocess
 from collections import Counter
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
+from monai_sr.formats import DicomReader
+from monai_sr.formats.dicom.geometry import format_ds
 from monai_sr.formats.naming import write_uncertainty
+from monai_sr.geometry import frame_planes, scaled_affine
 from tests import dicom_factory as factory
 from tests.dicom_factory import enlarge
 
@@ -88,6 +92,36 @@ def test_a_study_with_its_results_is_of_one_piece(tmp_path, options):
     files = [*sorted((tmp_path / "x4").iterdir())]
     files += [] if options else sorted(source.iterdir())
     assert not _errors("dcentvfy", *files) - _errors("dcentvfy", *sorted(source.iterdir()))
+
+
+@pytest.mark.parametrize("options", [{}, {"deidentify": True}], ids=["plain", "deidentified"])
+@pytest.mark.parametrize("source", ["CT", "MR", "MR with overlays"], indirect=True)
+def test_more_slices_than_the_source_had_bring_no_error(tmp_path, source, options):
+    folder = _as_series(source, tmp_path / "s")
+    reader = DicomReader()
+    stored, meta = reader.get_data(reader.read(folder))
+    affine = scaled_affine(meta["affine"], (1, 1, 4))
+    enlarge(folder, tmp_path / "o", 1, values=stored.repeat(4, 3), affine=affine, options=options)
+    old, new = sorted(folder.iterdir()), sorted((tmp_path / "o").iterdir())
+    for file in new:
+        assert not _errors("dciodvfy", file) - _errors("dciodvfy", old[0])
+    both = [*new, *([] if options else old)]
+    assert not _errors("dcentvfy", *both) - _errors("dcentvfy", *old)
+
+
+def _as_series(source, folder):
+    """Copy a real slice to three places 5 mm apart."""
+    folder.mkdir()
+    header = pydicom.dcmread(source)
+    plane = frame_planes(header)[0]
+    for i in range(3):
+        place = plane.position + 5.0 * i * plane.normal
+        header.ImagePositionPatient = [format_ds(float(v)) for v in place]
+        header.InstanceNumber, header.SliceLocation = i + 1, 5 * i
+        header.SOPInstanceUID = f"1.2.3.{i + 1}"
+        header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
+        header.save_as(folder / f"{i}.dcm")
+    return folder
 
 
 def _errors(tool, *paths):
