@@ -30,6 +30,7 @@ from monai_sr.transforms import (
     with_corners,
 )
 from monai_sr.upscaling import SuperResolver
+from monai_sr.upscaling.degraded import AUTO
 from monai_sr.upscaling.scene_source import SceneSource, no_valid_pixel
 from monai_sr.upscaling.scene_tile import grown, nearest, piece_below, with_own_values
 
@@ -74,6 +75,11 @@ class Model:
                     f"{option}: belongs to files, got it for an array; leave it out, or select "
                     "the part of the array before"
                 )
+        if options.get("robust") == AUTO:
+            raise OptionError(
+                "robust: must be true or false for an array in tiles, got 'auto'; measure it by "
+                "SuperResolver(..., robust='auto') or monai-sr upscale"
+            )
         return cls(name, tuple((key, _frozen(value)) for key, value in sorted(options.items())))
 
     def load(self) -> SuperResolver:

@@ -48,7 +48,9 @@ _FACTS = {
     "perception": "Perceptual share",
     "self_ensemble": "Views averaged",
     "precision": "Precision",
+    "found": "Found of the input",
     "range": "Stored values of 0 and 1",
+    "weights": "Weights",
     "weights_sha256": "SHA-256 of the weights",
     "perceptual_sha256": "SHA-256 of the perceptual weights",
 }

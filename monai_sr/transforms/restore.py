@@ -121,6 +121,7 @@ class Provenance:
         perception: its share.
         precision: of the computation: bfloat16 gives other pixels than float32.
         views: number of views of a self-ensemble, 1 for none.
+        robust: whether the weights are those for degraded input.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class Provenance:
         perception: float = 0.0,
         precision: str = "float32",
         views: int = 1,
+        robust: bool = False,
     ) -> None:
         self.files = {"weights_sha256": weights}
         self.facts: dict[str, Any] = {
@@ -153,6 +155,8 @@ class Provenance:
             self.facts["system"] = Path(system).stem
         if size != "best":
             self.facts["size"] = size
+        if robust:
+            self.facts["weights"] = "robust"
         if views > 1:
             self.facts["self_ensemble"] = views
         if perception:
@@ -166,6 +170,7 @@ class Provenance:
         kind: str | None = None,
         slices: str = "",
         interval: str = "",
+        found: str = "",
     ) -> str:
         """Return the facts as JSON, the intensity mapping and what ran the network included.
 
@@ -175,6 +180,7 @@ class Provenance:
             kind: what the values are, where no network made them: codes.
             slices: JSON of how slices were made thinner, "" where they were not.
             interval: what is to be known of the interval of uncertainty.
+            found: what was measured of the input, where that chose the weights.
         """
         if "version" not in self.facts:
             self.facts["version"] = __version__
@@ -190,6 +196,8 @@ class Provenance:
             facts["slices"] = json.loads(slices)
         if interval:
             facts["interval"] = interval
+        if found:
+            facts = {"weights": "faithful", **facts, "found": found}
         if kind is not None:
             facts = {k: v for k, v in facts.items() if k in _WITHOUT_NETWORK}
             facts |= {"kind": kind, "resampling": "nearest neighbor"}
@@ -269,8 +277,9 @@ class RestoreStoredd(MapTransform):
             hot=facts.hot.reshape(-1, lr.ndim + 1),
         )  # fmt: skip
         facts.provenance = self.provenance.record(
-            facts.range, facts.runtime, slices=facts.slices, interval=facts.interval
-        )
+            facts.range, facts.runtime, slices=facts.slices, interval=facts.interval,
+            found=facts.found,
+        )  # fmt: skip
         exact = torch.float64 if exact_float(stored.dtype) is np.float64 else torch.float32
         return MetaTensor(torch.from_numpy(stored).to(exact), meta=meta)
 

@@ -6,41 +6,23 @@ import copy
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from monai_sr.core import UPSCALE, OptionError, get_logger, printable, shown, user_message
+from monai.utils import CommonKeys
+
+from monai_sr.core import get_logger, printable, shown, user_message
 from monai_sr.core.fingerprint import fingerprint
-from monai_sr.upscaling.degraded import (
-    Finding,
-    Sample,
-    correction,
-    limit_at,
-    read_limits,
-    sample_of,
-)
+from monai_sr.formats import Facts
+from monai_sr.upscaling.degraded import Finding, Sample, sample_of
 from monai_sr.upscaling.engines import Engines
-from monai_sr.upscaling.files import FACTS, FileDataset
+from monai_sr.upscaling.files import FACTS, FOUND, FileDataset
 from monai_sr.upscaling.files import failure as failure_line
 from monai_sr.upscaling.record import FileResult
+from monai_sr.upscaling.verdict import Judge
 
 logger = get_logger(__name__)
 
 _DIGITS = 16  # of fingerprints, as those of single models
-
-
-def check_auto(options: Mapping[str, Any]) -> None:
-    """Refuse options beside which there are no two sets of weights to choose from.
-
-    Raises:
-        OptionError: naming the option.
-    """
-    UPSCALE.check(options)
-    if options.get("ckpt_path") is not None:
-        raise OptionError(
-            "robust: auto chooses between the bundle's own weights, got ckpt_path too; leave "
-            "--ckpt_path out, or say true or false"
-        )
 
 
 class AutoWeights:
@@ -50,25 +32,18 @@ class AutoWeights:
     call one object, which changes nothing.
 
     Args:
-        bundle: name of the bundle.
-        models: folder of its weights.
+        judge: of the bundle.
         faithful: engines of its own model.
         robust: engines of its robust weights; None: it has none, and all get the faithful ones.
 
     Attributes:
         made_by: fingerprint of both models and of the limits: what may make a result.
-
-    Raises:
-        OptionError: if the limits are damaged.
     """
 
-    def __init__(
-        self, bundle: str, models: Path, faithful: Engines, robust: Engines | None
-    ) -> None:
-        self._bundle, self._faithful, self._robust = bundle, faithful, robust
-        self._limits = None if robust is None else read_limits(models)
+    def __init__(self, judge: Judge, faithful: Engines, robust: Engines | None) -> None:
+        self._judge, self._faithful, self._robust = judge, faithful, robust
         ways = [faithful.dataset.made_by, "" if robust is None else robust.dataset.made_by]
-        limits = {at: str(limit) for at, limit in (self._limits or {}).items()}
+        limits = {at: str(limit) for at, limit in (judge.limits or {}).items()}
         self.made_by = fingerprint(ways=ways, limits=limits)[:_DIGITS]
 
     def prepare(self) -> None:
@@ -98,28 +73,27 @@ class AutoWeights:
             except Exception as error:  # one failed file must not end the run
                 failure, ready = error, _failed(ready, error)
         engines = self._robust if self._robust and found and found.is_degraded else self._faithful
-        way = "robust" if engines is self._robust else "faithful"
         if found is not None:
-            logger.info("%s: %s: %s", printable(item["source"]), found, self._said(way))
+            logger.info("%s: %s", printable(item["source"]), self._judge.said(found))
+            _note(ready, found)
         result, other = engines.enlarge(plan, item, ready, began)
         if found is not None and not result.error:
-            result = replace(result, weights=way, found=found.facts())
+            result = replace(result, weights=found.weights, found=found.facts())
         return result, other or failure
 
     def _found(self, sample: Sample) -> Finding:
         if self._robust is None:
-            return Finding(sample.quality)
+            return self._judge.find(sample, None, None)
         with self._robust.one() as engine:
-            scale = engine.inferer.check(engine.network)  # type: ignore[attr-defined]
-            corrected = correction(sample, engine.network, engine.inferer)
-        return Finding(sample.quality, corrected, limit_at(self._limits, scale))
+            return self._judge.find(sample, engine.network, engine.inferer)
 
-    def _said(self, way: str) -> str:
-        if self._robust is None:
-            return f"faithful weights, for {self._bundle} has none for degraded input"
-        if self._limits is None:
-            return f"faithful weights, for nothing was fitted to the robust ones of {self._bundle}"
-        return f"{way} weights"
+
+def _note(ready: dict[str, Any], found: Finding) -> None:
+    """Let the result say what was found of its input."""
+    if "scene" in ready:
+        ready[FOUND] = found.verdict
+    else:
+        Facts(ready[CommonKeys.IMAGE].meta).found = found.verdict
 
 
 def _failed(ready: Mapping[str, Any], error: Exception) -> dict[str, Any]:

@@ -91,6 +91,18 @@ class Finding:
         """Whether the robust weights serve better."""
         return self.correction > self.limit
 
+    @property
+    def weights(self) -> str:
+        """The weights that serve better: "robust", or "faithful", also where that is not known."""
+        return "robust" if self.is_degraded else "faithful"
+
+    @property
+    def verdict(self) -> str:
+        """What a result says of its input: clean or degraded, where that is known, and why."""
+        is_known = math.isfinite(self.limit) and not math.isnan(self.correction)
+        kind = ("degraded " if self.is_degraded else "clean ") if is_known else ""
+        return f"{kind}input: {self}"
+
     def __str__(self) -> str:
         """Say it in one line, without a verdict."""
         noise, blocking = (_percent(v) for v in (self.quality.noise, self.quality.blocking))

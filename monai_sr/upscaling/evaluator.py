@@ -21,7 +21,7 @@ from monai_sr.formats import CLASSES, Facts, digest, kind_of
 from monai_sr.networks import load_faces
 from monai_sr.runtimes import CompiledGenerator, RuntimeChoice
 from monai_sr.transforms import Agreement
-from monai_sr.upscaling.files import FACTS, failure
+from monai_sr.upscaling.files import FACTS, FOUND, failure
 from monai_sr.upscaling.record import FileResult, RunRecord
 from monai_sr.upscaling.scene import Scenes
 
@@ -207,6 +207,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
             scene = self.scenes.upscale(
                 path, output, self.network, self.inferer, self._place,
                 str(batchdata["input"][0]), next(iter(batchdata.get(CLASSES, ())), None),
+                next(iter(batchdata.get(FOUND, ())), ""),
             )  # fmt: skip
             found, name = scene.agreement, str(scene.output)
             before, after, kind = scene.shape_in, scene.shape_out, scene.kind

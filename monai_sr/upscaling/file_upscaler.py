@@ -24,12 +24,13 @@ from monai_sr.core import (
     printable,
 )
 from monai_sr.formats import classes_path, format_of, report_path, uncertainty_path
-from monai_sr.upscaling.auto_weights import AutoWeights, check_auto
+from monai_sr.upscaling.auto_weights import AutoWeights
 from monai_sr.upscaling.choice import choices, planned
-from monai_sr.upscaling.degraded import AUTO, ROBUST_WEIGHTS
+from monai_sr.upscaling.degraded import AUTO
 from monai_sr.upscaling.engines import Engines
 from monai_sr.upscaling.files import FileDataset
 from monai_sr.upscaling.record import FileResult, RunFailedError, RunRecord
+from monai_sr.upscaling.verdict import Judge, check_auto
 
 logger = get_logger(__name__)
 
@@ -226,14 +227,14 @@ class FileUpscaler:
             return self._engines[bundle, robust]
 
     def _auto_of(self, bundle: Path | str) -> AutoWeights:
-        models = find_bundle(bundle) / "models"
-        has_robust = (models / ROBUST_WEIGHTS).is_file()
-        faithful = self._engines_of(bundle)
-        robust = self._engines_of(bundle, robust=True) if has_robust else None
         with self._lock:
-            if bundle not in self._autos:
-                self._autos[bundle] = AutoWeights(Path(bundle).name, models, faithful, robust)
-            return self._autos[bundle]
+            if bundle in self._autos:
+                return self._autos[bundle]
+        judge = Judge(find_bundle(bundle))
+        faithful = self._engines_of(bundle)
+        robust = self._engines_of(bundle, robust=True) if judge.has_robust else None
+        with self._lock:
+            return self._autos.setdefault(bundle, AutoWeights(judge, faithful, robust))
 
     def _prepared(self, bundle: Path | str) -> None:
         if self._is_auto:

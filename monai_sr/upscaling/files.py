@@ -50,6 +50,9 @@ logger = get_logger(__name__)
 FACTS = ("source", "origin", "input_sha256", "made_by")
 """What a sample says about its input, whatever becomes of it."""
 
+FOUND = "found"
+"""Of a raster in windows: what was measured of it, see :class:`monai_sr.formats.Facts`."""
+
 _NO_SUFFIX = ".unreadable"
 # From the network's result to the file: measured 26 (uint8) to 32 (int32, float32), input included.
 _BYTES_PER_VALUE = 24

@@ -164,6 +164,7 @@ class Scenes:
         device: torch.device | str = "cpu",
         record: str = "",
         classes: str | None = None,
+        found: str = "",
     ) -> SceneResult:
         """Enlarge one raster.
 
@@ -175,6 +176,7 @@ class Scenes:
             device: where the network is.
             record: of the input as it was, see :func:`monai_sr.formats.identity.input_record`.
             classes: file of the scene's classes that belong beside the result.
+            found: what was measured of it, where that chose the network.
 
         Raises:
             SRError: if it cannot be done; finished blocks are kept where that may change.
@@ -195,6 +197,7 @@ class Scenes:
             compared.raster.be_quiet()
             for scene in (read, compared):
                 Facts(scene.meta).is_deidentified = int(self.deidentify)
+                Facts(scene.meta).found = found
             part = self._part(read)
             named, kind = self._named(Path(output), read, part), kind_of(read.meta)
             is_cog = named.suffix != ".png" and becomes_cog(self.cog, read.raster.dataset)

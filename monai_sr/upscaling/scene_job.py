@@ -214,7 +214,9 @@ class SceneJob:
         self._check_disk(journal, occupied, dtype)
         factors = [m / n for n, m in zip(self.grid.sizes, self.grid.targets, strict=True)]
         result_meta = enlarged_meta(meta, factors, self.scale)
-        Facts(result_meta).provenance = provenance.record(Facts(meta).range, self.runtime)
+        Facts(result_meta).provenance = provenance.record(
+            Facts(meta).range, self.runtime, found=Facts(meta).found
+        )
         offset = [p.start / f for p, f in zip(self.place, factors, strict=True)]
         target = RasterBlocks(
             journal.folder / "result.tif",

@@ -29,9 +29,12 @@ from monai_sr.core import (
 from monai_sr.formats import Facts, announce
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
-from monai_sr.transforms import PlanGrid, are_codes
+from monai_sr.transforms import VALID_SUFFIX, PlanGrid, are_codes
+from monai_sr.upscaling.degraded import AUTO
+from monai_sr.upscaling.either_weights import EitherWeights
 from monai_sr.upscaling.scene import Scenes
 from monai_sr.upscaling.scene_job import SceneResult
+from monai_sr.upscaling.verdict import Judge, check_auto
 
 Sample = dict[str, Any]
 
@@ -53,6 +56,7 @@ class SuperResolver:
         scenes: enlarges rasters that memory does not hold; None: they are refused.
         weights_sha256: hash of the weights file, for records; of a mixture of two faces both,
             joined by "+".
+        either: chooses between these weights and robust ones for each image; None: it gets these.
         **options: of :meth:`from_bundle`, for a model that is named.
 
     Attributes:
@@ -77,6 +81,7 @@ class SuperResolver:
         grid: PlanGrid | None = None,
         scenes: Scenes | None = None,
         weights_sha256: str = "",
+        either: EitherWeights | None = None,
         **options: Any,
     ) -> None:
         if not isinstance(network, nn.Module):
@@ -95,6 +100,7 @@ class SuperResolver:
         self.grid = grid
         self.scenes = scenes
         self.weights_sha256 = weights_sha256
+        self.either = either
         self.scale = inferer.check(network)
         self.in_channels = int(getattr(network, "in_channels", 1))
 
@@ -120,7 +126,10 @@ class SuperResolver:
             weights: weights file instead of the bundle's.
             **overrides: further entries of the configuration, as ``monai.bundle run`` takes them:
                 ``runtime="openvino"``, ``precision="int8"``, ... They are data: what begins with
-                "$", "@" or "%", which a configuration obeys, is refused.
+                "$", "@" or "%", which a configuration obeys, is refused. ``robust="auto"`` measures
+                each image and gives it faithful or robust weights, see
+                :mod:`monai_sr.upscaling.degraded`; ``network``, ``inferer`` and
+                ``weights_sha256`` are of the faithful ones then.
 
         Raises:
             OptionError: if there is no such bundle or option, the scale was not trained, or the
@@ -129,6 +138,8 @@ class SuperResolver:
             WeightsError: if the weights are missing or do not fit.
         """
         given = {"scale": scale, "consistency": consistency, "device": device, "ckpt_path": weights}
+        if overrides.get("robust") == AUTO:
+            return cls._of_either(bundle, given | overrides)
         parser = inference_config(bundle, given | overrides)
         with unwrapped():
             network: nn.Module = parser.get_parsed_content("network_def")
@@ -151,6 +162,18 @@ class SuperResolver:
                 scenes=parser.get_parsed_content("scenes"),
                 weights_sha256=weights_in_use(parser),
             )
+
+    @classmethod
+    def _of_either(cls, bundle: PathLike, options: Mapping[str, Any]) -> SuperResolver:
+        """Build one that chooses between faithful and robust weights."""
+        model = find_model(bundle)
+        check_auto(model.with_given(options))
+        judge = Judge(model.bundle)
+        given = {"weights" if k == "ckpt_path" else k: v for k, v in options.items()}
+        faithful = cls.from_bundle(bundle, **{**given, "robust": False})
+        robust = cls.from_bundle(bundle, **{**given, "robust": True}) if judge.has_robust else None
+        faithful.either = EitherWeights(judge, robust)
+        return faithful
 
     @overload
     def __call__(self, image: np.ndarray) -> np.ndarray: ...
@@ -203,29 +226,40 @@ class SuperResolver:
         if self.scenes is None:
             raise OptionError("scenes: need a resolver made by SuperResolver.from_bundle")
         with unwrapped():
-            return self.scenes.upscale(source, output, self.network, self.inferer, self.device)
+            if self.either is None:
+                return self._enlarge_scene(source, output)
+            finding = self.either.of_scene(source, self)
+            said = "" if finding is None else finding.verdict
+            return self.either.chosen(finding, self)._enlarge_scene(source, output, said)
+
+    def _enlarge_scene(self, source: PathLike, output: PathLike, found: str = "") -> SceneResult:
+        assert self.scenes is not None
+        return self.scenes.upscale(
+            source, output, self.network, self.inferer, self.device, found=found
+        )
 
     def _enlarge(self, image: Tensor) -> Tensor:
-        if not image.is_floating_point():
-            raise _not_floating(image.dtype)
-        is_single = isinstance(image, MetaTensor) and not image.is_batch
-        is_volumes = image.ndim == 5 and isinstance(image, MetaTensor) and not is_single
-        if not (image.ndim in (3, 4) or is_volumes) or 0 in image.shape:
-            raise BadImageError(
-                f"image: must be (C, H, W), (N, C, H, W) or (C, X, Y, Z), got {tuple(image.shape)}"
-            )
-        is_code = isinstance(image, MetaTensor) and are_codes(image.meta)
-        if not is_code and not bool(torch.isfinite(image).all()):
-            raise BadImageError("image: holds NaN or infinite values; fill them first")
-        _check_range(image)
-        is_batch = image.ndim >= 4 and not is_single
+        """Check and enlarge an image or a batch."""
+        is_batch = _check(image)
+        batch = image if is_batch else image[None]
+        if self.either is None:
+            result = self._run(batch)
+        else:
+            other = self.either.robust or self
+            result = self.either.enlarge_batch(batch, self._run, other._run)
+        return result if is_batch else result[0]
+
+    def _run(self, batch: Tensor) -> Tensor:
+        """Enlarge a batch that was checked."""
+        is_code = isinstance(batch, MetaTensor) and are_codes(batch.meta)
         # From a processor's memory tiles go to the device by themselves, while it computes. The
         # views of an estimate are turned and summed up in whole images: better there.
-        stays = image.device.type == "cpu" and not getattr(self.inferer, "spread", False)
-        place = image.device if stays else self.device
-        batch = image.to(place, image.dtype if is_code else torch.float32)
-        result: Tensor = self.inferer(batch if is_batch else batch[None], self.network)
-        return result if is_batch else result[0]
+        stays = batch.device.type == "cpu" and not getattr(self.inferer, "spread", False)
+        place = batch.device if stays else self.device
+        result: Tensor = self.inferer(
+            batch.to(place, batch.dtype if is_code else torch.float32), self.network
+        )
+        return result
 
     def _planned(self, image: Tensor) -> Tensor:
         is_batch = isinstance(image, MetaTensor) and (image.is_batch or image.ndim < 3)
@@ -239,9 +273,18 @@ class SuperResolver:
             raise OptionError("image: paths need a resolver made by SuperResolver.from_bundle")
         with unwrapped():
             sample = self.read({CommonKeys.IMAGE: os.fspath(path)})
-            announce(path, sample[CommonKeys.IMAGE].meta)
-            sample[CommonKeys.PRED] = self._enlarge(sample[CommonKeys.IMAGE]).cpu()
-            result: MetaTensor = self.restore(sample)[CommonKeys.PRED]
+            image: MetaTensor = sample[CommonKeys.IMAGE]
+            announce(path, image.meta)
+            resolver = self
+            if self.either is not None:
+                valid = sample.get(f"{CommonKeys.IMAGE}{VALID_SUFFIX}")
+                finding = self.either.of_image(path, image, valid)
+                resolver = self.either.chosen(finding, self)
+                Facts(image.meta).found = "" if finding is None else finding.verdict
+            _check(image)
+            sample[CommonKeys.PRED] = resolver._run(image[None])[0].cpu()
+            assert resolver.restore is not None
+            result: MetaTensor = resolver.restore(sample)[CommonKeys.PRED]
         return result
 
 
@@ -285,6 +328,23 @@ def weights_in_use(parser: ConfigParser) -> str:
         faces = (("ckpt_path", 1 - share), ("perceptual_path", share))
         files = [parser.get_parsed_content(key) for key, part in faces if part]
     return "+".join(weights_sha256(file) for file in files if file)
+
+
+def _check(image: Tensor) -> bool:
+    """Refuse what cannot be enlarged; tell whether it is a batch."""
+    if not image.is_floating_point():
+        raise _not_floating(image.dtype)
+    is_single = isinstance(image, MetaTensor) and not image.is_batch
+    is_volumes = image.ndim == 5 and isinstance(image, MetaTensor) and not is_single
+    if not (image.ndim in (3, 4) or is_volumes) or 0 in image.shape:
+        raise BadImageError(
+            f"image: must be (C, H, W), (N, C, H, W) or (C, X, Y, Z), got {tuple(image.shape)}"
+        )
+    is_code = isinstance(image, MetaTensor) and are_codes(image.meta)
+    if not is_code and not bool(torch.isfinite(image).all()):
+        raise BadImageError("image: holds NaN or infinite values; fill them first")
+    _check_range(image)
+    return image.ndim >= 4 and not is_single
 
 
 def _not_floating(dtype: object) -> BadImageError:

@@ -9,32 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
-import torch
 from PIL import Image
 
-from monai_sr import FileUpscaler, SuperResolver
+from monai_sr import FileUpscaler
 from monai_sr.cli.main import main
-from monai_sr.core import weights_sha256
-from monai_sr.core.bundles import write_weights_sums
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.upscaling.record import Manifest, RunFailedError
+from tests import dicom_factory
 from tests.image_factory import NORTH_UP, pixels, write_raster
-from tests.network_factory import tiny, tiny_bundle
+from tests.network_factory import tiny_bundle
+from tests.robust_factory import with_robust
 from tests.scene_factory import smooth
-
-
-def with_robust(folder, limits=None):
-    """Make a tiny bundle with two sets of weights and, where given, limits."""
-    bundle = tiny_bundle(folder)
-    models = bundle / "models"
-    torch.manual_seed(7)
-    torch.save({k: v.half() for k, v in tiny(3).state_dict().items()}, models / "model_robust.pt")
-    write_weights_sums(bundle)
-    if limits is not None:
-        entry = {weights_sha256(models / "model_robust.pt"): {"limits": limits}}
-        (models / "robust.json").write_text(json.dumps(entry))
-    return bundle
 
 
 def upscaler(bundle, robust="auto", **options):
@@ -56,6 +43,16 @@ def source(tmp_path):
     return write_raster(tmp_path / "a.png", smooth((3, 40, 36)))
 
 
+def pixels_of(result):
+    with Image.open(str(result.output)) as image:
+        return np.asarray(image)
+
+
+def provenance(result):
+    with Image.open(str(result.output)) as image:
+        return json.loads(image.info["SUPER_RESOLUTION"])
+
+
 def made(result):
     return Path(str(result.output)).read_bytes()
 
@@ -68,9 +65,44 @@ def test_the_result_is_that_of_the_weights_alone(way, always, never, source, tmp
     alone = upscaler(bundle, way == "robust")(source, tmp_path / "alone")
     assert found.weights == way
     assert {"noise", "correction"} <= set(found.found)
-    assert made(found) == made(alone)
+    assert np.array_equal(pixels_of(found), pixels_of(alone))
     assert f"{way} weights" in caplog.text
     assert alone.weights == ""
+
+
+@pytest.mark.parametrize("limit", [0, 9])
+@pytest.mark.parametrize("way", ["whole", "windows"])
+def test_the_result_itself_says_what_was_found_and_chosen(limit, way, source, tmp_path):
+    bundle = with_robust(tmp_path, {"2": 0 if limit == 0 else 9, "4": limit})
+    options = {"scene_limit": 0} if way == "windows" else {}
+    said = provenance(upscaler(bundle, **options)(source, tmp_path / "auto"))
+    assert said["weights"] == ("robust" if limit == 0 else "faithful")
+    assert said["found"].startswith(
+        "degraded input: noise " if limit == 0 else "clean input: noise "
+    )
+    assert f"(limit: {0 if limit == 0 else 9:.2%})" in said["found"]
+    alone = provenance(upscaler(bundle, limit == 0, **options)(source, tmp_path / "alone"))
+    assert "found" not in alone
+    assert alone.get("weights") == ("robust" if limit == 0 else None)
+    assert {k: said[k] for k in alone} == alone
+
+
+def test_dicom_files_of_a_series_stay_one_though_each_was_measured(tmp_path):
+    bundle = with_robust(tmp_path, {"2": 0, "4": 0})
+    one = {"SeriesInstanceUID": "2.25.7", "StudyInstanceUID": "2.25.8"}
+    files = [
+        dicom_factory.write(tmp_path / f"{n}.dcm", dicom_factory.stored((40, 36), seed=n), **one)
+        for n in range(2)
+    ]
+    shared = upscaler(bundle)
+    results = [shared(file, tmp_path / "out") for file in files]
+    heads = [pydicom.dcmread(str(result.output)) for result in results]
+    assert results[0].found != results[1].found
+    assert heads[0].SeriesInstanceUID == heads[1].SeriesInstanceUID
+    for head in heads:
+        assert "weights robust" in head.DerivationDescription
+        assert "found degraded input: noise " in head.DerivationDescription
+        assert head.DerivationDescription.endswith("not for primary diagnosis.")
 
 
 def test_both_sets_of_weights_differ(always, source, tmp_path):
@@ -178,11 +210,6 @@ def test_noisy_photos_are_told_from_clean_ones(samples_dir, tmp_path):
 def test_where_there_is_no_choice_auto_is_refused(always, options, remedy):
     with pytest.raises(OptionError, match=remedy):
         upscaler(always, **options)
-
-
-def test_what_cannot_measure_says_who_can(always):
-    with pytest.raises(OptionError, match=r"true or false here, got 'auto'; monai-sr upscale"):
-        SuperResolver.from_bundle(always, robust="auto", scale=2)
 
 
 def test_a_damaged_table_of_limits_says_how_to_mend_it(source, tmp_path):

@@ -30,6 +30,7 @@ from monai_sr.formats.stored import disclaimer
 _MAX_DESCRIPTION = 1024  # Short Text, PS3.5 6.2
 _MAX_COMMENT = 10240  # Long Text
 _MAX_LABEL = 64  # Long String
+_OF_ONE_FILE = ("range", "found")  # of provenance, where a file is no slice of a volume
 _ORIGINAL_ONLY = (
     "BulkMotionCompensationTechnique",
     "CoverageOfKSpace",
@@ -82,10 +83,10 @@ def mark_derived(
 
     Args:
         dataset: opened source whose pixel data were replaced; still has the source's UIDs.
-        provenance: software, version, bundle, weights_sha256, scale, consistency, range.
+        provenance: software, version, bundle, weights_sha256, scale, consistency, range, found.
         scale: enlargement of (columns, rows).
         volume: what names the series that the result is a slice of, such as its first object; ""
-            for a file of its own, whose intensity range must not split its series.
+            for a file of its own, whose intensity range and measures must not split its series.
         note: what a reader of this file would miss, see ``rescale_geometry``.
         made: of a slice between those of the source, whose Source Image Sequence already names
             what it was made of.
@@ -185,12 +186,14 @@ def _describe(
         ("resampling", "codes by"),
         ("bundle", "bundle"),
         ("system", "system"),
+        ("weights", "weights"),
         ("weights_sha256", "weights SHA-256"),
         ("perception", "share of the perceptual weights, which invent detail,"),
         ("perceptual_sha256", "perceptual weights SHA-256"),
         ("consistency", "consistency steps"),
         ("precision", "precision"),
         ("self_ensemble", "views averaged"),
+        ("found", "found"),
         ("range", "intensity range"),
     ):
         if provenance.get(key) not in (None, ""):
@@ -289,7 +292,7 @@ def _renew_uids(
     Slices made of one of the source, which may be of the same pixels, differ by their number.
     """
     parameters = canonical(provenance)
-    common = {k: v for k, v in provenance.items() if volume or k != "range"}
+    common = {k: v for k, v in provenance.items() if volume or k not in _OF_ONE_FILE}
     keyword = next(
         k for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in dataset
     )
