@@ -18,8 +18,17 @@ from typing import Any
 
 import torch
 
-from monai_sr.core import OptionError, PathLike, import_extra, user_message
-from monai_sr.upscaling import FileResult, FileUpscaler, RunRecord, SRWorkflow
+from monai_sr.core import (
+    OptionError,
+    PathLike,
+    get_logger,
+    import_extra,
+    printable,
+    user_message,
+)
+from monai_sr.upscaling import FileResult, FileUpscaler, RunRecord
+
+logger = get_logger(__name__)
 
 LOCAL = "local"
 _CORES_PER_WORKER = 4  # where the user does not say: networks use more than one
@@ -33,7 +42,7 @@ class Setup:
     """What a worker builds its model from.
 
     Attributes:
-        bundle, system, options: as for :class:`monai_sr.upscaling.workflow.SRWorkflow`.
+        bundle, system, options: as for :class:`monai_sr.FileUpscaler`.
         made_by: fingerprint that the worker's own must equal.
         threads: of torch; None leaves them as the worker has them.
     """
@@ -77,12 +86,10 @@ def upscale_on_cluster(
             "cluster: must not be given with deidentify, whose names stay on one machine, got "
             f"{cluster!r}; leave --cluster out"
         )
-    workflow = SRWorkflow(bundle, system=system, **{**options, "dataset#skip_done": True})
-    if not workflow.has_file_dataset():
-        raise OptionError(f"{bundle}: has no FileDataset to share out; leave --cluster out")
-    workflow.initialize()
-    workflow.sign()
-    dataset = workflow.parser.get_parsed_content("dataset")
+    calls = {name: options.get(name) for name in ("input", "output_dir")}
+    entries = {k: v for k, v in options.items() if k not in calls}
+    upscaler = FileUpscaler(bundle, system=system, **entries, **{"dataset#skip_done": True})
+    dataset = upscaler.plan(calls["input"], calls["output_dir"] or "")
     if cluster != LOCAL and dataset.has_archives:
         raise OptionError(
             "input: must be no zip and no address where workers are on other machines, got one; "
@@ -90,7 +97,7 @@ def upscale_on_cluster(
         )
     given = tuple((k, _plain(k, v)) for k, v in sorted(options.items()) if k != "input")
     model = _place_or_name(bundle), None if system is None else _place_or_name(system)
-    setup = Setup(*model, given, dataset.made_by)
+    setup = Setup(*model, given, upscaler.made_by())
     record = RunRecord(
         Path(os.path.abspath(dataset.output_dir)), len(dataset.data), dataset.no_images
     )
@@ -99,11 +106,21 @@ def upscale_on_cluster(
         try:
             setup = replace(setup, threads=threads)
             for result in _enlarge_all(client, setup, [_absolute(i) for i in dataset.data]):
+                _say_what_was_found(result)
                 record.add(result)
         finally:
             record.save()
     record.finish()
     return record.results
+
+
+def _say_what_was_found(result: FileResult) -> None:
+    """Say what its worker measured, whose log is elsewhere."""
+    if result.weights:
+        found = " ".join(f"{name}={value:g}" for name, value in result.found.items())
+        logger.info("%s: %s: %s weights", printable(result.source), found, result.weights)
+    if result.hint:
+        logger.warning("%s: %s", printable(result.source), result.hint)
 
 
 def _distributed() -> Any:

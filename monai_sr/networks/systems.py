@@ -269,8 +269,8 @@ def _check_robust(robust: object) -> None:
     """Refuse what only those choose by that read an input before they choose its weights."""
     if robust == "auto":
         raise OptionError(
-            f"robust: must be true or false here, got {robust!r}; monai-sr upscale (without "
-            "--cluster) and monai_sr.FileUpscaler measure each input and choose (auto)"
+            f"robust: must be true or false here, got {robust!r}; monai-sr upscale, "
+            "monai_sr.FileUpscaler and SuperResolver measure each input and choose (auto)"
         )
 
 

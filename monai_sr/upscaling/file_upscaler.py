@@ -29,6 +29,7 @@ from monai_sr.upscaling.choice import choices, planned
 from monai_sr.upscaling.degraded import AUTO
 from monai_sr.upscaling.engines import Engines
 from monai_sr.upscaling.files import FileDataset
+from monai_sr.upscaling.hint import Hints, may_hint
 from monai_sr.upscaling.record import FileResult, RunFailedError, RunRecord
 from monai_sr.upscaling.verdict import Judge, check_auto
 
@@ -80,6 +81,8 @@ class FileUpscaler:
         self._is_auto = self._options.get("robust") == AUTO
         self._engines: dict[tuple[Path | str, bool], Engines] = {}
         self._autos: dict[Path | str, AutoWeights] = {}
+        self._hints: dict[Path | str, Hints | None] = {}
+        self._may_hint = may_hint({"system": self._system, **self._options})
         self._lock = threading.Lock()
         if self._is_auto:
             check_auto({"system": self._system, **self._options})
@@ -128,7 +131,7 @@ class FileUpscaler:
             OutputError: if the folder cannot be written.
             RunFailedError: after the run, if some inputs failed.
         """
-        plan = self._template.of_all(source, output_dir)
+        plan = self.plan(source, output_dir)
         todo = list(zip(plan.data, self._bundles(plan.data, is_said=True), strict=True))
         bundles = dict.fromkeys(bundle for _, bundle in todo)
         # All are built, and their options checked, before the first works for hours.
@@ -145,6 +148,18 @@ class FileUpscaler:
             record.end()
         record.finish()
         return record.results
+
+    def plan(self, source: PathLike | None, output_dir: PathLike) -> FileDataset:
+        """Find and name everything that an input names; each item is one of :meth:`enlarge`.
+
+        Args:
+            source: as for :meth:`upscale_all`.
+            output_dir: likewise.
+
+        Raises:
+            BadImageError: if the input is missing or holds nothing to enlarge.
+        """
+        return self._template.of_all(source, output_dir)
 
     def prepare(self, *bundles: str) -> None:
         """Load models before the first input comes.
@@ -210,10 +225,12 @@ class FileUpscaler:
         self, plan: FileDataset | None, item: dict[str, Any], bundle: Path | str
     ) -> tuple[FileResult, Exception | None]:
         go_on_without_threads()
+        enlarging: AutoWeights | Hints | Engines
         if self._is_auto:
-            result, failure = self._auto_of(bundle).enlarge(plan, item)
+            enlarging = self._auto_of(bundle)
         else:
-            result, failure = self._engines_of(bundle).enlarge(plan, item)
+            enlarging = self._hints_of(bundle) or self._engines_of(bundle)
+        result, failure = enlarging.enlarge(plan, item)
         return replace(result, bundle=Path(bundle).name), failure
 
     def _engines_of(self, bundle: Path | str, *, robust: bool = False) -> Engines:
@@ -235,6 +252,18 @@ class FileUpscaler:
         robust = self._engines_of(bundle, robust=True) if judge.has_robust else None
         with self._lock:
             return self._autos.setdefault(bundle, AutoWeights(judge, faithful, robust))
+
+    def _hints_of(self, bundle: Path | str) -> Hints | None:
+        """Return what enlarges and says where robust weights would serve better; None: nothing."""
+        if not self._may_hint:
+            return None
+        faithful = self._engines_of(bundle)
+        with self._lock:
+            if bundle not in self._hints:
+                judge = Judge(find_bundle(bundle))
+                hints = Hints(judge, bundle, faithful, self._options) if judge.limits else None
+                self._hints[bundle] = hints
+            return self._hints[bundle]
 
     def _prepared(self, bundle: Path | str) -> None:
         if self._is_auto:

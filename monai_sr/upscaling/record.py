@@ -56,8 +56,7 @@ class FileResult:
         bands: both of each band, where there are several.
         worst_off: by how many at most.
         worst_at: where, "column, row" from 0, with slice and band where there are several.
-        far_share: share of the pixels far outside of the range of all others, of the band that has
-            most.
+        far_share: share of the pixels far outside of the others' range, of the band that has most.
         unusual: of a result with intervals of uncertainty, how its input differs from what these
             were fitted on, and what that does to them.
         error: one line, where it failed.
@@ -68,6 +67,7 @@ class FileResult:
         bundle: name of the bundle.
         weights: "faithful" or "robust", where the input was measured to choose; else empty.
         found: what was measured, see :class:`monai_sr.upscaling.degraded.Finding`.
+        hint: what may serve this input better, where that was noticed.
         files: every file that was written: of a series each slice, and those beside. This, warnings
             and UIDs only of a call of :class:`monai_sr.FileUpscaler`.
         timings: seconds of "read", "enlarge" and "write"; of a raster in windows they overlap, and
@@ -99,6 +99,7 @@ class FileResult:
     bundle: str = ""
     weights: str = ""
     found: Mapping[str, float] = field(default_factory=dict)
+    hint: str = ""
     files: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -244,6 +245,7 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
         "weights": result.weights,
         "found": " ".join(f"{name}={value:g}" for name, value in result.found.items()),
         "unusual": result.unusual,
+        "hint": result.hint,
         "error": result.error,
         "input_sha256": result.input_sha256,
         "output_sha256": result.output_sha256,
@@ -254,7 +256,7 @@ def _row(result: FileResult, output_dir: Path) -> dict[str, object]:
 FIELDS = (
     "output", "source", "kind", "size_in", "size_out", "seconds", "lr_psnr", "off_by_one_share",
     "lr_psnr_bands", "off_by_one_bands",
-    "worst_off", "worst_at", "far_share", "weights", "found", "unusual", "error",
+    "worst_off", "worst_at", "far_share", "weights", "found", "unusual", "hint", "error",
     "input_sha256", "output_sha256", "made_by",
 )  # fmt: skip
 

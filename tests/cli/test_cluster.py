@@ -22,6 +22,7 @@ from monai_sr.upscaling import RunFailedError
 from monai_sr.upscaling.record import Manifest
 from tests.image_factory import NORTH_UP, pixels, write_raster
 from tests.network_factory import tiny_bundle
+from tests.robust_factory import with_robust
 from tests.sentinel2_factory import write_product
 
 distributed = pytest.importorskip("distributed")
@@ -124,6 +125,25 @@ def test_other_weights_on_the_workers_are_refused(address, bundle, tmp_path, mon
     ):
         upscale_on_cluster(bundle, address, **options(source, tmp_path / "out"))
     assert results(tmp_path / "out") == {}
+
+
+def test_each_input_gets_the_weights_that_it_needs(address, tmp_path, caplog):
+    both = with_robust(tmp_path / "bundles", {"2": 0, "4": 0})
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    write_raster(source / "a.tif", pixels((3, 30, 22)), crs="EPSG:32633", transform=NORTH_UP)
+    scenes(source, "small.tif")  # too small to be measured
+    auto = {**options(source, out), "robust": "auto"}
+    with caplog.at_level(logging.INFO, "monai_sr"):
+        upscale_on_cluster(both, address, **auto)
+    assert plain(source, tmp_path / "plain", both, "--robust", "auto") == 0
+    assert results(out) == results(tmp_path / "plain")
+    record = rows(out)
+    assert {name: row["weights"] for name, row in record.items()} == {
+        "a.tif": "robust", "small.tif": "",
+    }  # fmt: skip
+    assert f"a.tif: {record['a.tif']['found']}: robust weights" in caplog.text
+    assert all(r.is_skipped for r in upscale_on_cluster(both, address, **auto))
 
 
 def test_an_unexpected_failure_is_tried_twice_and_named(address, bundle, tmp_path):
