@@ -4,6 +4,9 @@ MONAI ignores a misspelt option and ends a failed run with hundreds of lines. Im
 ``imports`` inside that command, this module refuses unknown options with the nearest known one, and
 turns errors meant for the user into one line and exit code 2. Imported anywhere else it does
 nothing. Set MONAI_SR_TRACEBACK=1 to see tracebacks.
+
+A configuration holds one network, and ``--robust auto`` needs two. So with that the module itself
+runs what the command names, as ``monai-sr upscale`` does, and ends the process.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ from monai_sr.core.registry import unknown_name
 from monai_sr.core.text import print_safely, printable
 
 EXIT_CODE = 2
+_AUTO = "auto"  # monai_sr.upscaling's, which takes seconds to import
 INTERRUPTED = 130
 TRACEBACK_VARIABLE = "MONAI_SR_TRACEBACK"
+_OF_LOGS = ("meta_file", "logging_file")  # of MONAI, which has obeyed them already
 _FLAG = re.compile(r"--[^-]|-[a-zA-Z]")  # -1024 is a value
 
 
@@ -85,6 +90,37 @@ def check_options(argv: list[str]) -> None:
             )
 
 
+def run_auto(argv: list[str]) -> None:
+    """Enlarge what the command names, each input by the weights that it needs.
+
+    Raises:
+        OptionError: if more than options of the bundle's own ``inference.yaml`` are given.
+        SRError: as :func:`monai_sr.upscaling.upscale_each`.
+    """
+    from fire.parser import DefaultParseValue
+    from monai.bundle import ConfigParser
+
+    from monai_sr.upscaling import upscale_each
+
+    told = given_options(argv)
+    root = Path(told.pop("bundle_root", "."))
+    file, names = Path(told.pop("config_file")), ("inference.yaml", "inference.json")
+    for name in _OF_LOGS:
+        told.pop(name, None)
+    content = ConfigParser.load_config_files([str(root / "configs" / names[0])])
+    others = [name for name in told if name.replace("::", "#").split("#")[0] not in content]
+    if others or file.resolve() not in [(root / "configs" / name).resolve() for name in names]:
+        raise OptionError(
+            "robust: auto takes options of the bundle's own inference.yaml alone, got "
+            f"{others[0] if others else file}; use monai-sr upscale, or say true or false"
+        )
+    options = {name: DefaultParseValue(value) for name, value in told.items()}
+    for name in ("input", "output_dir"):
+        options.setdefault(name, content[name])
+    source = options.pop("dataset_dir", options.pop("input"))
+    upscale_each(root, input=source, **options)
+
+
 def report(error: BaseException) -> bool:
     """Print the line meant for the user, if the error has one; tell whether it had."""
     message = user_message(error)
@@ -116,6 +152,13 @@ def _activate() -> None:
     except OptionError as error:
         report(error)
         raise SystemExit(EXIT_CODE) from None
+    if given_options(sys.argv[1:]).get("robust") == _AUTO:
+        try:
+            run_auto(sys.argv[1:])
+        except Exception as error:  # MONAI would take it for a failed import
+            sys.excepthook(type(error), error, error.__traceback__)
+            raise SystemExit(1) from None
+        raise SystemExit(0)
 
 
 if is_bundle_command(sys.argv):

@@ -17,8 +17,10 @@ from PIL import Image
 
 from monai_sr import hook
 from monai_sr.core.errors import OptionError
+from monai_sr.upscaling.record import Manifest
 from tests.image_factory import pixels, write_nifti, write_raster
 from tests.network_factory import tiny_bundle
+from tests.robust_factory import with_robust
 
 COMMAND = str(Path(monai.bundle.__file__).with_name("__main__.py"))
 
@@ -115,6 +117,36 @@ def test_the_command_does_its_job(bundle, photo, tmp_path, command):
     with Image.open(tmp_path / "out" / "photo_x4.png") as image:
         assert image.size == (28, 20)
     assert "LR-PSNR" in out
+
+
+def test_each_input_gets_the_weights_that_it_needs(tmp_path, command):
+    both = with_robust(tmp_path / "bundles", {"2": 0, "4": 0})
+    file = write_raster(tmp_path / "photo.png", pixels((3, 30, 25)))
+    code, out, err = command(words(both, file, tmp_path / "auto", "--robust", "auto"))
+    assert (code, err) == (0, "")
+    assert "robust weights" in out
+    assert "LR-PSNR" in out
+    assert command(words(both, file, tmp_path / "alone", "--robust", "True"))[0] == 0
+    found, alone = (Image.open(tmp_path / name / "photo_x4.png") for name in ("auto", "alone"))
+    assert np.array_equal(np.asarray(found), np.asarray(alone))
+    assert '"found": "degraded input: noise' in found.info["SUPER_RESOLUTION"]
+    (row,) = Manifest(tmp_path / "auto").results().values()
+    assert row["weights"] == "robust"
+
+
+def test_auto_says_what_it_cannot_do_in_one_line(bundle, photo, tmp_path, command):
+    given = words(bundle, photo, tmp_path / "out", "--robust", "auto")
+    own = given.index("--config_file") + 1
+    copy = tmp_path / "mine.yaml"
+    copy.write_bytes(Path(given[own]).read_bytes())
+    cases = [
+        ([*given[:own], str(copy), *given[own + 1 :]], "own inference.yaml alone, got"),
+        ([*given, "--final_id", "done"], "alone, got final_id; use monai-sr upscale"),
+        ([*given, "--ckpt_path", "w.pt"], "leave --ckpt_path out"),
+        ([*given, "--input", "none.png"], "none.png: no such file or folder"),
+    ]
+    for arguments, text in cases:
+        assert_one_line(*command(arguments), text)
 
 
 @pytest.mark.parametrize(

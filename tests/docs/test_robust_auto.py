@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from monai_sr.formats import Facts
 from tests.docs.pages import run, sections
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,5 +35,14 @@ def test_the_page_works_on_a_dirty_photo(monkeypatch, tmp_path, capsys):
     form = re.sub(r"[\d.]+(?=%| px)", "N", shown.text.strip()).replace("unknown", "N px")
     said = re.sub(r"[\d.]+(?=%| px)", "N", capsys.readouterr().out).replace("unknown", "N px")
     assert form in said
-    exec(compile(code.text, PAGE.name, "exec"), {})
+    made: dict[str, Any] = {}
+    exec(compile(code.text, PAGE.name, "exec"), made)
     assert capsys.readouterr().out.startswith("robust 0.")
+    said = json.loads(Facts(made["image"].meta).provenance)
+    assert said["weights"] == "robust"
+    assert said["found"].startswith("degraded input: noise ")
+    bundled = [b for b in sections(PAGE)[""] if b.kind == "bash"][1]
+    # The hook acts when it is imported, as it is in a fresh process.
+    monkeypatch.delitem(sys.modules, "monai_sr.hook", raising=False)
+    run(bundled, lambda command: command.replace("bundles/", f"{ROOT / 'bundles'}/"))
+    assert "robust weights" in capsys.readouterr().out
