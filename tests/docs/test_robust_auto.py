@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import sys
@@ -17,6 +18,9 @@ from tests.docs.pages import run, sections
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "how-to" / "robust-auto.md"
+MIXED = ROOT / "benchmarks" / "results" / "robust_mix.csv"
+KINDS = ("clean", "mild", "degraded")
+WAYS = ("choice", "mixed_results", "mixed_weights")
 
 
 @pytest.mark.slow
@@ -46,3 +50,18 @@ def test_the_page_works_on_a_dirty_photo(monkeypatch, tmp_path, capsys):
     monkeypatch.delitem(sys.modules, "monai_sr.hook", raising=False)
     run(bundled, lambda command: command.replace("bundles/", f"{ROOT / 'bundles'}/"))
     assert "robust weights" in capsys.readouterr().out
+
+
+def test_the_gains_of_mixtures_are_those_that_were_measured():
+    with MIXED.open(newline="", encoding="utf-8") as stream:
+        measured = {
+            (row["bundle"], row["scale"], row["images"]): row for row in csv.DictReader(stream)
+        }
+    shown = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE.read_text(encoding="utf-8"), re.M))
+    assert {bundle for bundle, _, _ in measured} == set(shown)
+    for bundle, cells in shown.items():
+        places = [(bundle, scale, kind) for scale in "24" for kind in KINDS]
+        for place, cell in zip(places, cells.split(" | "), strict=True):
+            row = {name: float(measured[place][name]) for name in WAYS}
+            gains = [row[name] - row["choice"] for name in WAYS[1:]]
+            assert [float(gain) for gain in cell.split(" / ")] == pytest.approx(gains, abs=0.0051)
