@@ -14,11 +14,11 @@ from contextlib import suppress
 import pytest
 import yaml
 
-from monai_sr.cli.cluster import upscale_on_cluster
+from monai_sr.cli.cluster import _say_what_was_found, upscale_on_cluster
 from monai_sr.cli.main import main
 from monai_sr.core import optional
 from monai_sr.core.errors import MissingDependencyError, OptionError
-from monai_sr.upscaling import RunFailedError
+from monai_sr.upscaling import FileResult, RunFailedError
 from monai_sr.upscaling.record import Manifest
 from tests.image_factory import NORTH_UP, pixels, write_raster
 from tests.network_factory import tiny_bundle
@@ -144,6 +144,13 @@ def test_each_input_gets_the_weights_that_it_needs(address, tmp_path, caplog):
     }  # fmt: skip
     assert f"a.tif: {record['a.tif']['found']}: robust weights" in caplog.text
     assert all(r.is_skipped for r in upscale_on_cluster(both, address, **auto))
+
+
+def test_the_client_says_what_workers_noticed(caplog):
+    hint = "looks degraded (noise 6.13%); try --robust auto"
+    with caplog.at_level(logging.WARNING, "monai_sr"):
+        _say_what_was_found(FileResult("a.tif", "/in/a.tif", hint=hint))
+    assert caplog.messages == [f"a.tif: {hint}"]
 
 
 def test_an_unexpected_failure_is_tried_twice_and_named(address, bundle, tmp_path):
