@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 from monai_sr import FileUpscaler
+from monai_sr.catalogs.bids_sidecar import provenance_in
 from monai_sr.cli.main import main
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.upscaling.record import Manifest, RunFailedError
 from tests import dicom_factory
-from tests.image_factory import NORTH_UP, pixels, write_raster
+from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
 from tests.network_factory import tiny_bundle
 from tests.robust_factory import with_robust
 from tests.scene_factory import smooth
@@ -85,6 +86,14 @@ def test_the_result_itself_says_what_was_found_and_chosen(limit, way, source, tm
     assert "found" not in alone
     assert alone.get("weights") == ("robust" if limit == 0 else None)
     assert {k: said[k] for k in alone} == alone
+
+
+def test_a_volume_says_it_in_its_extension(always, tmp_path):
+    file = write_nifti(tmp_path / "v.nii.gz", pixels((40, 36, 4)))
+    result = upscaler(always)(file, tmp_path / "out")
+    said = provenance_in(Path(str(result.output)))
+    assert said["weights"] == result.weights == "robust"
+    assert said["found"].startswith("degraded input: noise ")
 
 
 def test_dicom_files_of_a_series_stay_one_though_each_was_measured(tmp_path):
