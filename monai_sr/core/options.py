@@ -185,6 +185,9 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
                "spacing of the result in place of a scale, in mm, of GeoTIFF in units of its "
                "reference system: 0.5, or one for each axis: 0.5,0.5,1.0", kind="spacing",
                metavar="S", entry="null", example='"[0.5,0.5,1.0]"'),
+        Option("tune", "minutes to learn from each volume's slices before these become thinner",
+               kind="float", metavar="MINUTES", entry="0.0", example="2",
+               more="with `--spacing` ([how](how-to/thick-slices.md#tune-it-on-one-volume))"),
         Option("slice_axis", "axis of a NIfTI volume's slices (default: the thickest)",
                flags=("--slice-axis",), kind="axis", entry="auto", example="0",
                choices=("auto", 0, 1, 2)),
@@ -281,7 +284,6 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
 })  # fmt: skip
 """Of ``monai-sr upscale`` and ``inference.yaml``."""
 
-
 TRAIN = Command("train", "train a bundle's model or a system, in one or two stages", {
     "model": (
         _MODEL,
@@ -331,7 +333,6 @@ TRAIN = Command("train", "train a bundle's model or a system, in one or two stag
     ),
 })  # fmt: skip
 """Of ``monai-sr train``; ``train.yaml`` and ``train_gan.yaml`` have more entries."""
-
 
 EVALUATE = Command("evaluate", "judge a bundle's model and systems on benchmarks", {
     "images": (
@@ -395,6 +396,5 @@ EVALUATE = Command("evaluate", "judge a bundle's model and systems on benchmarks
     ),
 })  # fmt: skip
 """Of ``monai-sr evaluate`` and ``evaluate.yaml``."""
-
 
 __all__ = ["EVALUATE", "TRAIN", "UPSCALE", "Command", "Option", "path_options"]

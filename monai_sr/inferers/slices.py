@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from monai_sr.core import OptionError, PathLike, get_logger, weights_sha256
 from monai_sr.functional import (
@@ -43,9 +44,11 @@ class SliceRestorer:
         network: sizes of :class:`monai_sr.networks.SliceRefiner`.
         profile: of the slices, see :class:`monai_sr.functional.SliceProfile`.
         factors: least and largest that the network was trained for; a tenth beyond is tolerated.
+        tune: minutes for which a copy of the network learns from the planes of each volume first,
+            see :func:`monai_sr.training.tuned_on_planes`.
 
     Raises:
-        OptionError: if the factors do not fit.
+        OptionError: if the factors do not fit, or the minutes are none.
     """
 
     def __init__(
@@ -55,12 +58,16 @@ class SliceRestorer:
         network: Mapping[str, int] | None = None,
         profile: SliceProfile | None = None,
         factors: Sequence[float] = (2, 6),
+        tune: float = 0.0,
     ) -> None:
         if len(factors) != 2 or not 1 < factors[0] <= factors[1]:
             raise OptionError(f"factors: needs [least, largest], both above 1, got {list(factors)}")
         self.weights = weights
         self.profile = profile or SliceProfile()
         self.factors = (float(factors[0]), float(factors[1]))
+        self.tune = float(tune)
+        if not 0 <= self.tune < math.inf:
+            raise OptionError(f"tune: must be minutes, 0 for none, got {tune}")
         self._sizes = dict(network or {})
         self._network: SliceRefiner | None = None
 
@@ -73,6 +80,7 @@ class SliceRestorer:
         found: dict[str, Any] = {"profile": asdict(self.profile), "restored_by": "splines"}
         if self.knows(factor):
             found |= {"restored_by": "network", "weights_sha256": weights_sha256(str(self.weights))}
+            found |= {"tuned_minutes": self.tune} if self.tune else {}
         return json.dumps(found)
 
     @torch.inference_mode()
@@ -105,7 +113,10 @@ class SliceRestorer:
         """
         thin = restore_slices(volume, size, dim, self.profile)
         if self.knows(size / volume.shape[dim]):
-            thin = thin + self._correction(thin, volume.shape[dim], dim, device or volume.device)
+            network: nn.Module = self._loaded(device or volume.device)
+            if self.tune:
+                network = self._tuned(network, volume, size / volume.shape[dim], dim)
+            thin = thin + self._correction(network, thin, volume.shape[dim], dim)
         low, high = self._ends(volume, size, dim, limits, overshoot)
         for _ in range(_ROUNDS):
             thin = agree_with_slices(thin, volume, dim, self.profile)
@@ -130,9 +141,27 @@ class SliceRestorer:
             return low, high
         return low.clamp(*limits), high.clamp(*limits)
 
-    def _correction(self, thin: Tensor, slices: int, dim: int, device: torch.device) -> Tensor:
+    def _tuned(self, network: nn.Module, volume: Tensor, factor: float, dim: int) -> nn.Module:
+        """Return a copy of the network that has learned from the slices of the volume."""
+        # Its package is slow to import, and few runs need it.
+        from monai_sr.training import tuned_on_planes
+
+        device = next(network.parameters()).device
+        planes = volume.movedim(dim, 2).flatten(0, 2)[:, None].to(device)
+        logger.info("tune: the network learns from the slices for %g minutes", self.tune)
+        found = tuned_on_planes(network, planes, factor, self.profile, self.tune)
+        logger.info(
+            "tune: %d steps; on slices that were held back %.2f dB better than splines, before "
+            "%.2f dB%s",
+            found.steps, found.after, found.before,
+            "" if found.after > found.before else ", so the weights stay as they were",
+        )  # fmt: skip
+        return found.network
+
+    @staticmethod
+    def _correction(network: nn.Module, thin: Tensor, slices: int, dim: int) -> Tensor:
         """Return the mean of what the network adds on both kinds of planes."""
-        network = self._loaded(device)
+        device = next(network.parameters()).device
         result = torch.zeros_like(thin)
         for across in {2, 3, 4} - {dim}:
             along = 9 - dim - across
@@ -175,7 +204,15 @@ def slice_restorer(
         system: in place of the bundle's own model; none of them restores slices.
         spatial_dims: of the network; one for volumes enlarges the slice axis itself.
         options: of :class:`SliceRestorer`.
+
+    Raises:
+        OptionError: if it is to be tuned and there is none.
     """
     if system is not None or spatial_dims != 2 or not Path(weights).is_file():
+        if options.get("tune"):
+            raise OptionError(
+                f"tune: needs weights for slices, which mri_sr has, got {options['tune']} minutes "
+                "without them; add --model mri_sr, or leave --tune out"
+            )
         return None
     return SliceRestorer(weights, **options)

@@ -10,11 +10,13 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from torch import Tensor
 
-from monai_sr.core import OptionError
+from monai_sr.core import OptionError, get_logger
 from monai_sr.formats import Facts, format_of_meta
 from monai_sr.geometry import scaled_sizes, sizes_for_spacing, spacing_of, target_spacing
 
 Spacing = float | Sequence[float | None] | None
+
+logger = get_logger(__name__)
 
 
 def enlarged_axes(meta: Mapping[str, Any], rank: int, network_dims: int = 2) -> tuple[int, ...]:
@@ -46,7 +48,13 @@ def planned_sizes(meta: Mapping[str, Any] | None, rank: int) -> list[int] | None
 
 
 class SlicesMaker(Protocol):
-    """What makes the slices of volumes thinner."""
+    """What makes the slices of volumes thinner.
+
+    Attributes:
+        tune: minutes for which a network learns from each volume first.
+    """
+
+    tune: float
 
     def knows(self, factor: float) -> bool:
         """Tell whether a network does it at this factor; else splines do."""
@@ -120,6 +128,8 @@ class PlanGrid(Transform):
             knows = None if self.slices is None else self.slices.knows
             planned = sizes_for_spacing(name, sizes, present, target, axes, unit, knows)
             self._check_slices(name, meta, sizes, planned)
+        if self.slices is not None and self.slices.tune:
+            self._check_tuned(name, meta, sizes, planned or sizes, self.slices)
         if planned is not None:
             Facts(meta).sizes = np.array(planned)
         return MetaTensor(image.as_tensor(), meta=meta)
@@ -142,6 +152,21 @@ class PlanGrid(Transform):
         own = Facts(meta).slice_axis
         if len(sizes) == 3 and planned[own] != sizes[own]:
             format_of_meta(meta).check_more_slices(name, meta)
+
+    @staticmethod
+    def _check_tuned(
+        name: str,
+        meta: Mapping[str, Any],
+        sizes: Sequence[int],
+        planned: Sequence[int],
+        slices: SlicesMaker,
+    ) -> None:
+        own = Facts(meta).slice_axis
+        if len(sizes) != 3 or not slices.knows(planned[own] / sizes[own]):
+            logger.warning(
+                "%s: --tune changes nothing: no network makes its slices thinner; it is for "
+                "--spacing along the slices, see docs/how-to/thick-slices.md", name,
+            )  # fmt: skip
 
     def _choose_slices(self, name: str, meta: dict[str, Any], rank: int) -> None:
         form, own = format_of_meta(meta), Facts(meta).slice_axis

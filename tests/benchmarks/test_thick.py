@@ -102,19 +102,36 @@ def test_the_section_names_gains_over_splines():
     assert "- ×2, mean over 1 volumes: cubic spline +0.00, mri_sr, slices +1.50" in text
 
 
+def test_a_mean_is_of_all_volumes_or_none():
+    rows = [row(psnr=30.0), row(psnr=31.0, volume="W"), row(method="tuned", psnr=33.0)]
+    (line,) = (line for line in thick_section(rows) if line.startswith("- ×2"))
+    assert line == "- ×2, mean over 2 volumes: cubic spline +0.00"
+
+
 def test_the_command_writes_every_row(tmp_path, monkeypatch, volume):
     (tmp_path / "mr").mkdir()
     values = np.rint(volume.numpy() * 4000).astype(np.int16)
     write_nifti(tmp_path / "mr" / "a.nii.gz", values, affine=np.eye(4))
     save_weights(SliceRefiner(48, 3), tmp_path / "w.pt")
-    monkeypatch.setattr(thick, "VOLUMES", {"A": ("mr/a.nii.gz", [(3, "gaussian")])})
+    monkeypatch.setattr(thick, "VOLUMES", {"A": ("mr/a.nii.gz", [(3, "gaussian"), (3, "slr")])})
+    monkeypatch.setattr(thick, "TUNED", [("A", 3)])
     monkeypatch.setattr(thick, "write_table", lambda *_: None)
-    arguments = ["--data", tmp_path, "--weights", tmp_path / "w.pt", "--results", tmp_path]
+    arguments = [
+        "--data",
+        tmp_path,
+        "--weights",
+        tmp_path / "w.pt",
+        "--results",
+        tmp_path,
+        "--tune",
+        1e-4,
+    ]
     assert thick.main(list(map(str, arguments))) == 0
     rows = read_thick(tmp_path / thick.FILE)
-    assert [r.method for r in rows] == [
-        "as they are", "linear", "cubic spline", "agreeing spline", "mri_sr, slices",
-    ]  # fmt: skip
-    assert {(r.volume, r.factor, r.profile) for r in rows} == {("A", 3, "gaussian")}
+    every = ["as they are", "linear", "cubic spline", "agreeing spline", "mri_sr, slices"]
+    assert [r.method for r in rows] == [*every, *every, "mri_sr, slices, tuned"]
+    assert [(r.volume, r.factor, r.profile) for r in rows] == (
+        [("A", 3, "gaussian")] * 5 + [("A", 3, "slr")] * 6
+    )
     # A network that adds nothing is the splines, within limits.
     assert rows[4].psnr == pytest.approx(rows[3].psnr, abs=0.2)

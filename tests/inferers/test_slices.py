@@ -145,6 +145,29 @@ def test_factors_must_fit(weights):
         SliceRestorer(weights, factors=(6, 2))
 
 
+def test_tuned_weights_serve_one_volume(weights):
+    volume = torch.rand(1, 1, 24, 20, 4)
+    tuned = SliceRestorer(weights, network=SIZES, tune=0.01)
+    plain = SliceRestorer(weights, network=SIZES)(volume, 12, 4)
+    found = tuned(volume, 12, 4)
+    assert not torch.equal(found, plain)
+    torch.testing.assert_close(reduce_slices(found, 4, 4, PROFILE), volume, rtol=0, atol=1e-5)
+    assert json.loads(tuned.record(3))["tuned_minutes"] == 0.01
+    assert "tuned_minutes" not in json.loads(tuned.record(1.5))
+    tuned.tune = 0.0
+    assert torch.equal(tuned(volume, 12, 4), plain)  # the next volume begins afresh
+
+
+def test_tuning_needs_minutes_and_weights(weights):
+    for minutes in (-1, float("nan"), float("inf")):
+        with pytest.raises(OptionError, match=r"tune: must be minutes, 0 for none, got"):
+            SliceRestorer(weights, tune=minutes)
+    for options in ({"system": "bicubic"}, {"spatial_dims": 3}):
+        with pytest.raises(OptionError, match="got 2 minutes without them; add --model mri_sr"):
+            slice_restorer(weights, tune=2, **options)
+    assert slice_restorer(weights.with_name("none.pt"), tune=0) is None
+
+
 def test_a_bundle_restores_slices_where_its_own_model_runs_and_weights_are_there(weights):
     assert isinstance(slice_restorer(weights), SliceRestorer)
     assert slice_restorer(weights, system="bicubic") is None

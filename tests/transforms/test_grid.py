@@ -8,6 +8,7 @@ import torch
 from monai.data import MetaTensor
 
 from monai_sr.core.errors import OptionError
+from monai_sr.inferers import SliceRestorer
 from monai_sr.transforms import PlanGrid, PlanGridd, load_image
 from monai_sr.transforms.grid import enlarged_axes, planned_sizes
 from tests import dicom_factory
@@ -83,6 +84,15 @@ def test_what_a_series_cannot_do_is_one_line(series, options, words):
         PlanGrid(4, **options)(series)
     assert "\n" not in str(caught.value)
     assert PlanGrid(4, slice_axis=2)(series).meta["sr_slice_axis"] == 2
+
+
+@pytest.mark.parametrize(
+    ("spacing", "is_told"), [(0.4, True), ([None, None, 2.5], False), ([0.4, 0.4, 4.0], True)]
+)
+def test_tuning_that_changes_nothing_is_told(volume, caplog, spacing, is_told):
+    slices = SliceRestorer("none.pt", tune=2)
+    PlanGrid(4, spacing=spacing, slices=slices)(volume)
+    assert ("--tune changes nothing" in caplog.text) == is_told
 
 
 def test_lengths_are_needed_for_a_spacing(tmp_path):

@@ -218,8 +218,11 @@ def _describe_slices(provenance: Mapping[str, Any]) -> str:
         return "" if provenance.get("resampling") else "slices by bicubic interpolation"
     profile = facts["profile"]
     way = f"slices by splines under profile {profile['kind']} of thickness {profile['thickness']:g}"
-    weights = facts.get("weights_sha256")
-    return f"{way} and a network of SHA-256 {weights}" if weights else way
+    if not facts.get("weights_sha256"):
+        return way
+    tuned = facts.get("tuned_minutes")
+    learned = f", tuned on the series for {tuned:g} minutes" if tuned else ""
+    return f"{way} and a network of SHA-256 {facts['weights_sha256']}{learned}"
 
 
 def _describe_derivation(dataset: Dataset, sources: list[Dataset], description: str) -> None:

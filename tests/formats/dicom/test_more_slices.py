@@ -132,9 +132,14 @@ def test_the_derivation_says_how_slices_came(tmp_path):
     assert file.SeriesDescription == "T1, super-resolution x2, slices x4"
     stored, meta = read(source)
     affine = scaled_affine(meta["affine"], (1, 1, 2))
-    enlarge(source, tmp_path / "q", 1, PROVENANCE, stored.repeat(2, 3), affine=affine)
-    file = pydicom.dcmread(tmp_path / "q" / "slice_0001.dcm")
-    assert "slices by bicubic interpolation" in file.DerivationDescription
+    for slices, words in (
+        ({}, "slices by bicubic interpolation"),
+        ({**SLICES, "tuned_minutes": 2.0}, f"{'ef' * 32}, tuned on the series for 2 minutes"),
+    ):
+        facts = {**PROVENANCE, "slices": slices}
+        enlarge(source, tmp_path / "q", 1, facts, stored.repeat(2, 3), affine=affine)
+        file = pydicom.dcmread(tmp_path / "q" / "slice_0001.dcm")
+        assert words in file.DerivationDescription
 
 
 def test_what_was_measured_of_a_slice_is_that_of_the_nearest(tmp_path):
