@@ -1,7 +1,8 @@
 """Measure whether the 90 % interval of uncertainty holds: clean, degraded and foreign input.
 
 Example: ``python benchmarks/coverage.py --root DATA --bundle xray_sr``; writes
-benchmarks/results/coverage.csv and docs/results.md. benchmarks/coverage.yaml says what is measured.
+benchmarks/results/coverage.csv, docs/results.md, and into the bundle's ``metadata.json`` what maps
+of uncertainty say of themselves. benchmarks/coverage.yaml says what is measured.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from coverage_rows import FILE, CoverageRow, row_of, write_coverage
+from coverage_rows import FILE, CoverageRow, keep_measured, row_of, write_coverage
 from degraded_input import CLEAN, CONDITIONS, Domain, load_domains
 from interval_samples import evenly, take_sample
 from results_page import OUTPUT, RESULTS, write_table
@@ -119,8 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for scale in options.scales:
                 start = time.monotonic()
                 judge = Judge(bundle, scale, options.count)
-                rows = judge.rows(domains[bundle], content["foreign"][bundle], options.root)
+                foreign = [name for name in content["foreign"] if name not in domains[bundle].sets]
+                rows = list(judge.rows(domains[bundle], foreign, options.root))
                 write_coverage(options.results / FILE, rows)
+                keep_measured(find_bundle(bundle) / "configs" / "metadata.json", rows)
                 logging.info("%s x%d: %.0f s", bundle, scale, time.monotonic() - start)
         write_table(options.results, options.output)
     except SRError as error:

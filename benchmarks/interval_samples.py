@@ -1,18 +1,20 @@
 """Enlarge parts of images whose truth is known, in eight views: errors, spreads and readings.
 
-What benchmarks/fit_widening.py fits on and benchmarks/coverage.py judges. The input is read whole,
-as users' inputs are; the network runs on its middle.
+What benchmarks/fit_uncertainty.py and benchmarks/fit_widening.py fit on, and benchmarks/coverage.py
+judges. The input is read whole, as users' inputs are; the network runs on its middle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from campaign_jobs import robust_job, split_of
 from torch import Tensor
 
 from monai_sr import SuperResolver
@@ -28,6 +30,7 @@ _BORDER_PX = 2  # of the small part: what the network did not see lies beside it
 _WHOLE_PX = 1024  # side of the large image that is read
 _SLICES = 8  # of a volume, every so many
 _EMPTY = 0.02  # standard deviation under which a slice shows nothing
+_LEAST_VALIDATION = 24  # images; with fewer, training images are taken, too
 
 Array = npt.NDArray[np.float64]
 
@@ -54,12 +57,32 @@ class Sample:
 
     def half_width(self, factor: float, widening: Widening) -> Array:
         """Return the interval that users get."""
-        plain = factor * self.spread
+        plain = widening.plain(factor, self.spread)
         return np.asarray(widening(plain, self.result, self.reading, self.scale))
 
     def covered(self, factor: float, widening: Widening) -> npt.NDArray[np.bool_]:
         """Tell which values lie within it."""
         return np.asarray(self.error <= self.half_width(factor, widening))
+
+
+def sources_of(bundle: str, data: Path) -> list[Source]:
+    """Return the images that a bundle's campaign validates on, and some others where these are few.
+
+    None is of a benchmark.
+
+    Args:
+        bundle: its name.
+        data: folder of all images.
+    """
+    train, validation = split_of(robust_job(bundle), data)
+    missing = max(_LEAST_VALIDATION - len(validation), 0)
+    return [*validation, *evenly(train, missing)]
+
+
+def drawn_images(sources: Sequence[Source], channels: int, count: int) -> list[Tensor]:
+    """Return so many images of sources, evenly drawn; see :func:`images_of`."""
+    chosen = evenly(sources, count)
+    return evenly([image for source in chosen for image in images_of(source, channels)], count)
 
 
 def images_of(source: Source, channels: int) -> Iterator[Tensor]:

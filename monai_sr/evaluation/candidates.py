@@ -165,10 +165,10 @@ class Candidate:
 
         def upscale(lr: Tensor, _scale: int) -> tuple[Tensor, Tensor]:
             mean, spread = inferer.mean_and_spread(lr.to(resolver.device), resolver.network)
-            parts = (lr.numpy(), mean.cpu().numpy(), (spread * factor).cpu().numpy())
+            parts = (lr.numpy(), mean.cpu().numpy(), spread.cpu().numpy())
             widths = [
-                widening(width, result, read_input(image), self.scale)
-                for image, result, width in zip(*parts, strict=True)
+                widening(widening.plain(factor, each), result, read_input(image), self.scale)
+                for image, result, each in zip(*parts, strict=True)
             ]
             return mean, torch.from_numpy(np.stack(widths)).to(mean)
 

@@ -140,6 +140,7 @@ class Facts:
         uncertainty: half width of the 90 % interval, in stored units.
         unusual: how the input differs from what the interval was fitted on, "" for not at all.
         interval: what that does to it, likewise.
+        basis: what the interval was fitted on, and what it held of such images.
         found: what was measured of the input to choose weights by, "" where nothing was.
         runtime: what has computed the result.
         provenance: JSON of what made the result.
@@ -183,6 +184,7 @@ class Facts:
     uncertainty = Fact("sr_uncertainty", _array)
     unusual = Fact("sr_unusual", _text, "")
     interval = Fact("sr_interval", _text, "")
+    basis = Fact("sr_interval_basis", _text, "")
     found = Fact("sr_found", _text, "")
     runtime = Fact("sr_runtime", _text, "torch")
     provenance = Fact("sr_provenance", _text, "")

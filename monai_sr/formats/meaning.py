@@ -145,7 +145,7 @@ def kind_of(meta: Mapping[str, Any] | None) -> str:
 def announce(name: object, meta: Mapping[str, Any]) -> None:
     """Say in the log what is no gray value or color, how it is enlarged, and how to object.
 
-    Where intervals of uncertainty are asked for, also what they were not fitted on.
+    Where intervals of uncertainty are asked for, also what they were, or were not, fitted on.
 
     Args:
         name: what the log calls the image.
@@ -154,6 +154,8 @@ def announce(name: object, meta: Mapping[str, Any]) -> None:
     kind, bands = kind_of(meta), Facts(meta).code_bands
     if told := " ".join(filter(None, (Facts(meta).unusual, Facts(meta).interval))):
         logger.warning("%s: uncertainty: %s", name, told)
+    elif basis := Facts(meta).basis:
+        logger.info("%s: uncertainty: the interval was %s", name, basis)
     if kind not in _HOW and not bands.size:
         return
     logger.info(

@@ -260,6 +260,17 @@ def disclaimer(provenance: Mapping[str, Any]) -> str:
     return CODES_DISCLAIMER if provenance.get("resampling") else DISCLAIMER
 
 
+def map_meaning(meta: Mapping[str, Any]) -> str:
+    """Say what a map of uncertainty shows, what its interval was fitted on, and what widened it.
+
+    Args:
+        meta: of the result.
+    """
+    facts = Facts(meta)
+    basis = f"{MAP_MEANING}, {facts.basis}" if facts.basis else MAP_MEANING
+    return f"{basis}; {facts.interval}" if facts.interval else basis
+
+
 def software(meta: Mapping[str, Any]) -> str:
     """Return name and version for a software field, "monai-sr" without provenance.
 

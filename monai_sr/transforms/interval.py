@@ -1,14 +1,24 @@
 """Says how wide the interval of uncertainty of a result is, also where its input is degraded.
 
-The spread of eight views grows with noise, but not where an input is blurred: a smooth image is
-the same to all views, and the detail that it has lost is missing in each. So the interval widens by
-what is measured in the input, noise and a lack of detail, each beyond what clean images have:
+The interval is a conformal one, scaled by the spread of eight views (Lei et al. 2018, section 5.2,
+doi:10.1080/01621459.2017.1307116; of images Angelopoulos et al. 2022, arXiv:2202.05265): the factor
+is the quantile of errors of images whose truth is known. Errors grow slower than the spread, as its
+square root. Where all views agree the truth still has noise and texture that no view shows, so the
+spread has a floor (Papadopoulos and Haralambous 2011, doi:10.1016/j.neunet.2011.05.008), a share of
+the root mean square spread of the calibration images, or of this one if that is larger:
 
-    half width^2 = (factor spread)^2 + (g noise)^2 + (a lack activity)^2
+    plain = factor (spread^2 + floor^2)^(power / 2)
+
+The spread grows with noise, but not where an input is blurred: a smooth image is the same to all
+views, and the detail that it has lost is missing in each. So the interval widens by what is
+measured in the input, noise and a lack of detail, each beyond what clean images have:
+
+    half width^2 = plain^2 + (g noise)^2 + (a lack activity)^2
 
 ``activity`` is the standard deviation of the result in a window of five input pixels: what was lost
-lies where something is left. ``benchmarks/fit_widening.py`` fits g and a on degraded images, and
-keeps them in a bundle's ``metadata.json``.
+lies where something is left. ``benchmarks/fit_uncertainty.py`` fits factor and floor on clean
+images, ``benchmarks/fit_widening.py`` g and a on degraded ones; both keep them in a bundle's
+``metadata.json``.
 """
 
 from __future__ import annotations
@@ -100,7 +110,12 @@ def _noise(blocks: Sequence[Array], masks: Sequence[npt.NDArray[np.bool_]]) -> f
 class Widening:
     """How the interval of a bundle's weights widens, and from which readings on.
 
+    As it stands it does not widen: the half width is factor times spread.
+
     Args:
+        power: of the spread in the half width of clean images.
+        floor: the least spread of a pixel, in [0, 1].
+        floor_share: of the image's root mean square spread, likewise the least; the larger counts.
         noise_gain: g, half width for each unit of noise beyond ``clean_noise``.
         clean_noise: standard deviation in [0, 1] up to which noise is that of clean images.
         detail_gain: a, see the module.
@@ -110,12 +125,30 @@ class Widening:
         held: share of them within the interval that is not widened.
     """
 
+    power: float = 1.0
+    floor: float = 0.0
+    floor_share: float = 0.0
     noise_gain: float = 0.0
     clean_noise: float = math.inf
     detail_gain: float = 0.0
     clean_detail: float = 0.0
     holds: float = math.nan
     held: float = math.nan
+
+    def plain(self, factor: float, spread: Array) -> npt.NDArray[np.float64]:
+        """Return the half width of the interval of a clean image.
+
+        Shape: spread (C, X, Y[, Z]) in [0, 1] -> the same.
+
+        Args:
+            factor: half width for a spread of 1.
+            spread: standard deviation of the views.
+        """
+        squares = np.square(spread, dtype=np.float64)
+        if self.floor or self.floor_share:
+            own = squares.mean(axis=tuple(range(1, squares.ndim)), keepdims=True)
+            squares += np.maximum(self.floor_share**2 * own, self.floor**2)
+        return np.asarray(factor * squares ** (self.power / 2))
 
     def noise_beyond(self, reading: Reading) -> npt.NDArray[np.float64]:
         """Return the noise of each channel beyond that of clean images."""
@@ -141,7 +174,7 @@ class Widening:
         Shape: half_width, result (C, X, Y[, Z]) in [0, 1] -> the same.
 
         Args:
-            half_width: factor times spread.
+            half_width: that of a clean image, see :meth:`plain`.
             result: what the interval is about.
             reading: of its input.
             scale: of the enlargement.
@@ -198,7 +231,7 @@ def activity(result: Array, scale: float, axis: int = -1) -> npt.NDArray[np.floa
 
 
 def interval_widening(metadata: PathLike, scale: float, enabled: bool = True) -> Widening:
-    """Return how the interval of a bundle's own weights widens; not at all where none was fitted.
+    """Return how wide the interval of a bundle's own weights is, as far as that was fitted.
 
     Args:
         metadata: ``metadata.json`` of the bundle.

@@ -218,8 +218,9 @@ class RestoreStoredd(MapTransform):
         keys: results to restore.
         provenance: facts to record.
         ref: key of the input image.
-        interval_factor: half width of the interval of uncertainty, in spreads.
-        widening: how it widens by what is measured in the input; None: not at all.
+        interval_factor: half width of the interval of uncertainty for a spread of 1.
+        widening: how wide it is else, see :class:`monai_sr.transforms.Widening`; None: that factor
+            times the spread.
     """
 
     def __init__(
@@ -277,9 +278,12 @@ class RestoreStoredd(MapTransform):
             hot=facts.hot.reshape(-1, lr.ndim + 1),
         )  # fmt: skip
         facts.provenance = self.provenance.record(
-            facts.range, facts.runtime, slices=facts.slices, interval=facts.interval,
+            facts.range,
+            facts.runtime,
+            slices=facts.slices,
+            interval="; ".join(filter(None, (facts.basis, facts.interval))),
             found=facts.found,
-        )  # fmt: skip
+        )
         exact = torch.float64 if exact_float(stored.dtype) is np.float64 else torch.float32
         return MetaTensor(torch.from_numpy(stored).to(exact), meta=meta)
 
@@ -293,7 +297,8 @@ class RestoreStoredd(MapTransform):
         )
         result = pred.as_tensor().detach().cpu().double().numpy()
         scale = float(self.provenance.facts.get("scale", 1))
-        return np.array(self.widening(spread * self.interval_factor, result, reading, scale, axis))
+        plain = self.widening.plain(self.interval_factor, spread)
+        return np.array(self.widening(plain, result, reading, scale, axis))
 
     def _restore_codes(self, pred: MetaTensor, lr: Tensor, meta: dict[str, Any]) -> MetaTensor:
         stored = stored_codes(pred.as_tensor(), meta)

@@ -35,11 +35,13 @@ class TrainingComparison:
     Attributes:
         verdict: one sentence.
         is_outside: whether the input is unlike them in anything.
+        unlike: in what; empty, too, where nothing is known.
         rows: title, value, smallest and largest usual value, and whether it lies outside.
     """
 
     verdict: str
     is_outside: bool
+    unlike: tuple[str, ...] = ()
     rows: tuple[tuple[str, str, str, str, bool], ...] = ()
 
 
@@ -89,7 +91,7 @@ def compare_with_training(
         verdict = f"Outside the 1–99 % range of {of} in: {', '.join(unlike)}."
     else:
         verdict = f"Within the 1–99 % range of {of} in all that was compared."
-    return TrainingComparison(verdict, bool(unlike), tuple(rows))
+    return TrainingComparison(verdict, bool(unlike), tuple(unlike), tuple(rows))
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,8 @@
 """Notes before it is enlarged how an input differs from what its intervals were fitted on."""
 
+import json
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from monai_sr.core import PathLike, weights_sha256
 from monai_sr.formats import CODES, PHASE, Facts, format_of_meta, kind_of, open_dicom
 from monai_sr.transforms.intensity import VALID_SUFFIX
 from monai_sr.transforms.interval import interval_widening, read_input
-from monai_sr.transforms.training_range import compare_with_training
+from monai_sr.transforms.training_range import TrainingComparison, compare_with_training
 
 _PLANES = 3  # of a volume
 _FEW_LEVELS = 16
@@ -20,11 +22,12 @@ _FEW_LEVELS = 16
 
 
 class NoteUnusuald(MapTransform):
-    """Set the facts ``unusual`` and ``interval`` of images whose uncertainty is asked for.
+    """Set the facts ``unusual``, ``interval`` and ``basis`` of images with intervals.
 
     ``unusual`` says what lies outside of the training images (number of bands, modality, size,
     mean, contrast, share of high frequencies, noise), and whether an image has few values;
-    ``interval`` what noise and a lack of detail do to the interval.
+    ``interval`` what noise and a lack of detail do to the interval; ``basis`` whether the interval
+    was fitted on such images, and how many values of them it held.
 
     Shape: images (C, X, Y[, Z]) in [0, 1], as ``ScaleToUnitd`` leaves them.
 
@@ -71,13 +74,46 @@ class NoteUnusuald(MapTransform):
             self.scale,
             _modality(image.meta),
         )
-        told = [comparison.verdict] if comparison.is_outside else []
+        facts.basis = interval_basis(self.metadata, self.scale, comparison)
+        told = []
+        if comparison.is_outside:
+            held = _held(self.metadata, self.scale, "unlike")
+            told += [comparison.verdict, f"The interval was not fitted on such images{held}."]
         levels = _levels(values)
         if levels <= _FEW_LEVELS:
             told.append(f"It has {levels} value{'s' if levels > 1 else ''}.")
         facts.unusual = " ".join(told)
         reading = read_input(values, mask if mask.size else None, axis)
         facts.interval = interval_widening(self.metadata, self.scale).told(reading)
+
+
+def interval_basis(metadata: PathLike, scale: float, comparison: TrainingComparison) -> str:
+    """Say what the interval was fitted on, and what it held of images like the input.
+
+    Args:
+        metadata: ``metadata.json`` of the bundle; ``benchmarks/coverage.py`` keeps shares there.
+        scale: of the enlargement.
+        comparison: of the input with the images that the weights were trained on.
+    """
+    if comparison.unlike:
+        differs = ", ".join(comparison.unlike)
+        held = _held(metadata, scale, "unlike")
+        return f"not fitted on images like this one, which differs in {differs}{held}"
+    held = _held(metadata, scale, "like")
+    return f"fitted on images like those that the weights were trained on{held}"
+
+
+def _held(metadata: PathLike, scale: float, which: str) -> str:
+    """Say what share the interval was measured to hold of clean images; nothing if it was not."""
+    entry = json.loads(Path(metadata).read_text(encoding="utf-8")).get("uncertainty", {})
+    measured = entry.get("measured", {}).get(f"{scale:g}", {})
+    if which not in measured:
+        return ""
+    if which == "like":
+        return f"; of others like them it held {measured['like']:.0%} of the values"
+    low, high = (f"{share:.0%}" for share in measured["unlike"])
+    share = low if low == high else f"{low} to {high}"
+    return f"; of other images that it was not fitted on it held {share} of the values"
 
 
 def _planes(values: Any, axis: int) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import coverage_rows as script
 import numpy as np
@@ -63,3 +64,20 @@ def test_the_page_shows_both_shares_and_leaves_out_other_weights():
     assert len(shown) == 1
     assert " → " in shown[0]
     assert script.coverage_section([]) == []
+
+
+def test_what_was_measured_is_kept_beside_the_factors(tmp_path):
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"name": "a", "uncertainty": {"factors": {"4": 1.0}}}))
+    clean = dataclasses.replace(row(), strength="clean", widened=90.61)
+    foreign = dataclasses.replace(clean, is_foreign=True, set="ct")
+    shares = [dataclasses.replace(foreign, widened=share) for share in (84.0, 99.2, 88.0)]
+    script.keep_measured(path, [row(), clean, *shares])
+    kept = json.loads(path.read_text())
+    assert kept["name"] == "a"
+    assert kept["uncertainty"]["factors"] == {"4": 1.0}
+    assert kept["uncertainty"]["measured"] == {"4": {"like": 0.906, "unlike": [0.84, 0.992]}}
+    script.keep_measured(path, [dataclasses.replace(clean, scale=2)])
+    measured = json.loads(path.read_text())["uncertainty"]["measured"]
+    assert measured["2"] == {"like": 0.906}
+    assert "4" in measured

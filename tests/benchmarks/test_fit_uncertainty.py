@@ -7,11 +7,11 @@ import json
 import fit_uncertainty as script
 import numpy as np
 import pytest
-import torch
+from interval_samples import Sample, sources_of
 from PIL import Image
 
 from monai_sr import SuperResolver
-from tests.image_factory import pixels, write_nifti, write_raster
+from monai_sr.transforms import Reading
 from tests.network_factory import tiny_bundle
 
 
@@ -26,10 +26,17 @@ def photos(tmp_path):
     return folder
 
 
+def sample(seed, spread, error):
+    random = np.random.default_rng(seed)
+    spreads = spread * random.random((1, 60, 60))
+    errors = error * np.abs(random.standard_normal(spreads.shape)) * np.sqrt(spreads)
+    return Sample(errors, spreads, spreads, Reading((0.0,), 0.2), 4)
+
+
 def test_the_fitted_interval_covers_ninety_percent_of_its_images(photos, tmp_path, capsys):
     bundle = tiny_bundle(tmp_path)
     arguments = ["--bundle", str(bundle), "--images", str(photos), "--check", str(photos)]
-    assert script.main([*arguments, "--size", "32"]) == 0
+    assert script.main(arguments) == 0
     assert capsys.readouterr().out.count("90.0% of the pixels") == 2
     entry = json.loads((bundle / "configs" / "metadata.json").read_text())["uncertainty"]
     assert set(entry["factors"]) == {"2", "4"}
@@ -37,31 +44,33 @@ def test_the_fitted_interval_covers_ninety_percent_of_its_images(photos, tmp_pat
     resolver = SuperResolver.from_bundle(bundle, scale=4, uncertainty=True)
     assert entry["weights_sha256"] == resolver.weights_sha256
     assert resolver.restore.interval_factor == entry["factors"]["4"]
+    widening = resolver.restore.widening
+    assert (widening.power, widening.floor) == (0.5, entry["widening"]["4"]["floor"])
 
 
-def test_of_a_volume_every_eighth_slice_serves_at_its_own_depth(tmp_path):
-    stored = pixels((41, 38, 20), "int16")
-    parts = script.central_parts(write_nifti(tmp_path / "v.nii", stored), 32, 1)
-    assert [(part.shape, part.dtype) for part in parts] == [((1, 1, 32, 32), torch.float32)] * 2
-    unit = (stored[..., 12].astype(float) - stored.min()) / (float(stored.max()) - stored.min())
-    # Rows lie along Y, so the middle is cut from (38, 41).
-    np.testing.assert_allclose(parts[1][0, 0], unit.T[3:35, 4:36], atol=1e-6)
-
-
-def test_of_a_raster_every_group_of_bands_serves(tmp_path):
-    stored = pixels((4, 40, 50), "uint16")
-    path = write_raster(tmp_path / "a.tif", stored)
-    color, infrared = script.central_parts(path, 32, 3)
-    span = float(stored.max()) - float(stored.min())
-    unit = (stored[:, 4:36, 9:41].astype(float) - stored.min()) / span
-    np.testing.assert_allclose(color[0], unit[:3], atol=1e-6)
-    np.testing.assert_allclose(infrared[0], unit[[3, 3, 3]], atol=1e-6)
+def test_where_views_agree_the_floor_holds_what_they_do_not_show():
+    images = [sample(seed, 0.01, 0.2) for seed in range(4)]
+    factor, plain = script.fit(images)
+    # 1.645 standard deviations of 0.2 sqrt(spread); the floor takes a little of it.
+    assert factor == pytest.approx(1.645 * 0.2, rel=0.1)
+    assert plain.floor == pytest.approx(0.25 * 0.01 / np.sqrt(3), rel=0.05)
+    assert script.held(images, factor, plain) == pytest.approx(0.9, abs=1e-3)
+    wider, same = script.fit(images, aim=0.95)
+    assert script.held(images, wider, same) == pytest.approx(0.95, abs=1e-3)
+    agreed = np.zeros((1, 4, 4))
+    least = factor * np.sqrt(plain.floor)
+    np.testing.assert_allclose(plain.plain(factor, agreed), least)
 
 
 def test_of_a_split_table_the_validation_images_serve(photos, tmp_path, caplog):
     table = tmp_path / "split.csv"
     table.write_text("file,place,split\n0.png,a,train\n1.png,b,validation\n2.png,c,test\n")
-    arguments = ["--bundle", str(tiny_bundle(tmp_path)), "--images", str(photos), "--size", "32"]
+    arguments = ["--bundle", str(tiny_bundle(tmp_path)), "--images", str(photos)]
     with caplog.at_level("INFO", logger="monai_sr.fit_uncertainty"):
         assert script.main([*arguments, "--split_table", str(table)]) == 0
-    assert [record.getMessage() for record in caplog.records] == ["x2 1.png", "x4 1.png"]
+    assert [record.getMessage() for record in caplog.records] == ["x2, image 1", "x4, image 1"]
+
+
+def test_a_campaign_says_which_images_serve(shared_data):
+    names = {each.parent.parts[-2:] for each in sources_of("natural_sr", shared_data)}
+    assert names == {("validation", "photos"), ("train", "photos")}

@@ -103,7 +103,7 @@ def test_a_path_gives_its_uncertainty_in_stored_units(tmp_path):
     result = pydicom.dcmread(tmp_path / "MR_small_x2.dcm").pixel_array
     np.testing.assert_array_equal(image.numpy()[0].T, result)
     # Views agree in flat parts and differ at edges: the map is no constant.
-    assert written.max() > 10 * np.median(written) > 0
+    assert written.max() > 3 * np.median(written) > 0
 
 
 def test_an_uncertainty_that_nobody_fitted_is_refused_before_any_work(tmp_path, capsys):

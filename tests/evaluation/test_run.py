@@ -193,7 +193,7 @@ def test_intervals_are_judged_and_kept(photos, tmp_path):
             mean, spread = resolver.inferer.mean_and_spread(
                 torch.from_numpy(lr).float()[None], resolver.network
             )
-        half = spread[0].numpy() * metadata["uncertainty"]["factors"]["2"]
+        half = widening.plain(metadata["uncertainty"]["factors"]["2"], spread[0].numpy())
         half = widening(half, mean[0].numpy(), read_input(lr), 2)
         holds = abs(mean[0].numpy() - hr) <= half
         covered.append(100 * holds[:, 2:-2, 2:-2].mean())

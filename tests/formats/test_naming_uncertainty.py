@@ -29,7 +29,7 @@ from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
 highdicom = pytest.importorskip("highdicom")
 
 
-def _save(source, output, **options):
+def _save(source, output, facts=None, **options):
     """Repeat every pixel and write it with a random map; return the map (C, X, Y[, Z])."""
     image = load_image(source)
     large = image.as_tensor().numpy()
@@ -42,6 +42,7 @@ def _save(source, output, **options):
         "sr_scale": 2,
         "sr_uncertainty": half_width,
         "sr_provenance": json.dumps(factory.PROVENANCE),
+        **(facts or {}),
     }
     save = SaveImageSRd("pred", output.parent, **options)
     save({"pred": MetaTensor(torch.from_numpy(large), meta=meta), "output": str(output)})
@@ -264,3 +265,39 @@ def test_slopes_of_a_frame_are_its_own_or_shared_but_never_its_neighbors():
     assert _slopes(header).tolist() == [3, 2, 3]
     single = Dataset()
     assert _slopes(single).tolist() == [1]
+
+
+def _said_by_raster(path):
+    with rasterio.open(path) as made:
+        return made.tags()["TIFFTAG_IMAGEDESCRIPTION"]
+
+
+def _said_by_nifti(path):
+    extensions = [e.get_content() for e in nib.load(path).header.extensions]
+    return next(text.decode() for text in extensions if text.startswith(b"Half width"))
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "said"),
+    [
+        (
+            lambda path: factory.write(path, **factory.located()),
+            "a_x2.dcm",
+            lambda path: pydicom.dcmread(path).ImageComments,
+        ),
+        (
+            lambda path: write_nifti(path, pixels((5, 6, 7), "int16")),
+            "a_x2.nii.gz",
+            _said_by_nifti,
+        ),
+        (lambda path: write_raster(path, pixels((3, 5, 7))), "a_x2.tif", _said_by_raster),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_map_says_what_its_interval_was_fitted_on(tmp_path, write, name, said):
+    source = tmp_path / name.replace("_x2", "")
+    write(source)
+    facts = {"sr_interval_basis": "not fitted on this", "sr_interval": "noise 0.1: it is wider"}
+    _save(source, tmp_path / "o" / name, facts)
+    expected = "Half width of the 90 % interval, not fitted on this; noise 0.1: it is wider"
+    assert said(uncertainty_path(tmp_path / "o" / name)) == expected

@@ -57,6 +57,24 @@ def test_lost_detail_is_measured_and_the_interval_holds_it(blur):
     assert (error <= widening(agreed, result, reading, 1)).mean() >= 0.9
 
 
+def test_the_plain_interval_grows_with_a_power_of_the_spread_above_a_floor():
+    spread = np.array([[[0.0, 0.03], [0.04, 0.0]]])
+    np.testing.assert_array_equal(Widening().plain(3.0, spread), 3 * spread)
+    floored = Widening(power=0.5, floor=0.03)
+    expected = 2 * np.sqrt(np.hypot(spread, 0.03))
+    np.testing.assert_allclose(floored.plain(2.0, spread), expected)
+    # of an image whose views differ more than those of the calibration, a share of that counts
+    own = Widening(floor=0.001, floor_share=0.5).plain(1.0, spread)
+    np.testing.assert_allclose(own, np.hypot(spread, 0.5 * 0.025))  # root mean square
+
+
+def test_every_channel_has_its_own_floor():
+    spread = np.stack([np.full((3, 3), 0.1), np.zeros((3, 3))])
+    found = Widening(floor=0.01, floor_share=1.0).plain(1.0, spread)
+    np.testing.assert_allclose(found[0], 0.1 * np.sqrt(2))
+    np.testing.assert_allclose(found[1], 0.01)
+
+
 def test_of_clean_input_the_interval_is_the_very_same():
     half_width = np.random.default_rng(0).random((1, 20, 30))
     reading = Reading((0.004,), 0.23)

@@ -14,6 +14,8 @@ from scipy.ndimage import gaussian_filter
 from monai_sr.formats import Facts, announce
 from monai_sr.functional.statistics import image_statistics
 from monai_sr.transforms import NoteUnusuald
+from monai_sr.transforms.training_range import TrainingComparison
+from monai_sr.transforms.unusual import interval_basis
 
 GRAIN = np.random.default_rng(0).standard_normal((1, 128, 128))
 CLEAN = 0.5 + 0.08 * gaussian_filter(GRAIN, (0, 1, 1)) / gaussian_filter(GRAIN, (0, 1, 1)).std()
@@ -29,7 +31,10 @@ def note(tmp_path):
     widening = {"noise_gain": 2, "clean_noise": 0.01, "detail_gain": 5, "clean_detail": 0.12}
     metadata = {
         "training_statistics": {hashlib.sha256(b"weights").hexdigest(): entry},
-        "uncertainty": {"widening": {"4": widening | {"holds": 0.88, "held": 0.5}}},
+        "uncertainty": {
+            "widening": {"4": widening | {"holds": 0.88, "held": 0.5}},
+            "measured": {"4": {"like": 0.91, "unlike": [0.75, 0.98]}},
+        },
     }
     (tmp_path / "metadata.json").write_text(json.dumps(metadata))
     return NoteUnusuald("image", tmp_path / "metadata.json", tmp_path / "model.pt", 4)
@@ -43,6 +48,10 @@ def facts_of(note, values):
 def test_of_usual_images_nothing_is_noted(note):
     facts = facts_of(note, CLEAN)
     assert (facts.unusual, facts.interval) == ("", "")
+    assert facts.basis == (
+        "fitted on images like those that the weights were trained on; of others like them it held "
+        "91% of the values"
+    )
 
 
 def test_noise_is_noted_with_what_it_does_to_the_interval(note):
@@ -56,6 +65,26 @@ def test_noise_is_noted_with_what_it_does_to_the_interval(note):
 def test_blur_is_noted(note):
     facts = facts_of(note, gaussian_filter(CLEAN, (0, 2, 2)))
     assert "finest detail" in facts.interval
+
+
+def test_of_other_images_it_says_that_nothing_was_fitted_on_their_like(note):
+    facts = facts_of(note, 0.5 + 0.5 * (CLEAN - 0.5))
+    held = "; of other images that it was not fitted on it held 75% to 98% of the values"
+    told = "not fitted on images like this one, which differs in standard deviation"
+    assert facts.basis == told + held
+    assert facts.unusual.startswith("Outside the 1–99 % range of the 7 training images in: stand")
+    assert facts.unusual.endswith(f"The interval was not fitted on such images{held}.")
+
+
+def test_of_another_modality_it_says_so_without_figures_where_none_was_measured(tmp_path):
+    unlike = TrainingComparison("", True, ("modality (CT; trained on CR, DX)",))
+    metadata = tmp_path / "metadata.json"
+    metadata.write_text("{}")
+    assert interval_basis(metadata, 4, unlike) == (
+        "not fitted on images like this one, which differs in modality (CT; trained on CR, DX)"
+    )
+    like = TrainingComparison("", False)
+    assert interval_basis(metadata, 4, like).endswith("the weights were trained on")
 
 
 def test_few_values_and_a_small_size_are_noted(note):
@@ -82,3 +111,12 @@ def test_it_is_said_before_the_image_is_enlarged(note, caplog):
         announce("a.png", note({"image": image})["image"].meta)
     (line,) = caplog.messages
     assert line.startswith("a.png: uncertainty: Outside the 1–99 % range of the 7 training images")
+
+
+def test_of_usual_images_the_log_says_what_the_interval_holds(note, caplog):
+    image = MetaTensor(torch.from_numpy(CLEAN).float())
+    with caplog.at_level("INFO", logger="monai_sr"):
+        announce("a.png", note({"image": image})["image"].meta)
+    (record,) = caplog.records
+    assert record.levelname == "INFO"
+    assert record.getMessage().startswith("a.png: uncertainty: the interval was fitted on")

@@ -21,7 +21,7 @@ from monai_sr.core.version import __version__
 from monai_sr.formats.dicom.files import open_dicom, quiet_pydicom
 from monai_sr.formats.dicom.geometry import format_ds
 from monai_sr.formats.dicom.pixel_module import check_size
-from monai_sr.formats.stored import provenance_of
+from monai_sr.formats.stored import map_meaning, provenance_of
 from monai_sr.geometry import (
     Plane,
     frame_planes,
@@ -202,6 +202,7 @@ def _build(
         content_description="Half width of the 90 % interval of a super-resolution",
     )
     made.SeriesDescription = f"{first.get('SeriesDescription') or ''} uncertainty".strip()[:64]
+    made.ImageComments = map_meaning(meta)
     made.Laterality = None
     if invalid.any():
         made.FloatPixelPaddingValue = _PADDING

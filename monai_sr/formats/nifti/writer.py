@@ -26,6 +26,7 @@ from monai_sr.formats.stored import (
     StoredWriter,
     as_stored,
     disclaimer,
+    map_meaning,
     provenance_of,
     software,
     source_path,
@@ -107,6 +108,8 @@ def write_map(
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
     header["descrip"] = MAP_MEANING.encode()
+    if (told := map_meaning(meta)) != MAP_MEANING:  # longer than that field
+        header.extensions.append(Nifti1Extension(_COMMENT, told.encode()))
     with atomic_file(target) as temporary:
         write_image(type(image)(values, None, header), temporary)
 

@@ -22,10 +22,10 @@ from monai_sr.formats.nrrd.header import BZIPS, NrrdHeader, read_header
 from monai_sr.formats.nrrd.reader import stored_layout
 from monai_sr.formats.raster.keep_list import is_deidentified
 from monai_sr.formats.stored import (
-    MAP_MEANING,
     StoredWriter,
     as_stored,
     disclaimer,
+    map_meaning,
     provenance_of,
     software,
     source_path,
@@ -96,7 +96,7 @@ def write_map(
     """Write a map of uncertainty, see :mod:`monai_sr.formats.naming`."""
     header = read_header(result)
     fields = {name: value for name, value in header.fields.items() if name not in _OF_SOURCE}
-    fields["content"] = MAP_MEANING
+    fields["content"] = map_meaning(meta)
     pairs = {key: header.pairs[key] for key in (_NOTE, "provenance") if key in header.pairs}
     with atomic_file(target) as temporary:
         _save(temporary, stored_layout(half_width, header).astype(np.float32), fields, pairs)

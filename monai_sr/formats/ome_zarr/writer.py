@@ -25,10 +25,10 @@ from monai_sr.formats.ome_zarr.metadata import VERSIONS, OmeMetadata, read_metad
 from monai_sr.formats.ome_zarr.reader import open_level, stored_layout
 from monai_sr.formats.raster.keep_list import is_deidentified
 from monai_sr.formats.stored import (
-    MAP_MEANING,
     StoredWriter,
     as_stored,
     disclaimer,
+    map_meaning,
     provenance_of,
     software,
     source_path,
@@ -110,7 +110,7 @@ def write_map(
     of_result = read_metadata(result)
     array = open_level(of_result)
     stored = stored_layout(half_width, of_result, array.shape).astype(np.float32)
-    attributes = {_NOTE: of_result.attributes[_NOTE] | {"content": MAP_MEANING}}
+    attributes = {_NOTE: of_result.attributes[_NOTE] | {"content": map_meaning(meta)}}
     with atomic_folder(target) as temporary:
         _save(temporary, of_result, array, stored, of_result.affine, attributes, {})
 

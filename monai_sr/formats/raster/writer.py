@@ -28,7 +28,7 @@ from monai_sr.formats.raster.keep_list import is_deidentified, kept_profile
 from monai_sr.formats.raster.masks import copy_mask, hidden_in, keep_alpha
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.raster.source import RGBA
-from monai_sr.formats.stored import MAP_MEANING, StoredWriter, as_stored, in_rows, source_path
+from monai_sr.formats.stored import StoredWriter, as_stored, in_rows, map_meaning, source_path
 from monai_sr.geometry import grid_change, pixel_affine, source_transform
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".png": "PNG"}
@@ -153,7 +153,7 @@ def write_map(
                 height=bands.shape[1], width=bands.shape[2], nodata=float("nan"),
                 compress="deflate", BIGTIFF="IF_SAFER", **place,
             ) as dst:  # fmt: skip
-                dst.update_tags(TIFFTAG_IMAGEDESCRIPTION=MAP_MEANING)
+                dst.update_tags(TIFFTAG_IMAGEDESCRIPTION=map_meaning(meta))
                 dst.write(values)
             check_pixels_of(temporary, target, values)
 

@@ -186,6 +186,9 @@ def test_a_map_of_uncertainty_lies_on_the_grid_of_its_result(tmp_path):
     assert (np.moveaxis(values, 3, 0) == half).all()
     assert np.array_equal(header["spacings"][:3], [0.5, 1, 3])
     assert header["content"] == "Half width of the 90 % interval"
+    write_map(tmp_path / "b.nrrd", tmp_path / "d.nrrd", half, meta | {"sr_interval_basis": "as is"})
+    content = nrrd.read_header(str(tmp_path / "d.nrrd"))["content"]
+    assert content == "Half width of the 90 % interval, as is"
 
 
 def test_wrong_names_and_wrong_affines_are_refused(tmp_path):

@@ -175,6 +175,9 @@ def test_a_map_of_uncertainty_lies_on_the_grid_of_its_result(tmp_path):
     assert (made[...].transpose(0, 2, 1) == half).all()
     assert places(tmp_path / "c.zarr", "cyx") == places(tmp_path / "b.zarr", "cyx")
     assert said(tmp_path / "c.zarr")[1]["monai-sr"]["content"] == "Half width of the 90 % interval"
+    write_map(tmp_path / "b.zarr", tmp_path / "d.zarr", half, meta | {"sr_interval_basis": "as is"})
+    content = said(tmp_path / "d.zarr")[1]["monai-sr"]["content"]
+    assert content == "Half width of the 90 % interval, as is"
 
 
 def test_wrong_names_and_wrong_affines_are_refused(tmp_path):
