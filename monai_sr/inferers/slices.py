@@ -204,15 +204,7 @@ def slice_restorer(
         system: in place of the bundle's own model; none of them restores slices.
         spatial_dims: of the network; one for volumes enlarges the slice axis itself.
         options: of :class:`SliceRestorer`.
-
-    Raises:
-        OptionError: if it is to be tuned and there is none.
     """
     if system is not None or spatial_dims != 2 or not Path(weights).is_file():
-        if options.get("tune"):
-            raise OptionError(
-                f"tune: needs weights for slices, which mri_sr has, got {options['tune']} minutes "
-                "without them; add --model mri_sr, or leave --tune out"
-            )
         return None
     return SliceRestorer(weights, **options)

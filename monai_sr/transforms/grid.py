@@ -48,13 +48,7 @@ def planned_sizes(meta: Mapping[str, Any] | None, rank: int) -> list[int] | None
 
 
 class SlicesMaker(Protocol):
-    """What makes the slices of volumes thinner.
-
-    Attributes:
-        tune: minutes for which a network learns from each volume first.
-    """
-
-    tune: float
+    """What makes the slices of volumes thinner."""
 
     def knows(self, factor: float) -> bool:
         """Tell whether a network does it at this factor; else splines do."""
@@ -73,6 +67,8 @@ class PlanGrid(Transform):
         spatial_dims: 2: volumes grow within their slices; 3: along all axes.
         slices: what makes slices thinner, see :class:`monai_sr.inferers.SliceRestorer`; None:
             bicubic interpolation, which adds no detail.
+        tune: minutes for which ``slices`` is to learn from each volume: where it cannot, a warning
+            says so.
 
     Raises:
         OptionError: if ``slice_axis`` or ``spatial_dims`` is none of these.
@@ -86,6 +82,7 @@ class PlanGrid(Transform):
         slice_axis: int | str = "auto",
         spatial_dims: int = 2,
         slices: SlicesMaker | None = None,
+        tune: float = 0.0,
     ) -> None:
         if slice_axis not in ("auto", 0, 1, 2) or isinstance(slice_axis, bool):
             raise OptionError(f"slice_axis: must be auto, 0, 1 or 2, got {slice_axis}")
@@ -98,6 +95,7 @@ class PlanGrid(Transform):
         self.slice_axis = slice_axis
         self.spatial_dims = spatial_dims
         self.slices = slices
+        self.tune = tune
 
     def __call__(self, image: Tensor) -> Tensor:
         """Plan one image; a plain tensor passes unchanged, if it needs no metadata.
@@ -128,8 +126,8 @@ class PlanGrid(Transform):
             knows = None if self.slices is None else self.slices.knows
             planned = sizes_for_spacing(name, sizes, present, target, axes, unit, knows)
             self._check_slices(name, meta, sizes, planned)
-        if self.slices is not None and self.slices.tune:
-            self._check_tuned(name, meta, sizes, planned or sizes, self.slices)
+        if self.tune:
+            self._check_tuned(name, meta, sizes, planned or sizes)
         if planned is not None:
             Facts(meta).sizes = np.array(planned)
         return MetaTensor(image.as_tensor(), meta=meta)
@@ -153,19 +151,15 @@ class PlanGrid(Transform):
         if len(sizes) == 3 and planned[own] != sizes[own]:
             format_of_meta(meta).check_more_slices(name, meta)
 
-    @staticmethod
     def _check_tuned(
-        name: str,
-        meta: Mapping[str, Any],
-        sizes: Sequence[int],
-        planned: Sequence[int],
-        slices: SlicesMaker,
+        self, name: str, meta: Mapping[str, Any], sizes: Sequence[int], planned: Sequence[int]
     ) -> None:
         own = Facts(meta).slice_axis
-        if len(sizes) != 3 or not slices.knows(planned[own] / sizes[own]):
+        factor = planned[own] / sizes[own] if len(sizes) == 3 else 1.0
+        if self.slices is None or not self.slices.knows(factor):
             logger.warning(
-                "%s: --tune changes nothing: no network makes its slices thinner; it is for "
-                "--spacing along the slices, see docs/how-to/thick-slices.md", name,
+                "%s: --tune changes nothing, for no network makes its slices thinner; mri_sr does, "
+                "with --spacing along the slices, see docs/how-to/thick-slices.md", name,
             )  # fmt: skip
 
     def _choose_slices(self, name: str, meta: dict[str, Any], rank: int) -> None:

@@ -91,8 +91,11 @@ def test_what_a_series_cannot_do_is_one_line(series, options, words):
 )
 def test_tuning_that_changes_nothing_is_told(volume, caplog, spacing, is_told):
     slices = SliceRestorer("none.pt", tune=2)
-    PlanGrid(4, spacing=spacing, slices=slices)(volume)
+    PlanGrid(4, spacing=spacing, slices=slices, tune=2)(volume)
     assert ("--tune changes nothing" in caplog.text) == is_told
+    caplog.clear()
+    PlanGrid(4, spacing=0.4, tune=2)(volume)
+    assert "mri_sr does, with --spacing along the slices" in caplog.text
 
 
 def test_lengths_are_needed_for_a_spacing(tmp_path):
