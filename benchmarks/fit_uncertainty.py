@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--aim",
         type=float,
         default=COVERAGE,
-        help="share of their values to hold; of MR 0.92: of few subjects, a new one differs more",
+        help="share of their values to hold; of MR and X-rays 0.92, for new ones differ more",
     )
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
