@@ -28,7 +28,7 @@ SAMPLES = {
     "photo": "samples/natural_sr/photo.png",
 }
 """What is enlarged: one file a format."""
-BUNDLES = {"natural_sr", "xray_sr", "mri_sr", "satellite_sr"}
+BUNDLES = {"natural_sr", "xray_sr", "ct_sr", "mri_sr", "satellite_sr"}
 _SCALE = 2
 
 

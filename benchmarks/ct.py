@@ -1,8 +1,8 @@
 """Measure bundles on CT in Hounsfield units: whole range, soft tissue, regions, noise.
 
-``python benchmarks/ct.py --root DATA`` writes benchmarks/results/ct_hu.csv and docs/results.md. No
-bundle is trained on CT: this says which one serves it, and how well. Small images are made by
-bicubic and rounded to whole units, as scanners store them, and so are results.
+``python benchmarks/ct.py --root DATA`` writes benchmarks/results/ct_hu.csv and docs/results.md.
+Small images are made by bicubic and rounded to whole units, as scanners store them, and so are
+results. A bundle is not judged on images that it was trained on.
 """
 
 from __future__ import annotations
@@ -122,6 +122,11 @@ class Judge:
             nibabel.save(made, file)
             self.files[condition] = file
 
+    def may_judge(self, candidate: Candidate) -> bool:
+        """Tell whether a system was not trained on the image."""
+        trained = self.choices["images"][self.name].get("trained", ())
+        return candidate.is_bicubic or Path(find_bundle(candidate.bundle)).name not in trained
+
     def unit(self, values: Tensor) -> Tensor:
         """Bring stored values to [0, 1]."""
         return (values - self.low) / (self.high - self.low)
@@ -215,7 +220,8 @@ def run(options: argparse.Namespace) -> None:
                 write_ct(options.results / FILE, [row for j in every for row in originals(j)])
             for candidate in candidates(bundles, options.faces, scale, has_bicubic=has_bicubic):
                 resolver = candidate.resolver()
-                rows = [row for judge in every for row in measured(judge, candidate, resolver)]
+                unseen = [judge for judge in every if judge.may_judge(candidate)]
+                rows = [row for judge in unseen for row in measured(judge, candidate, resolver)]
                 write_ct(options.results / FILE, rows)
                 _logger.info("x%d %s", scale, candidate.name)
     write_table(options.results, options.output)

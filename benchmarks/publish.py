@@ -33,8 +33,9 @@ from monai_sr.metrics import FAST
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 SHOWN = {
-    "natural_sr": [(name, scale) for scale in (4, 2) for name in ("set5", "set14", "bsd100", "ct")],
+    "natural_sr": [(name, scale) for scale in (4, 2) for name in ("set5", "set14", "bsd100")],
     "xray_sr": [("xray", 4), ("xray", 2)],
+    "ct_sr": [("ct", 4), ("ct", 2)],
     "mri_sr": [("mr", 4), ("mr", 2)],
     "satellite_sr": [(name, scale) for scale in (4, 2) for name in ("ucmerced", "naip", "landsat")],
 }

@@ -2,7 +2,8 @@
 
 ``python samples/make_samples.py --shared DIR``, where DIR holds the folder ``data`` described in
 ``samples/README.md``. The X-ray and the photo are MATLAB-bicubic reductions by four of the crops
-kept in ``hr/``, rounded to 8 bits; the brain and the aerial image are cuts at native resolution.
+kept in ``hr/``, rounded to 8 bits; the brain, the chest and the aerial image are cuts at native
+resolution.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ PHOTO = "validation/photos/buddies_taipei-city.jpg"
 PHOTO_BOX = (32, 176, 800, 688)
 BRAIN = "mr/ds002748_sub-10_T1w_brain.nii.gz"
 BRAIN_SLICES = slice(32, 42)
+CHEST = "ct/qin_ct_7slices_0.78mm.nii.gz"
+CHEST_SLICE = 3
+CHEST_PART = (slice(232, 440), slice(160, 352))  # left lung, heart and spine
 AERIAL = "satellite/naip/m_4709963_se_14_1_20180716.tif"
 AERIAL_WINDOW = Window(col_off=640, row_off=432, width=256, height=208)
 FIELD_MM, FRAME_PX = 360.0, 1024
@@ -135,6 +139,15 @@ def make_brain(data: Path, out: Path) -> None:
     nib.save(result, out / "mri_sr" / "brain_mr.nii.gz")
 
 
+def make_chest(data: Path, out: Path) -> None:
+    """Write a part of an axial CT slice in Hounsfield units."""
+    source = nib.load(data / CHEST)
+    part = source.slicer[(*CHEST_PART, slice(CHEST_SLICE, CHEST_SLICE + 1))]
+    result = nib.Nifti1Image(np.asarray(part.dataobj), part.affine)
+    result.header.set_xyzt_units("mm")
+    nib.save(result, out / "ct_sr" / "chest_ct.nii.gz")
+
+
 def make_aerial(data: Path, out: Path) -> None:
     """Write a window of the aerial image with its coordinate system and transform."""
     with rasterio.open(data / AERIAL) as source:
@@ -159,9 +172,9 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="folder that holds `data`")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="where to write")
     options = parser.parse_args()
-    for folder in ("hr", "natural_sr", "satellite_sr", "xray_sr"):
+    for folder in ("hr", "ct_sr", "mri_sr", "natural_sr", "satellite_sr", "xray_sr"):
         (options.out / folder).mkdir(parents=True, exist_ok=True)
-    for make in (make_xray, make_photo, make_brain, make_aerial):
+    for make in (make_xray, make_photo, make_brain, make_chest, make_aerial):
         make(options.shared / "data", options.out)
     for path in sorted(p for p in options.out.rglob("*") if p.suffix not in {".py", ".md", ".pyc"}):
         if path.is_file():

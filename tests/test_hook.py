@@ -268,7 +268,7 @@ def test_options_are_read_as_fire_reads_them():
 
 
 @pytest.mark.parametrize("config", ["train", "train_gan"])
-@pytest.mark.parametrize("name", ["natural_sr", "xray_sr", "mri_sr", "satellite_sr"])
+@pytest.mark.parametrize("name", ["natural_sr", "xray_sr", "ct_sr", "mri_sr", "satellite_sr"])
 def test_a_system_is_no_option_of_training_but_a_second_file(repo_root, name, config):
     file = repo_root / "bundles" / name / "configs" / f"{config}.yaml"
     arguments = ["run", "--config_file", str(file), "--steps", "3", "--system", "srcnn"]

@@ -38,7 +38,7 @@ MEASURED = ("eval_metrics", "model_figures", "uncertainty", "training_statistics
 REQUIRED = ("title", "task", "description", "changelog", "channels", "protocol", "overshoot")
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalization
 _DEFAULTS = "defaults.yaml"
-_VOLUMES = ("train_3d", "train_slices")
+_MORE = {"volumes": "train_3d", "slices": "train_slices"}  # entry of domain.yaml -> configuration
 _TABLE = re.compile(r"(<!-- options of (\w+) -->\n).*?(<!-- /options -->)", re.DOTALL)
 _SAME = re.compile(r"^( *)_same_: (.*)\n", re.MULTILINE)
 
@@ -78,7 +78,7 @@ def made_files(bundle: Path, recipe: Path) -> dict[str, str]:
         OptionError: if ``domain.yaml`` or the present ``metadata.json`` is not as it must be.
     """
     domain = read_domain(bundle, recipe)
-    names = (*CONFIGS, *_VOLUMES) if domain["volumes"] else CONFIGS
+    names = [*CONFIGS, *(name for entry, name in _MORE.items() if domain[entry])]
     made = {f"configs/{name}.yaml": _config(name, bundle.name, domain, recipe) for name in names}
     made["configs/logging.conf"] = (recipe / "logging.conf").read_text(encoding="utf-8")
     if not (bundle / "LICENSE").exists():  # one's own stays

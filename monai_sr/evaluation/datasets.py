@@ -39,7 +39,7 @@ _logger = get_logger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
 _KNOWN = _REQUIRED | {
     "count", "classes", "data_range", "channels", "citation", "slice_step", "area", "patient",
-    "lr_folders", "pixels", "download", "left_out", "grey",
+    "lr_folders", "pixels", "download", "left_out", "grey", "square",
 }  # fmt: skip
 _CONTENT = 0.1
 """Share of a slice that must differ from the volume's darkest value, for it to be judged."""
@@ -68,6 +68,8 @@ class Benchmark:
             that are nearly empty are left out.
         area: of georeferenced rasters, the west, south, east and north of what is judged, in the
             units of their reference system; all of them if None.
+        square: of images of measured values, from which row and column and before which they are
+            judged, on the range of that part: CT holds no measurement outside of a circle.
         patient: regular expression whose first group, at the start of a file's name, says whose
             image it is; empty where that is unknown (DICOM files say it themselves).
         lr_folders: places of given low-resolution images below the root, with ``{scale}``; empty
@@ -89,6 +91,7 @@ class Benchmark:
     grey: frozenset[str] = frozenset()
     slice_step: int = 0
     area: Box | None = None
+    square: tuple[int, int] | None = None
     patient: str = ""
     lr_folders: tuple[str, ...] = ()
     pixels: tuple[int, ...] = ()
@@ -234,7 +237,7 @@ class Benchmark:
         if self.area is not None or self.channels not in (1, 3):
             values, levels = read_raster(files[0], self.channels, self.area)
         else:
-            values, levels = read_image(files)
+            values, levels = read_image(files, self.square)
         if self.protocol.data_range not in (1, levels):
             raise BadImageError(
                 f"{files[0]}: must hold values 0…{self.protocol.data_range:g} for benchmark "
@@ -282,8 +285,8 @@ def load_benchmark(name: PathLike) -> Benchmark:
                 f"{path.stem}: {key} must hold texts, got {names}; put them in quotes"
             )
         options[key] = frozenset(names)
-    if "area" in content:
-        options["area"] = tuple(content["area"])
+    for key in {"area", "square"} & keys:
+        options[key] = tuple(content[key])
     protocol = get_protocol(content["protocol"], content.get("data_range"))
     return Benchmark(name=path.stem, protocol=protocol, **options)
 

@@ -173,8 +173,13 @@ def download(name: str, archives: Sequence[Mapping[str, Any]], root: PathLike, s
             ) from error
 
 
-def read_image(files: Files) -> tuple[Array, int]:
+def read_image(files: Files, square: tuple[int, int] | None = None) -> tuple[Array, int]:
     """Read an image of one slice.
+
+    Args:
+        files: see :class:`BenchmarkImage`.
+        square: of an image of measured values, from which row and column and before which it is
+            taken; all of it if None.
 
     Returns:
         (C, H, W) float64 in [0, 1], and the largest stored value where values are stored as whole
@@ -188,7 +193,7 @@ def read_image(files: Files) -> tuple[Array, int]:
         levels = int(np.iinfo(photo.dtype).max)
         planes = photo[..., None] if photo.ndim == 2 else photo
         return planes.astype(np.float64).transpose(2, 0, 1) / levels, levels
-    values, meta = _scaled(files)
+    values, meta = _scaled(files, square)
     if values.ndim != 3:
         raise BadImageError(
             f"{files[0]}: must be an image of one slice, got a volume; set slice_step to judge "
@@ -277,8 +282,10 @@ def dicom_patient(files: Files) -> str:
     return sha256(identity)[:_ID_DIGITS] if identity else ""
 
 
-def _scaled(files: Files) -> tuple[Array, dict[str, Any]]:
+def _scaled(files: Files, square: tuple[int, int] | None = None) -> tuple[Array, dict[str, Any]]:
     image = load_image(files if len(files) > 1 else files[0])
+    if square is not None:
+        image = image[:, slice(*square), slice(*square)]
     scaled, valid = ScaleToUnit(is_exact=True)(image)
     if valid.numel() and not bool(valid.all()):
         raise BadImageError(

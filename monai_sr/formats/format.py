@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from monai_sr.core import PathLike
 
-NATURAL, XRAY, MRI, SATELLITE = "natural", "xray", "mri", "satellite"
+NATURAL, XRAY, CT, MRI, SATELLITE = "natural", "xray", "ct", "mri", "satellite"
 
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31  # zlib: with a header of gzip
@@ -35,7 +35,8 @@ class Subject:
     """What an image shows, as far as its header tells.
 
     Attributes:
-        domain: one of ``NATURAL``, ``XRAY``, ``MRI`` and ``SATELLITE``, "" where nobody knows.
+        domain: one of ``NATURAL``, ``XRAY``, ``CT``, ``MRI`` and ``SATELLITE``, "" where nobody
+            knows.
         reason: why, in words that follow "since".
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
+from pathlib import Path
 
 import ct as script
 import nibabel
@@ -170,12 +171,29 @@ def test_every_face_with_weights_is_measured_once_and_bicubic_first():
     assert [candidate.name for candidate in found] == ["mri_sr"]
 
 
-def test_the_benchmark_has_seven_slices_on_one_range(shared_data):
+def test_the_benchmark_has_two_persons_inside_of_the_circle(shared_data):
     benchmark = load_benchmark("CT")
     images = benchmark.images(shared_data)
-    assert len(images) == benchmark.expected == 7
-    values = torch.cat([benchmark.load(image) for image in images])
-    assert (float(values.min()), float(values.max())) == (0.0, 1.0)
+    assert len(images) == len({image.patient for image in images}) == benchmark.expected == 2
+    for name, image in zip(("chest, contrast", "head"), images, strict=True):
+        chosen = script.load_choices()["images"][name]
+        expected = script.read_slices(shared_data, chosen)[0]
+        expected = (expected - expected.min()) / np.ptp(expected)
+        assert image.path.name == Path(chosen["file"]).name
+        np.testing.assert_allclose(benchmark.load(image)[0, 0], expected, atol=1e-6)
+
+
+def test_who_was_trained_on_an_image_has_no_row_of_it(choices, tmp_path, monkeypatch):
+    shutil.copy(CT_SMALL, tmp_path / "CT_small.dcm")
+    images = {name: chosen | {"trained": ["mri_sr"]} for name, chosen in choices["images"].items()}
+    told = choices | {"images": images, "bundles": ["xray_sr", "mri_sr"]}
+    monkeypatch.setattr(script, "load_choices", lambda: told)
+    monkeypatch.setattr(script, "write_table", lambda results, output: None)
+    words = ["--root", str(tmp_path), "--scales", "2", "--faces", "fast"]
+    assert script.main([*words, "--results", str(tmp_path)]) == 0
+    named = {row.system for row in read_ct(tmp_path / FILE)}
+    assert "xray_sr, fast" in named
+    assert "mri_sr, fast" not in named
 
 
 def test_a_measurement_ends_in_the_table(choices, tmp_path, monkeypatch):

@@ -27,9 +27,10 @@ from monai.bundle import load
 home = pathlib.Path(sys.argv[1])
 assert home in pathlib.Path(monai_sr.__file__).parents, monai_sr.__file__
 bundles = list_bundles()
-assert {"natural_sr", "xray_sr", "mri_sr", "satellite_sr"} <= set(bundles)
+assert {"natural_sr", "xray_sr", "ct_sr", "mri_sr", "satellite_sr"} <= set(bundles)
 assert all(home in folder.parents for folder in bundles.values()), bundles
-for name, channels in (("natural_sr", 3), ("xray_sr", 1), ("mri_sr", 1), ("satellite_sr", 3)):
+takes = {"natural_sr": 3, "xray_sr": 1, "ct_sr": 1, "mri_sr": 1, "satellite_sr": 3}
+for name, channels in takes.items():
     resolver = SuperResolver.from_bundle(name, scale=2, device="cpu")
     assert resolver(np.zeros((channels, 5, 7), "float32")).shape == (channels, 10, 14)
     assert load(name, bundle_dir=str(bundles[name].parent), device="cpu").scale == 4

@@ -30,7 +30,7 @@ def nifti(path, values):
 @pytest.mark.parametrize(
     ("name", "bundle"),
     [
-        ("CT_small.dcm", "natural_sr"),
+        ("CT_small.dcm", "ct_sr"),
         ("MR_small.dcm", "mri_sr"),
         ("examples_rgb_color.dcm", "natural_sr"),
     ],
@@ -57,7 +57,7 @@ def test_nifti_is_mr_unless_it_holds_hounsfield_units(tmp_path):
     body = np.full((8, 8, 4), 40, np.int16)
     body[:2], body[0] = -1000, -3024
     assert choose_bundle(brain).bundle == "mri_sr"
-    assert choose_bundle(nifti(tmp_path / "chest.nii.gz", body)).bundle == "natural_sr"
+    assert choose_bundle(nifti(tmp_path / "chest.nii.gz", body)).bundle == "ct_sr"
 
 
 def test_a_raster_goes_by_place_bands_and_type(tmp_path):

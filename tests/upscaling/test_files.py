@@ -328,9 +328,9 @@ def test_an_unforeseen_failure_is_still_one_line_with_the_file():
 
 
 def test_real_files_of_every_kind_are_found(samples_dir, tmp_path):
-    for name, count in (("natural_sr", 1), ("xray_sr", 1), ("mri_sr", 1), ("satellite_sr", 1)):
+    for name in ("natural_sr", "xray_sr", "ct_sr", "mri_sr", "satellite_sr"):
         found = dataset(samples_dir / name, tmp_path / "out")
-        assert len(found) >= count
+        assert len(found) >= 1
         assert all("error" not in found[i] for i in range(len(found)))
 
 

@@ -22,18 +22,16 @@ from monai_sr.formats.dicom.more_slices import check_more_slices
 from monai_sr.formats.dicom.pixel_module import check_dicom_size
 from monai_sr.formats.dicom.series import read_header
 from monai_sr.formats.facts import Facts
-from monai_sr.formats.format import MRI, NATURAL, UNKNOWN, XRAY, Format, Head, Subject
+from monai_sr.formats.format import CT, MRI, NATURAL, UNKNOWN, XRAY, Format, Head, Subject
 
 _SIDE_LIMIT = (2**16 - 1, "cut the image into parts")  # (0028,0010) Rows, (0028,0011) Columns: US
 _MODALITIES = {
     XRAY: ("CR", "DX", "RG", "MG", "PX", "IO", "RF", "XA", "RTIMAGE", "BMD"),
+    CT: ("CT",),
     MRI: ("MR",),
-    NATURAL: ("CT", "XC", "ES", "GM", "SM", "OP", "DMS", "EPS"),
+    NATURAL: ("XC", "ES", "GM", "SM", "OP", "DMS", "EPS"),
 }
-"""What (0008,0060) Modality, PS3.3 C.7.3.1.1.1, shows.
-
-CT goes where it was measured best, see docs/decisions/ct.md.
-"""
+"""What (0008,0060) Modality, PS3.3 C.7.3.1.1.1, shows."""
 _DOMAIN_OF = {code: domain for domain, codes in _MODALITIES.items() for code in codes}
 # Storage classes with pixels that are not called images (PS3.4 B.5), and the two newest ones.
 _WITH_PIXELS = frozenset(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from monai_sr.core import PathLike, reading
-from monai_sr.formats.format import MRI, NATURAL, Format, Head, Subject
+from monai_sr.formats.format import CT, MRI, NATURAL, Format, Head, Subject
 from monai_sr.formats.nifti.header import is_nifti2, load_nifti, pair_of
 
 # NIfTI-1 and -2: bytes of the header, where and what the magic of a single file is.
@@ -55,7 +55,7 @@ class Nifti(Format):
         if values.dtype.kind in "iuf":
             body = values[np.isfinite(values) & (values > _FILL_HU)]
             if body.size and _AIR_HU[0] <= float(body.min()) <= _AIR_HU[1]:
-                return Subject(NATURAL, "its values reach down to air, in Hounsfield units of CT")
+                return Subject(CT, "its values reach down to air, in Hounsfield units of CT")
         return Subject(MRI, "it is NIfTI")
 
     def window(self, path: Path) -> tuple[float, float] | None:
