@@ -128,10 +128,17 @@ def read_facts(path: PathLike) -> list[Facts]:
 def write_facts(path: PathLike, facts: Iterable[Facts]) -> None:
     """Put lines into a CSV file in place of those of the same system, domain and scale.
 
+    A line without a speed keeps the line of the same weights that has one.
+
     Raises:
         OutputError: if the file cannot be written.
     """
-    lines = {line.key: line for line in [*read_facts(path), *facts]}
+    lines = {line.key: line for line in read_facts(path)}
+    for line in facts:
+        before = lines.get(line.key, line)
+        is_timed = math.isnan(line.output_mp_per_s) and not math.isnan(before.output_mp_per_s)
+        if not (is_timed and line.weights_sha256 == before.weights_sha256):
+            lines[line.key] = line
     write_table(path, HEADER, (lines[key].cells() for key in sorted(lines)))
 
 

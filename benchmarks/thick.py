@@ -45,11 +45,11 @@ VOLUMES = {
     "T1, brain": ("mr/ds002748_sub-10_T1w_brain.nii.gz", [*KNOWN, (4, "boxcar"), (4, "gaussian")]),
     "T1, head": ("nifti/chris_t1.nii.gz", KNOWN),
     "T1 with gadolinium, head": ("nifti/MR_Gd.nii.gz", KNOWN),
-    "CT, head": ("nifti/CT_pitch.nii.gz", KNOWN[:2]),
+    "CT, head phantom": ("nifti/CT_pitch.nii.gz", KNOWN[:2]),
 }
 """Name -> file, factors and profiles. The slices of the CT lie 2.4 mm apart before."""
 TUNED = [("T1, brain", 4), ("T1, head", 3), ("T1, head", 4), ("T1 with gadolinium, head", 4),
-         ("CT, head", 3)]  # fmt: skip
+         ("CT, head phantom", 3)]  # fmt: skip
 """Volumes and factors, of the assumed profile, at which the network is tuned, too."""
 SIDE, SLICES = 96, 60
 """Voxels in plane and slices that are compared, from the middle; factors divide these."""

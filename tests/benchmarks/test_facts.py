@@ -33,6 +33,16 @@ def test_a_line_replaces_the_one_of_its_system_domain_and_scale(tmp_path):
     assert [(f.scale, f.weights_sha256) for f in read_facts(file)] == [(2, "ab"), (4, "cd")]
 
 
+def test_measuring_again_without_a_clock_keeps_the_speed_of_the_same_weights(tmp_path):
+    file = tmp_path / "systems.csv"
+    write_facts(file, [_KNOWN])
+    untimed = dataclasses.replace(_KNOWN, output_mp_per_s=math.nan)
+    write_facts(file, [untimed])
+    assert read_facts(file)[0].output_mp_per_s == pytest.approx(_KNOWN.output_mp_per_s)
+    write_facts(file, [dataclasses.replace(untimed, weights_sha256="cd")])
+    assert math.isnan(read_facts(file)[0].output_mp_per_s)
+
+
 def test_an_absent_file_has_no_lines(tmp_path):
     assert read_facts(tmp_path / "systems.csv") == []
 

@@ -183,6 +183,8 @@ def test_bundles_differ_in_nothing_but_what_is_listed(bundle, name: str) -> None
             for key in parents:
                 entry = entry[key]
             del entry[last]
+        if name == "inference":
+            del content["slices"]["profile"]["kind"]  # of CT a boxcar
         return {key: value for key, value in content.items() if key not in MAY_DIFFER}
 
     first = min(list_bundles().values())
