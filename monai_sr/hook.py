@@ -46,9 +46,12 @@ def given_options(argv: list[str]) -> dict[str, str]:
         if word == "--":  # what follows are Fire's own flags
             break
         if _FLAG.match(word):
-            name, _, value = word.lstrip("-").partition("=")
-            following = argv[position + 1] if position + 1 < len(argv) else ""
-            options[name.replace("-", "_")] = value or following
+            name, has_value, value = word.lstrip("-").partition("=")
+            if not has_value:
+                following = argv[position + 1] if position + 1 < len(argv) else "--"
+                # A flag alone is true, as Fire has it.
+                value = "True" if following == "--" or _FLAG.match(following) else following
+            options[name.replace("-", "_")] = value
     return options
 
 
@@ -104,15 +107,20 @@ def run_auto(argv: list[str]) -> None:
 
     told = given_options(argv)
     root = Path(told.pop("bundle_root", "."))
-    file, names = Path(told.pop("config_file")), ("inference.yaml", "inference.json")
+    file, names = told.pop("config_file", None), ("inference.yaml", "inference.json")
     for name in _OF_LOGS:
         told.pop(name, None)
-    content = ConfigParser.load_config_files([str(root / "configs" / names[0])])
-    others = [name for name in told if name.replace("::", "#").split("#")[0] not in content]
-    if others or file.resolve() not in [(root / "configs" / name).resolve() for name in names]:
+    own = [(root / "configs" / name).resolve() for name in names]
+    is_own = file is not None and Path(file).resolve() in own
+    content = ConfigParser.load_config_files([str(own[0])]) if is_own else {}
+    # Another model would be named twice: by the bundle's folder, too.
+    known = content.keys() - {"model"}
+    others = [name for name in told if name.replace("::", "#").split("#")[0] not in known]
+    if others or not is_own:
         raise OptionError(
-            "robust: auto takes options of the bundle's own inference.yaml alone, got "
-            f"{others[0] if others else file}; use monai-sr upscale, or say true or false"
+            "robust: auto takes options of the bundle's own inference.yaml alone, which "
+            f"--config_file and --bundle_root name, got {file if not is_own else others[0]}; use "
+            "monai-sr upscale, or say true or false"
         )
     options = {name: DefaultParseValue(value) for name, value in told.items()}
     for name in ("input", "output_dir"):

@@ -134,15 +134,35 @@ def test_each_input_gets_the_weights_that_it_needs(tmp_path, command):
     assert row["weights"] == "robust"
 
 
+def test_auto_takes_flags_without_a_value(tmp_path, command):
+    both = with_robust(tmp_path / "bundles", {"2": 0, "4": 0})
+    file = write_raster(tmp_path / "anna.png", pixels((3, 30, 25)))
+    flags = ["--deidentify", "--robust", "auto", "--report"]
+    code, out, err = command(words(both, file, tmp_path / "auto", *flags))
+    assert (code, err) == (0, "")
+    assert "anna" not in out
+    names = {made.suffix: made.name for made in (tmp_path / "auto").iterdir()}
+    assert {".png", ".html"} <= set(names)
+    assert "anna" not in names[".png"]
+
+
 def test_auto_says_what_it_cannot_do_in_one_line(bundle, photo, tmp_path, command):
     given = words(bundle, photo, tmp_path / "out", "--robust", "auto")
     own = given.index("--config_file") + 1
     copy = tmp_path / "mine.yaml"
     copy.write_bytes(Path(given[own]).read_bytes())
     cases = [
-        ([*given[:own], str(copy), *given[own + 1 :]], "own inference.yaml alone, got"),
-        ([*given, "--final_id", "done"], "alone, got final_id; use monai-sr upscale"),
+        ([*given[:own], str(copy), *given[own + 1 :]], "own inference.yaml alone, which"),
+        ([*given, "--final_id", "done"], "got final_id; use monai-sr upscale"),
         ([*given, "--ckpt_path", "w.pt"], "leave --ckpt_path out"),
+        (
+            [*given, "--model", "fast"],
+            "--config_file and --bundle_root name, got model",
+        ),
+        (
+            given[: given.index("--bundle_root")] + given[given.index("--bundle_root") + 2 :],
+            "which --config_file and --bundle_root name",
+        ),
         ([*given, "--input", "none.png"], "none.png: no such file or folder"),
     ]
     for arguments, text in cases:
@@ -261,9 +281,10 @@ def test_importing_the_hook_in_a_program_changes_nothing(monkeypatch):
 
 def test_options_are_read_as_fire_reads_them():
     argv = ["run", "--scale", "2", "--input=a.png", "-range", "-1024", "--tile-size", "7",
-            "--a#b::c", "1", "--", "--trace"]  # fmt: skip
+            "--deidentify", "--a#b::c", "1", "--report", "--", "--trace"]  # fmt: skip
     assert hook.given_options(argv) == {
-        "scale": "2", "input": "a.png", "range": "-1024", "tile_size": "7", "a#b::c": "1",
+        "scale": "2", "input": "a.png", "range": "-1024", "tile_size": "7", "deidentify": "True",
+        "a#b::c": "1", "report": "True",
     }  # fmt: skip
 
 

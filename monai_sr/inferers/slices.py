@@ -151,11 +151,13 @@ class SliceRestorer:
         logger.info("tune: the network learns from the slices for %g minutes", self.tune)
         found = tuned_on_planes(network, planes, factor, self.profile, self.tune)
         logger.info(
-            "tune: %d steps; on slices that were held back %.2f dB better than splines, before "
-            "%.2f dB%s",
+            "tune: %d steps; on slices that were held back %+.2f dB against splines, before "
+            "%+.2f dB%s",
             found.steps, found.after, found.before,
             "" if found.after > found.before else ", so the weights stay as they were",
         )  # fmt: skip
+        if max(found.after, found.before) < 0:
+            logger.warning("tune: on slices of this volume splines are better than the network")
         return found.network
 
     @staticmethod

@@ -62,7 +62,7 @@ def tuned_on_planes(
         minutes: how long, of the clock on the wall; one step at least.
 
     Raises:
-        OptionError: the planes are too small for a patch.
+        OptionError: the planes are too small for a patch, or too few to hold one back.
     """
     side = min(_SIDE, *planes.shape[2:])
     slices = round(side / factor)
@@ -72,6 +72,11 @@ def tuned_on_planes(
             f"{planes.shape[2]} x {planes.shape[3]}; leave --tune out"
         )
     learned, held = _parted(planes)
+    if not held:
+        raise OptionError(
+            f"tune: needs {_HELD // 2 + 1} slices or more with something to see, got "
+            f"{len(learned)}; leave --tune out"
+        )
     random = torch.Generator().manual_seed(0)
     # What was made in inference mode learns nothing: all is copied outside of it.
     with torch.inference_mode(False), torch.enable_grad():
@@ -109,7 +114,7 @@ def _learn(
 
 
 def _parted(planes: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the planes to learn from, and others to judge by; of very few all serve both."""
+    """Return the planes to learn from, and others to judge by, of very few none."""
     # A clone outside of inference mode is an ordinary tensor.
     with torch.inference_mode(False):
         ordinary = planes.detach().clone()
@@ -117,7 +122,7 @@ def _parted(planes: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     found = shown or list(ordinary)
     held = found[_HELD // 2 :: _HELD]
     learned = [plane for i, plane in enumerate(found) if i % _HELD != _HELD // 2]
-    return learned, held or learned
+    return learned, held
 
 
 def _patches(planes: Sequence[Tensor], side: int, count: int, random: torch.Generator) -> Tensor:

@@ -158,8 +158,9 @@ class PlanGrid(Transform):
         factor = planned[own] / sizes[own] if len(sizes) == 3 else 1.0
         if self.slices is None or not self.slices.knows(factor):
             logger.warning(
-                "%s: --tune changes nothing, for no network makes its slices thinner; mri_sr does, "
-                "with --spacing along the slices, see docs/how-to/thick-slices.md", name,
+                "%s: --tune changes nothing, for no network makes its slices thinner; mri_sr "
+                "and ct_sr do, with --spacing along the slices, see docs/how-to/thick-slices.md",
+                name,
             )  # fmt: skip
 
     def _choose_slices(self, name: str, meta: dict[str, Any], rank: int) -> None:

@@ -5,7 +5,7 @@ doi:10.1080/01621459.2017.1307116; of images Angelopoulos et al. 2022, arXiv:220
 is the quantile of errors of images whose truth is known. Errors grow slower than the spread, as its
 square root. Where all views agree the truth still has noise and texture that no view shows, so the
 spread has a floor (Papadopoulos and Haralambous 2011, doi:10.1016/j.neunet.2011.05.008), a share of
-the root mean square spread of the calibration images, or of this one if that is larger:
+the root mean square spread of the median calibration image, or of this one if that is larger:
 
     plain = factor (spread^2 + floor^2)^(power / 2)
 

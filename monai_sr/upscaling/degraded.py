@@ -132,6 +132,8 @@ def _percent(share: float) -> str:
 def sample_of(read: Mapping[str, Any], scenes: Scenes | None) -> Sample | None:
     """Take a sample of what :class:`.FileDataset` has read; None where there is nothing to measure.
 
+    Nor is there where the slice axis alone grows: neither weights make a value then.
+
     A raster that goes through in windows is opened, and blocks all over it are read, whatever part
     is asked for. Where nothing declares its range, that of these blocks stands for it.
 
@@ -141,9 +143,16 @@ def sample_of(read: Mapping[str, Any], scenes: Scenes | None) -> Sample | None:
     if "scene" in read and scenes is not None:
         return scene_sample(str(read["scene"]), scenes)
     image = read.get(CommonKeys.IMAGE)
-    if not isinstance(image, Tensor):
+    if not isinstance(image, Tensor) or _grows_across_alone(image):
         return None
     return image_sample(image, read.get(f"{CommonKeys.IMAGE}{VALID_SUFFIX}"))
+
+
+def _grows_across_alone(image: Tensor) -> bool:
+    facts = Facts(image.meta if isinstance(image, MetaTensor) else {})
+    planned = list(facts.sizes) or list(image.shape[1:])
+    grown = [axis for axis, size in enumerate(image.shape[1:]) if planned[axis] != size]
+    return grown == [facts.slice_axis]
 
 
 def image_sample(image: Tensor, valid: Tensor | None = None) -> Sample | None:

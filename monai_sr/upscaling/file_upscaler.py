@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -260,9 +261,11 @@ class FileUpscaler:
         faithful = self._engines_of(bundle)
         with self._lock:
             if bundle not in self._hints:
-                judge = Judge(find_bundle(bundle))
-                hints = Hints(judge, bundle, faithful, self._options) if judge.limits else None
-                self._hints[bundle] = hints
+                self._hints[bundle] = None
+                with suppress(OptionError):  # damaged limits cost no result that needs none
+                    judge = Judge(find_bundle(bundle))
+                    if judge.limits:
+                        self._hints[bundle] = Hints(judge, bundle, faithful, self._options)
             return self._hints[bundle]
 
     def _prepared(self, bundle: Path | str) -> None:

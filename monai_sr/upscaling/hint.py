@@ -19,9 +19,9 @@ from typing import Any
 from monai.utils import CommonKeys
 from torch import Tensor
 
-from monai_sr.core import UPSCALE, SRError, get_logger, is_address, printable
+from monai_sr.core import UPSCALE, get_logger, is_address, printable
 from monai_sr.formats import raster_facts
-from monai_sr.upscaling.degraded import sample_of
+from monai_sr.upscaling.degraded import Finding, sample_of
 from monai_sr.upscaling.engines import Engines
 from monai_sr.upscaling.files import FileDataset
 from monai_sr.upscaling.record import FileResult
@@ -80,16 +80,22 @@ class Hints:
 
     def _hint(self, ready: Mapping[str, Any]) -> str:
         try:
-            if _pixels(ready) < _LEAST_PX:
-                return ""
-            sample = sample_of(ready, self._faithful.prepare().scenes)
-        except SRError:
-            return ""  # who enlarges it will say what is wrong
-        if sample is None:
+            found = self._found(ready)
+        except Exception as error:  # nobody asked for it: it must not cost a result
+            logger.debug("no hint: %s", type(error).__name__)
             return ""
-        resolver = self._resolver()
-        found = self._judge.find(sample, resolver.network, resolver.inferer)
+        if found is None:
+            return ""
         return f"looks degraded ({found}); try --robust auto" if found.is_degraded else ""
+
+    def _found(self, ready: Mapping[str, Any]) -> Finding | None:
+        if _pixels(ready) < _LEAST_PX:
+            return None
+        sample = sample_of(ready, self._faithful.prepare().scenes)
+        if sample is None:
+            return None
+        resolver = self._resolver()
+        return self._judge.find(sample, resolver.network, resolver.inferer)
 
     def _resolver(self) -> SuperResolver:
         with self._lock:

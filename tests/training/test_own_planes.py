@@ -78,10 +78,11 @@ def test_planes_that_are_nearly_empty_teach_nothing(network):
     assert alone.steps >= 1
 
 
-def test_one_plane_serves_both(network):
-    assert tuned_on_planes(network, stripes(1), 3.0, PROFILE, 1e-4).steps >= 1
-
-
 def test_small_planes_are_refused(network):
     with pytest.raises(OptionError, match="needs slices of 12 voxels a side or more, got 24 x 9;"):
         tuned_on_planes(network, stripes()[..., :9], 3.0, PROFILE, 1e-4)
+
+
+def test_too_few_slices_to_hold_one_back_are_refused(network):
+    with pytest.raises(OptionError, match="needs 4 slices or more with something to see, got 3;"):
+        tuned_on_planes(network, stripes(3), 2.0, PROFILE, 1)

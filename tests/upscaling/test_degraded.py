@@ -22,6 +22,7 @@ from monai_sr.upscaling.degraded import (
     image_sample,
     limit_at,
     read_limits,
+    sample_of,
     scene_sample,
 )
 from tests.image_factory import NORTH_UP, write_raster
@@ -139,3 +140,14 @@ def test_a_finding_says_what_it_knows_alone():
     assert found.facts() == {
         "noise": 0.0213, "blocking": 0.0, "correction": 0.4, "correction_limit": 0.3,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_measured"),
+    [((40, 36, 12), False), ((40, 36, 6), True), ((80, 72, 12), True), ((80, 72, 6), True)],
+)
+def test_slices_that_grow_across_alone_are_not_measured(sizes, is_measured):
+    volume = MetaTensor(grain((1, 40, 36, 6)))
+    facts = Facts(volume.meta)
+    facts.slice_axis, facts.sizes = 2, np.array(sizes)
+    assert (sample_of({"image": volume}, None) is not None) == is_measured

@@ -70,6 +70,21 @@ def test_clean_inputs_and_bundles_without_limits_get_none(limits, source, tmp_pa
     assert upscaler(bundle)(source, tmp_path / "out").hint == ""
 
 
+def test_what_fails_in_measuring_costs_no_result(always, source, tmp_path, every_size, monkeypatch):
+    def fails(*_args):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(hint.Hints, "_resolver", fails)
+    (found,) = upscaler(always).upscale_all(source, tmp_path / "out")
+    assert (found.error, found.hint) == (None, "")
+
+
+def test_damaged_limits_cost_no_result_that_needs_none(source, tmp_path, every_size):
+    bundle = with_robust(tmp_path, {"2": 9, "4": 9})
+    (bundle / "models" / "robust.json").write_text("{broken")
+    assert upscaler(bundle)(source, tmp_path / "out").hint == ""
+
+
 def test_codes_and_damaged_files_get_none(always, tmp_path, every_size):
     labels = np.tile(np.arange(3, dtype="u1"), (1, 36, 12))
     file = write_raster(tmp_path / "labels.tif", labels)

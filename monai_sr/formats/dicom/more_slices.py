@@ -14,6 +14,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import BaseTag
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from monai_sr.core import BadImageError, get_logger
 from monai_sr.formats.dicom.files import open_dicom, refuse_damage
@@ -125,7 +126,9 @@ class MoreSlices:
         for i, header in enumerate(self._headers):
             if abs(i - center) < _REACH and header.get("SOPInstanceUID"):
                 item = Dataset()
-                item.ReferencedSOPClassUID = header.SOPClassUID
+                item.ReferencedSOPClassUID = (
+                    header.get("SOPClassUID") or SecondaryCaptureImageStorage
+                )
                 item.ReferencedSOPInstanceUID = header.SOPInstanceUID
                 item.SpatialLocationsPreserved = "YES" if abs(i - center) < _SAME else "NO"
                 items.append(item)
