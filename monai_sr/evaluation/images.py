@@ -285,7 +285,7 @@ def dicom_patient(files: Files) -> str:
 def _scaled(files: Files, square: tuple[int, int] | None = None) -> tuple[Array, dict[str, Any]]:
     image = load_image(files if len(files) > 1 else files[0])
     if square is not None:
-        image = image[:, slice(*square), slice(*square)]
+        image = image[:, slice(*square), slice(*square)]  # type: ignore[assignment]
     scaled, valid = ScaleToUnit(is_exact=True)(image)
     if valid.numel() and not bool(valid.all()):
         raise BadImageError(
