@@ -159,7 +159,7 @@ class PlanGrid(Transform):
         if self.slices is None or not self.slices.knows(factor):
             logger.warning(
                 "%s: --tune changes nothing, for no network makes its slices thinner; mri_sr "
-                "and ct_sr do, with --spacing along the slices, see docs/how-to/thick-slices.md",
+                "and ct_sr do, where that axis is made finer, see docs/how-to/thick-slices.md",
                 name,
             )  # fmt: skip
 

@@ -61,7 +61,8 @@ def test_psnr_is_that_of_scikit_image():
 
 
 def test_every_bundle_is_degraded_as_its_weights_were_trained():
-    for bundle, how in {"xray_sr": "xray", "mri_sr": "mr", "satellite_sr": "satellite"}.items():
+    trained = {"xray_sr": "xray", "ct_sr": "ct", "mri_sr": "mr", "satellite_sr": "satellite"}
+    for bundle, how in trained.items():
         assert fit_robust.robust_job(bundle).degradation == how
     image = torch.from_numpy(pixels((1, 64, 64)))
     degradation = fit_robust.read_degradation("xray")
@@ -69,8 +70,8 @@ def test_every_bundle_is_degraded_as_its_weights_were_trained():
     clean = fit_robust.small(image, 2)[0]
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(*pairs, strict=True))
     assert not any(torch.equal(lr, clean) for lr, _ in pairs[0])
-    with pytest.raises(OptionError, match=r"campaign.yaml, got ct_sr"):
-        fit_robust.robust_job("ct_sr")
+    with pytest.raises(OptionError, match=r"campaign.yaml, got pet_sr"):
+        fit_robust.robust_job("pet_sr")
 
 
 def test_the_script_writes_what_auto_reads(tmp_path, monkeypatch, capsys):

@@ -25,7 +25,7 @@ def test_every_option_is_known(monkeypatch):
         assert words[:2] == ["python", "benchmarks/degraded.py"]
         assert degraded.main(words[2:]) == 0
     assert [options.faces for options in told] == [None, ["robust"]]
-    assert told[0].sets == ["photo", "xray", "mr", "satellite"]
+    assert told[0].sets == ["photo", "xray", "mr", "ct", "satellite"]
     sys.modules.pop("degraded")
 
 

@@ -95,7 +95,7 @@ def test_tuning_that_changes_nothing_is_told(volume, caplog, spacing, is_told):
     assert ("--tune changes nothing" in caplog.text) == is_told
     caplog.clear()
     PlanGrid(4, spacing=0.4, tune=2)(volume)
-    assert "mri_sr and ct_sr do, with --spacing along" in caplog.text
+    assert "mri_sr and ct_sr do, where that axis is made finer" in caplog.text
 
 
 def test_lengths_are_needed_for_a_spacing(tmp_path):
