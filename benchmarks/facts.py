@@ -136,8 +136,8 @@ def write_facts(path: PathLike, facts: Iterable[Facts]) -> None:
     lines = {line.key: line for line in read_facts(path)}
     for line in facts:
         before = lines.get(line.key, line)
-        is_timed = math.isnan(line.output_mp_per_s) and not math.isnan(before.output_mp_per_s)
-        if not (is_timed and line.weights_sha256 == before.weights_sha256):
+        loses_speed = math.isnan(line.output_mp_per_s) and not math.isnan(before.output_mp_per_s)
+        if not (loses_speed and line.weights_sha256 == before.weights_sha256):
             lines[line.key] = line
     write_table(path, HEADER, (lines[key].cells() for key in sorted(lines)))
 
