@@ -2,7 +2,8 @@
 
 A claim is an entry of ``claims`` in a system's YAML file: ``set`` (several joined by "+" are
 pooled), ``scale`` (null where the paper does not state it), ``psnr``, ``ssim``, ``lpips`` as far as
-stated, ``source``, and ``why`` our figure differs, to which the time of training is added.
+stated, ``rank`` where a paper gives no figure (see :mod:`order_page`), ``source``, and ``why`` our
+figure differs, to which the time of training is added.
 
 A network that lies under bicubic by PSNR and by LPIPS says nothing of its architecture: training
 did not come past where it starts. Such a system has no row of figures, but a command.
