@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ from monai_sr.core import (
     unknown_name,
 )
 from monai_sr.core.version import __version__
-from monai_sr.formats import input_digest
+from monai_sr.formats import input_digest, replacing
 from monai_sr.upscaling import FileResult, FileUpscaler, RunLog
 
 logger = get_logger(__name__)
@@ -151,9 +151,13 @@ class _Run:
             made = self._made_before(image, target)
             if made is not None:
                 self._write_beside(image, folder, target, entries, made)
+                self._remove_older(image, folder)
                 return replace(named, output=str(target), is_skipped=True)
             sweep(folder, f".*{PART}")
-            return self._make(image, folder, target.name, entries)
+            with replacing(target):
+                result = self._make(image, folder, target.name, entries)
+            self._remove_older(image, folder)
+            return result
         except SRError as error:
             return replace(named, error=" ".join(str(error).splitlines()))
 
@@ -209,10 +213,22 @@ class _Run:
         grids = Grids.of(image.file, result)
         entries = side_car(entries, grids, made, [image.path], is_raw=self.is_raw)
         _write(folder / _json_of(result).name, as_text(entries).encode())
+        for name, source in self._beside(image):
+            if source is not None:
+                _write(folder / name, source.read_bytes())
+
+    def _remove_older(self, image: _Image, folder: Path) -> None:
+        """Remove files of an earlier run that the input has no more."""
+        for name, source in self._beside(image):
+            if source is None:
+                (folder / name).unlink(missing_ok=True)
+
+    def _beside(self, image: _Image) -> Iterator[tuple[str, Path | None]]:
+        """Yield the name of each file beside a result, and the file that it is a copy of."""
         for suffix, extension in _BESIDE.get(image.name.suffix, ()):
-            for source in applying(self.root, image.file, image.name, extension, suffix)[-1:]:
-                name = replace(image.name, suffix=suffix, extension=extension)
-                _write(folder / str(name), source.read_bytes())
+            found = applying(self.root, image.file, image.name, extension, suffix)
+            name = replace(image.name, suffix=suffix, extension=extension)
+            yield str(name), found[-1] if found else None
 
 
 def _json_of(result: Path) -> Path:

@@ -22,6 +22,7 @@ from .identity import dependencies as dependencies
 from .identity import digest as digest
 from .identity import input_digest as input_digest
 from .identity import input_record as input_record
+from .leftovers import replacing as replacing
 from .meaning import ASKED as ASKED
 from .meaning import AUTO as AUTO
 from .meaning import CODES as CODES
@@ -47,6 +48,7 @@ from .nrrd.writer import NrrdWriter as NrrdWriter
 from .ome_zarr.reader import OmeZarrReader as OmeZarrReader
 from .ome_zarr.writer import OmeZarrWriter as OmeZarrWriter
 from .raster.beside import beside_text as beside_text
+from .raster.beside import files_of_gdal as files_of_gdal
 from .raster.beside import side_car as side_car
 from .raster.cog import becomes_cog as becomes_cog
 from .raster.facts import Grid as Grid

@@ -135,6 +135,8 @@ def _upscale(source: str, output: Path, overwrite: bool, options: dict[str, Any]
 
 def _publish(made: Path, files: list[Path], output: Path) -> None:
     """Give the result, and what lies beside it, the name that was asked for."""
-    with appear_together(output.parent) as hidden:
+    from monai_sr.formats import replacing
+
+    with replacing(output), appear_together(output.parent) as hidden:
         for file in files:
             file.rename(hidden / f"{output.name}{file.name.removeprefix(made.name)}")

@@ -23,6 +23,7 @@ from monai_sr.formats import (
     output_suffix,
     plan_outputs,
     read_key,
+    replacing,
     with_classes,
     write_uncertainty,
 )
@@ -34,7 +35,8 @@ class SaveImageSRd(MapTransform):
     The path of a result is the value of the key ``output`` where the sample has one, else the
     source's name with ``_x<scale>`` in ``output_dir``. It is recorded as fact ``output`` in the
     metadata. A result with ``uncertainty`` gets a map of it beside it, one with "classes" in its
-    sample the classes of the scene: together, or none is left.
+    sample the classes of the scene: together, or none is left. What lies beside an older result
+    of that name goes away with it.
 
     Args:
         keys: restored results, see :class:`monai_sr.transforms.RestoreStoredd`.
@@ -93,10 +95,10 @@ class SaveImageSRd(MapTransform):
             writer.set_metadata(d[key].meta)
             classes = str(d[CLASSES]) if CLASSES in d else None
             if not Facts(d[key].meta).knows("uncertainty"):
-                with with_classes(path, classes) as place:
+                with replacing(path), with_classes(path, classes) as place:
                     writer.write(place, verbose=False)
                 continue
-            with appear_together(path.parent) as hidden:
+            with replacing(path), appear_together(path.parent) as hidden:
                 with with_classes(hidden / path.name, classes) as place:
                     writer.write(place, verbose=False)
                 write_uncertainty(hidden / path.name, d[key].meta)

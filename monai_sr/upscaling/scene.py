@@ -30,6 +30,7 @@ from monai_sr.formats import (
     format_of,
     kind_of,
     raster_facts,
+    replacing,
     single_path,
     with_classes,
 )
@@ -203,23 +204,24 @@ class Scenes:
             is_cog = named.suffix != ".png" and becomes_cog(self.cog, read.raster.dataset)
             becomes = "COG" if is_cog else None
             announce(source, read.meta)
-            if kind in CODES:
-                scale = inferer.check(network)
-                return upscale_codes(
-                    read, part, named, scale=scale, provenance=self.provenance, becomes=becomes,
-                    record=record, classes=classes,
-                )  # fmt: skip
-            job = SceneJob(
-                read,
-                compared,
-                part,
-                named,
-                network=network,
-                inferer=inferer,
-                device=torch.device(device),
-                becomes=becomes,
-            )
-            return job.run(self.scale_to_unit, self.provenance, record, classes)
+            with replacing(named):
+                if kind in CODES:
+                    scale = inferer.check(network)
+                    return upscale_codes(
+                        read, part, named, scale=scale, provenance=self.provenance,
+                        becomes=becomes, record=record, classes=classes,
+                    )  # fmt: skip
+                job = SceneJob(
+                    read,
+                    compared,
+                    part,
+                    named,
+                    network=network,
+                    inferer=inferer,
+                    device=torch.device(device),
+                    becomes=becomes,
+                )
+                return job.run(self.scale_to_unit, self.provenance, record, classes)
 
     def _part(self, source: SceneSource) -> tuple[slice, slice]:
         """Return columns and rows of the input that are asked for."""

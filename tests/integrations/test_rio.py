@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from monai_sr.cli import main as cli
 from monai_sr.core import UPSCALE
-from monai_sr.integrations.rio import superres
+from monai_sr.integrations.rio import _publish, superres
 
 try:
     import tomllib
@@ -107,3 +107,16 @@ def test_options_are_those_of_the_table() -> None:
     assert names - {"input", "output", "overwrite"} <= table
     assert {"scale", "spacing", "model", "range", "nodata", "kind", "window", "bbox", "cog",
             "device", "precision"} <= names  # fmt: skip
+
+
+def test_what_lies_beside_an_overwritten_result_is_the_new_ones(tmp_path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    for name in ("a_x2.tif", "a_x2.tif.aux.xml"):
+        (folder / name).write_text("newer")
+    output = tmp_path / "out.tif"
+    for name in ("out.tif", "out.tif.aux.xml", "out.tif.msk", "out.tif.ovr"):
+        (tmp_path / name).write_text("older")
+    _publish(folder / "a_x2.tif", sorted(folder.iterdir()), output)
+    found = {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
+    assert found == {"out.tif": "newer", "out.tif.aux.xml": "newer"}

@@ -23,21 +23,29 @@ from rasterio.io import DatasetReader
 from monai_sr.core import atomic_file, gdal_name, ignored_warnings
 from monai_sr.formats.raster.keep_list import is_deidentified
 
+_OF_GDAL = (".aux.xml", ".msk", ".msk.ovr", ".ovr")
 _PIXEL_COUNT = "1"  # GFU_PixelCount of GDAL's attribute tables
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0\0\0\0\0"
 _IEND = b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def files_of_gdal(image: Path) -> list[Path]:
+    """Name the files in which GDAL keeps what belongs to an image: facts, mask and overviews."""
+    return [image.with_name(f"{image.name}{end}") for end in _OF_GDAL]
 
 
 @contextlib.contextmanager
 def side_car(result: Path) -> Iterator[Callable[[str], None]]:
     """Yield what writes ``.aux.xml`` beside a result; both appear, or neither.
 
-    An older one, of a result of the same name, goes away: its statistics are of other pixels.
+    Older ones, of a result of the same name, go away, and so do a mask and overviews beside it:
+    they are of other pixels. They go once the result has its name, so that a failure leaves the
+    older one whole.
 
     Args:
         result: the final name, given to the result inside the block.
     """
-    path = result.with_name(f"{result.name}.aux.xml")
+    path, *others = files_of_gdal(result)
     written = []
 
     def write(text: str) -> None:
@@ -52,8 +60,8 @@ def side_car(result: Path) -> Iterator[Callable[[str], None]]:
         for file in written:
             file.unlink(missing_ok=True)
         raise
-    if not written:
-        path.unlink(missing_ok=True)
+    for file in others if written else (path, *others):
+        file.unlink(missing_ok=True)
 
 
 def beside_text(src: DatasetReader, result: Path, meta: Mapping[str, Any]) -> str:
