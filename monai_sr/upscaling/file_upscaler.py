@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from monai_sr.core import (
     listening,
     printable,
 )
-from monai_sr.formats import classes_path, format_of, report_path, uncertainty_path
+from monai_sr.formats import classes_path, files_of_gdal, format_of, report_path, uncertainty_path
 from monai_sr.upscaling.auto_weights import AutoWeights
 from monai_sr.upscaling.choice import choices, planned
 from monai_sr.upscaling.degraded import AUTO
@@ -37,6 +38,7 @@ from monai_sr.upscaling.verdict import Judge, check_auto
 logger = get_logger(__name__)
 
 _OF_A_CALL = ("input", "dataset_dir", "output_dir")
+_REMEMBERED = 1000  # results of calls: who calls a million times keeps no million names
 _UIDS = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
 
 
@@ -74,6 +76,8 @@ class FileUpscaler:
         for name in _OF_A_CALL:
             if name in options:
                 raise OptionError(f"{name}: must be given to each call, got it here; leave it out")
+        self._given = model, dict(options)
+        self._variants: dict[str, FileUpscaler] = {}
         named = None if model is None else find_model(model)
         self._model = None if named is None else named.bundle
         self._options = dict(options) if named is None else named.with_given(options)
@@ -84,6 +88,7 @@ class FileUpscaler:
         self._autos: dict[Path | str, AutoWeights] = {}
         self._hints: dict[Path | str, Hints | None] = {}
         self._may_hint = may_hint({"system": self._system, **self._options})
+        self._made: dict[Path, str] = {}
         self._lock = threading.Lock()
         if self._is_auto:
             check_auto({"system": self._system, **self._options})
@@ -94,8 +99,10 @@ class FileUpscaler:
     def __call__(self, source: PathLike | Sequence[PathLike], output_dir: PathLike) -> FileResult:
         """Enlarge one input into a folder, which is made where it is absent.
 
-        The result is called ``<name>_x<scale>``; one of that name is replaced. It appears whole or
-        not at all. No record is kept in the folder.
+        The result is called ``<name>_x<scale>``. One that this object has made of the same input is
+        replaced, with what lies beside it; another file of that name is kept, and the result is
+        called ``<name>_<hash of the input's path>_x<scale>``. It appears whole or not at all. No
+        record is kept in the folder.
 
         Args:
             source: a file, the folder of one DICOM series, or the files of one series.
@@ -108,12 +115,22 @@ class FileUpscaler:
             RunFailedError: if it fails of what monai-sr does not foresee; it may pass.
         """
         with listening() as heard:
-            plan = self._template.of_one(source, output_dir)
-            (bundle,) = self._bundles(plan.data)
-            result, failure = self._enlarge(plan, plan.data[0], bundle)
+            with self._lock:
+                made = dict(self._made)
+            plan = self._template.of_one(source, output_dir, made)
+            (item,), (bundle,) = plan.data, self._bundles(plan.data)
+            result, failure = self._enlarge(plan, item, bundle)
         if result.error:
             raise _own(failure, result.error) from failure
+        self._remember(item)
         return replace(_described(result), warnings=tuple(heard))
+
+    def _remember(self, item: Mapping[str, Any]) -> None:
+        """Keep whose result a file is, of the last ones."""
+        with self._lock:
+            self._made[Path(os.path.abspath(item["output"]))] = item["origin"]
+            while len(self._made) > _REMEMBERED:
+                del self._made[next(iter(self._made))]
 
     def upscale_all(self, source: PathLike | None, output_dir: PathLike) -> list[FileResult]:
         """Enlarge everything that an input names as one run, with a manifest beside the results.
@@ -144,7 +161,10 @@ class FileUpscaler:
             for item, bundle in sorted(todo, key=lambda pair: order.index(pair[1])):
                 if item["output"]:
                     record.begin(item["origin"], item["output"])
-                record.add(self._enlarge(plan, item, bundle)[0])
+                result = self._enlarge(plan, item, bundle)[0]
+                record.add(result)
+                if not result.error:
+                    self._remember(item)
         finally:
             record.end()
         record.finish()
@@ -199,6 +219,29 @@ class FileUpscaler:
     def mark(self) -> str:
         """What names of results end in before their suffix, without the unit of a spacing."""
         return self._template.mark
+
+    def with_defaults(self, **options: Any) -> FileUpscaler:
+        """Return an upscaler with more options, as far as this one was not given them.
+
+        It has models of its own, which are loaded when it is first used, and lives as long as this.
+
+        Args:
+            **options: as of this class.
+
+        Raises:
+            OptionError: if one is unknown or does not fit.
+        """
+        model, given = self._given
+        more = {name: value for name, value in options.items() if given.get(name) is None}
+        if not more:
+            return self
+        key = repr(sorted(more.items()))
+        with self._lock:
+            if key not in self._variants:
+                self._variants[key] = FileUpscaler(
+                    model, progress=self._progress, **{**given, **more}
+                )
+            return self._variants[key]
 
     def enlarge(self, item: dict[str, Any]) -> FileResult:
         """Enlarge one input that was found and named elsewhere; the caller keeps the record.
@@ -292,6 +335,7 @@ def _described(result: FileResult) -> FileResult:
     """Add the files and, of DICOM, the UIDs that were written."""
     output = Path(str(result.output))
     beside = [uncertainty_path(output), classes_path(output), report_path(output)]
+    beside += files_of_gdal(output)
     written = _files_in(output)
     found = replace(result, files=tuple(map(str, [*written, *(f for f in beside if f.exists())])))
     if not format_of(written[0]).has_series:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,22 +160,27 @@ class FileDataset(Dataset):
         other._products = _products_of(other.data)
         return other
 
-    def of_one(self, source: PathLike | Sequence[PathLike], output_dir: PathLike) -> FileDataset:
+    def of_one(
+        self,
+        source: PathLike | Sequence[PathLike],
+        output_dir: PathLike,
+        made: Mapping[Path, str] | None = None,
+    ) -> FileDataset:
         """Return a dataset of one input by the options of this one, and without a record.
-
-        What an earlier call left under the result's name is replaced.
 
         Args:
             source: what holds one image: a file, or the folder of one DICOM series; or the files of
                 one series.
             output_dir: where the result goes.
+            made: absolute paths of results of earlier calls -> origins of their inputs. Of the same
+                input they are replaced; whatever else has the result's name is kept.
 
         Raises:
             BadImageError: the input is missing, or holds none or several.
         """
         one = copy.copy(self)
         one.output_dir = Path(str(output_dir))
-        one._recorded, one._begun = {}, {}
+        one._recorded, one._begun = {}, dict(made or {})
         if isinstance(source, str | os.PathLike):
             inputs = find_inputs(source, one.output_dir, (), not self._deidentify)
         else:
@@ -258,7 +263,7 @@ class FileDataset(Dataset):
     def _free(self, output: Path, origin: str) -> Path:
         """Keep a result that an earlier run made from another input."""
         record = self._recorded.get(output)
-        source = record["source"] if record else self._begun.get(output.absolute())
+        source = record["source"] if record else self._begun.get(Path(os.path.abspath(output)))
         if not output.exists() or source == origin:
             return output
         digest = sha256(origin)[:8]

@@ -12,6 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from rasterio.crs import CRS
 
 import monai_sr
 from monai_sr import FileUpscaler
@@ -20,7 +21,7 @@ from monai_sr.core.errors import BadImageError, OptionError, OutputError, Weight
 from monai_sr.upscaling import RunFailedError
 from monai_sr.upscaling.record import Manifest
 from tests import dicom_factory
-from tests.image_factory import NORTH_UP, pixels, write_raster
+from tests.image_factory import NORTH_UP, ROTATED_POLE, pixels, write_raster
 from tests.network_factory import tiny_bundle
 from tests.sentinel2_factory import write_product
 
@@ -66,6 +67,50 @@ def test_a_series_gives_paths_uids_and_agreement(upscaler, tmp_path):
     assert sum(result.timings.values()) == pytest.approx(result.seconds, abs=0.05)
     assert result.made_by == upscaler.made_by()
     assert not (tmp_path / "out" / Manifest.name).exists()
+
+
+def test_the_same_input_replaces_its_result_and_no_other_does(upscaler, tmp_path):
+    first, second = tmp_path / "one" / "a.png", tmp_path / "two" / "a.png"
+    for seed, path in enumerate((first, second)):
+        path.parent.mkdir()
+        write_raster(path, pixels((3, 6, 8), seed=seed))
+    out = tmp_path / "out"
+    kept = Path(upscaler(first, out).output)
+    before = kept.read_bytes()
+    other = upscaler(second, out).output
+    assert kept == out / "a_x2.png"
+    assert Path(other).name == f"a_{hashlib.sha256(str(second).encode()).hexdigest()[:8]}_x2.png"
+    assert kept.read_bytes() == before
+    write_raster(first, pixels((3, 6, 8), seed=2))
+    assert upscaler(first, tmp_path / "one" / ".." / "out").output.endswith("out/a_x2.png")
+    assert kept.read_bytes() != before
+    assert upscaler(second, out).output == other
+    assert sorted(contents(out)) == sorted([kept.name, Path(other).name])
+
+
+def test_a_file_that_this_object_did_not_make_is_kept(bundle, upscaler, tmp_path):
+    source = write_raster(tmp_path / "a.png", pixels((3, 6, 8)))
+    out = tmp_path / "out"
+    upscaler(source, out)
+    before = (out / "a_x2.png").read_bytes()
+    write_raster(source, pixels((3, 6, 8), seed=1))
+    result = FileUpscaler(bundle, scale=2, device="cpu")(source, out)
+    assert Path(result.output).name != "a_x2.png"
+    assert (out / "a_x2.png").read_bytes() == before
+
+
+def test_names_of_a_million_results_are_not_kept(upscaler, tmp_path, monkeypatch):
+    monkeypatch.setattr("monai_sr.upscaling.file_upscaler._REMEMBERED", 2)
+    for name in ("a", "b", "c"):
+        upscaler(write_raster(tmp_path / f"{name}.png", pixels((3, 6, 8))), tmp_path / "out")
+    assert [path.name for path in upscaler._made] == ["b_x2.png", "c_x2.png"]
+
+
+def test_facts_beside_a_result_are_among_its_files(upscaler, tmp_path):
+    system = CRS.from_wkt(ROTATED_POLE)
+    write_raster(tmp_path / "a.tif", pixels((3, 6, 8)), crs=system, transform=NORTH_UP)
+    result = upscaler(tmp_path / "a.tif", tmp_path / "out")
+    assert [Path(file).name for file in result.files] == ["a_x2.tif", "a_x2.tif.aux.xml"]
 
 
 def test_files_of_a_series_are_the_series(upscaler, tmp_path):
