@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from monai_sr.catalogs.stac_item import AssetResult, written_item
+from monai_sr.catalogs.stac_nodata import nodata_to_use
 from monai_sr.catalogs.stac_stack import stacked
 from monai_sr.core import (
     BadImageError,
@@ -138,8 +139,9 @@ def upscale_item(
 ) -> Path:
     """Enlarge assets of an item into a folder of its name, with an item of the results.
 
-    What an upscaler made with ``skip_done`` finds done is left as it is, so that an interrupted run
-    goes on.
+    A nodata value that the item states and the file does not is taken as if the option ``nodata``
+    named it. What an upscaler made with ``skip_done`` finds done is left as it is, so that an
+    interrupted run goes on.
 
     Args:
         source: file or address of the item.
@@ -168,8 +170,10 @@ def upscale_item(
     for group in groups:
         label = "-".join(group)
         try:
+            nodata = nodata_to_use(found.item, group, [places[key] for key in group])
+            fitting = upscaler if nodata is None else upscaler.with_defaults(nodata=nodata)
             with _image(group, places, found.shown) as image:
-                (result,) = upscaler.upscale_all(image, folders[label])
+                (result,) = fitting.upscale_all(image, folders[label])
             done.append(AssetResult(group, Path(str(result.output)), folders[label]))
         except SRError as error:
             failed.append(error)

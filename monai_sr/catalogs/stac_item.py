@@ -18,6 +18,7 @@ from typing import Any
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
+from monai_sr.catalogs.stac_place import Outline, joined, outline_of
 from monai_sr.core import atomic_file, file_sha256, ignored_warnings, import_extra
 from monai_sr.core.version import __version__
 from monai_sr.formats import open_raster, uncertainty_path
@@ -34,6 +35,7 @@ _OF_BANDS = (
     "name", "description", "unit", "eo:common_name", "eo:center_wavelength",
     "eo:full_width_half_max", "eo:solar_illumination",
 )  # fmt: skip
+_OF_ALL = (*_OF_BANDS, "nodata")
 _OLD_BANDS = {
     "eo:bands": {
         "common_name": "eo:common_name", "center_wavelength": "eo:center_wavelength",
@@ -45,8 +47,6 @@ _OLD_BANDS = {
 _KEPT_LINKS = ("license", "cite-as")
 _SHA256 = "1220"  # multihash: function and length, https://multiformats.io/multihash
 _TAG = "SUPER_RESOLUTION"
-_DIGITS = 7  # of degrees: a centimeter
-_EDGE_POINTS = 21
 _SPECIAL = {"nan": "nan", "inf": "inf", "-inf": "-inf"}
 
 
@@ -86,10 +86,11 @@ def written_item(
         key = "-".join(result.keys)
         with ignored_warnings(NotGeoreferencedWarning), open_raster(result.output) as dataset:
             assets[key] = _asset(source, result, dataset, path.parent)
-            outlines.append(_outline(dataset) if dataset.crs else None)
-        map_file = uncertainty_path(result.output)
-        if map_file.exists():
-            assets[f"{key}_uncertainty"] = _map_asset(map_file, path.parent)
+            outlines.append(outline_of(dataset))
+            map_file = uncertainty_path(result.output)
+            if map_file.exists():
+                bands = _map_bands(assets[key]["bands"], dataset)
+                assets[f"{key}_uncertainty"] = _map_asset(map_file, path.parent, bands)
     geometry, bbox = _extent(source, outlines)
     item = pystac.Item(path.stem, geometry, bbox, source.datetime, _properties(source))
     for key, asset in assets.items():
@@ -161,14 +162,27 @@ def _file_facts(path: Path) -> dict[str, Any]:
     return {"file:checksum": f"{_SHA256}{file_sha256(path)}", "file:size": path.stat().st_size}
 
 
-def _map_asset(path: Path, home: Path) -> dict[str, Any]:
+def _map_asset(path: Path, home: Path, bands: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "href": f"./{path.relative_to(home).as_posix()}",
         "type": "image/tiff; application=geotiff",
-        "title": "Half width of the 90 % interval, in stored units",
+        "title": "Half width of the 90 % interval, in the units of the values after rescaling",
         "roles": ["uncertainty"],
+        "bands": bands,
         **_file_facts(path),
     }
+
+
+def _map_bands(bands: Sequence[dict[str, Any]], dataset: DatasetReader) -> list[dict[str, Any]]:
+    """Return what is said of a map: a scale that the item alone knows is not in its values."""
+    found = []
+    for band, scale in zip(bands, dataset.scales, strict=True):
+        facts: dict[str, Any] = {key: band[key] for key in ("name", "unit") if key in band}
+        facts |= {"data_type": "float32", "nodata": "nan"}
+        if scale == 1 and isinstance(said := band.get("raster:scale"), int | float):
+            facts["raster:scale"] = abs(said)
+        found.append(facts)
+    return found
 
 
 def _projection(dataset: DatasetReader) -> dict[str, Any]:
@@ -199,7 +213,7 @@ def _meters(dataset: DatasetReader) -> float | None:
 
 def _bands(origins: Sequence[Any], dataset: DatasetReader) -> list[dict[str, Any]]:
     """Return what is said of each band: as the source's item does, and as the file is."""
-    said = [band for origin in origins for band in _said(origin)]
+    said = [band for origin in origins for band in said_of_bands(origin)]
     if len(said) != dataset.count:
         said = [{} for _ in dataset.indexes]
     found = []
@@ -210,6 +224,9 @@ def _bands(origins: Sequence[Any], dataset: DatasetReader) -> list[dict[str, Any
             "data_type": dataset.dtypes[number - 1],
         }
         nodata = dataset.nodatavals[number - 1]
+        if nodata is None and dataset.dtypes[number - 1].startswith("float"):
+            # NaN is no measurement whether or not a file declares it.
+            nodata = math.nan if band.get("nodata") == "nan" else None
         if nodata is not None:
             facts["nodata"] = _SPECIAL.get(str(float(nodata)), nodata)
         if unit := dataset.units[number - 1]:
@@ -223,13 +240,13 @@ def _bands(origins: Sequence[Any], dataset: DatasetReader) -> list[dict[str, Any
     return found
 
 
-def _said(asset: Any) -> list[dict[str, Any]]:
+def said_of_bands(asset: Any) -> list[dict[str, Any]]:
     """Return what an item says of the bands of an asset: a single one may be said by the asset.
 
     Before STAC 1.1 extensions had a list of bands each.
     """
     fields = asset.extra_fields
-    own = {k: v for k, v in fields.items() if k in _OF_BANDS or k.startswith("raster:")}
+    own = {k: v for k, v in fields.items() if k in _OF_ALL or k.startswith("raster:")}
     lists = [fields.get("bands") or []]
     lists += [
         [{names.get(k, k): v for k, v in band.items()} for band in fields.get(key) or []]
@@ -243,25 +260,13 @@ def _said(asset: Any) -> list[dict[str, Any]]:
     return bands
 
 
-def _outline(dataset: DatasetReader) -> tuple[dict[str, Any], list[float]]:
-    geometry = import_extra("rio_stac.stac", extra="stac").get_dataset_geom
-    found = geometry(dataset, densify_pts=_EDGE_POINTS, precision=_DIGITS)
-    return found["footprint"], [round(float(value), _DIGITS) for value in found["bbox"]]
-
-
-def _extent(
-    source: Any, outlines: Sequence[tuple[dict[str, Any], list[float]] | None]
-) -> tuple[Any, Any]:
-    """Return geometry and bbox of all assets; the source's where one has no place."""
+def _extent(source: Any, outlines: Sequence[Outline | None]) -> tuple[Any, Any]:
+    """Return geometry and bbox of all assets; the source's where one has no place on the Earth."""
     known = [outline for outline in outlines if outline is not None]
     if len(known) < len(outlines):
         return source.geometry, source.bbox
-    if all(outline == known[0] for outline in known):
-        return known[0]
-    sides = list(zip(*(box for _, box in known), strict=True))
-    box = [*map(min, sides[:2]), *map(max, sides[2:])]
-    shape = import_extra("rio_stac.stac", extra="stac").bbox_to_geom(tuple(box))
-    return shape, box
+    whole = joined(known)
+    return whole.geometry, whole.bbox
 
 
 def _extensions(source: Any, content: dict[str, Any]) -> list[str]:

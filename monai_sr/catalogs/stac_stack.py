@@ -4,19 +4,27 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import rasterio
-from rasterio.enums import ColorInterp
-from rasterio.io import DatasetReader
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import DatasetReader, DatasetWriter
+from rasterio.windows import Window
 
-from monai_sr.core import BadImageError, is_address
+from monai_sr.core import BadImageError, ignored_warnings, is_address
 from monai_sr.formats import open_raster
 from monai_sr.upscaling import Archives, FarInputs
 
 _TILE_PX = 512
+_GEOLOCATION = "GEOLOCATION"
 
 
 def stacked(places: Sequence[str], keys: Sequence[str], target: Path) -> Path:
     """Copy single bands into one GeoTIFF, with their names, units, scales and offsets.
+
+    The result lies where they lie, by transform, ground control points or RPCs; it has their mask
+    and the tags that all of them have.
 
     Args:
         places: files or addresses.
@@ -24,10 +32,11 @@ def stacked(places: Sequence[str], keys: Sequence[str], target: Path) -> Path:
         target: the file to make.
 
     Raises:
-        BadImageError: one has several bands, or another grid, type or nodata than the first.
+        BadImageError: one has several bands, or another place, type, nodata or mask than the first.
     """
     far, archives = FarInputs(), Archives()
-    with ExitStack() as stack:
+    # Ground control points and RPCs are a place, too.
+    with ExitStack() as stack, ignored_warnings(NotGeoreferencedWarning):
         files = [far.bring(p, archives) if is_address(p) else Path(p) for p in places]
         bands = [stack.enter_context(open_raster(file)) for file in files]
         first = bands[0]
@@ -35,20 +44,26 @@ def stacked(places: Sequence[str], keys: Sequence[str], target: Path) -> Path:
             _check(key, band, keys[0], first)
         profile = {
             "driver": "GTiff", "count": len(bands), "width": first.width, "height": first.height,
-            "dtype": first.dtypes[0], "crs": first.crs, "transform": first.transform,
-            "nodata": first.nodata, "tiled": True, "blockxsize": _TILE_PX, "blockysize": _TILE_PX,
-            "compress": "lzw", "bigtiff": "if_safer", "interleave": "band",
-            "photometric": "minisblack",
+            "dtype": first.dtypes[0], "nodata": first.nodata, "tiled": True,
+            "blockxsize": _TILE_PX, "blockysize": _TILE_PX, "compress": "lzw",
+            "bigtiff": "if_safer", "interleave": "band", "photometric": "minisblack",
+            **_place(first),
         }  # fmt: skip
-        with rasterio.open(target, "w", **profile) as dst:
+        with (
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+            rasterio.open(target, "w", **profile) as dst,
+        ):
             dst.colorinterp = [ColorInterp.gray, *[ColorInterp.undefined] * (len(bands) - 1)]
             dst.descriptions = [b.descriptions[0] or k for k, b in zip(keys, bands, strict=True)]
             dst.scales = [band.scales[0] for band in bands]
             dst.offsets = [band.offsets[0] for band in bands]
             dst.units = [band.units[0] or "" for band in bands]
-            for number, band in enumerate(bands, 1):
-                for _, window in dst.block_windows(1):
+            _copy_tags(bands, dst)
+            for _, window in dst.block_windows(1):
+                for number, band in enumerate(bands, 1):
                     dst.write(band.read(1, window=window), number, window=window)
+                if _has_mask(first):
+                    dst.write_mask(_common_mask(keys, bands, window), window=window)
     return target
 
 
@@ -57,13 +72,65 @@ def _check(key: str, band: DatasetReader, name: str, first: DatasetReader) -> No
         raise BadImageError(
             f"{key}: must be a single band to be stacked, got {band.count}; name it alone"
         )
-    for what in ("crs", "transform", "shape", "dtypes", "nodata"):
-        found, wanted = getattr(band, what), getattr(first, what)
-        if str(found) != str(wanted):
+    facts = _facts(first)
+    for what, found in _facts(band).items():
+        if str(found) != str(facts[what]):
             raise BadImageError(
                 f"{key}: must have the {what} of {name} to be stacked, got {_line(found)} and "
-                f"{_line(wanted)}; name it alone"
+                f"{_line(facts[what])}; name it alone"
             )
+
+
+def _facts(band: DatasetReader) -> dict[str, object]:
+    """Return what must be the same of all bands."""
+    points, system = band.gcps
+    rpcs = band.rpcs
+    return {
+        "crs": band.crs,
+        "transform": band.transform,
+        "shape": band.shape,
+        "dtypes": band.dtypes,
+        "nodata": band.nodata,
+        "ground control points": [(p.row, p.col, p.x, p.y, p.z) for p in points],
+        "crs of ground control points": system,
+        "RPCs": None if rpcs is None else rpcs.to_gdal(),
+        "geolocation arrays": band.tags(ns=_GEOLOCATION),
+        "mask": "one" if _has_mask(band) else "none",
+    }
+
+
+def _place(band: DatasetReader) -> dict[str, object]:
+    points, system = band.gcps
+    if points:
+        return {"gcps": points, "crs": system}
+    return {"transform": band.transform, "crs": band.crs}
+
+
+def _copy_tags(bands: Sequence[DatasetReader], dst: DatasetWriter) -> None:
+    if bands[0].rpcs is not None:
+        dst.rpcs = bands[0].rpcs
+    for domain in (None, _GEOLOCATION):
+        common = set.intersection(*(set(band.tags(ns=domain).items()) for band in bands))
+        dst.update_tags(ns=domain, **dict(sorted(common)))
+    for number, band in enumerate(bands, 1):
+        dst.update_tags(number, **band.tags(1))
+
+
+def _has_mask(band: DatasetReader) -> bool:
+    """Tell whether a band has a mask of its own, beside what nodata says."""
+    return not {MaskFlags.all_valid, MaskFlags.nodata} & set(band.mask_flag_enums[0])
+
+
+def _common_mask(
+    keys: Sequence[str], bands: Sequence[DatasetReader], window: Window
+) -> npt.NDArray[np.uint8]:
+    masks: list[npt.NDArray[np.uint8]] = [band.read_masks(1, window=window) for band in bands]
+    for key, mask in zip(keys, masks, strict=True):
+        if not np.array_equal(mask, masks[0]):
+            raise BadImageError(
+                f"{key}: must have the mask of {keys[0]} to be stacked, got another; name it alone"
+            )
+    return masks[0]
 
 
 def _line(value: object) -> str:

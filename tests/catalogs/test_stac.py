@@ -10,6 +10,7 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+from rasterio.crs import CRS
 from stac_validator.stac_validator import StacValidate
 
 from monai_sr.catalogs import names_item, upscale_item
@@ -18,6 +19,7 @@ from monai_sr.cli.main import main
 from monai_sr.core import BadImageError, OptionError
 from monai_sr.upscaling import FileUpscaler, RunFailedError
 from tests.catalogs.stac_items import BANDS, GRID, write_item
+from tests.catalogs.test_stac_place import LOCAL, MARS
 from tests.network_factory import tiny_bundle
 from tests.scene_factory import write_scene
 from tests.web import serving
@@ -212,6 +214,70 @@ def test_bands_of_other_grids_are_not_stacked(upscaler, tmp_path):
     write_scene(tmp_path / "in" / "B03.tif", (1, 20, 15), dtype="uint16", **GRID)
     with pytest.raises(BadImageError, match=r"B03: must have the shape of B04 to be stacked"):
         upscale_item(item, tmp_path / "out", upscaler, ["B04+B03"])
+
+
+@pytest.mark.parametrize("crs", [MARS, LOCAL])
+def test_what_is_not_on_the_earth_has_the_place_that_its_item_says(upscaler, tmp_path, crs):
+    item = write_item(tmp_path / "in")
+    (tmp_path / "in" / "B04.tif").unlink()
+    place = {**GRID, "crs": CRS.from_wkt(crs)}
+    write_scene(tmp_path / "in" / "B04.tif", (1, 40, 30), dtype="uint16", **place)
+    made = upscale_item(item, tmp_path / "out", upscaler, ["B04"])
+    valid, message = is_valid(made)
+    assert valid, message
+    before, after = json.loads(item.read_text()), json.loads(made.read_text())
+    assert {key: after[key] for key in ("bbox", "geometry")} \
+        == {key: before[key] for key in ("bbox", "geometry")}  # fmt: skip
+    assert after["assets"]["B04"]["proj:code"] is None
+    assert after["assets"]["B04"]["proj:wkt2"]
+
+
+def test_what_crosses_the_antimeridian_is_valid(upscaler, tmp_path):
+    item = write_item(tmp_path / "in")
+    place = {"crs": "EPSG:32660", "transform": rasterio.Affine(2000, 0, 610000, 0, -2000, 7.2e6)}
+    write_scene(tmp_path / "in" / "B04.tif", (1, 40, 30), dtype="uint16", **place)
+    made = upscale_item(item, tmp_path / "out", upscaler, ["B04"])
+    valid, message = is_valid(made)
+    assert valid, message
+    found = json.loads(made.read_text())
+    assert found["geometry"]["type"] == "MultiPolygon"
+    assert found["bbox"] == pytest.approx([179.27, 64.2, -179.4, 64.91], abs=0.05)
+
+
+def test_a_map_is_an_asset_of_the_result_that_it_was_made_with(tmp_path):
+    item = write_item(tmp_path / "in")
+    options = {"scale": 2, "device": "cpu", "runtime": "torch"}
+    with_map = FileUpscaler("satellite_sr", uncertainty=True, **options)
+    made = upscale_item(item, tmp_path / "out", with_map, ["B04"])
+    found = json.loads(made.read_text())["assets"]["B04_uncertainty"]
+    assert "rescaling" in found["title"]
+    (band,) = found["bands"]
+    # The files have no scale of their own: reflectance is what the item says of stored values.
+    assert band == {"name": "B04", "unit": "1", "data_type": "float32", "nodata": "nan",
+                    "raster:scale": 0.0001}  # fmt: skip
+    without = FileUpscaler("satellite_sr", system="bicubic", **options)
+    made = upscale_item(item, tmp_path / "out", without, ["B04"])
+    assert list(json.loads(made.read_text())["assets"]) == ["B04"]
+    assert not list(made.parent.glob("*_uncertainty*"))
+
+
+def test_the_scale_of_a_file_is_in_the_values_of_its_map(tmp_path):
+    item = write_item(tmp_path / "in")
+    upscaler = FileUpscaler(
+        "satellite_sr", uncertainty=True, scale=2, device="cpu", runtime="torch"
+    )
+    maps = []
+    for scale in (1.0, 0.5):
+        (tmp_path / "in" / "B04.tif").unlink()
+        write_scene(tmp_path / "in" / "B04.tif", (1, 40, 30), dtype="uint16", nodata=0, **GRID)
+        with rasterio.open(tmp_path / "in" / "B04.tif", "r+") as dst:
+            dst.scales = [scale]
+        made = upscale_item(item, tmp_path / "out", upscaler, ["B04"])
+        found = json.loads(made.read_text())["assets"]["B04_uncertainty"]
+        assert ("raster:scale" in found["bands"][0]) == (scale == 1)
+        with rasterio.open(made.parent / found["href"]) as src:
+            maps.append(src.read(1))
+    np.testing.assert_allclose(maps[1], 0.5 * maps[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"type": "Feature"}', '{"type": "Catalog"}', "\0"])
