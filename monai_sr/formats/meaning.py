@@ -9,7 +9,7 @@ a network trained on pictures does not know. Names: BIDS 1.10 (dseg, probseg, pa
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from monai_sr.core import BadImageError, OptionError, get_logger
 from monai_sr.formats.facts import Facts
+from monai_sr.formats.regions import LIKELY, SURE, region_share
 
 logger = get_logger(__name__)
 
@@ -29,6 +30,10 @@ CODES = (LABEL, BITS)
 AUTO, INTENSITY = "auto", "intensity"
 ASKED = (AUTO, INTENSITY, LABEL, BITS, PHASE)
 """What a user may say: by the file, gray or color, or one of the others."""
+
+PHASE_TYPES = frozenset({"P", "PHASE", "PHASE MAP", "P_FFE", "P_SE", "P_PCA", "VELOCITY MAP"})
+PART_TYPES = frozenset({"R", "REAL", "R_FFE", "R_SE", "I", "IMAGINARY", "I_FFE", "I_SE"})
+"""What ImageType says of phases and of parts of a complex image of MR."""
 
 _REFUSED = {
     DOSE: "a radiation dose, whose sums a network does not keep",
@@ -64,6 +69,7 @@ _LABEL_NAMES = re.compile(
         r"lc_?type\d?|dynamic_?world|ground_?truth"
     )
 )
+_COMPLEX_NAMES = re.compile(_WORD.format("part-(?:real|imag)"))
 _FRACTION_NAMES = re.compile(_WORD.format("probseg"))
 _PHASE_NAMES = re.compile(_WORD.format(r"part-phase|phasediff|phase[12]"))
 _PHASE_WORD = re.compile(_WORD.format(r"phase|ph"))  # the values must agree: soils have a pH, too
@@ -242,6 +248,7 @@ def by_name(name: str) -> Meaning | None:
     text = name.lower()
     for kind, pattern in (
         (FRACTION, _FRACTION_NAMES),
+        (COMPLEX, _COMPLEX_NAMES),
         (BITS, _BIT_NAMES),
         (PHASE, _PHASE_NAMES),
         (LABEL, _LABEL_NAMES),
@@ -263,6 +270,42 @@ def few_values(tally: Tally) -> Meaning | None:
     if not tally.are_codes(is_named=False):
         return None
     return Meaning(LABEL, f"{len(tally.values)} whole values in patches")
+
+
+def many_values(
+    name: object,
+    images: Iterable[npt.NDArray[Any]],
+    *,
+    named: Meaning | None = None,
+    nodata: float | None = None,
+) -> Meaning | None:
+    """Return what the regions say that values form, where these are too many to say it themselves.
+
+    Args:
+        name: the file for a warning where that stays open.
+        images: one or more, (X, Y[, Z]) each.
+        named: what a name says, which is half the proof for any number of values.
+        nodata: a value that does not count.
+    """
+    most, least = 0, 1.0
+    for image in images:
+        count, share = region_share(image, nodata)
+        if count == 1:
+            continue
+        if share < LIKELY:
+            return None
+        most, least = max(most, count), min(least, share)
+    if named is not None and most:
+        return named
+    if most <= _MOST_CODES:
+        return None
+    if least >= SURE:
+        return Meaning(LABEL, f"{most} whole values in patches")
+    logger.warning(
+        "%s: its %d whole values may be labels, but are enlarged as a picture; add --kind label to "
+        "keep them, or --kind intensity", name, most,
+    )  # fmt: skip
+    return None
 
 
 def phase_turn(

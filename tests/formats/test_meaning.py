@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 
@@ -45,6 +46,8 @@ def kind(path, asked="auto"):
         ("nlcd_2019_land_cover_l48", "label"),
         ("sub-01_label-GM_probseg", "fraction"),
         ("sub-01_part-phase_bold", "phase"),
+        ("sub-01_part-real_bold", "complex"),
+        ("sub-01_part-imag_bold", "complex"),
         ("LC08_ST_QA", None),
         ("unwrapped_phase", None),
         ("landscape", None),
@@ -121,10 +124,69 @@ def test_bands_that_are_codes_are_told_from_those_beside_them(tmp_path):
     assert meta["sr_code_bands"].tolist() == [1]
 
 
+BLOCKS = np.kron(
+    np.random.default_rng(0).integers(0, 60, (6, 5, 2)) * 17, np.ones((8, 8, 4), int)
+).astype("int16")
+"""Some fifty codes, the background among them no more frequent than others."""
+NOISE = np.random.default_rng(0).normal(800, 60, BLOCKS.shape).astype("int16")
+ENLARGED = NOISE[::2, ::2].repeat(2, 0).repeat(2, 1)
+"""A picture of equal pairs."""
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "expected"),
+    [
+        *((f"{name}.nii", BLOCKS, "label") for name in (
+            "wmparc", "atlas", "sub-01_parc", "aparc", "Schaefer2018_100Parcels_7Networks", "x",
+        )),
+        *((f"{name}.nii", NOISE, "gray") for name in (
+            "wmparc", "MNI_atlas_T1", "roi", "T1_within_mask", "dseg", "x",
+        )),
+        ("x.nii", ENLARGED, "gray"),
+        ("roi.nii", ENLARGED, "label"),  # half of the proof is its name
+        ("T1_mask.nii", np.where(BLOCKS > 500, NOISE, 0), "gray"),  # its background is flat
+        ("x.nii", BLOCKS.astype("float32"), "label"),
+        ("x.nii", np.stack([BLOCKS, BLOCKS * 0], -1), "label"),
+        ("x.nii", np.stack([BLOCKS, NOISE], -1), "gray"),
+    ],
+)  # fmt: skip
+def test_codes_of_any_number_are_known_by_their_regions(tmp_path, name, array, expected):
+    image = load_image(write_nifti(tmp_path / name, array), "auto")
+    assert kind_of(image.meta) == expected
+
+
+def test_what_may_be_labels_is_warned_of(tmp_path, caplog):
+    load_image(write_nifti(tmp_path / "x.nii", ENLARGED), "auto")
+    assert "whole values may be labels" in caplog.text
+    assert "add --kind label" in caplog.text
+    caplog.clear()
+    load_image(write_nifti(tmp_path / "x.nii", NOISE), "auto")
+    assert "labels" not in caplog.text
+
+
+@pytest.mark.parametrize("part", ["real", "imag"])
+def test_parts_of_a_complex_image_are_refused_by_their_names(tmp_path, part):
+    path = write_nifti(tmp_path / f"sub-01_part-{part}_bold.nii", NOISE)
+    with pytest.raises(BadImageError, match="complex image; take its magnitude"):
+        load_image(path, "auto")
+    assert kind_of(load_image(path, "intensity").meta) == "gray"
+
+
+@pytest.mark.parametrize("word", ["REAL", "I_FFE", "IMAGINARY"])
+def test_parts_of_a_complex_image_are_refused_by_their_json(tmp_path, word):
+    path = write_nifti(tmp_path / "a.nii", NOISE)
+    beside = {"ImageType": ["ORIGINAL", "PRIMARY", word]}
+    (tmp_path / "a.json").write_text(json.dumps(beside), encoding="utf-8")
+    with pytest.raises(BadImageError, match="ImageType of its JSON"):
+        load_image(path, "auto")
+
+
 @pytest.mark.parametrize(
     ("name", "array", "intent", "expected"),
     [
         ("a.nii.gz", np.random.default_rng(0).integers(0, 999, (8, 9, 5), "int16"), 1002, "label"),
+        ("a.nii.gz", NOISE, 1003, "label"),
+        ("a.nii.gz", NOISE, 1001, "gray"),
         ("sub_dseg.nii.gz", patches(0, 2, 9)[..., None].astype("float32"), 0, "label"),
         ("a.nii", patches(0, 2, 9).astype("int16"), 0, "label"),
         ("arterial_phase.nii", np.linspace(-1024, 3071, 960).reshape(8, 12, 10), 0, "gray"),
@@ -207,6 +269,12 @@ def test_thresholded_radiographs_stay_radiographs(tmp_path):
     [
         (["DERIVED", "SECONDARY"], patches(0, 3, 7, 12, 50, 251, 600, dtype="uint16"), "label"),
         ("DERIVED", patches(0, 1, dtype="uint16"), "label"),
+        (
+            ["DERIVED", "SECONDARY"],
+            np.kron(17 * np.arange(64).reshape(8, 8), np.ones((8, 8), int)).astype("uint16"),
+            "label",
+        ),
+        (["DERIVED", "SECONDARY"], NOISE[..., 0].astype("uint16"), "gray"),
         (None, patches(0, 3, 7, 12, dtype="uint16"), "label"),
         (["DERIVED", "PRIMARY", "ADC"], None, "gray"),
         (["DERIVED", "SECONDARY"], np.full((48, 48), 7, np.uint16), "gray"),

@@ -13,12 +13,19 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from monai_sr.core import BadImageError
-from monai_sr.formats.meaning import COMPLEX, DOSE, FRACTION, LABEL, PHASE, Meaning
+from monai_sr.formats.meaning import (
+    COMPLEX,
+    DOSE,
+    FRACTION,
+    LABEL,
+    PART_TYPES,
+    PHASE,
+    PHASE_TYPES,
+    Meaning,
+)
 
 _LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
 _DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
-_PHASE_TYPES = frozenset({"P", "PHASE", "PHASE MAP", "P_FFE", "P_SE", "P_PCA", "VELOCITY MAP"})
-_PART_TYPES = frozenset({"R", "REAL", "R_FFE", "R_SE", "I", "IMAGINARY", "I_FFE", "I_SE"})
 _CLASS_TYPES = frozenset({"LABEL", "LABELMAP", "SEGMENTATION", "MASK"})
 _COMPONENTS = {"PHASE": PHASE, "REAL": COMPLEX, "IMAGINARY": COMPLEX, "COMPLEX": COMPLEX}
 _GE_KINDS = {1: PHASE, 2: COMPLEX, 3: COMPLEX}
@@ -99,7 +106,7 @@ def _of_mr(dataset: Dataset, types: set[str]) -> Meaning | None:
         return Meaning(PHASE, "ComplexImageComponent PHASE")
     if kinds:
         return Meaning(COMPLEX, f"ComplexImageComponent {min(components & set(_COMPONENTS))}")
-    for found, kind in ((types & _PHASE_TYPES, PHASE), (types & _PART_TYPES, COMPLEX)):
+    for found, kind in ((types & PHASE_TYPES, PHASE), (types & PART_TYPES, COMPLEX)):
         if found:
             return Meaning(kind, f"ImageType {min(found)}")
     raw = _private(dataset, 0x0043, "GEMS_PARM_01", 0x2F)

@@ -36,6 +36,7 @@ from monai_sr.formats.meaning import (
     check_asked,
     decided,
     few_values,
+    many_values,
     phase_turn,
 )
 from monai_sr.geometry import (
@@ -214,8 +215,9 @@ class DicomReader(ImageReader):
         found = dicom_meaning(img.headers[0])
         if found is None and may_be_classes(img.headers[0]) and array.dtype.kind in "iu":
             tally = Tally(nodata)
-            is_few = len(array) == 1 and tally.add(array[0], is_named=False)
-            found = few_values(tally) if is_few else None
+            if len(array) == 1:
+                found = few_values(tally) if tally.add(array[0], is_named=False) else None
+                found = found or many_values(img.name, array, nodata=nodata)
         return decided(self.kind, found, img.name, is_rgb=array.shape[0] == 3)
 
 

@@ -6,6 +6,7 @@ in a JSON file beside.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,28 @@ import numpy.typing as npt
 
 from monai_sr.formats.meaning import (
     CODES,
+    COMPLEX,
     FRACTION,
     LABEL,
+    PART_TYPES,
     PHASE,
+    PHASE_TYPES,
     Meaning,
     Tally,
     by_name,
     few_values,
     is_sure_phase,
+    many_values,
     phase_turn,
 )
 
-_INTENT_LABEL = 1002
-_PHASE_TYPES = frozenset({"P", "PHASE"})
+_INTENTS = {1002: "LABEL", 1003: "NEURONAMES"}  # both are indices into a list of names
+_MOST_NAMED = 64  # values that a name makes labels, whatever their regions are
+# Pictures have such names, too (a template of an atlas, an image within a region of interest).
+_REGION_NAMES = re.compile(
+    r"(?<![a-z0-9])(?:[a-z]*parc(?:ellations?|els?|s)?|\d*parcels?|atlas(?:es)?|rois?|regions?)"
+    r"(?![a-z0-9])"
+)
 
 
 def nifti_meaning(
@@ -42,22 +52,26 @@ def nifti_meaning(
         channels: its values.
         rescaling: slope and intercept of real values.
     """
-    if intent == _INTENT_LABEL:
-        return Meaning(LABEL, "intent LABEL")
-    if _PHASE_TYPES & _image_types(path):
-        return Meaning(PHASE, "ImageType of its JSON")
+    if intent in _INTENTS:
+        return Meaning(LABEL, f"intent {_INTENTS[intent]}")
+    for known, kind in ((PHASE_TYPES, PHASE), (PART_TYPES, COMPLEX)):
+        if known & _image_types(path):
+            return Meaning(kind, "ImageType of its JSON")
     stem = _stem(path)
     named = by_name(stem)
     if named is not None and named.kind == PHASE:
         is_sure = is_sure_phase(stem)
         return named if is_sure or nifti_turn(channels, *rescaling, is_sure=False) else None
-    if named is not None and named.kind == FRACTION:
+    if named is not None and named.kind in (FRACTION, COMPLEX):
         return named
     tally = Tally()
     goes_on = all(tally.add(volume, is_named=named is not None) for volume in channels)
     if named is None:
-        return few_values(tally) if goes_on else None
-    if tally.are_codes(is_named=True):
+        few = few_values(tally) if goes_on else None
+        return few or many_values(path, channels, named=_regions_by_name(stem))
+    if tally.are_whole and len(tally.values) <= _MOST_NAMED:
+        return named
+    if many_values(path, channels, named=named):
         return named
     low, high = float(channels.min()), float(channels.max())
     is_share = named.kind in CODES and not tally.are_whole and low >= 0 and high <= 1
@@ -73,6 +87,11 @@ def nifti_turn(
         return None
     low, high = float(values.min()), float(values.max())
     return phase_turn(low, high, slope=slope, intercept=intercept, is_sure=is_sure)
+
+
+def _regions_by_name(stem: str) -> Meaning | None:
+    match = _REGION_NAMES.search(stem)
+    return Meaning(LABEL, f"named {match.group()!r}") if match else None
 
 
 def _stem(path: Path) -> str:

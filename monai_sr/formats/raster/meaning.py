@@ -17,6 +17,7 @@ from rasterio.windows import Window
 
 from monai_sr.formats.meaning import (
     CODES,
+    COMPLEX,
     FRACTION,
     GRAY,
     LABEL,
@@ -115,7 +116,7 @@ def is_on_map(dataset: DatasetReader) -> bool:
 
 def _is_true(meaning: Meaning, dataset: DatasetReader, band: int, name: str = "") -> bool:
     """Tell whether the values of a band can be what its name says."""
-    if meaning.kind == FRACTION:
+    if meaning.kind in (FRACTION, COMPLEX):
         return True
     if meaning.kind == PHASE:
         if ColorInterp.red in dataset.colorinterp:
