@@ -10,9 +10,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import rasterio
+from monai.data import MetaTensor
+from monai.transforms import Flip, Orientation, Rotate90
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
 
+from monai_sr.formats.facts import Facts
 from monai_sr.geometry.target_grid import scaled_affine
 
 NORTH_UP = Affine(30.0, 0.0, 500_000.0, 0.0, -30.0, 4_600_000.0)
@@ -145,8 +148,8 @@ def write_nifti(
 def enlarged(stored: np.ndarray[Any, Any], meta: dict[str, Any], scale: int) -> tuple[Any, Any]:
     """Repeat pixels in plane and update the meta, as a nearest-neighbor upscaler would."""
     steps = [scale] * (stored.ndim - 1)
-    if meta["sr_slice_axis"] >= 0:
-        steps[meta["sr_slice_axis"]] = 1
+    if Facts(meta).slice_axis >= 0:
+        steps[Facts(meta).slice_axis] = 1
     result = stored
     for axis, step in enumerate(steps, 1):
         result = np.repeat(result, step, axis=axis)
@@ -158,3 +161,30 @@ def enlarged(stored: np.ndarray[Any, Any], meta: dict[str, Any], scale: int) -> 
         {"software": "monai-sr", "version": "0.1.0", "scale": scale}
     )
     return result, updated
+
+
+TURNS = {
+    "sagittal": Orientation("SAR", labels=None),
+    "coronal": Orientation("ASR", labels=None),
+    "left": Orientation("LPS", labels=None),
+    "flip": Flip(spatial_axis=0),
+    "quarter": Rotate90(spatial_axes=(0, 1)),
+    "over": Rotate90(spatial_axes=(1, 2)),
+}
+"""Transforms of MONAI that turn a volume."""
+
+
+def turned(stored: np.ndarray[Any, Any], meta: dict[str, Any], turn: str) -> tuple[Any, Any]:
+    """Turn an image as MONAI does, which keeps its affine true."""
+    image = TURNS[turn](MetaTensor(stored, meta=dict(meta)))
+    return image.numpy(), dict(image.meta)
+
+
+def same_places(
+    old: np.ndarray[Any, Any], old_affine: Any, new: np.ndarray[Any, Any], new_affine: Any
+) -> bool:
+    """Tell whether an image enlarged by repetition has at each place what was there before."""
+    index = np.indices(new.shape).reshape(new.ndim, -1)
+    index = np.vstack([index, np.zeros((3 - new.ndim, index.shape[1])), np.ones(index.shape[1])])
+    there = np.rint(np.linalg.solve(old_affine, np.asarray(new_affine) @ index)).astype(int)
+    return bool((old[tuple(there[: old.ndim])] == new.ravel()).all())

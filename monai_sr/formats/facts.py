@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overloa
 import numpy as np
 from monai.utils import SpaceKeys
 
+from monai_sr.geometry import axis_places
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
@@ -64,6 +66,48 @@ class Fact(Generic[T]):
     def __delete__(self, facts: Facts) -> None:
         """Remove the entry, if there is one."""
         facts.meta.pop(self.key, None)
+
+
+class _SliceAxis(Fact[int]):
+    """The axis of slices, stored as the file has it, and read and set as the image lies now.
+
+    Transforms that turn an image (``Orientationd``, ``Rotate90d``) keep ``affine`` true and
+    ``original_affine`` as it was; the two tell where each axis of the file lies.
+    """
+
+    @overload
+    def __get__(self, facts: None, owner: type) -> _SliceAxis: ...
+    @overload
+    def __get__(self, facts: Facts, owner: type) -> int: ...
+    def __get__(self, facts: Facts | None, owner: type) -> int | _SliceAxis:
+        """Read the axis; of a batch that of the first image."""
+        return self if facts is None else self.of_all(facts.meta)[0]
+
+    def __set__(self, facts: Facts, value: Any) -> None:
+        """Store the axis."""
+        if value >= 0 and (places := _places(facts.meta)):
+            value = places[0].index(value)
+        super().__set__(facts, value)
+
+    def of_all(self, meta: Mapping[str, Any]) -> list[int]:
+        """Read the axis in each image of a batch, -1 where it has none."""
+        stored = [int(axis) for axis in np.ravel(meta.get(self.key, self.default))]
+        if max(stored) < 0 or not (places := _places(meta)):
+            return stored
+        images = max(len(stored), len(places))
+        pairs = zip(stored * (images // len(stored)), places * (images // len(places)), strict=True)
+        return [place[axis] if axis >= 0 else axis for axis, place in pairs]
+
+
+def _places(meta: Mapping[str, Any]) -> list[list[int]]:
+    """Return for each image where each axis of the file lies now; nothing where none can tell."""
+    if "affine" not in meta or "original_affine" not in meta:
+        return []
+    new, old = (np.asarray(meta[key], np.float64) for key in ("affine", "original_affine"))
+    if new.shape != old.shape or new.shape[-2:] != (4, 4):
+        return []
+    pairs = zip(old.reshape(-1, 4, 4), new.reshape(-1, 4, 4), strict=True)
+    return [axis_places(*pair) for pair in pairs]
 
 
 def _first(value: Any) -> Any:
@@ -118,7 +162,7 @@ class Facts:
         nodata: stored value of invalid pixels, NaN for none.
         fill: what they get in the result.
         valid: (C, X, Y[, Z]), 0 where a mask or alpha hides pixels; empty where all are valid.
-        slice_axis: of a volume, -1 where there is none.
+        slice_axis: of a volume, -1 where there is none; it follows transforms that turn the image.
         is_rgb: whether the first three channels are declared to be red, green and blue.
         unit_mm: millimeters of a unit of the affine, NaN where that cannot be trusted.
         unit: of the affine of a raster that has a geotransform, else "".
@@ -160,7 +204,7 @@ class Facts:
     nodata = Fact("sr_nodata", _number, np.nan)
     fill = Fact("sr_fill", _number)
     valid = Fact("sr_valid", _array, _UNSEEN)
-    slice_axis = Fact("sr_slice_axis", _whole, -1)
+    slice_axis = _SliceAxis("sr_slice_axis", _whole, -1)
     is_rgb = Fact("sr_rgb", _flag, False, int)
     unit_mm = Fact("sr_unit_mm", _number, 1.0)  # MONAI's own readers give mm
     unit = Fact("sr_unit", _text, "")

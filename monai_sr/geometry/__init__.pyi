@@ -28,8 +28,10 @@ from .geotransform import source_transform as source_transform
 from .geotransform import unit_name as unit_name
 from .geotransform import window_slices as window_slices
 from .target_grid import LARGEST_SCALE as LARGEST_SCALE
+from .target_grid import axis_places as axis_places
 from .target_grid import covering_samples as covering_samples
 from .target_grid import grid_change as grid_change
+from .target_grid import is_turned as is_turned
 from .target_grid import scaled_affine as scaled_affine
 from .target_grid import scaled_sizes as scaled_sizes
 from .target_grid import sizes_for_spacing as sizes_for_spacing

@@ -197,6 +197,7 @@ def _text(target: Sequence[float | None]) -> str:
 
 # Spacings of one scanner differ in float32 digits: 0.8700001 and 0.87 are a tie.
 _TIE = 1e-3
+_STRAIGHT = 1e-3  # of a step: what float32 matrices and rounded quarter turns leave across it
 
 
 def scaled_affine(affine: npt.ArrayLike, scale: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -270,6 +271,39 @@ def grid_change(
     matrix[:3, :3] = np.linalg.solve(old[:3, :3], new[:3, :3])
     matrix[:3, 3] = np.linalg.solve(old[:3, :3], new[:3, 3] - old[:3, 3])
     return matrix, 1 / np.linalg.norm(matrix[:3, :3], axis=0)
+
+
+def axis_places(source: npt.ArrayLike, target: npt.ArrayLike) -> list[int]:
+    """Tell where the axes of a grid lie in a turned one.
+
+    Shape: source (4, 4), target (4, 4) -> 3 axes.
+
+    Returns:
+        For each axis of the source the axis of the target that runs most along it, to either side;
+        [0, 1, 2] where that is no order of axes.
+
+    Example:
+        >>> axis_places(np.eye(4), np.eye(4)[:, [2, 0, 1, 3]])
+        [1, 2, 0]
+    """
+    old, new = (np.asarray(each, dtype=np.float64)[:3, :3] for each in (source, target))
+    with np.errstate(invalid="ignore"):  # an axis without length runs along none
+        steps = [each / np.linalg.norm(each, axis=0) for each in (old, new)]
+        found: list[int] = np.abs(steps[0].T @ steps[1]).argmax(axis=1).tolist()
+    return found if sorted(found) == [0, 1, 2] else [0, 1, 2]
+
+
+def is_turned(matrix: npt.NDArray[np.float64], rank: int = 3) -> bool:
+    """Tell whether axes of a target grid leave those of its source, or run against them.
+
+    Args:
+        matrix: what :func:`grid_change` returned.
+        rank: axes that count.
+    """
+    steps = matrix[:rank, :rank]
+    ahead = np.diag(steps)
+    crossed = np.abs(steps - np.diag(ahead)).max() / np.abs(steps).max()
+    return bool(crossed > _STRAIGHT or (ahead <= 0).any())
 
 
 def slice_axis(affine: npt.NDArray[np.float64], spatial: Sequence[int]) -> int:

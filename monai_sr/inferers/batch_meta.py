@@ -23,8 +23,9 @@ def has_rgb(meta: dict[str, Any] | None, image: Tensor) -> bool:
 
 def slice_axis(meta: dict[str, Any] | None) -> int:
     """Return the spatial axis along which slices lie: as the file declares, else the last."""
-    axis = _of_all(meta, Facts.slice_axis.key)
-    return 2 if axis is None or axis < 0 else axis
+    key = Facts.slice_axis.key
+    axis = _alike(key, Facts.slice_axis.of_all(meta)) if meta and key in meta else -1
+    return 2 if axis < 0 else axis
 
 
 def limits(
@@ -82,9 +83,11 @@ def with_meta(values: Tensor, like: Tensor, meta: dict[str, Any]) -> MetaTensor:
 
 def _of_all(meta: dict[str, Any] | None, key: str) -> int | None:
     """Return what the images of a batch say alike; None where they say nothing."""
-    if meta is None or key not in meta:
-        return None
-    values = np.unique(np.asarray(meta[key]))
+    return None if meta is None or key not in meta else _alike(key, meta[key])
+
+
+def _alike(key: str, found: Any) -> int:
+    values = np.unique(np.asarray(found))
     if values.size > 1:
         raise OptionError(
             f"batch: its images must share {key}, got {values.tolist()}; use batch_size 1"

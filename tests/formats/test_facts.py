@@ -10,10 +10,12 @@ import pytest
 import torch
 from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch
 
+from monai_sr.core.errors import OptionError
 from monai_sr.formats import Facts, with_facts
 from monai_sr.formats.facts import Fact, image_meta
+from monai_sr.inferers.batch_meta import slice_axis
 from monai_sr.transforms import load_image
-from tests.image_factory import write_nifti, write_raster
+from tests.image_factory import TURNS, turned, write_nifti, write_raster
 
 
 def test_only_one_file_spells_the_keys(repo_root):
@@ -90,3 +92,34 @@ def test_limits_are_the_bounds_or_what_the_file_holds(tmp_path):
     )
     assert Facts(meta).limits.tolist() == [0.0, 255.0]
     assert Facts(with_facts(meta, bounds=np.array([[1.0, 2.0]]))).limits.tolist() == [[1.0, 2.0]]
+
+
+THICK = np.diag([1.0, 1.5, 3.0, 1.0])
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_the_axis_of_slices_follows_turns(tmp_path, turn):
+    image = load_image(write_nifti(tmp_path / "a.nii", affine=THICK))
+    _, meta = turned(image.numpy(), image.meta, turn)
+    facts = Facts(meta)
+    assert facts.slice_axis == int(np.linalg.norm(meta["affine"], axis=0)[:3].argmax())
+    for axis in (0, 1, 2):
+        facts.slice_axis = axis
+        assert facts.slice_axis == axis
+
+
+def test_each_image_of_a_batch_has_its_own_axis_of_slices(tmp_path):
+    image = load_image(write_nifti(tmp_path / "a.nii", np.zeros((4, 4, 4), "i2"), affine=THICK))
+    items = [MetaTensor(*pair[:1], meta=pair[1]) for pair in (
+        (image, dict(image.meta)), turned(image.numpy(), image.meta, "sagittal"),
+    )]  # fmt: skip
+    (batch,) = DataLoader(Dataset(items), batch_size=2)
+    assert Facts.slice_axis.of_all(batch.meta) == [2, 0]
+    with pytest.raises(OptionError, match="must share sr_slice_axis"):
+        slice_axis(batch.meta)
+
+
+def test_affines_that_tell_no_order_leave_the_axis_of_slices():
+    for affine in (np.zeros((4, 4)), np.eye(3), np.full((4, 4), np.nan)):
+        meta = {"sr_slice_axis": 1, "affine": affine, "original_affine": THICK}
+        assert Facts(meta).slice_axis == 1

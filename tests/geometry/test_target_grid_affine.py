@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_sr.geometry.target_grid import grid_change, scaled_affine
+from monai_sr.geometry.target_grid import axis_places, grid_change, is_turned, scaled_affine
 
 terms = st.floats(-100, 100, allow_nan=False)
 matrices = st.lists(terms, min_size=12, max_size=12).map(
@@ -71,3 +71,20 @@ def test_impossible_scales_are_refused(scale):
 def test_singular_source_is_refused():
     with pytest.raises(ValueError, match="inverted"):
         grid_change(np.zeros((4, 4)), np.eye(4))
+
+
+@given(st.permutations([0, 1, 2]), st.tuples(*[st.sampled_from([-1, 1])] * 3), scales)
+def test_turns_and_the_places_of_axes_are_found(order, signs, scale):
+    old = np.array([[2.0, 0.5, 0, 9e6], [0.3, -3, 0.2, 4e6], [0, 0.1, 5, -7], [0, 0, 0, 1]])
+    new = scaled_affine(old, scale)
+    new[:, :3] = new[:, order] * signs
+    matrix, _ = grid_change(old, new)
+    is_same = list(order) == [0, 1, 2] and min(signs) > 0
+    assert is_turned(matrix) != is_same
+    assert [order[place] for place in axis_places(old, new)] == [0, 1, 2]
+
+
+def test_axes_beyond_the_rank_do_not_count():
+    flipped = np.diag([0.5, 0.5, -1.0, 1.0])
+    assert is_turned(flipped)
+    assert not is_turned(flipped, 2)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from monai.data.utils import decollate_batch, list_data_collate
+from monai.transforms import Orientation
 
 from monai_sr.core.errors import OptionError
 from monai_sr.functional.resize import downsample, resize_to
@@ -132,6 +133,20 @@ def test_a_volume_is_enlarged_as_its_slices_are_alone(slice_axis):
         torch.testing.assert_close(got, alone, rtol=0, atol=1e-5)
     factors = [1 if axis == slice_axis else 4 for axis in range(3)]
     assert np.allclose(np.asarray(result.meta["affine"]), scaled_affine(AFFINE, factors))
+
+
+@pytest.mark.parametrize(("codes", "axis"), [("RAS", 2), ("LPS", 2), ("SAR", 0), ("ASR", 1)])
+def test_slices_of_a_turned_volume_are_still_its_slices(codes, axis):
+    """The geometry is MONAI's: ``Orientation`` turns, ``original_affine`` is the file's."""
+    thick = np.diag([1.0, 1.5, 3.0, 1.0])
+    meta = {"affine": thick, "original_affine": thick, "sr_slice_axis": 2}
+    image = Orientation(codes, labels=None)(MetaTensor(torch.rand(1, 9, 7, 5), meta=meta))
+    result = enlarge(image[None], tiny())
+    assert result.shape[2 + axis] == image.shape[1 + axis] == 5
+    assert sorted(result.shape[2:]) == [5, 28, 36]
+    sizes = np.linalg.norm(np.asarray(result.meta["affine"])[:3, :3], axis=0)
+    assert sizes.argmax() == axis
+    assert np.allclose(np.sort(sizes), [0.25, 0.375, 3])
 
 
 def test_slices_lie_on_the_last_axis_where_nothing_says_otherwise():

@@ -31,10 +31,13 @@ from monai_sr.formats.stored import (
     software,
     source_path,
 )
-from monai_sr.geometry import grid_change
+from monai_sr.geometry import axis_places, grid_change, is_turned
 
 _COMMENT = 6  # extension code of plain text
 _TEXTS = ("data_type", "db_name", "aux_file", "intent_name", "descrip", "unused_str")
+_OF_GRID = (2, 4, 10, 14, 28)  # extensions that say it: of DICOM, AFNI, Jim, FreeSurfer, VoxBo
+_DCMMETA = b'"dcmmeta_shape"'  # of dcmstack, which has no code of its own
+_SAME_SLICES = 1e-2  # of a slice: float32 digits of a whole scanner's field
 _UNUSED = ("extents", "session_error", "glmax", "glmin")
 
 
@@ -44,8 +47,9 @@ class NiftiWriter(StoredWriter):
     Of a de-identified result, texts and extensions are left out but for our own.
 
     Kept: dtype (RGB too), number of axes, scl_slope and scl_inter bit by bit, qform and sform
-    codes, units, intent, extensions. Rewritten: dim, pixdim, qform, sform, descrip; a comment
-    extension takes the provenance.
+    codes, units, intent, extensions. Rewritten: dim, pixdim, qform, sform, descrip, and dim_info of
+    a turned image; a comment extension takes the provenance. Left out: extensions that describe the
+    source's grid, and slice times where slices are others.
     """
 
     def write(self, filename: PathLike, verbose: bool = True, **kwargs: Any) -> None:
@@ -128,7 +132,7 @@ def _header(
         )
     header = _of_one_file(image.header)
     header.set_data_shape(shape)
-    _scale_pixdim(header, scale)
+    _move_pixdim(header, matrix, scale)
     # sform and qform may differ (scanner and template space): each moves in its own space.
     sform, sform_code = image.header.get_sform(coded=True)
     qform, qform_code = image.header.get_qform(coded=True)
@@ -138,7 +142,9 @@ def _header(
             header.set_qform(qform @ matrix, int(qform_code))
         if sform_code and np.isfinite(sform @ matrix).all():
             header.set_sform(sform @ matrix, int(sform_code))
-    _drop_slice_timing(header, scale)
+    places = axis_places(source_affine(image), np.asarray(meta["affine"]))
+    _move_slices(header, matrix, places, image.shape)
+    header.extensions[:] = [each for each in header.extensions if not _says_grid(each)]
     if is_deidentified(meta):
         _drop_texts(header)
     said = disclaimer(provenance_of(meta))
@@ -147,6 +153,12 @@ def _header(
         note = Nifti1Extension(_COMMENT, Facts(meta).provenance.encode())
         header.extensions.append(note)
     return header
+
+
+def _says_grid(extension: Any) -> bool:
+    """Tell whether an extension repeats shape or affine, which are others now."""
+    content = extension.get_content() if extension.get_code() not in _OF_GRID else _DCMMETA
+    return isinstance(content, bytes) and _DCMMETA in content
 
 
 def _drop_texts(header: Any) -> None:
@@ -168,14 +180,45 @@ def _of_one_file(header: Any) -> Any:
     return single
 
 
-def _scale_pixdim(header: Any, scale: npt.NDArray[np.float64]) -> None:
+def _move_pixdim(
+    header: Any, matrix: npt.NDArray[np.float64], scale: npt.NDArray[np.float64]
+) -> None:
+    """Divide voxel sizes by the scale; of a turned image each axis gets those that it runs along.
+
+    Args:
+        header: of the result, with the sizes of the source.
+        matrix: indices of the result -> indices of the source.
+        scale: of each axis.
+    """
     axes = min(3, int(header["dim"][0]))
-    header["pixdim"][1 : 1 + axes] /= scale[:axes]
+    if is_turned(matrix, axes):
+        sizes = np.asarray(header["pixdim"][1 : 1 + axes], dtype=np.float64)
+        moved = np.linalg.norm(sizes[:, None] * matrix[:axes, :axes], axis=0)
+    else:
+        moved = header["pixdim"][1 : 1 + axes] / scale[:axes]
+    header["pixdim"][1 : 1 + axes] = moved
 
 
-def _drop_slice_timing(header: Any, scale: npt.NDArray[np.float64]) -> None:
-    """Forget slice order and times where the slices themselves were enlarged."""
-    slice_axis = header.get_dim_info()[2]
-    if slice_axis is not None and not np.isclose(scale[slice_axis], 1):
+def _move_slices(
+    header: Any, matrix: npt.NDArray[np.float64], places: list[int], shape: tuple[int, ...]
+) -> None:
+    """Name the axes of the acquisition as they lie; forget slice times where slices are others.
+
+    Args:
+        header: of the result, with its shape.
+        matrix: indices of the result -> indices of the source.
+        places: of the source's axes in the result.
+        shape: of the source.
+    """
+    axes = header.get_dim_info()
+    header.set_dim_info(*(None if axis is None else places[axis] for axis in axes))
+    if axes[2] is None:
+        return
+    old, new = axes[2], places[axes[2]]
+    same = np.zeros(4)
+    same[new] = 1
+    sizes = ((*s, 1, 1)[:3] for s in (shape, header.get_data_shape()))
+    was, size = (sides[axis] for sides, axis in zip(sizes, (old, new), strict=True))
+    if was != size or not np.allclose(matrix[old], same, rtol=0, atol=_SAME_SLICES):
         header["slice_start"], header["slice_end"] = 0, 0
         header["slice_code"], header["slice_duration"] = 0, 0

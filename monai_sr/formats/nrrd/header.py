@@ -168,8 +168,7 @@ class NrrdHeader:
             NaN where the file declares no lengths, or such that make no space.
         """
         is_placed = any(row is not None for row in self.directions)
-        spacings = np.asarray(self.fields.get("spacings", ()), dtype=np.float64)
-        has_lengths = spacings.size and np.isfinite(spacings[list(self.space_axes)]).all()
+        has_lengths = all(math.isfinite(self._declared_step(a)) for a in self.space_axes)
         if not self.has_matrix:
             logger.warning(
                 "%s: its space directions make no space; samples of 1 unit are assumed, correct "
@@ -208,13 +207,28 @@ class NrrdHeader:
 
     def _along(self, axis: int) -> tuple[float, float]:
         """Return the spacing along an axis without direction, and where its first center is."""
-        spacings, mins = self.fields.get("spacings"), self.fields.get("axis mins")
-        step = math.nan if spacings is None else float(spacings[axis])
-        step = step if math.isfinite(step) and step else 1.0
-        start = math.nan if mins is None else float(mins[axis])
+        step, start = self.step(axis), self._number("axis mins", axis)
         if not math.isfinite(start):
             return step, 0.0
         return step, start + step / 2 if self.is_cell(axis) else start
+
+    def step(self, axis: int) -> float:
+        """Return the spacing along an axis without direction, 1 where none is declared."""
+        declared = self._declared_step(axis)
+        return declared if math.isfinite(declared) else 1.0
+
+    def _declared_step(self, axis: int) -> float:
+        """Return the spacing, or what the ends of an axis say of it; NaN for none."""
+        spacing = self._number("spacings", axis)
+        if math.isfinite(spacing) and spacing:
+            return spacing
+        length = self._number("axis maxs", axis) - self._number("axis mins", axis)
+        count = self.sizes[axis] - (0 if self.is_cell(axis) else 1)
+        return length / count if math.isfinite(length) and length and count else math.nan
+
+    def _number(self, field: str, axis: int) -> float:
+        found = self.fields.get(field)
+        return math.nan if found is None else float(found[axis])
 
     def is_cell(self, axis: int) -> bool:
         """Tell whether the ends of an axis are outer edges of samples, not centers."""

@@ -30,7 +30,7 @@ from monai_sr.formats.stored import (
     software,
     source_path,
 )
-from monai_sr.geometry import grid_change
+from monai_sr.geometry import axis_places, grid_change, is_turned
 
 _LEVEL = 1  # of gzip, as nibabel's: four times as fast as 6 and hardly larger
 # Of the source's file alone: where its samples are, and what they reach from and to.
@@ -53,6 +53,8 @@ _KNOWN = re.compile(
     r"|normal)|[nuµmc]?m|m?s|microns?|(?:milli|micro)?meters?|",
     re.IGNORECASE,
 )
+_OF_AXES = ("spacings", "thicknesses", "kinds", "labels", "units", "centerings")
+_SAME_EDGE = 1e-6  # of a sample: what rounding leaves
 _NOTE = "derivation"
 
 
@@ -106,7 +108,7 @@ def _fields(
     header: NrrdHeader, sizes: tuple[int, ...], meta: Mapping[str, Any], filename: PathLike
 ) -> dict[str, Any]:
     """Return the header of a result; what belongs to a grid is that of the new one."""
-    _, scale = grid_change(header.affine, np.asarray(meta["affine"]))
+    matrix, scale = grid_change(header.affine, np.asarray(meta["affine"]))
     if np.allclose(scale, 1) and np.prod(sizes) >= 4 * np.prod(header.sizes):
         raise OutputError(
             f"{filename}: the affine must belong to the enlarged image, got that of the source; "
@@ -115,6 +117,9 @@ def _fields(
     fields = {name: value for name, value in header.fields.items() if name not in _OF_SOURCE}
     if is_deidentified(meta):
         fields = {name: value for name, value in fields.items() if _is_known(name, value)}
+    if is_turned(matrix, len(header.space_axes)):
+        _turn(fields, header, meta, filename)
+    _move_ends(fields, header, sizes, matrix)
     grown = dict(zip(header.space_axes, scale, strict=False))
     for name in ("spacings", "thicknesses"):
         if name in fields:
@@ -131,13 +136,31 @@ def _fields(
         origin[3:] = fields.get("space origin", origin)[3:]
         origin[:3] = matrix[:3, 3][:rank]
         fields |= {"space directions": np.array(rows), "space origin": origin}
-    for name, side in (("axis mins", 0), ("axis maxs", 1)):
-        if name in fields:
-            fields[name] = [
-                _end(header, float(old), axis, side, grown.get(axis, 1.0))
-                for axis, old in enumerate(fields[name])
-            ]
     return fields
+
+
+def _turn(
+    fields: dict[str, Any], header: NrrdHeader, meta: Mapping[str, Any], filename: PathLike
+) -> None:
+    """Give what is said of each axis to the axis that runs along it now, in place.
+
+    Ends of axes go: they are places along the axis as it was.
+    """
+    if "space directions" not in fields or not header.has_matrix:
+        raise OutputError(
+            f"{filename}: its grid must run as that of its source, which has no space directions, "
+            "got a turned or mirrored one; leave out the transform that turns it."
+        )
+    places = axis_places(header.affine, np.asarray(meta["affine"]))
+    for name in ("axis mins", "axis maxs"):
+        fields.pop(name, None)
+    for name in _OF_AXES:
+        old = list(fields.get(name, ()))
+        if len(old) == len(header.sizes):
+            moved = list(old)
+            for axis, place in zip(header.space_axes, places, strict=False):
+                moved[header.space_axes[place]] = old[axis]
+            fields[name] = moved
 
 
 def _is_known(name: str, value: Any) -> bool:
@@ -148,13 +171,39 @@ def _is_known(name: str, value: Any) -> bool:
     )
 
 
-def _end(header: NrrdHeader, old: float, axis: int, side: int, scale: float) -> float:
-    """Return an end of an axis: outer edges stay, centers of samples move."""
-    if header.is_cell(axis) or scale == 1:
-        return old
-    spacings = header.fields.get("spacings")
-    step = 0.0 if spacings is None or np.isnan(spacings[axis]) else float(spacings[axis])
-    return old + (1 / scale - 1) / 2 * step * (1 if side == 0 else -1)
+def _move_ends(
+    fields: dict[str, Any],
+    header: NrrdHeader,
+    sizes: tuple[int, ...],
+    matrix: npt.NDArray[np.float64],
+) -> None:
+    """Say where axes end now, in place: outer edges stay where nothing is cropped."""
+    for side, name in enumerate(("axis mins", "axis maxs")):
+        if name in fields:
+            ends = list(map(float, fields[name]))
+            for column, axis in enumerate(header.space_axes):
+                ends[axis] += header.step(axis) * _moved_end(
+                    header, axis, side, sizes[axis], matrix[column, column], matrix[column, 3]
+                )
+            fields[name] = ends
+
+
+def _moved_end(
+    header: NrrdHeader, axis: int, side: int, size: int, step: float, start: float
+) -> float:
+    """Return by how many old samples an end of an axis moves; 0 for an outer edge that stays.
+
+    Args:
+        header: of the source.
+        axis: of the file.
+        side: 0 for the first end, 1 for the last.
+        size: new samples along it.
+        step: between them, in old ones.
+        start: the first new center, in old samples.
+    """
+    edges = (start - step / 2 + 0.5, start + (size - 0.5) * step - header.sizes[axis] + 0.5)
+    moved = 0.0 if abs(edges[side]) < _SAME_EDGE else edges[side]
+    return moved if header.is_cell(axis) else moved + (step - 1) / 2 * (1, -1)[side]
 
 
 def _pairs(header: NrrdHeader, meta: Mapping[str, Any]) -> dict[str, str]:

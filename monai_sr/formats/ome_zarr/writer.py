@@ -33,7 +33,7 @@ from monai_sr.formats.stored import (
     software,
     source_path,
 )
-from monai_sr.geometry import grid_change
+from monai_sr.geometry import grid_change, is_turned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,7 +82,12 @@ class OmeZarrWriter(StoredWriter):
         channels = as_stored(self._array, self._meta, filename)
         stored = stored_layout(channels, source, array.shape).astype(array.dtype, copy=False)
         affine = np.asarray(self._meta["affine"], dtype=np.float64)
-        _, scale = grid_change(source.affine, affine)
+        matrix, scale = grid_change(source.affine, affine)
+        if is_turned(matrix, len(source.space_axes)):
+            raise OutputError(
+                f"{filename}: its grid must run as that of its source, got a turned or mirrored "
+                "one; leave out the transform that turns it."
+            )
         if np.allclose(scale, 1) and np.prod(stored.shape) >= 4 * np.prod(array.shape):
             raise OutputError(
                 f"{filename}: the affine must belong to the enlarged image, got that of the source"

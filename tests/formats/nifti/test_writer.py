@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -16,14 +17,16 @@ from nibabel.nifti1 import Nifti1Extension
 from monai_sr.core.errors import OutputError
 from monai_sr.formats.nifti.reader import NiftiReader, channels_first
 from monai_sr.formats.nifti.writer import NiftiWriter
-from tests.image_factory import enlarged, pixels, write_nifti
+from tests.image_factory import TURNS, enlarged, pixels, same_places, turned, write_nifti
 
 OBLIQUE = np.array([[0.9, 0.1, 0, -40], [-0.1, 0.8, 0.3, 20], [0, -0.2, 5, 7], [0, 0, 0, 1]])
 
 
-def upscale(source, target, scale=2):
+def upscale(source, target, scale=2, turn=None):
     reader = NiftiReader()
     stored, meta = reader.get_data(reader.read(source))
+    if turn is not None:
+        stored, meta = turned(stored, meta, turn)
     result, updated = enlarged(stored, meta, scale)
     writer = NiftiWriter()
     writer.set_data_array(result, channel_dim=0)
@@ -209,3 +212,69 @@ def test_doubts_are_told_once_by_the_reader_alone(tmp_path, caplog, monkeypatch)
         upscale("a.nii", "b.nii")
     (message,) = caplog.messages
     assert message.startswith("a.nii: declares neither qform nor sform; orientation is a guess")
+
+
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("codes", [(1, 0), (0, 1), (1, 1)])
+def test_a_turned_volume_lies_where_it_was(tmp_path, turn, codes):
+    affine = np.diag([1.0, 1.5, 3.0, 1.0])
+    affine[:3, 3] = -20, 7, 90
+    source = write_nifti(
+        tmp_path / "a.nii", affine=affine, sform_code=codes[0], qform_code=codes[1]
+    )
+    upscale(source, tmp_path / "b.nii", turn=turn)
+    old, new = nib.load(source), nib.load(tmp_path / "b.nii")
+    sizes = nib.affines.voxel_sizes(new.affine)
+    np.testing.assert_allclose(sorted(sizes), [0.5, 0.75, 3], rtol=1e-6)
+    np.testing.assert_allclose(new.header.get_zooms(), sizes, rtol=1e-6)
+    assert same_places(np.asarray(old.dataobj), old.affine, np.asarray(new.dataobj), new.affine)
+
+
+def test_voxel_sizes_of_an_oblique_turn_are_those_of_its_affine(tmp_path):
+    source = write_nifti(tmp_path / "a.nii", affine=np.diag([1.0, 1.5, 3, 1]), qform_code=0)
+    reader = NiftiReader()
+    stored, meta = reader.get_data(reader.read(source))
+    c, s = np.cos(0.4), np.sin(0.4)
+    meta["affine"] = np.array([[c, 0, -s, 0], [0, 1, 0, 0], [s, 0, c, 0], [0, 0, 0, 1]]) * [
+        0.5, 0.75, 3, 1
+    ]  # fmt: skip
+    write(tmp_path, stored, meta)
+    np.testing.assert_allclose(nib.load(tmp_path / "b.nii").header.get_zooms(), [0.5, 0.75, 3])
+
+
+@pytest.mark.parametrize(
+    ("turn", "axes", "has_times"),
+    [(None, (0, 1, 2), True), ("sagittal", (2, 1, 0), True), ("over", (0, 2, 1), False),
+     ("flip", (0, 1, 2), True), ("left", (0, 1, 2), True)],
+)  # fmt: skip
+def test_axes_and_times_of_the_acquisition_follow_a_turn(tmp_path, turn, axes, has_times):
+    times = {"slice_end": 2, "slice_code": 1, "slice_duration": 0.5}
+    source = write_nifti(tmp_path / "a.nii", dim_info=0b111001, **times)
+    upscale(source, tmp_path / "b.nii", turn=turn)
+    header = nib.load(tmp_path / "b.nii").header
+    assert header.get_dim_info() == axes
+    assert {key: header[key] for key in times} == (times if has_times else dict.fromkeys(times, 0))
+
+
+def test_slice_times_of_other_slices_are_left_out(tmp_path):
+    source = write_nifti(tmp_path / "a.nii", dim_info=0b111001, slice_end=2, slice_code=1)
+    reader = NiftiReader()
+    stored, meta = reader.get_data(reader.read(source))
+    write(tmp_path, stored[..., :2], meta)
+    assert nib.load(tmp_path / "b.nii").header["slice_code"] == 0
+
+
+def test_extensions_that_describe_the_old_grid_are_left_out(tmp_path):
+    source = write_nifti(tmp_path / "a.nii")
+    image = nib.load(source)
+    dcmmeta = json.dumps({"dcmmeta_shape": [7, 5, 3], "dcmmeta_affine": np.eye(4).tolist()})
+    afni = b'<AFNI_atr atr_name="DATASET_DIMENSIONS"> 7 5 3 0 0</AFNI_atr>'
+    for code, content in ((0, dcmmeta.encode()), (0, b"kept"), (4, afni), (6, b"kept, too")):
+        image.header.extensions.append(Nifti1Extension(code, content))
+    image.to_filename(source)
+    upscale(source, tmp_path / "b.nii")
+    extensions = nib.load(tmp_path / "b.nii").header.extensions
+    notes = [bytes(each.get_content()).strip(b"\0") for each in extensions]
+    assert notes[:-1] == [b"kept", b"kept, too"]
+    assert b"monai-sr" in notes[-1]
+    assert len(nib.load(source).header.extensions) == 4

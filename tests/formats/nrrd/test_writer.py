@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from monai.data import MetaTensor
+from monai.transforms import SpatialCrop
 
 from monai_sr.core.errors import OutputError
 from monai_sr.formats import find_reader
@@ -15,7 +17,7 @@ from monai_sr.formats.nifti.writer import NiftiWriter
 from monai_sr.formats.nrrd.reader import NrrdReader
 from monai_sr.formats.nrrd.writer import NrrdWriter, write_map
 from tests.formats.nrrd.test_reader import OBLIQUE, write_nrrd
-from tests.image_factory import enlarged, pixels
+from tests.image_factory import TURNS, enlarged, pixels, same_places, turned
 
 
 def upscale(source, target, scale=2, **more):
@@ -204,3 +206,86 @@ def test_wrong_names_and_wrong_affines_are_refused(tmp_path):
     with pytest.raises(OutputError, match="affine must belong to the enlarged image"):
         writer.write(tmp_path / "b.nrrd")
     assert not (tmp_path / "b.nrrd").exists()
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_turned_volume_lies_where_it_was(tmp_path, turn):
+    array = pixels((7, 5, 3), "int16")
+    write_nrrd(
+        tmp_path / "a.nrrd", array, space="LPS", space_directions=np.diag([1.0, 1.5, 3.0]),
+        space_origin=[4, 5, 6], thicknesses=[np.nan, np.nan, 2.5], labels=["x", "y", "slice"],
+    )  # fmt: skip
+    reader = NrrdReader()
+    stored, meta = reader.get_data(reader.read(tmp_path / "a.nrrd"))
+    result, updated = enlarged(*turned(stored, meta, turn), 2)
+    writer = NrrdWriter()
+    writer.set_data_array(result)
+    writer.set_metadata(updated)
+    writer.write(tmp_path / "b.nrrd")
+    values, again = reader.get_data(reader.read(tmp_path / "b.nrrd"))
+    assert same_places(array, meta["affine"], values[0], again["affine"])
+    header = nrrd.read_header(str(tmp_path / "b.nrrd"))
+    thickest = int(np.linalg.norm(header["space directions"], axis=1).argmax())
+    assert np.flatnonzero(np.isfinite(header["thicknesses"])).tolist() == [thickest]
+    assert header["thicknesses"][thickest] == 2.5
+    assert header["labels"].index("slice") == thickest
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_turn_is_refused_where_the_source_has_no_directions(tmp_path, turn):
+    write_nrrd(tmp_path / "a.nrrd", pixels((7, 5, 3)), spacings=[1.0, 1.0, 3.0])
+    reader = NrrdReader()
+    stored, meta = reader.get_data(reader.read(tmp_path / "a.nrrd"))
+    result, updated = enlarged(*turned(stored, meta, turn), 2)
+    writer = NrrdWriter()
+    writer.set_data_array(result)
+    writer.set_metadata(updated)
+    with pytest.raises(OutputError, match="leave out the transform that turns it"):
+        writer.write(tmp_path / "b.nrrd")
+
+
+@pytest.mark.parametrize(
+    ("centers", "last", "mins", "maxs"),
+    [
+        (["node", "node"], [23.0, 38.0], [-0.25, -0.5], [23.25, 38.5]),
+        (None, [23.0, 38.0], [-0.25, -0.5], [23.25, 38.5]),
+        (["cell", "cell"], [24.0, 40.0], [0, 0], [24, 40]),
+        (["cell", "node"], [24.0, 38.0], [0, -0.5], [24, 38.5]),
+    ],
+)
+def test_ends_of_axes_say_how_far_samples_are_apart(tmp_path, centers, last, mins, maxs):
+    said = {} if centers is None else {"centerings": centers}
+    array = pixels((24, 20))
+    write_nrrd(tmp_path / "a.nrrd", array, axis_mins=[0.0, 0.0], axis_maxs=last, **said)
+    _, updated = upscale(tmp_path / "a.nrrd", tmp_path / "b.nrrd")
+    assert np.allclose(np.diag(updated["affine"]), [0.5, 1, 1, 1])
+    header = nrrd.read_header(str(tmp_path / "b.nrrd"))
+    assert np.allclose(header["axis mins"], mins)
+    assert np.allclose(header["axis maxs"], maxs)
+    reader = NrrdReader()
+    again = reader.get_data(reader.read(tmp_path / "b.nrrd"))[1]
+    assert np.allclose(again["affine"], updated["affine"])
+    assert again["sr_unit_mm"] == 1
+
+
+@pytest.mark.parametrize(
+    ("centers", "mins", "maxs"), [("cell", [2, 6], [7, 18]), ("node", [1.75, 5.5], [6.25, 16.5])]
+)
+def test_ends_of_axes_follow_a_crop(tmp_path, centers, mins, maxs):
+    last = [8.0, 22.0] if centers == "cell" else [7.0, 20.0]
+    write_nrrd(
+        tmp_path / "a.nrrd", pixels((8, 10)), spacings=[1.0, 2.0], axis_mins=[0.0, 2.0],
+        axis_maxs=last,         centerings=[centers] * 2,
+    )  # fmt: skip
+    reader = NrrdReader()
+    stored, meta = reader.get_data(reader.read(tmp_path / "a.nrrd"))
+    crop = SpatialCrop(roi_start=(2, 2), roi_end=(7, 8))(MetaTensor(stored, meta=meta))
+    result, updated = enlarged(crop.numpy(), dict(crop.meta), 2)
+    writer = NrrdWriter()
+    writer.set_data_array(result)
+    writer.set_metadata(updated)
+    writer.write(tmp_path / "b.nrrd")
+    header = nrrd.read_header(str(tmp_path / "b.nrrd"))
+    assert np.allclose(header["axis mins"], mins)
+    assert np.allclose(header["axis maxs"], maxs)
+    assert np.allclose(header["spacings"], [0.5, 1])

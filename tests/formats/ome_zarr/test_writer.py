@@ -14,7 +14,7 @@ from monai_sr.formats.meaning import LABEL
 from monai_sr.formats.ome_zarr.reader import OmeZarrReader
 from monai_sr.formats.ome_zarr.writer import OmeZarrWriter, write_map
 from tests.formats.ome_zarr.test_reader import STARTS, STEPS, write_zarr
-from tests.image_factory import enlarged, pixels
+from tests.image_factory import TURNS, enlarged, pixels, turned
 
 zarr = pytest.importorskip("zarr")
 
@@ -190,5 +190,19 @@ def test_wrong_names_and_wrong_affines_are_refused(tmp_path):
     with pytest.raises(OutputError, match=r"must end in .zarr, got '.tif'"):
         writer.write(tmp_path / "b.tif")
     with pytest.raises(OutputError, match="affine must belong to the enlarged image"):
+        writer.write(tmp_path / "b.zarr")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_turns_are_refused(tmp_path, turn):
+    path = write_zarr(tmp_path / "a.zarr", pixels((3, 5, 7)), "zyx")
+    reader = OmeZarrReader()
+    stored, meta = reader.get_data(reader.read(path))
+    result, updated = enlarged(*turned(stored, meta, turn), 2)
+    writer = OmeZarrWriter()
+    writer.set_data_array(result)
+    writer.set_metadata(updated)
+    with pytest.raises(OutputError, match="leave out the transform that turns it"):
         writer.write(tmp_path / "b.zarr")
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
