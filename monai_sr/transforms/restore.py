@@ -26,27 +26,55 @@ from monai_sr.transforms.agreement import (
     stored_codes,
 )
 from monai_sr.transforms.bad_pixels import hot_planes
-from monai_sr.transforms.intensity import VALID_SUFFIX, UnitMapping, to_stored
+from monai_sr.transforms.intensity import VALID_SUFFIX, UnitMapping, range_of, to_stored
 from monai_sr.transforms.interval import Widening, read_input
 from monai_sr.transforms.phase import agreement_by_kind
 
 _WITHOUT_NETWORK = ("software", "version", "bundle", "scale", "spacing")  # what counts for codes
 
 
-def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
-    """Move results that happen to equal the declared nodata value off it, by one, in place.
+_SHARE = 2.0**-20
+"""How far results of floats are kept off the nodata value, as a share of that value or of their
+band's range: of all floats GDAL takes for nodata what lies within 2**-21 of it (``ARE_REAL_EQUAL``,
+4 units in the last place of float32)."""
 
-    A dark but valid pixel of an 8-bit raster with nodata 0 would otherwise become a hole. A value
-    that the data type cannot hold is met by no pixel.
+
+def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
+    """Move results that happen to equal the declared nodata value off it, in place.
+
+    A dark but valid pixel of a raster with nodata 0 would otherwise become a hole. They move down,
+    or up where the bounds of results leave no room below: integers by one, floats by a millionth of
+    their band's range or of the value, whichever is more. A value that the data type cannot hold is
+    met by no pixel.
+
+    Shape: stored (C, ...), of the data type of the file.
     """
-    nodata = nodata_of_result(meta)
-    if stored.dtype.kind not in "iu":
+    for band, plane in enumerate(stored):
+        _avoid_nodata(plane, meta, band)
+
+
+def _avoid_nodata(values: np.ndarray, meta: Mapping[str, Any], band: int) -> None:
+    nodata, dtype = nodata_of_result(meta), values.dtype
+    limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
+    least, most = float(limits.min), float(limits.max)
+    if not least <= nodata <= most:  # NaN, too
         return
-    limits = np.iinfo(stored.dtype)
-    if not limits.min <= nodata <= limits.max:  # NaN, too
-        return
-    low = float(Facts(meta).storable.ravel()[0])
-    stored[stored == nodata] = nodata + 1 if nodata <= low else nodata - 1
+    if dtype.kind in "iu":
+        step, near = 1.0, values == nodata
+    else:
+        low, high = _of_band(range_of(meta), band)
+        info = np.finfo(dtype)
+        next_value = float(info.eps) * abs(nodata) + float(info.smallest_subnormal)  # far: float16
+        step = max(_SHARE * max(abs(nodata), high - low), next_value)
+        near = (values >= max(nodata - step, least)) & (values <= min(nodata + step, most))
+    lowest = max(least, _of_band(Facts(meta).limits.reshape(-1, 2), band)[0])
+    values[near] = nodata - step if nodata - step >= lowest else nodata + step
+
+
+def _of_band(pairs: np.ndarray, band: int) -> tuple[float, float]:
+    """Return the pair of a band of (C, 2), or of (1, 2) for all."""
+    low, high = pairs[min(band, len(pairs) - 1)].tolist()
+    return low, high
 
 
 def put_back(
@@ -85,7 +113,9 @@ def put_back(
     for channel, plane in hot_planes(hot, shape, Facts(meta).bounds):
         large = covered(plane)
         is_hot = ~np.isnan(large)
-        stored[channel][is_hot] = large[is_hot]
+        own = large[is_hot].astype(stored.dtype)
+        _avoid_nodata(own, meta, channel)  # where the bounds have brought it there
+        stored[channel][is_hot] = own
         if Facts(meta).knows("uncertainty"):
             Facts(meta).uncertainty[channel][is_hot] = np.nan
 

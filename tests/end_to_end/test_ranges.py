@@ -118,6 +118,19 @@ def test_fields_stay_within_their_bounds(tmp_path, values, descriptions, bounds)
     assert pixels.min() >= bounds[0]
 
 
+def test_dark_water_is_no_hole_where_nodata_is_its_natural_bound(tmp_path):
+    array = RNG.choice([5e-4, 0.3], (1, 41, 57)).astype(np.float32)
+    array[0, 5:9, 5:9] = 0
+    names = ("surface reflectance",)
+    source = write_scene(tmp_path / "water.tif", array=array, descriptions=names, nodata=0)
+    meta, pixels, _ = both_ways(source, tmp_path)
+    assert meta["sr_bounds"][0, 0] == 0
+    holes = np.kron(array == 0, np.ones((4, 4), bool))
+    with rasterio.open(tmp_path / "windows.tif") as dst:
+        assert np.array_equal(dst.read_masks() == 0, holes)
+    assert 0 < pixels[~holes].min() < 1e-6
+
+
 @pytest.mark.parametrize("overshoot", [0.0, 0.3])
 def test_results_stay_within_the_stated_margin(tmp_path, overshoot):
     array = RNG.uniform(-900, 900, (1, 41, 57)).round().astype(np.int16)

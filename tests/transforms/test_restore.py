@@ -19,9 +19,6 @@ from monai_sr.inferers import TiledInferer
 from monai_sr.networks import create_generator
 from monai_sr.transforms import Provenance, RestoreStoredd, ScaleToUnitd
 from monai_sr.transforms.agreement import stored_agreement
-from monai_sr.transforms.restore import (
-    avoid_nodata,
-)
 from tests.image_factory import pixels
 from tests.network_factory import tiny
 
@@ -131,22 +128,6 @@ def test_a_slice_of_a_volume_is_masked_along_its_own_axes():
     assert result.shape == (1, 3, 20, 16)
     expected = repeated(values, 4, (2, 3))
     assert np.array_equal(result.numpy(), expected)
-
-
-@pytest.mark.parametrize(
-    ("nodata", "expected"), [(0, [1, 1, 5, 255]), (255, [0, 1, 5, 254]), (5, [0, 1, 4, 255])]
-)
-def test_a_result_that_meets_the_nodata_value_moves_by_one(nodata, expected):
-    stored = np.array([0, 1, 5, 255], dtype=np.uint8)
-    avoid_nodata(stored, {"sr_nodata": nodata, "sr_storable": np.array([0.0, 255.0])})
-    assert stored.tolist() == expected
-
-
-@pytest.mark.parametrize("nodata", [63536.0, -32769.0, 0.5, float("nan")])
-def test_a_nodata_value_that_no_pixel_can_hold_moves_nothing(nodata):
-    stored = np.array([-32768, 0, 32767], dtype=np.int16)
-    avoid_nodata(stored, {"sr_nodata": nodata, "sr_storable": np.array([-32768.0, 32767.0])})
-    assert stored.tolist() == [-32768, 0, 32767]
 
 
 @pytest.mark.parametrize("inverted", [False, True])
