@@ -138,6 +138,15 @@ def _loaded(value: Any) -> Any:
     return json.loads(_text(value) or "{}")
 
 
+def _table(value: Any) -> npt.NDArray[Any]:
+    return np.asarray(_loaded(value))
+
+
+def _rows(table: npt.NDArray[Any]) -> str:
+    """Return a table as JSON: of any number of rows it can be collated."""
+    return json.dumps(table.tolist())
+
+
 def _dtype(value: Any) -> np.dtype[Any]:
     return np.dtype(_text(value))
 
@@ -172,8 +181,8 @@ class Facts:
         mosaic: images beside each other along both axes.
         range: (C, 2), stored values that become 0 and 1.
         bounds, clip: (C, 2), what results are clipped to, stored and in [0, 1].
-        nan: where NaN lies beside another nodata value.
-        hot: places and values of hot pixels.
+        nan: where NaN lies beside another nodata value; known where any pixel is invalid.
+        hot: places and values of hot pixels, a row each.
         far_share: share of pixels far outside of the range.
         sizes: those of the result.
         scale: enlargement of a result.
@@ -218,7 +227,7 @@ class Facts:
     bounds = Fact("sr_bounds", _array)
     clip = Fact("sr_clip", _array)
     nan = Fact("sr_nan", _array)
-    hot = Fact("sr_hot", _array, np.empty(0))
+    hot = Fact("sr_hot", _table, np.empty(0), _rows)
     far_share = Fact("sr_far_share", _number, 0.0)
     sizes = Fact("sr_sizes", _array, np.empty(0, int))
     scale = Fact("sr_scale", _number)

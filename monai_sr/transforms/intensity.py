@@ -54,9 +54,9 @@ class ScaleToUnit(Transform):
     valid pixels, bool, which is empty where all are valid.
 
     The result's metadata gain facts: ``range`` (C, 2), the stored values of 0 and 1 of each band,
-    ``clip`` (C, 2), what can be stored, in the new units, ``nan`` where pixels are NaN that
-    is not the nodata value, and ``hot`` where some are hot, which the result is without, see
-    :mod:`monai_sr.transforms.bad_pixels`.
+    ``clip`` (C, 2), what can be stored, in the new units, ``hot``, the pixels that are hot, which
+    the result is without, see :mod:`monai_sr.transforms.bad_pixels`, and where there is a mask
+    ``nan``, which pixels are NaN that is not the nodata value.
 
     Args:
         value_range: (low, high) stored values of 0 and 1, or such a pair for each band; None: by
@@ -102,17 +102,16 @@ class ScaleToUnit(Transform):
         if are_codes(meta):
             return as_unit(stored, meta), torch.empty(0, dtype=torch.bool)
         given = Given.of(stored, meta, self.nodata)
-        if given.nan.any():
-            Facts(meta).nan = given.nan
         if not bool(given.valid.any()):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
         self.decide(meta, len(stored), lambda: band_levels(stored, given.valid))
         given = given.calm(meta)
-        if len(given.hot):
-            Facts(meta).hot = given.hot
-        is_whole = bool(given.valid.all())
-        valid = torch.empty(0, dtype=torch.bool) if is_whole else given.valid
+        # Collation drops what not all images of a batch have: these depend on the mask alone.
+        Facts(meta).hot = given.hot
+        valid = torch.empty(0, dtype=torch.bool)
+        if not bool(given.valid.all()):
+            valid, Facts(meta).nan = given.valid, given.nan
         return to_unit(given.filled(meta), meta), valid
 
     def needs_levels(self, meta: Mapping[str, Any]) -> bool:

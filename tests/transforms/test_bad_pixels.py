@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import median_filter
 
+from monai_sr.formats import Facts
 from monai_sr.transforms import ScaleToUnit
 from monai_sr.transforms.bad_pixels import calm_hot_pixels, has_far_pixels, hot_planes
 
@@ -97,5 +98,5 @@ def test_the_mapping_says_which_pixels_are_hot():
     given[0, 7, 8] = 4e5
     unit, valid = ScaleToUnit()(torch.from_numpy(given))
     assert valid.numel() == 0
-    assert unit.meta["sr_hot"].tolist() == [[0, 7, 8, 4e5]]
+    assert Facts(unit.meta).hot.tolist() == [[0, 7, 8, 4e5]]
     assert float(unit.max()) <= 1.1

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monai_sr.formats import Facts
 from monai_sr.transforms import ScaleToUnit, load_image
 from monai_sr.transforms.intensity import to_stored
 from monai_sr.transforms.ranges import Border, Levels, band_ranges, robust_range
@@ -169,7 +170,7 @@ def test_every_band_comes_back_exactly_by_its_own_range():
     unit, _ = ScaleToUnit()(image)
     assert unit.meta["sr_range"].shape == (2, 2)
     assert float(unit[0].max()) <= 1
-    ((channel, *place, value),) = unit.meta["sr_hot"].astype(int).tolist()
+    ((channel, *place, value),) = Facts(unit.meta).hot.astype(int).tolist()
     back = to_stored(unit.as_tensor(), unit.meta)
     back[(channel, *place)] = value
     assert np.array_equal(back, bands)
