@@ -222,7 +222,7 @@ class Facts:
     kind = Fact("sr_kind", _array, np.array(""))
     kind_reason = Fact("sr_kind_reason", _text, "by default")
     code_bands = Fact("sr_code_bands", _array, np.empty(0, int))
-    mosaic = Fact("sr_mosaic", lambda value: int(np.asarray(value).max()), 1)
+    mosaic = Fact("sr_mosaic", _whole, 1)
     range = Fact("sr_range", _array)
     bounds = Fact("sr_bounds", _array)
     clip = Fact("sr_clip", _array)

@@ -12,7 +12,7 @@ from torch import Tensor
 from monai_sr.core import OptionError
 from monai_sr.formats import CODES, PHASE, Facts, kind_of, with_facts
 from monai_sr.geometry import scaled_affine
-from monai_sr.transforms import circle_points, covering, joined, mosaic_side, tiles_of, turns_of
+from monai_sr.transforms import circle_points, covering, joined, tiles_of, turns_of
 
 
 def has_rgb(meta: dict[str, Any] | None, image: Tensor) -> bool:
@@ -26,6 +26,11 @@ def slice_axis(meta: dict[str, Any] | None) -> int:
     key = Facts.slice_axis.key
     axis = _alike(key, Facts.slice_axis.of_all(meta)) if meta and key in meta else -1
     return 2 if axis < 0 else axis
+
+
+def mosaic_side(meta: dict[str, Any] | None) -> int:
+    """Return how many images lie beside each other along both axes of a mosaic, 1 for none."""
+    return _of_all(meta, Facts.mosaic.key) or 1
 
 
 def limits(
@@ -126,7 +131,7 @@ def enlarged_by_kind(
         grow: enlarges a batch of measured values to some sizes.
 
     Raises:
-        OptionError: a mosaic cannot have these sizes.
+        OptionError: a mosaic cannot have these sizes, or stands beside other images.
     """
     if kind_of(meta) in CODES:
         codes: Tensor = covering(image, sizes)

@@ -29,7 +29,6 @@ from .interval import read_input as read_input
 from .phase import circle_points as circle_points
 from .phase import half_turn_apart as half_turn_apart
 from .phase import joined as joined
-from .phase import mosaic_side as mosaic_side
 from .phase import tiles_of as tiles_of
 from .phase import turns_of as turns_of
 from .ranges import SEEN_OUTSIDE as SEEN_OUTSIDE

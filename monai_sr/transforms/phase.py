@@ -45,11 +45,6 @@ def half_turn_apart(first: Tensor, second: Tensor) -> Tensor:
     return torch.remainder(first - second + 0.5, 1.0) - 0.5
 
 
-def mosaic_side(meta: Mapping[str, Any] | None) -> int:
-    """Return how many images lie beside each other along both axes of a mosaic, 1 for none."""
-    return Facts(meta).mosaic
-
-
 def tiles_of(mosaic: Tensor, side: int) -> Tensor:
     """Cut a mosaic into the images that it is made of.
 
@@ -88,7 +83,7 @@ def agreement_by_kind(
     """
     if kind_of(meta) == PHASE:
         return _phase_agreement(stored, lr, valid, units, mappings)
-    side, codes = mosaic_side(meta), code_bands(meta)
+    side, codes = Facts(meta).mosaic, code_bands(meta)
     if codes:
         is_known = valid is not None and valid.numel()
         valid = valid.clone() if valid is not None and is_known else torch.ones_like(lr).bool()

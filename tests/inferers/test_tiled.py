@@ -260,9 +260,9 @@ def test_batches_with_the_metadata_of_readers_are_taken(samples_dir):
         assert np.allclose(part.affine, scaled_affine(image.affine, (4, 4)))
 
 
-@pytest.mark.parametrize("key", ["sr_slice_axis", "sr_rgb"])
+@pytest.mark.parametrize("key", ["sr_slice_axis", "sr_rgb", "sr_mosaic"])
 def test_batches_of_unlike_images_are_refused(key):
-    samples = [{"image": MetaTensor(torch.rand(1, 6, 6, 6), meta={key: n})} for n in (0, 1)]
+    samples = [{"image": MetaTensor(torch.rand(1, 6, 6, 6), meta={key: n})} for n in (1, 2)]
     with pytest.raises(OptionError, match=f"{key}.*use batch_size 1"):
         enlarge(list_data_collate(samples)["image"], tiny())
 
