@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
-from monai.utils import CommonKeys
+from monai.utils import CommonKeys, MetaKeys
 from torch import Tensor, nn
 
 from monai_sr.core import (
@@ -184,8 +184,8 @@ class SuperResolver:
     def __call__(self, image: np.ndarray | Tensor | PathLike) -> np.ndarray | Tensor:
         """Enlarge one image.
 
-        Shape: (C, H, W) or (N, C, H, W), as MetaTensor also (C, X, Y, Z) or a batch of them, values
-        in [0, 1]; no axis is ever transposed -> the same layout with enlarged axes, float32,
+        Shape: (C, H, W) or (N, C, H, W), as MetaTensor (C, X, Y[, Z]) or a collated batch of them,
+        values in [0, 1]; no axis is ever transposed -> the same layout with enlarged axes, float32,
         clipped to [0, 1] (an image of our readers: to what its file can store). Values may
         overshoot [0, 1] a little, as after bicubic resizing; an image on another range is refused.
 
@@ -198,7 +198,8 @@ class SuperResolver:
             The enlarged image, of the kind that was given; a MetaTensor for a path.
 
         Raises:
-            BadImageError: if the image has a wrong rank, type or range, is empty, or holds NaN.
+            BadImageError: if the image has a wrong rank, type or range, is empty, or holds NaN; if
+                a MetaTensor of rank 4 is no batch, and its ``spatial_shape`` that of a plane.
         """
         go_on_without_threads()
         if isinstance(image, np.ndarray):
@@ -340,11 +341,22 @@ def _check(image: Tensor) -> bool:
         raise BadImageError(
             f"image: must be (C, H, W), (N, C, H, W) or (C, X, Y, Z), got {tuple(image.shape)}"
         )
+    if is_single and image.ndim == 4 and _knows_a_plane(image):
+        raise BadImageError(
+            "image: a MetaTensor (C, X, Y, Z) must know three sizes (spatial_shape), got "
+            f"{tuple(image.shape)} that knows those of a plane; collate images to a batch "
+            "(monai.data.list_data_collate, or image.is_batch = True), or name the volume's sizes"
+        )
     is_code = isinstance(image, MetaTensor) and are_codes(image.meta)
     if not is_code and not bool(torch.isfinite(image).all()):
         raise BadImageError("image: holds NaN or infinite values; fill them first")
     _check_range(image)
     return image.ndim >= 4 and not is_single
+
+
+def _knows_a_plane(image: MetaTensor) -> bool:
+    """Tell whether readers have said of an image that it has two axes."""
+    return np.asarray(image.meta.get(MetaKeys.SPATIAL_SHAPE, ())).size == 2
 
 
 def _not_floating(dtype: object) -> BadImageError:

@@ -128,6 +128,17 @@ def test_a_batch_of_meta_tensors_is_no_volume():
     np.testing.assert_allclose(result[1].numpy(), plain()(image(1, 6, 9, seed=2)), atol=1e-6)
 
 
+@pytest.mark.parametrize("sizes", [np.array([6, 9]), (6, 9), torch.tensor([8, 9])])
+@pytest.mark.parametrize("join", [lambda one: one[None], lambda one: torch.stack([one, one])])
+def test_planes_that_are_no_collated_batch_are_no_volume(join, sizes):
+    source = MetaTensor(torch.from_numpy(image(1, 6, 9)), meta={"spatial_shape": sizes})
+    joined = join(source)
+    with pytest.raises(BadImageError, match=r"got \([12], 1, 6, 9\).*image\.is_batch = True"):
+        plain()(joined)
+    joined.is_batch = True
+    np.testing.assert_allclose(plain()(joined)[0].numpy(), plain()(image(1, 6, 9)), atol=1e-6)
+
+
 def test_a_batch_of_volumes_is_enlarged_slice_by_slice():
     samples = [{"image": MetaTensor(torch.from_numpy(image(1, 6, 9, 3, seed=s)))} for s in (1, 2)]
     result = plain()(list_data_collate(samples)["image"])
