@@ -114,10 +114,18 @@ def _clip_in_place(
 ) -> None:
     """Clip the lines of a plane that belong to some coarse rows."""
     part = image[rows.start * scale : rows.stop * scale]
-    if isinstance(low, Tensor) and isinstance(high, Tensor):
-        _cells(part, scale, 0).clamp_(low[rows], high[rows])
-    elif low is not None or high is not None:
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        low, high = (_of_rows(end, rows, part) for end in (low, high))
+        part = _cells(part, scale, 0)
+    if low is not None or high is not None:
         part.clamp_(low, high)  # type: ignore[arg-type]
+
+
+def _of_rows(limit: PlaneLimit, rows: slice, like: Tensor) -> Tensor | None:
+    """Return a limit beside which the other one is a tensor: ``clamp_`` takes no number there."""
+    if isinstance(limit, Tensor):
+        return limit[rows]
+    return None if limit is None else like.new_tensor(limit)
 
 
 def _step_in_place(sr: Tensor, lr: Tensor, scale: int, low: PlaneLimit, high: PlaneLimit) -> None:

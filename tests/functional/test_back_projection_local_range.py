@@ -43,3 +43,21 @@ def test_back_projection_within_local_limits_equals_its_formula(scale, sides):
     assert bool((result >= low).all())
     assert bool((result <= high).all())
     assert not torch.equal(result, back_project(sr, lr, scale, 2))
+
+
+@pytest.mark.parametrize("sides", [(18, 6), (9, 4, 3)])
+@pytest.mark.parametrize("other", [None, 0.5, torch.rand(2, 2, 1, 1), torch.tensor(0.5)])
+@pytest.mark.parametrize("is_low", [True, False])
+def test_a_local_limit_stands_beside_none_or_one_of_another_kind(sides, other, is_low):
+    lr = torch.rand(2, 2, *sides, dtype=torch.float64)
+    sr = torch.randn(2, 2, *(2 * side for side in sides), dtype=torch.float64)
+    if isinstance(other, torch.Tensor) and other.ndim:
+        other = other.reshape(2, 2, *[1] * len(sides))
+    given = (lr - 0.1, other) if is_low else (other, lr + 0.1)
+    result = back_project(sr, lr, 2, 2, *given)
+    infinite = [torch.full_like(lr, end) for end in (-torch.inf, torch.inf)]
+    full = [torch.full_like(lr, 0) + (end if one is None else one)
+            for one, end in zip(given, infinite, strict=True)]  # fmt: skip
+    torch.testing.assert_close(result, back_project(sr, lr, 2, 2, *full))
+    with_graph = back_project(sr.clone().requires_grad_(), lr, 2, 2, *given)
+    torch.testing.assert_close(result, with_graph.detach())
