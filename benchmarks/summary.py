@@ -58,7 +58,7 @@ def summarize(rows: Sequence[Row]) -> Summary:
     return Summary(
         system=rows[0].system,
         images=len(rows),
-        means={name: mean for name, (mean, _) in means.items()},
+        means={name: math.nan if lacking else mean for name, (mean, _, lacking) in means.items()},
         left_out=means["psnr"][1],
         weights=weights[0],
     )

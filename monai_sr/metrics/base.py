@@ -99,26 +99,28 @@ class Comparison:
         return min(self.hr.shape[-2:]) - 2 * self.scale
 
 
-def finite_mean(values: Sequence[float]) -> tuple[float, int]:
+def finite_mean(values: Sequence[float]) -> tuple[float, int, int]:
     """Average the finite values.
 
-    A PSNR is infinite where an image equals its reference; one such image would make every mean
-    infinite, so it is left out and counted.
+    A PSNR is infinite where an image equals its reference, a spectral angle NaN where an image is
+    black; one such image would make every mean infinite or NaN, so it is left out and counted.
 
     Args:
-        values: one number an image, without NaN.
+        values: one number an image.
 
     Returns:
-        The mean, infinite where no value is finite, and how many were left out.
+        The mean, where no value is finite infinity or, without one, NaN; how many were left out as
+        infinite; and how many as NaN.
 
     Raises:
         OptionError: if there are no values.
     """
     if not values:
         raise OptionError("metric: needs at least one image, got none; check the data set")
-    finite = [value for value in values if value != float("inf")]
-    mean = sum(finite) / len(finite) if finite else float("inf")
-    return mean, len(values) - len(finite)
+    finite = [value for value in values if math.isfinite(value)]
+    infinite = [value for value in values if math.isinf(value)]
+    mean = sum(finite) / len(finite) if finite else infinite[0] if infinite else math.nan
+    return mean, len(infinite), len(values) - len(finite) - len(infinite)
 
 
 class PairMetric(CumulativeIterationMetric):
@@ -172,19 +174,24 @@ class PairMetric(CumulativeIterationMetric):
         return self.view.prepare(sr, hr, self.scale, self.protocol)
 
     def aggregate(self) -> Tensor:
-        """Average over all images so far; see :func:`finite_mean` for equal images.
+        """Average over all images so far that have a finite value, see :func:`finite_mean`.
 
         Returns:
-            A float64 scalar.
+            A float64 scalar. The log says how many images were left out.
 
         Raises:
             OptionError: if no image was seen.
         """
         buffer: Tensor | None = self.get_buffer()  # type: ignore[no-untyped-call]
         values = [] if buffer is None else buffer.flatten().tolist()
-        mean, left_out = finite_mean(values)
-        if left_out:
-            _logger.info("%d of %d images equal their reference; left out", left_out, len(values))
+        mean, equal, undefined = finite_mean(values)
+        if equal:
+            _logger.info("%d of %d images equal their reference; left out", equal, len(values))
+        if undefined:
+            _logger.warning(
+                "%s: %d of %d images have no value, as where they are black or flat; left out",
+                type(self).__name__, undefined, len(values),
+            )  # fmt: skip
         return torch.tensor(mean, dtype=torch.float64)
 
 

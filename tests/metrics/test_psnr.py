@@ -68,7 +68,13 @@ def test_equal_images_are_infinite_and_kept_out_of_the_mean(pair, caplog):
 
 
 def test_mean_of_equal_images_alone_is_infinite():
-    assert finite_mean([math.inf, math.inf]) == (math.inf, 2)
+    assert finite_mean([math.inf, math.inf]) == (math.inf, 2, 0)
+
+
+def test_mean_leaves_out_what_is_no_number():
+    assert finite_mean([math.nan, 1.0, math.inf, 4.0]) == (2.5, 1, 1)
+    assert finite_mean([math.nan, math.inf]) == (math.inf, 1, 1)
+    assert math.isnan(finite_mean([math.nan])[0])
 
 
 def test_mean_of_no_images_is_refused():

@@ -118,6 +118,17 @@ def test_agreement_is_the_median_of_the_patches_that_have_structure(photo):
     assert torch.isnan(agreement(sr, torch.full_like(sr, 0.5), cutoff=0.25)).item()
 
 
+@pytest.mark.parametrize("figure", ["flagged", "agreement"])
+def test_a_flat_image_is_left_out_of_the_mean_and_told(photo, figure, caplog):
+    metric = SFRCMetric(4, "native", figure=figure)
+    sr = upsample(downsample(photo, 4), 4)
+    expected = metric(y_pred=sr, y=photo).mean()
+    flat = torch.full_like(photo, 0.5)
+    metric(y_pred=flat, y=flat)
+    assert metric.aggregate().item() == expected.item()
+    assert "SFRCMetric: 1 of 2 images have no value" in caplog.text
+
+
 def test_metric_gives_the_figure_that_it_is_asked_for(photo):
     sr = upsample(downsample(photo, 4), 4)
     inner = [image[..., 4:-4, 4:-4].clamp(0, 1) for image in (sr, photo)]

@@ -40,6 +40,16 @@ def test_black_pixels_have_no_angle():
     assert torch.isnan(sam(sr, torch.zeros_like(hr))).item()
 
 
+@pytest.mark.parametrize("metric", [SAMMetric(2, "native"), ERGASMetric(2, "native")])
+def test_a_black_image_is_left_out_of_the_mean_and_told(pair, metric, caplog):
+    sr, hr = (torch.from_numpy(image) for image in pair)
+    expected = metric(y_pred=sr, y=hr).mean()
+    metric(y_pred=torch.zeros_like(sr[:1]), y=torch.zeros_like(hr[:1]))
+    torch.testing.assert_close(metric.aggregate(), expected)
+    assert torch.isnan(metric.get_buffer()[2])
+    assert f"{type(metric).__name__}: 1 of 3 images have no value" in caplog.text
+
+
 def test_one_band_has_no_angle():
     with pytest.raises(OptionError, match="one band has no spectrum"):
         sam(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4))
