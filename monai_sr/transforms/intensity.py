@@ -93,11 +93,10 @@ class ScaleToUnit(Transform):
         """Return the mapped image and its mask of valid pixels (empty where all are valid).
 
         Raises:
-            BadImageError: if no pixel is valid, or the values reach too far for one mapping.
+            BadImageError: if no pixel is valid, or the values or their type fit no mapping.
         """
         stored = image.as_tensor() if isinstance(image, MetaTensor) else image
-        meta = _in_memory_meta(stored)
-        meta.update(image.meta if isinstance(image, MetaTensor) else {})
+        meta = _in_memory_meta(stored) | (image.meta if isinstance(image, MetaTensor) else {})
         stored = stored.to(_exact_dtype(stored))
         if are_codes(meta):
             return as_unit(stored, meta), torch.empty(0, dtype=torch.bool)
@@ -354,13 +353,19 @@ class ScaleToUnitd(MapTransform):
 
 def _in_memory_meta(stored: Tensor) -> dict[str, Any]:
     """Return what our readers would say of an image that came from none of them (MONAI Deploy)."""
+    name = str(stored.dtype).removeprefix("torch.")
+    if name.rstrip("0123456789") not in ("int", "uint", "float"):
+        raise BadImageError(
+            f"image: must be integers, float16, float32 or float64, got {name}; convert it "
+            "(image.float()), complex values to magnitudes (image.abs())"
+        )
     limits: Any = np.array([-np.inf, np.inf])
     if not stored.is_floating_point():
         info = torch.iinfo(stored.dtype)
         limits = np.array([info.min, info.max], dtype=np.float64)
     return with_facts(
         None,
-        dtype=str(stored.dtype).removeprefix("torch."),
+        dtype=name,
         storable=limits,
         declared_range=limits if stored.dtype == torch.uint8 else np.full(2, np.nan),
         nodata=float("nan"),

@@ -42,6 +42,14 @@ def round_trip(values, value_range=None, **facts):
     return to_stored(unit.as_tensor(), unit.meta)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "bfloat16", "complex64", "float8_e4m3fn"])
+def test_types_that_no_file_stores_as_measured_are_refused(dtype):
+    values = torch.ones(1, 4, 5).to(getattr(torch, dtype))
+    for image in (values, MetaTensor(values)):
+        with pytest.raises(BadImageError, match=rf"got {dtype}; convert it \(image\.float"):
+            ScaleToUnit()(image)
+
+
 @pytest.mark.parametrize("inverted", [False, True])
 @pytest.mark.parametrize("dtype", INTEGERS[:4])
 def test_integers_of_up_to_16_bits_come_back_exactly(dtype, inverted):
