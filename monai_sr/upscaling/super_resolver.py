@@ -354,9 +354,10 @@ def _check(image: Tensor) -> bool:
     return image.ndim >= 4 and not is_single
 
 
-def _knows_a_plane(image: MetaTensor) -> bool:
+def _knows_a_plane(image: Tensor) -> bool:
     """Tell whether readers have said of an image that it has two axes."""
-    return np.asarray(image.meta.get(MetaKeys.SPATIAL_SHAPE, ())).size == 2
+    meta = image.meta if isinstance(image, MetaTensor) else {}
+    return np.asarray(meta.get(MetaKeys.SPATIAL_SHAPE, ())).size == 2
 
 
 def _not_floating(dtype: object) -> BadImageError:
