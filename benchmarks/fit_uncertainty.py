@@ -102,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "coverage": COVERAGE,
         "factors": factors,
         "consistency": resolver.inferer.consistency,
+        "overshoot": resolver.inferer.overshoot,
         "weights_sha256": resolver.weights_sha256,
         "widening": floors,
     }

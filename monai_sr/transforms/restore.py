@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -353,6 +354,7 @@ def interval_factor(
     scale: int,
     enabled: bool = True,
     consistency: int = 2,
+    overshoot: float = math.inf,
     others: Sequence[object] = (),
 ) -> float:
     """Return the factor for a bundle's own weights.
@@ -363,6 +365,7 @@ def interval_factor(
         scale: factor of the enlargement.
         enabled: whether it is asked for at all.
         consistency: back-projection steps.
+        overshoot: margin around the local range of the input; infinite for none.
         others: further choices that change results, each false where it was not made.
 
     Returns:
@@ -376,7 +379,9 @@ def interval_factor(
     entry = json.loads(Path(metadata).read_text(encoding="utf-8")).get("uncertainty", {})
     factor = entry.get("factors", {}).get(str(scale))
     own = weights is not None and weights_sha256(weights) == entry.get("weights_sha256")
-    if factor is None or not own or consistency != entry.get("consistency") or any(others):
+    fitted = (entry.get("consistency"), entry.get("overshoot", math.nan))
+    margin = None if overshoot == math.inf else overshoot  # infinity is no JSON
+    if factor is None or not own or (consistency, margin) != fitted or any(others):
         raise OptionError(
             "uncertainty: its interval was not fitted for these weights and options; leave "
             "--uncertainty out, or fit it with benchmarks/fit_uncertainty.py"
