@@ -7,7 +7,6 @@ edition), 11.3.3.4 iTXt; XMP specification, part 3, 1.1.5.
 """
 
 import contextlib
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,16 +14,15 @@ from typing import Any
 from xml.etree import ElementTree
 
 import rasterio
-import rasterio.shutil
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
 from monai_sr.core import atomic_file, gdal_name, ignored_warnings
-from monai_sr.formats.raster.keep_list import is_deidentified
+from monai_sr.formats.raster.keep_list import is_deidentified, kept_crs, kept_wkt
+from monai_sr.formats.raster.tables import class_table, gdal_facts
 
 _OF_GDAL = (".aux.xml", ".msk", ".msk.ovr", ".ovr")
-_PIXEL_COUNT = "1"  # GFU_PixelCount of GDAL's attribute tables
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0\0\0\0\0"
 _IEND = b"\0\0\0\0IEND\xaeB`\x82"
 
@@ -72,15 +70,17 @@ def beside_text(src: DatasetReader, result: Path, meta: Mapping[str, Any]) -> st
         result: the result, under whatever name.
         meta: its meta: one that is de-identified names no classes.
     """
-    facts = _facts(src)
+    facts = gdal_facts(src)
     root = ElementTree.Element("PAMDataset")
     with (
         ignored_warnings(NotGeoreferencedWarning),
         rasterio.Env(GDAL_PAM_ENABLED="NO"),
         rasterio.open(gdal_name(result)) as dst,
     ):
-        system = facts.find("SRS")
-        is_lost = src.crs is not None and dst.crs != src.crs
+        system, crs = facts.find("SRS"), src.crs
+        if is_deidentified(meta) and system is not None:
+            system.text, crs = kept_wkt(system.text or ""), kept_crs(crs)
+        is_lost = crs is not None and dst.crs != crs
         has_epoch = system is not None and "coordinateEpoch" in system.attrib
         if system is not None and dst.driver == "GTiff" and (is_lost or has_epoch):
             root.append(system)
@@ -89,7 +89,7 @@ def beside_text(src: DatasetReader, result: Path, meta: Mapping[str, Any]) -> st
         # A palette that was expanded has colors for values, and none of them a name.
         is_kept = src.count == dst.count and not is_deidentified(meta)
         if is_kept and was_palette == is_palette:
-            for index, band in enumerate(facts.iter("VRTRasterBand"), start=1):
+            for index, band in enumerate(facts.findall("VRTRasterBand"), start=1):
                 _add_band(root, index, band)
     if not len(root):
         return ""
@@ -97,39 +97,11 @@ def beside_text(src: DatasetReader, result: Path, meta: Mapping[str, Any]) -> st
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _facts(src: DatasetReader) -> ElementTree.Element:
-    """Return all that GDAL knows of a raster, as a VRT says it; rasterio tells less."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "facts.vrt"
-        try:
-            with ignored_warnings(NotGeoreferencedWarning):
-                rasterio.shutil.copy(src, gdal_name(path), driver="VRT")
-            return ElementTree.fromstring(path.read_bytes())
-        except (RasterioError, ElementTree.ParseError):
-            return ElementTree.Element("VRTDataset")
-
-
 def _add_band(root: ElementTree.Element, index: int, band: ElementTree.Element) -> None:
-    kept = [part for part in (band.find("CategoryNames"), _attributes(band)) if part is not None]
+    kept = [part for part in (band.find("CategoryNames"), class_table(band)) if part is not None]
     if kept:
         element = ElementTree.SubElement(root, "PAMRasterBand", band=str(index))
         element.extend(kept)
-
-
-def _attributes(band: ElementTree.Element) -> ElementTree.Element | None:
-    """Return the table of what the codes of a band mean, without its counts of pixels."""
-    table = band.find("GDALRasterAttributeTable")
-    if table is None or table.get("tableType") != "thematic":
-        return None
-    columns = table.findall("FieldDefn")
-    counts = {n for n, column in enumerate(columns) if column.findtext("Usage") == _PIXEL_COUNT}
-    for row in (table, *table.findall("Row")):
-        cells = columns if row is table else row.findall("F")
-        for number in counts:
-            row.remove(cells[number])
-    for number, column in enumerate(table.findall("FieldDefn")):
-        column.set("index", str(number))
-    return table
 
 
 def add_png_xmp(path: Path, xmp: str) -> None:

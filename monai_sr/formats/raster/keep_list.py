@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rasterio.crs import CRS
+from rasterio.errors import CRSError
 
 from monai_sr.core import get_logger
 from monai_sr.formats.facts import Facts
@@ -52,7 +53,27 @@ _PROFILES = re.compile(
 _COLOR_TAGS = re.compile(
     rb"[rgb]XYZ|[rgbk]TRC|[wb]tpt|chad|chrm|lumi|gamt|desc|[AB]2[AB]\d|D2B\d|B2D\d"
 )
-_SYSTEMS = re.compile(r'\b(PROJCS|GEOGCS|GEOCCS|LOCAL_CS|VERT_CS|COMPD_CS)\["[^"]*"')
+# Well-known text, OGC 18-010r11 and 01-009: a name after its keyword, and texts further within.
+_WKT_TEXT = re.compile(r'(\w*)([\[,])"((?:[^"]|"")*)"')
+_METHODS = {"METHOD", "PROJECTION", "PARAMETER", "CS"}  # nothing can be computed without them
+_UNKNOWN = "unknown"  # PROJ, too, says so of what has no name
+_DATUMS = {"DATUM", "ENSEMBLE", "MEMBER"}
+_ELLIPSOID = re.compile(r'(?:SPHEROID|ELLIPSOID)\["[^"]*",([-+.\deE]+),([-+.\deE]+)')
+_DATUM_ALONE = (
+    'GEOGCS["",DATUM["{}",SPHEROID["",{},{}]],PRIMEM["Greenwich",0],'
+    'UNIT["degree",0.0174532925199433]]'
+)
+_WKT_WORDS = re.compile(
+    r"epsg|esri|ogc|iau(?:_\d+)?|ignf|proj4|greenwich|unity|metres?|meters?|kilomet(?:re|er)s?"
+    r"|(?:us survey |international |clarke's )?f(?:oo|ee)t|foot_us|us survey foot|degrees?|radians?"
+    r"|grads?|gon|years?|\d+|(?:geodetic |ellipsoidal |gravity-related )?(?:latitude|longitude|lat"
+    r"|lon|long|height|depth|easting|northing|east|north|up|[xyzenh])?(?: ?\([a-z]+\))?",
+    re.IGNORECASE,
+)
+_PROJ_TERM = re.compile(
+    r"\+(?:\w+(?:=[-+.\deE]+)?|(?:o_)?proj=\w+|(?:datum|ellps|v?units|axis|sweep|type)=\w+"
+    r"|nadgrids=@null)"
+)
 _SRGB = re.compile(r"sRGB(?: IEC61966-?2[.-]1| built-in|\b.*\bv[24]\b.*)?", re.IGNORECASE)
 
 
@@ -129,15 +150,49 @@ def kept_profile(profile: str, name: object) -> str:
     return ""
 
 
-def kept_crs(crs: CRS) -> CRS:
-    """Return a reference system; one that EPSG does not know goes without its own names.
+def kept_crs(crs: CRS | None) -> CRS | None:
+    """Return a reference system without names that EPSG does not know.
 
     Args:
-        crs: of the source.
+        crs: of the source; None for none.
     """
-    if crs.to_epsg() is not None:
-        return crs
-    return CRS.from_wkt(_SYSTEMS.sub(r'\1["unnamed"', crs.to_wkt()))
+    if crs is None:
+        return None
+    code = crs.to_epsg()
+    if code is not None and crs == (official := CRS.from_epsg(code)):
+        return official
+    return CRS.from_wkt(kept_wkt(crs.to_wkt()))
+
+
+def kept_wkt(text: str) -> str:
+    """Return the well-known text of a reference system with numbers and methods, without texts.
+
+    Only names of datums that EPSG knows, units, axes and authorities stay.
+
+    Args:
+        text: as GDAL writes it, on one line.
+    """
+
+    def kept(match: re.Match[str]) -> str:
+        keyword, sign, value = match.groups()
+        ellipsoid = _ELLIPSOID.search(text, match.end())
+        if value.startswith("+"):
+            value = " ".join(term for term in value.split() if _PROJ_TERM.fullmatch(term))
+        elif keyword in _DATUMS and ellipsoid is not None:
+            value = value if _is_datum(value, *ellipsoid.groups()) else _UNKNOWN
+        elif keyword not in _METHODS and not _WKT_WORDS.fullmatch(value):
+            value = _UNKNOWN
+        return f'{keyword}{sign}"{value}"'
+
+    return _WKT_TEXT.sub(kept, text)
+
+
+def _is_datum(name: str, axis: str, flattening: str) -> bool:
+    """Tell whether a name is that of a datum of this ellipsoid, as EPSG has them."""
+    try:
+        return CRS.from_wkt(_DATUM_ALONE.format(name, axis, flattening)).to_epsg() is not None
+    except CRSError:
+        return False
 
 
 def _without_text(profile: bytes) -> bytes:

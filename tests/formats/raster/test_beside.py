@@ -6,6 +6,7 @@ import logging
 import shutil
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
@@ -13,10 +14,12 @@ from PIL import Image
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.raster import writer as raster_writer
 from monai_sr.formats.raster.facts import xmp_of
+from monai_sr.formats.raster.reader import RasterReader
 from tests.formats.raster.test_facts import opened, upscale
-from tests.image_factory import NORTH_UP, ROTATED_POLE, pixels, write_raster
+from tests.image_factory import NORTH_UP, ROTATED_POLE, enlarged, pixels, write_raster
 
 UTM = "EPSG:32633"
 XMP = (
@@ -129,6 +132,58 @@ def test_coordinate_epoch_is_kept(tmp_path):
         with opened(tmp_path / "b.tif") as dst:
             assert dst.crs == CRS.from_epsg(9000)
             assert dst.transform == Affine(0.05, 0, 3, 0, -0.05, 8)
+
+
+@pytest.mark.parametrize("name", [ROTATED_POLE, "epoch"])
+def test_a_side_car_of_a_deidentified_result_names_nobody(tmp_path, name):
+    own = ROTATED_POLE.replace("Rotated_pole", "Dr Jane Doe")
+    write_raster(tmp_path / "plain.tif", pixels((1, 6, 8)))
+    rasterio.shutil.copy(tmp_path / "plain.tif", tmp_path / "a.vrt", driver="VRT")
+    text = (tmp_path / "a.vrt").read_text()
+    head = text[: text.index(">") + 1]
+    epoch = ' coordinateEpoch="2021.3"' if name == "epoch" else ""
+    system = f"<SRS{epoch}>{own.replace('&', '&amp;')}</SRS>"
+    (tmp_path / "a.vrt").write_text(head + system + text[len(head) :])
+    stored, meta = RasterReader().get_data(RasterReader().read(tmp_path / "a.vrt"))
+    result, updated = enlarged(stored, meta, 2)
+    Facts(updated).is_deidentified = 1
+    writer = raster_writer.RasterWriter()
+    writer.set_data_array(result, channel_dim=0)
+    writer.set_metadata(updated)
+    writer.write(tmp_path / "b.tif")
+    found = (tmp_path / "b.tif.aux.xml").read_text()
+    assert "Jane" not in found
+    assert ("2021.3" in found) == bool(epoch)
+    with opened(tmp_path / "a.vrt") as src, opened(tmp_path / "b.tif") as dst:
+        assert dst.crs == src.crs
+        assert "Jane" in src.crs.to_wkt()
+        assert "Jane" not in dst.crs.to_wkt()
+
+
+def test_bands_of_masks_are_no_bands(tmp_path):
+    write_raster(tmp_path / "a.tif", pixels((2, 5, 7)))
+    write_raster(tmp_path / "mask.tif", (pixels((1, 5, 7)) > 99) * np.uint8(255))
+
+    def band(number, said=""):
+        def of(file, index):
+            return (
+                f'<SimpleSource><SourceFilename relativeToVRT="1">{file}</SourceFilename>'
+                f"<SourceBand>{index}</SourceBand></SimpleSource>"
+            )
+
+        mask = f'<VRTRasterBand dataType="Byte">{of("mask.tif", 1)}</VRTRasterBand>'
+        return (
+            f'<VRTRasterBand dataType="Byte" band="{number}">{said}{of("a.tif", number)}'
+            f"<MaskBand>{mask}</MaskBand></VRTRasterBand>"
+        )
+
+    names = "<CategoryNames><Category>x</Category></CategoryNames>"
+    (tmp_path / "a.vrt").write_text(
+        f'<VRTDataset rasterXSize="7" rasterYSize="5">{band(1)}{band(2, names)}</VRTDataset>'
+    )
+    upscale(tmp_path / "a.vrt", tmp_path / "b.tif")
+    root = ElementTree.parse(tmp_path / "b.tif.aux.xml").getroot()
+    assert [part.get("band") for part in root] == ["2"]
 
 
 def test_reference_system_that_only_a_side_car_holds_is_kept(tmp_path):

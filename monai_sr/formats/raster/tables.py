@@ -1,0 +1,90 @@
+"""Reads what GDAL knows of a raster and rasterio does not tell: names of classes, attribute tables.
+
+GDAL raster data model: https://gdal.org/user/raster_data_model.html; GDALRATFieldUsage and
+GDALRATTableType, https://gdal.org/api/raster_c_api.html.
+"""
+
+import tempfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import rasterio.shutil
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+
+from monai_sr.core import gdal_name, ignored_warnings
+
+_PIXEL_COUNT, _NAME, _MIN, _MAX = "1", "2", "3", "4"  # GFU_... of GDAL's attribute tables
+_TEXT = "2"  # GFT_String
+
+
+def gdal_facts(src: DatasetReader) -> ElementTree.Element:
+    """Return all that GDAL knows of a raster, as a VRT says it; of an unknown one nothing.
+
+    Args:
+        src: an open raster.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "facts.vrt"
+        try:
+            with ignored_warnings(NotGeoreferencedWarning):
+                rasterio.shutil.copy(src, gdal_name(path), driver="VRT")
+            return ElementTree.fromstring(path.read_bytes())
+        except (RasterioError, ElementTree.ParseError):
+            return ElementTree.Element("VRTDataset")
+
+
+def named_bands(src: DatasetReader) -> dict[int, str]:
+    """Return for each band whose values are declared to be classes by what they are so.
+
+    Names of categories do; a thematic attribute table that names its rows, unless they are ranges
+    of values; and Erdas' layer type, which GDAL carries on into other formats.
+
+    Args:
+        src: an open raster.
+
+    Returns:
+        Words for the log, by the number of the band from 1.
+    """
+    found = {}
+    for band, said in enumerate(gdal_facts(src).findall("VRTRasterBand"), start=1):
+        if said.find("CategoryNames/Category") is not None:
+            found[band] = "category names"
+        elif _names_rows(said.find("GDALRasterAttributeTable")):
+            found[band] = "a table of classes"
+        elif src.tags(band).get("LAYER_TYPE", "").lower() == "thematic":
+            found[band] = "a thematic layer"
+    return found
+
+
+def _names_rows(table: ElementTree.Element | None) -> bool:
+    if table is None or table.get("tableType") != "thematic":
+        return False
+    uses = [column.findtext("Usage") for column in table.findall("FieldDefn")]
+    types = [column.findtext("Type") for column in table.findall("FieldDefn")]
+    rows = [[cell.text for cell in row.findall("F")] for row in table.findall("Row")]
+    if _MIN in uses and _MAX in uses:
+        low, high = uses.index(_MIN), uses.index(_MAX)
+        if any(row[low] != row[high] for row in rows):
+            return False
+    return bool(rows) and (_NAME in uses or _TEXT in types)
+
+
+def class_table(band: ElementTree.Element) -> ElementTree.Element | None:
+    """Return the table of what the codes of a band mean, without its counts of pixels.
+
+    Args:
+        band: from :func:`gdal_facts`.
+    """
+    table = band.find("GDALRasterAttributeTable")
+    if table is None or table.get("tableType") != "thematic":
+        return None
+    columns = table.findall("FieldDefn")
+    counts = {n for n, column in enumerate(columns) if column.findtext("Usage") == _PIXEL_COUNT}
+    for row in (table, *table.findall("Row")):
+        cells = columns if row is table else row.findall("F")
+        for number in counts:
+            row.remove(cells[number])
+    for number, column in enumerate(table.findall("FieldDefn")):
+        column.set("index", str(number))
+    return table
