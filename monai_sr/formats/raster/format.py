@@ -28,6 +28,7 @@ SIDECARS = (
 
 PNG_DTYPES = ("uint8", "uint16")
 _PNG_CHANNELS = 4
+_INVALID_COLOR = {MaskFlags.per_dataset, MaskFlags.nodata}  # NODATA_VALUES of RFC 15
 _PHOTO_BANDS = (1, 3, 4)
 _TIFF_SUFFIXES = (".tif", ".tiff")
 # libpng's user limit (PNG_USER_WIDTH_MAX); GDAL's raster sizes are 32-bit.
@@ -207,8 +208,9 @@ def _header_facts(path: PathLike) -> tuple[str, int, bool]:
 def _exceeds_png(dataset: DatasetReader) -> bool:
     """Tell whether a raster says of its bands what PNG has no place for."""
     flags = dataset.mask_flag_enums
-    # A transparent color, and alpha, PNG can hold; a mask file or masks of single bands it cannot.
+    # A PNG's transparent color, and alpha, PNG can hold; other masks it cannot.
     has_mask = not all(flags) or set(flags[0]) == {MaskFlags.per_dataset}
+    has_mask |= dataset.driver != "PNG" and set(flags[0]) == _INVALID_COLOR
     has_nodata = dataset.count > 1 and any(value is not None for value in dataset.nodatavals)
     has_nodata = has_nodata and "NODATA_VALUES" not in dataset.tags()
     has_physics = any(dataset.offsets) or any(scale != 1 for scale in dataset.scales)

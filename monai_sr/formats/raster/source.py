@@ -222,7 +222,7 @@ class RasterSource:
             self._nodata = Nodata()
             self.dtype, self.bits, count = np.dtype(np.uint8), 8, self._table.shape[1]
             colors = list(RGBA[:count]) if count > 1 else [ColorInterp.gray]
-        elif has_color and colors == list(RGBA[:3]):
+        elif has_color and dataset.driver == "PNG" and colors == list(RGBA[:3]):
             self._adds_alpha, self.has_mask, count = True, False, 4
             colors = list(RGBA)
         self.nodata, self.fill = self._nodata.common, self._nodata.fill

@@ -16,6 +16,8 @@ from monai_sr.networks import create_generator
 from monai_sr.transforms import Provenance, RestoreStoredd, ScaleToUnitd, load_image
 from tests.image_factory import NORTH_UP, pixels, write_raster
 
+RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+
 
 def upscale(source, target, scale=4):
     """Enlarge through mapping, bicubic network, restoring and writer; return what is stored."""
@@ -86,6 +88,26 @@ def test_transparent_color_of_a_png_stays_transparent(tmp_path):
         assert "NODATA_VALUES" not in image.text
     assert (result[3] == blocks(255 * (array[..., 0] != 1))).all()
     assert (result[:3, :, 16:] == 100).all()
+
+
+@pytest.mark.parametrize(("dtype", "invalid"), [("uint8", 0), ("int16", -9), ("float32", -9999)])
+def test_an_invalid_color_of_a_tiff_is_a_mask_in_the_result(tmp_path, dtype, invalid):
+    array = np.full((3, 8, 9), 100, dtype=dtype)
+    array[:, :, :4] = invalid
+    source = write_raster(
+        tmp_path / "a.tif", array, transform=NORTH_UP, colorinterp=RGB,
+        tags={"NODATA_VALUES": f"{invalid} {invalid} {invalid}"}, descriptions=("r", "g", "b"),
+    )  # fmt: skip
+    with rasterio.open(source, "r+") as dst:
+        dst.scales = (1e-4,) * 3
+    upscale(source, tmp_path / "b.tif")
+    with rasterio.open(tmp_path / "b.tif") as dst:
+        valid = blocks(array[0] != invalid)
+        assert ((dst.dataset_mask() > 0) == valid).all()
+        assert (dst.read()[:, valid] == 100).all()
+        assert dst.scales == (1e-4,) * 3
+        assert dst.descriptions == ("r", "g", "b")
+        assert dst.colorinterp == RGB
 
 
 @pytest.mark.parametrize("internal", [True, False])
