@@ -97,6 +97,8 @@ class Meaning:
 
 
 AS_IT_IS = Meaning(GRAY, "by default")
+AS_ASKED = "as asked"
+"""Reason of a meaning that the user named."""
 
 
 def decided(asked: str, found: Meaning | None, name: object, is_rgb: bool = False) -> Meaning:
@@ -111,11 +113,11 @@ def decided(asked: str, found: Meaning | None, name: object, is_rgb: bool = Fals
     Raises:
         BadImageError: the values are none that can be enlarged, and nobody said otherwise.
     """
-    plain = Meaning(COLOR if is_rgb else GRAY, "as asked" if asked == INTENSITY else "by default")
+    plain = Meaning(COLOR if is_rgb else GRAY, AS_ASKED if asked == INTENSITY else "by default")
     if asked == INTENSITY:
         return plain
     if asked != AUTO:
-        return Meaning(asked, "as asked")
+        return Meaning(asked, AS_ASKED)
     if found is not None and found.kind in _REFUSED:
         raise BadImageError(
             f"{name}: must hold values that can be enlarged, got {_REFUSED[found.kind]} "

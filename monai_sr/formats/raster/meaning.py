@@ -1,7 +1,7 @@
-"""What a raster says about the meaning of its bands: color tables, names and the values themselves.
+"""What a raster says about the meaning of its bands: tables, names and the values themselves.
 
 A color table on a map names classes, a palette without one may be that of a picture: there its
-values decide. JPEG and lossy WebP hold no codes: they would not survive.
+values decide. JPEG and other lossy compression hold no codes: they would not survive.
 """
 
 import math
@@ -15,8 +15,11 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from monai_sr.core import get_logger
 from monai_sr.formats.meaning import (
+    AS_ASKED,
     CODES,
+    COLOR,
     COMPLEX,
     FRACTION,
     GRAY,
@@ -29,11 +32,12 @@ from monai_sr.formats.meaning import (
     is_sure_phase,
     phase_turn,
 )
-from monai_sr.formats.raster.open import has_category_names
+from monai_sr.formats.raster.tables import named_bands
 from monai_sr.geometry import has_transform, source_transform
 
-_LOSSY_DRIVERS = frozenset({"JPEG", "WEBP"})
-_LOSSY = frozenset({"jpeg", "webp", "jxl", "lerc"})
+logger = get_logger(__name__)
+
+_LOSSY = frozenset({"JPEG", "WEBP", "JXL"})  # drivers and compressions, where GDAL says no more
 _PART_PX = 2**18
 _MOST_PARTS = 256  # of a large raster, evenly spread: its kind shows in 67 million pixels
 # No part of a block can be read without all of it; JPEG 2000 does not tell how large its are.
@@ -45,6 +49,14 @@ _NATURAL = (
     (re.compile(r"\b(fraction|probability|fapar|fcover|albedo)\b"), (0.0, 1.0)),
     (re.compile(r"\breflectance\b"), (0.0, np.inf)),
 )
+# Directions on a circle, and those of D8: to one of eight neighbors, as powers of two (Jenson &
+# Domingue 1988), beside them 0, 255 and 247 of HydroSHEDS for sinks and the sea.
+_FLOW = re.compile(r"(?<![a-z0-9])(?:(?:flow|d8)[ _-]?dir(?:ections?)?|fdir|fdr)(?![a-z0-9])")
+_DIRECTION = re.compile(
+    r"(?<![a-z0-9])(?:aspect(?![ _-]?ratio)|(?:wind|wave|current|flow)?[ _-]?dir(?:ections?)?"
+    r"|azimuth|heading|bearing|fdr)(?![a-z0-9])"
+)
+_EIGHT_WAYS, _NO_WAY = {2.0**n for n in range(8)}, {-1.0, 0.0, 247.0, 255.0}
 _UNBOUNDED = (-np.inf, np.inf)
 _ALPHA_GROUP = -2
 # An alpha band with more levels, most of which are neither transparent nor opaque, is a picture.
@@ -61,34 +73,56 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
         path: the file.
         dataset: the same, open.
     """
-    if dataset.driver in _LOSSY_DRIVERS or str(_compression(dataset)) in _LOSSY:
+    if _is_lossy(dataset):
         return None
     colors = dataset.colorinterp
     if colors[0] == ColorInterp.palette and is_on_map(dataset):
         return Meaning(LABEL, "a color table on a map")
-    if dataset.count == 1 and has_category_names(path):
-        return Meaning(LABEL, "category names")
+    declared, has_integers = named_bands(dataset), np.dtype(dataset.dtypes[0]).kind in "iu"
+    if dataset.count == 1 and declared and has_integers:
+        return Meaning(LABEL, declared[1])
     is_hidden = dataset.driver.startswith("JP2")
     if math.prod(dataset.shape if is_hidden else dataset.block_shapes[0]) > _LARGEST_BLOCK_PX:
         return None
     bands = [band for band in dataset.indexes if colors[band - 1] != ColorInterp.alpha]
-    own = {band: by_name(dataset.descriptions[band - 1] or "") for band in bands}
-    named = {band: m for band, m in own.items() if m is not None and _is_true(m, dataset, band)}
-    codes = tuple(band for band, meaning in named.items() if meaning.kind in CODES)
+    texts = {band: dataset.descriptions[band - 1] or "" for band in bands}
+    named = {band: _said(texts[band], dataset, band, declared.get(band, "")) for band in bands}
+    codes = tuple(band for band, said in named.items() if said is not None and said.kind in CODES)
     if codes and len(codes) < len(bands):
-        names = ", ".join(dataset.descriptions[band - 1] for band in codes)
+        names = ", ".join(texts[band] or f"band {band}" for band in codes)
         return Meaning(GRAY, f"bands of codes: {names}", tuple(band - 1 for band in codes))
-    if named and len(named) == len(bands):
-        return next(iter(named.values()))
-    stem = path.name.partition(".")[0]
-    of_file = by_name(stem)
-    if of_file is not None and all(_is_true(of_file, dataset, band, stem) for band in bands):
-        return of_file
-    is_whole = np.dtype(dataset.dtypes[0]).kind in "iu"
-    if len(bands) > 1 or not is_whole:
+    if all(named.values()):
+        return named[bands[0]]
+    of_file = [_said(path.name.partition(".")[0], dataset, band) for band in bands]
+    if all(of_file):
+        return of_file[0]
+    if len(bands) > 1:
         return None
     tally = Tally(dataset.nodatavals[0])
-    return few_values(tally) if _counted(dataset, 1, tally, is_named=False) else None
+    if not _counted(dataset, 1, tally, is_named=False):
+        return None
+    is_flow = _EIGHT_WAYS <= tally.values <= _EIGHT_WAYS | _NO_WAY
+    return Meaning(LABEL, "flow directions") if is_flow else few_values(tally)
+
+
+def warn_of_directions(path: Path, dataset: DatasetReader, meaning: Meaning) -> None:
+    """Say which bands look like directions and are enlarged as amounts, unless the user said so.
+
+    Args:
+        path: the file.
+        dataset: the same, open.
+        meaning: what is thought of it.
+    """
+    if meaning.kind not in (GRAY, COLOR) or meaning.reason == AS_ASKED:
+        return
+    for band in dataset.indexes:
+        text = dataset.descriptions[band - 1] or (path.name if dataset.count == 1 else "")
+        if band - 1 not in meaning.bands and _DIRECTION.search(text.lower()):
+            logger.warning(
+                "%s: band %d looks like directions and is enlarged as amounts: wrong where they "
+                "begin anew; give it alone (gdal_translate -b %d), with --kind phase or label",
+                path, band, band,
+            )  # fmt: skip
 
 
 def raster_turn(
@@ -114,18 +148,32 @@ def is_on_map(dataset: DatasetReader) -> bool:
     return any(bool(place) for place in places) or has_transform(source_transform(dataset))
 
 
-def _is_true(meaning: Meaning, dataset: DatasetReader, band: int, name: str = "") -> bool:
-    """Tell whether the values of a band can be what its name says."""
+def _said(text: str, dataset: DatasetReader, band: int, declared: str = "") -> Meaning | None:
+    """Return what is said of a band, by its name or by a table, if its values can be that."""
+    is_integer = np.dtype(dataset.dtypes[band - 1]).kind in "iu"
+    if declared and (is_integer or _tallied(dataset, band).are_whole):
+        return Meaning(LABEL, declared)
+    found, named = [by_name(text)], text.lower()
+    found += [Meaning(LABEL, f"named {m.group()!r}") for m in [_FLOW.search(named)] if m]
+    found += [Meaning(PHASE, f"named {m.group()!r}") for m in [_DIRECTION.search(named)] if m]
+    return next((m for m in found if m is not None and _is_true(m, dataset, band, text)), None)
+
+
+def _is_true(meaning: Meaning, dataset: DatasetReader, band: int, name: str) -> bool:
+    """Tell whether the values of a band can be what a name says."""
     if meaning.kind in (FRACTION, COMPLEX):
         return True
     if meaning.kind == PHASE:
         if ColorInterp.red in dataset.colorinterp:
             return False
-        text = name or dataset.descriptions[band - 1] or ""
-        return is_sure_phase(text) or raster_turn(dataset, is_sure=False, band=band) is not None
+        return is_sure_phase(name) or raster_turn(dataset, is_sure=False, band=band) is not None
+    return _tallied(dataset, band).are_codes(is_named=True)
+
+
+def _tallied(dataset: DatasetReader, band: int) -> Tally:
     tally = Tally(dataset.nodatavals[band - 1])
     _counted(dataset, band, tally, is_named=True)
-    return tally.are_codes(is_named=True)
+    return tally
 
 
 def _counted(dataset: DatasetReader, band: int, tally: Tally, *, is_named: bool) -> bool:
@@ -140,8 +188,15 @@ def _windows(dataset: DatasetReader) -> list[Window]:
     return [Window(0, t, dataset.width, min(rows, dataset.height - t)) for t in tops]
 
 
-def _compression(dataset: DatasetReader) -> str:
-    return str(dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION", "")).lower()
+def _is_lossy(dataset: DatasetReader) -> bool:
+    """Tell whether stored values are no longer those that were given to be stored."""
+    said = dataset.tags(ns="IMAGE_STRUCTURE")
+    compression = str(said.get("COMPRESSION", dataset.driver)).upper()
+    if compression.startswith("LERC"):
+        return "MAX_Z_ERROR" in said
+    if reversibility := said.get("COMPRESSION_REVERSIBILITY"):
+        return str(reversibility) == "LOSSY"
+    return compression.removeprefix("YCBCR ") in _LOSSY
 
 
 def band_groups(dataset: DatasetReader, channels: int, alpha: int) -> tuple[int, ...]:

@@ -44,9 +44,11 @@ from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.meaning import (
     alpha_is_data,
     band_groups,
+    is_on_map,
     natural_bounds,
     raster_meaning,
     raster_turn,
+    warn_of_directions,
 )
 from monai_sr.formats.raster.open import gdal_options, open_raster, warn_of_overviews
 from monai_sr.formats.raster.photos import check_single, orientation_of, upright
@@ -151,6 +153,7 @@ class RasterSource:
     def warn(self) -> None:
         """Say what was guessed on opening, and left out."""
         warn_of_overviews(self.path)
+        warn_of_directions(self.path, self.dataset, self.meaning)
         if lost_domains(self.dataset):
             logger.warning("%s: metadata that are not UTF-8 are left out", self.path)
         given = self.dataset.transform
@@ -233,9 +236,8 @@ class RasterSource:
         self._false_alpha = self.alpha
         if may_be_data and alpha_is_data(dataset, self.alpha):
             self.alpha = -1
-        self._fields = (
-            band_groups(dataset, count, self.alpha), natural_bounds(dataset, count)
-        )  # fmt: skip
+        groups = band_groups(dataset, count, self.alpha)
+        self._fields = (groups, natural_bounds(dataset, count))
         self.unit = unit_name(dataset)
         transform = source_transform(dataset)
         self.affine = pixel_affine(transform)
@@ -392,9 +394,7 @@ def raster_facts(path: PathLike) -> RasterFacts:
     """
     with RasterSource(Path(path)) as raster:
         dataset = raster.dataset
-        is_placed = not dataset.transform.is_identity or bool(dataset.gcps[0])
-        has_place = dataset.crs is not None or is_placed or dataset.rpcs is not None
         return RasterFacts(
-            raster.shape, raster.is_upright, has_place,
+            raster.shape, raster.is_upright, is_on_map(dataset),
             dataset.count, dataset.nodata, dataset.dtypes[0],
         )  # fmt: skip

@@ -4,20 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monai_sr.formats.raster.open import has_category_names, is_dispensable
-
-NAMES = "<CategoryNames><Category>water</Category></CategoryNames>"
-
-
-def test_names_of_classes_stand_beside_an_image_or_in_a_vrt(tmp_path):
-    image = tmp_path / "a.tif"
-    image.write_bytes(NAMES.encode())  # pixels, whatever they look like
-    assert not has_category_names(image)
-    (tmp_path / "a.tif.aux.xml").write_text(f"<PAMDataset>{NAMES}</PAMDataset>")
-    assert has_category_names(image)
-    for name, content in (("b.vrt", NAMES), ("c.VRT", NAMES), ("d.vrt", "<VRTDataset/>")):
-        (tmp_path / name).write_text(content)
-        assert has_category_names(tmp_path / name) == (content == NAMES)
+from monai_sr.formats.raster.open import is_dispensable
 
 
 @pytest.mark.parametrize(
@@ -27,6 +14,9 @@ def test_names_of_classes_stand_beside_an_image_or_in_a_vrt(tmp_path):
         ("<PAMDataset><SRS>EPSG:32633</SRS></PAMDataset>", False),
         ("<PAMDataset><PAMRasterBand><NoDataValue>7</NoDataValue></PAMRasterBand></PAMDataset>",
          False),
+        ("<PAMDataset><PAMRasterBand><CategoryNames/></PAMRasterBand></PAMDataset>", False),
+        ("<PAMRasterBand><GDALRasterAttributeTable tableType='thematic'/></PAMRasterBand>", False),
+        ("<PAMRasterBand><Metadata><MDI key='LAYER_TYPE'>thematic</MDI></Metadata>", False),
     ],
 )  # fmt: skip
 def test_statistics_alone_change_no_meaning(tmp_path, content, expected):

@@ -1,0 +1,132 @@
+"""Codes are known behind any lossless compression and type, and directions as what they are."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import numpy as np
+import pytest
+
+from monai_sr.formats.raster.source import RasterSource
+from tests.image_factory import NORTH_UP, pixels, write_raster
+
+COVER = {0: (0, 0, 0, 255), 10: (0, 90, 0, 255), 20: (200, 200, 0, 255), 30: (0, 0, 255, 255)}
+ASPECT = np.degrees(np.arctan2(*(np.mgrid[0:48, 0:48] - 23.4)))[None] % 360
+
+
+def kind(path, asked="auto"):
+    with RasterSource(path, asked) as source:
+        source.warn()
+        return source.meaning.kind
+
+
+def patches(*values, side=8, dtype="uint8"):
+    chosen = np.random.default_rng(0).choice(values, (8, 8))
+    return np.kron(chosen, np.ones((side, side))).astype(dtype)[None]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"compress": "LZW"}, "label"),
+        ({"compress": "LERC"}, "label"),
+        ({"compress": "LERC_DEFLATE"}, "label"),
+        ({"compress": "LERC_ZSTD"}, "label"),
+        ({"compress": "LERC", "max_z_error": 2}, "gray"),
+        ({"compress": "LERC_ZSTD", "max_z_error": 2}, "gray"),
+        ({"compress": "LERC_DEFLATE", "max_z_error": 0.5}, "gray"),
+        ({"driver": "JP2OpenJPEG", "reversible": "YES", "quality": 100}, "label"),
+        ({"driver": "JP2OpenJPEG", "quality": 20}, "gray"),
+        ({"compress": "JPEG"}, "gray"),
+    ],
+)
+def test_codes_survive_what_loses_nothing(tmp_path, options, expected):
+    path = tmp_path / ("a.jp2" if "driver" in options else "a.tif")
+    write_raster(path, patches(0, 10, 20, 30), transform=NORTH_UP, crs="EPSG:32633", **options)
+    assert kind(path) == expected
+
+
+@pytest.mark.parametrize(("error", "expected"), [(0, "label"), (3, "color")])
+def test_a_palette_on_a_map_is_codes_unless_lerc_changed_it(tmp_path, error, expected):
+    path = write_raster(
+        tmp_path / "a.tif", patches(0, 10, 20, 30), transform=NORTH_UP, colormap=COVER,
+        compress="LERC", max_z_error=error,
+    )  # fmt: skip
+    assert kind(path) == expected
+
+
+@pytest.mark.parametrize("nodata", [None, -9999, math.nan])
+def test_classes_in_floats_are_those_in_integers(tmp_path, nodata):
+    whole = patches(1, 2, 5, 9)
+    floats = whole.astype(np.float32)
+    if nodata is not None:
+        floats[:, :8, :8] = nodata
+    path = write_raster(tmp_path / "a.tif", floats, transform=NORTH_UP, nodata=nodata)
+    twin = write_raster(tmp_path / "b.tif", whole, transform=NORTH_UP)
+    assert kind(path) == kind(twin) == "label"
+    floats[:, 20, 20] += 0.5
+    path = write_raster(tmp_path / "c.tif", floats, transform=NORTH_UP, nodata=nodata)
+    assert kind(path) == "gray"
+
+
+def test_whole_floats_that_vary_like_heights_are_no_classes(tmp_path):
+    heights = np.rint(np.hypot(*np.mgrid[0:64, 0:64])).astype(np.float32)[None]
+    assert kind(write_raster(tmp_path / "a.tif", heights, transform=NORTH_UP)) == "gray"
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+@pytest.mark.parametrize("more", [(), (0, 255)])
+def test_the_eight_directions_of_flow_are_codes(tmp_path, dtype, more):
+    ways = [2**n for n in range(8)]
+    array = np.random.default_rng(0).choice([*ways, *more], (1, 40, 40)).astype(dtype)
+    path = write_raster(tmp_path / "a.tif", array, transform=NORTH_UP)
+    assert kind(path) == "label"
+    array[array == 64] = 32  # noise in seven levels, whatever it is, is no flow
+    assert kind(write_raster(tmp_path / "b.tif", array, transform=NORTH_UP)) == "gray"
+    array[:] = np.random.default_rng(0).integers(1, 9, array.shape)
+    assert kind(write_raster(tmp_path / "flow_dir.tif", array, transform=NORTH_UP)) == "label"
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "nodata"),
+    [
+        ("dem_aspect.tif", ASPECT.astype(np.float32), None),
+        ("dem_aspect.tif", np.where(ASPECT < 300, ASPECT, -9999).astype(np.int16), -9999),
+        ("wind_direction.tif", np.rint(ASPECT).astype(np.int16), None),
+        ("flow_dir.tif", np.radians(ASPECT).astype(np.float32), None),
+    ],
+)
+def test_directions_all_around_are_phases(tmp_path, name, array, nodata):
+    path = write_raster(tmp_path / name, array, transform=NORTH_UP, nodata=nodata)
+    if nodata is not None:
+        array[0, 0, 0] = 359
+        path = write_raster(tmp_path / name, array, transform=NORTH_UP, nodata=nodata)
+    with RasterSource(path, "auto") as source:
+        assert source.meaning.kind == "phase"
+        assert source.turn == pytest.approx((0, 2 * math.pi if "flow" in name else 360))
+
+
+@pytest.mark.parametrize(
+    "name", ["nadir.tif", "aspect_ratio.tif", "directory.tif", "redirection.tif"]
+)
+def test_other_words_are_no_directions(tmp_path, name, caplog):
+    assert kind(write_raster(tmp_path / name, ASPECT.astype("f4"), transform=NORTH_UP)) == "gray"
+    assert not caplog.text
+
+
+def test_directions_that_are_enlarged_as_amounts_are_announced(tmp_path, caplog):
+    flat = np.where(ASPECT < 30, -1, ASPECT).astype(np.float32)
+    path = write_raster(tmp_path / "aspect.tif", flat, transform=NORTH_UP)
+    both = write_raster(
+        tmp_path / "terrain.tif", np.concatenate([pixels(ASPECT.shape, "float32"), flat]),
+        transform=NORTH_UP, descriptions=("slope", "aspect"),
+    )  # fmt: skip
+    for file, band in ((path, 1), (both, 2)):
+        with caplog.at_level(logging.WARNING):
+            assert kind(file) == "gray"
+        assert f"{file}: band {band} looks like directions" in caplog.text
+        assert f"gdal_translate -b {band}" in caplog.text
+        caplog.clear()
+        kind(file, "intensity")
+        assert not caplog.text
