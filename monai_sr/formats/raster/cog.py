@@ -3,19 +3,22 @@
 OGC 21-026, Cloud Optimized GeoTIFF; GDAL's driver COG, https://gdal.org/drivers/raster/cog.html.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import rasterio
 import rasterio.shutil
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
-from monai_sr.core import gdal_name
-from monai_sr.formats.meaning import CODES
+from monai_sr.core import gdal_name, ignored_warnings
+from monai_sr.formats.facts import Facts
+from monai_sr.formats.meaning import CODES, PHASE, kind_of
 
 # Without NUM_THREADS: what threads could not write of an overview nobody would notice.
-_COPY = {
-    "compress": "deflate", "predictor": "yes", "bigtiff": "if_safer", "sparse_ok": "yes",
-    "overview_resampling": "average",
-}  # fmt: skip
+_COPY = {"compress": "deflate", "bigtiff": "if_safer", "sparse_ok": "yes"}
 
 
 def is_cog(source: DatasetReader) -> bool:
@@ -33,16 +36,34 @@ def becomes_cog(asked: bool | None, source: DatasetReader) -> bool:
     return is_cog(source) if asked is None else asked
 
 
-def copy_as_cog(first: Path, path: Path, kind: str) -> None:
+def overview_resampling(meta: Mapping[str, Any]) -> Resampling:
+    """Return how overviews are made: averages, but no codes and no phases have any.
+
+    One way serves all bands of a file, so those that stand beside bands of codes are chosen, too.
+
+    Args:
+        meta: of the result.
+    """
+    kind = kind_of(meta)
+    is_chosen = kind in CODES or kind == PHASE or Facts(meta).code_bands.size
+    return Resampling.nearest if is_chosen else Resampling.average
+
+
+def copy_as_cog(first: Path, path: Path, overviews: Resampling) -> None:
     """Write a finished GeoTIFF anew, as a cloud-optimized one with overviews.
 
     Args:
         first: the GeoTIFF, closed.
         path: the copy.
-        kind: what the values mean: overviews of codes choose, others average.
+        overviews: how they are made, see :func:`overview_resampling`.
 
     Raises:
         RasterioError: it cannot be written.
     """
-    options = {**_COPY, **({"overview_resampling": "nearest"} if kind in CODES else {})}
-    rasterio.shutil.copy(gdal_name(first), gdal_name(path), driver="COG", **options)
+    with ignored_warnings(NotGeoreferencedWarning), rasterio.open(gdal_name(first)) as source:
+        # TIFF's predictors are for whole bytes.
+        is_partial = "NBITS" in source.tags(1, ns="IMAGE_STRUCTURE")
+    rasterio.shutil.copy(
+        gdal_name(first), gdal_name(path), driver="COG", overview_resampling=overviews.name,
+        predictor="no" if is_partial else "yes", **_COPY,
+    )  # fmt: skip

@@ -19,11 +19,10 @@ from rasterio.windows import Window
 
 from monai_sr.core import gdal_name, get_logger
 from monai_sr.formats.facts import Facts
-from monai_sr.formats.meaning import kind_of
 from monai_sr.formats.raster.bands import premultiplied
 from monai_sr.formats.raster.beside import add_png_xmp
 from monai_sr.formats.raster.check import check_copy, check_windows, checksum, writing
-from monai_sr.formats.raster.cog import copy_as_cog
+from monai_sr.formats.raster.cog import copy_as_cog, overview_resampling
 from monai_sr.formats.raster.facts import Grid, copy_facts, xmp_of
 from monai_sr.formats.raster.writer import (
     build_overviews,
@@ -78,10 +77,10 @@ class RasterBlocks:
         name: PathLike = "result",
     ) -> None:
         self.path, self.source, self.becomes, self.name = path, source, becomes, name
-        self.meta, self.kind = meta, kind_of(meta)
+        self.meta = meta
         self.dtype = Facts(meta).dtype
         self._bits = stored_bits(meta, self.dtype)
-        options = creation_options(source.dataset, meta, shape, self.dtype, "GTiff")
+        options = creation_options(source.dataset, meta, shape, self.dtype, "GTiff", becomes)
         options.update(sparse_ok=True, num_threads="all_cpus")
         with self._guarded():
             self._dst = rasterio.open(gdal_name(path), "w", **options)
@@ -179,13 +178,13 @@ class RasterBlocks:
         """
         with self._guarded(**_CONVERT):
             if self.becomes == "GTiff" and has_overviews(self.source.dataset):
-                build_overviews(self.path, self.kind)
+                build_overviews(self.path, overview_resampling(self.meta))
             if self.becomes != "COG":
                 check_windows(self.path, self.name, self._sums)
             if self.becomes == "GTiff":
                 return self.path
             if self.becomes == "COG":
-                copy_as_cog(self.path, path, self.kind)
+                copy_as_cog(self.path, path, overview_resampling(self.meta))
                 check_windows(path, self.name, self._sums)
             else:
                 rasterio.shutil.copy(gdal_name(self.path), gdal_name(path), driver="PNG", **_PNG)

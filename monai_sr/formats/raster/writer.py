@@ -13,15 +13,15 @@ import rasterio
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.io import DatasetReader
 
-from monai_sr.core import OutputError, PathLike, atomic_file, gdal_name
+from monai_sr.core import OutputError, PathLike, atomic_file, gdal_name, get_logger
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
-from monai_sr.formats.meaning import CODES, GRAY, kind_of
+from monai_sr.formats.meaning import kind_of
 from monai_sr.formats.naming import check_output_size
 from monai_sr.formats.raster.bands import associated_alpha, premultiplied, premultiplied_alpha
 from monai_sr.formats.raster.beside import add_png_xmp, beside_text, side_car
 from monai_sr.formats.raster.check import check_pixels_of, writing
-from monai_sr.formats.raster.cog import becomes_cog, copy_as_cog
+from monai_sr.formats.raster.cog import becomes_cog, copy_as_cog, overview_resampling
 from monai_sr.formats.raster.facts import Grid, colors_of, copy_facts, has_same_bands, xmp_of
 from monai_sr.formats.raster.format import PNG_DTYPES
 from monai_sr.formats.raster.keep_list import is_deidentified, kept_profile
@@ -30,6 +30,8 @@ from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.raster.source import RGBA
 from monai_sr.formats.stored import StoredWriter, as_stored, in_rows, map_meaning, source_path
 from monai_sr.geometry import grid_change, pixel_affine, source_transform
+
+logger = get_logger(__name__)
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".png": "PNG"}
 # GDAL writes no .aux.xml and no .msk; see monai_sr.formats.raster.beside.
@@ -99,7 +101,10 @@ class RasterWriter(StoredWriter):
             image = hidden_in(source, src, kind_of(self._meta))
             grid = _grid(src, self._meta, pixels.shape, filename)
             shape, dtype = pixels.shape, pixels.dtype
-            options = creation_options(src, self._meta, shape, dtype, driver)
+            asked = bool(self._cog) if kwargs else self._cog
+            is_cog = driver == "GTiff" and becomes_cog(asked, src)
+            becomes = "COG" if is_cog else driver
+            options = creation_options(src, self._meta, shape, dtype, driver, becomes)
             options.update(kwargs)
             if image is not None:
                 pixels = keep_alpha(pixels, image, grid)
@@ -112,17 +117,15 @@ class RasterWriter(StoredWriter):
                 atomic_file(filename) as temporary,
                 writing(filename),
             ):
-                asked = bool(self._cog) if kwargs else self._cog
-                is_cog = driver == "GTiff" and becomes_cog(asked, src)
                 first = temporary.with_name("first.tif") if is_cog else temporary
                 with rasterio.open(gdal_name(first), "w", **options) as dst:
                     copy_facts(src, dst, self._meta, grid)
                     dst.write(pixels)
                     mask = None if image is None else copy_mask(image, dst, grid)
                 if is_cog:
-                    copy_as_cog(first, temporary, kind_of(self._meta))
+                    copy_as_cog(first, temporary, overview_resampling(self._meta))
                 elif driver == "GTiff" and has_overviews(src):
-                    build_overviews(temporary, kind_of(self._meta))
+                    build_overviews(temporary, overview_resampling(self._meta))
                 # Options of the caller may lose data.
                 if driver == "PNG":
                     add_png_xmp(temporary, xmp_of(src, self._meta))
@@ -199,6 +202,7 @@ def creation_options(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     driver: str,
+    becomes: str | None = None,
 ) -> dict[str, Any]:
     """Return what ``rasterio.open`` needs to make a result.
 
@@ -208,6 +212,7 @@ def creation_options(
         shape: (C, H, W) of the result.
         dtype: of its pixels.
         driver: "GTiff" or "PNG".
+        becomes: driver of the file that it is to become ("COG", "PNG"), where that is another one.
     """
     count, height, width = shape
     kind = kind_of(meta)
@@ -225,6 +230,13 @@ def creation_options(
         profile = kept_profile(profile, src.name)
     if profile:
         options["source_icc_profile"] = profile
+    is_last = becomes in (None, driver)
+    is_inverse = has_inverse_gray(src) and has_same_bands(src, count, kind)
+    if is_inverse and not (is_last and driver == "GTiff"):
+        logger.warning(
+            "%s: its zeros are white, which %s cannot say: the result looks like a negative; write "
+            "a .tif that is not cloud-optimized (--no-cog)", src.name, becomes or driver,
+        )  # fmt: skip
     if driver == "PNG":
         return {**options, "write_metadata_as_text": "YES", "zlevel": _PNG_LEVEL}
     options["bigtiff"] = "IF_SAFER"
@@ -237,12 +249,23 @@ def creation_options(
     by_band = src.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE", "PIXEL") != "PIXEL" and count > 1
     colors = colors_of(src, count, kind)
     is_rgb = colors[:3] == RGBA[:3] and dtype.name in PNG_DTYPES
-    options.update(
-        interleave="band" if by_band else "pixel", photometric="RGB" if is_rgb else "MINISBLACK"
-    )
+    gray = "MINISWHITE" if is_inverse and is_last else "MINISBLACK"
+    options.update(interleave="band" if by_band else "pixel", photometric="RGB" if is_rgb else gray)
     if ColorInterp.alpha in colors and has_same_bands(src, count, kind):
-        options["alpha"] = "PREMULTIPLIED" if associated_alpha(src) >= 0 else "YES"
+        # A copy into another format says of alpha only that it is one.
+        is_associated = is_last and associated_alpha(src) >= 0
+        options["alpha"] = "PREMULTIPLIED" if is_associated else "YES"
     return options
+
+
+def has_inverse_gray(src: DatasetReader) -> bool:
+    """Tell whether a TIFF's gray values are white at 0 (tag 262) and no color table says so.
+
+    Args:
+        src: source raster.
+    """
+    said = src.tags(ns="IMAGE_STRUCTURE")
+    return bool(said.get("MINISWHITE") == "YES") and src.colorinterp[0] != ColorInterp.palette
 
 
 def stored_bits(meta: Mapping[str, Any], dtype: np.dtype[Any]) -> int:
@@ -288,16 +311,15 @@ def overview_factors(shape: Sequence[int]) -> list[int]:
     return factors
 
 
-def build_overviews(path: Path, kind: str = GRAY) -> None:
-    """Add overviews to a finished GeoTIFF, inside it, averaged over valid pixels; codes are chosen.
+def build_overviews(path: Path, how: Resampling) -> None:
+    """Add overviews to a finished GeoTIFF, inside it, made of valid pixels.
 
     Args:
         path: a file without overviews, not open anywhere.
-        kind: what its values are.
+        how: see :func:`monai_sr.formats.raster.cog.overview_resampling`.
 
     Raises:
         RasterioError: it cannot be written.
     """
-    how = Resampling.nearest if kind in CODES else Resampling.average
     with rasterio.open(gdal_name(path), "r+") as dst:
         dst.build_overviews(overview_factors(dst.shape), how)

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 
 from monai_sr.formats.raster.facts import Grid
 from monai_sr.formats.raster.reader import RasterReader
@@ -81,3 +82,30 @@ def test_overviews_of_a_cloud_optimized_geotiff_are_codes_or_means(tmp_path, wri
     with rasterio.open(ready, overview_level=0) as small:
         found = set(np.unique(small.read()).tolist())
     assert found == ({0, 100} if kind == "label" else {0, 25, 50, 75, 100})
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+@pytest.mark.parametrize("becomes", ["GTiff", "COG", "PNG"])
+def test_colors_are_multiplied_by_alpha_where_the_result_says_so(tmp_path, write, becomes):
+    array = np.full((4, 40, 30), 200, np.uint8)
+    array[:3] = 100
+    path = write_raster(
+        tmp_path / "a.tif", array, transform=NORTH_UP, photometric="RGB", alpha="PREMULTIPLIED"
+    )
+    ready, _ = write(path, becomes)
+    with Image.open(ready) as image:
+        is_premultiplied = becomes != "PNG" and image.tag_v2[338] == (1,)
+    assert is_premultiplied == (becomes == "GTiff")
+    with rasterio.open(ready) as dst:
+        assert np.abs(dst.read([1, 2, 3]) - (100 if is_premultiplied else 127.5)).max() <= 1.5
+
+
+@pytest.mark.parametrize("becomes", ["GTiff", "COG"])
+def test_white_at_zero_stays_so_in_a_geotiff(tmp_path, write, becomes, caplog):
+    path = write_raster(
+        tmp_path / "a.tif", pixels((1, 40, 50)), transform=NORTH_UP, photometric="MINISWHITE"
+    )
+    ready, _ = write(path, becomes)
+    with Image.open(ready) as image:
+        assert image.tag_v2[262] == (0 if becomes == "GTiff" else 1)
+    assert ("its zeros are white" in caplog.text) == (becomes == "COG")

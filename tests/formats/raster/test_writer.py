@@ -200,3 +200,34 @@ def test_three_bands_are_colors_where_the_source_says_so(tmp_path, dtype, photom
         meta = RasterReader().get_data(RasterReader().read(path))[1]
         options = creation_options(src, meta, (3, 10, 14), np.dtype(dtype), "GTiff")
     assert options["photometric"] == expected
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("uint8", 4), ("uint8", 8), ("uint16", 16)])
+def test_white_at_zero_stays_white(tmp_path, dtype, bits):
+    array = pixels((1, 10, 14), dtype) & (2**bits - 1)
+    partial = {"nbits": bits} if bits < 8 else {}
+    source = write_raster(
+        tmp_path / "a.tif", array, transform=NORTH_UP, photometric="MINISWHITE", **partial
+    )
+    result = upscale(source, tmp_path / "b.tif")
+    with Image.open(source) as old, Image.open(tmp_path / "b.tif") as new:
+        assert old.tag_v2[262] == new.tag_v2[262] == 0
+    with opened(tmp_path / "b.tif") as dst:
+        np.testing.assert_array_equal(dst.read(), result)
+
+
+@pytest.mark.parametrize(("name", "cog"), [("b.tif", True), ("b.png", False)])
+def test_where_white_at_zero_cannot_be_said_it_is_announced(tmp_path, name, cog, caplog):
+    array = pixels((1, 10, 14))
+    source = write_raster(tmp_path / "a.tif", array, transform=NORTH_UP, photometric="MINISWHITE")
+    reader = RasterReader()
+    stored, meta = reader.get_data(reader.read(source))
+    result, updated = enlarged(stored, meta, 2)
+    writer = RasterWriter(cog=cog)
+    writer.set_data_array(result, channel_dim=0)
+    writer.set_metadata(updated)
+    writer.write(tmp_path / name)
+    assert "its zeros are white" in caplog.text
+    assert "--no-cog" in caplog.text
+    with opened(tmp_path / name) as dst:
+        np.testing.assert_array_equal(dst.read(), result.transpose(0, 2, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import Resampling
 
 from monai_sr.formats.raster.reader import RasterReader
 from monai_sr.formats.raster.writer import RasterWriter, build_overviews, overview_factors
@@ -60,11 +61,12 @@ def test_result_without_need_has_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"), [("label", {0, 100}), ("gray", {0, 25, 50, 75, 100})]
+    ("how", "expected"),
+    [(Resampling.nearest, {0, 100}), (Resampling.average, {0, 25, 50, 75, 100})],
 )
-def test_overviews_choose_among_codes_and_average_the_rest(tmp_path, kind, expected):
+def test_overviews_choose_among_codes_and_average_the_rest(tmp_path, how, expected):
     codes = np.random.default_rng(0).choice(np.array([0, 100], np.uint8), (1, 60, 80))
     path = write_raster(tmp_path / "a.tif", codes, transform=NORTH_UP)
-    build_overviews(path, kind)
+    build_overviews(path, how)
     with rasterio.open(path, overview_level=0) as small:
         assert set(np.unique(small.read()).tolist()) == expected
