@@ -50,13 +50,32 @@ logger = get_logger(__name__)
 # whoever opens the result must not be led to those.
 _SKIPPED_DOMAINS = {
     "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "RPC", "GEOLOCATION", "COLOR_PROFILE",
-    "TIFF", "OVERVIEWS", "VRT_SOURCES", "NEW_VRT_SOURCES", "LOCATIONINFO", "ESRI", "DEBUG",
+    "TIFF", "OVERVIEWS", "VRT_SOURCES", "NEW_VRT_SOURCES", "LOCATIONINFO", "ESRI", "DEBUG", "TRE",
+    "CGM",
 }  # fmt: skip
 _XMP = "xml:XMP"
 # Whatever a domain is called: what GDAL or another program would follow.
 _NAMES_FILES = re.compile(r"(FILE|FILE_?NAME|DATASET|URL|HREF)$", re.IGNORECASE)
 _LEADS_AWAY = re.compile(r"^/vsi|://", re.IGNORECASE)
-_STATISTICS = "STATISTICS_"
+# Of the source's grid, format or values, by domain: the result has a grid of its own.
+_STALE = {
+    "": re.compile(
+        r"STATISTICS_.*|TIFFTAG_(?:MIN|MAX)SAMPLEVALUE|(?:.*#)?actual_range"
+        r"|NC_GLOBAL#geospatial_(?:lat|lon)_.*|DTED_(?:Origin.*|PartialCellIndicator)"
+        r"|NITF_(?:IGEOLO|ICORDS|IMAG|IALVL|IDLVL|FHDR|IC|ABPP|PVTYPE|CLEVEL"
+        r"|(?:ILOC|CCS|BLOCKA|CSEXRA|STDIDC|STDIDB|USE00A|ICHIPB)_.*)"
+    ),
+    "ENVI": re.compile(
+        r"STATISTICS_.*|samples|lines|bands|(?:header|major_frame|minor_frame)_offsets?|file_type"
+        r"|data_type|interleave|byte_order|[xy]_start|map_info|projection_info|pixel_size|geo_points"
+        r"|rpc_info|coordinate_system_string|description"
+    ),
+    "IMD": re.compile(
+        r"STATISTICS_.*|(?:.*\.)?(?:num_?(?:rows|columns|tiles)|[ul][lr](?:x|y|h|lon|lat|ht)"
+        r"|origin[xy]|(?:line|pixel)offset|(?:mean)?(?:product)?(?:row|col|line)?(?:gsd|spacing))",
+        re.IGNORECASE,
+    ),
+}  # fmt: skip
 # Of the stored picture: the result is upright, and larger.
 _XMP_OF_GRID = "tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimension"
 # NODATA_VALUES: an invalid color, which the result has as alpha or mask.
@@ -124,15 +143,18 @@ def copy_facts(
         driver: of the file that ``dst`` is to become, where that is another one.
     """
     driver = driver or dst.driver
-    if driver == "GTiff":
-        _copy_georeference(src, dst, meta, grid)
+    has_points = driver == "GTiff" and _copy_georeference(src, dst, meta, grid)
     kind = kind_of(meta)
     _copy_colors(src, dst, kind)
     is_private = is_deidentified(meta)
     for domain in () if is_private else filter(is_kept_domain, domains_of(src)):
-        dst.update_tags(ns=domain, **_kept_tags(src.tags(ns=domain)))
+        dst.update_tags(ns=domain, **_kept_tags(src.tags(ns=domain), domain))
     tags = kept_tags(src.tags()) if is_private else src.tags()
     dst.update_tags(**result_tags(tags, meta, grid, driver))
+    if has_points:
+        # GDAL 3.10 shifts control points by half a pixel on writing "Point", and by another half,
+        # the same way, on reading it.
+        dst.update_tags(AREA_OR_POINT="Area")
     if driver == "GTiff":
         _copy_xmp(src, dst, meta)
     _warn_of_geolocation(src)
@@ -141,12 +163,12 @@ def copy_facts(
 
 
 def _copy_bands(src: DatasetReader, dst: DatasetWriter, is_private: bool) -> None:
-    kept = kept_tags if is_private else _kept_tags
     for band in src.indexes:
-        own = {k: v for k, v in src.tags(band).items() if not k.startswith(_STATISTICS)}
+        own = _without_stale(src.tags(band))
         dst.update_tags(band, **(kept_tags(own) if is_private else own))
         for domain in filter(is_kept_domain, domains_of(src, band)):
-            if tags := kept(src.tags(band, ns=domain)):
+            given = src.tags(band, ns=domain)
+            if tags := kept_tags(given) if is_private else _kept_tags(given, domain):
                 dst.update_tags(band, ns=domain, **tags)
         name = src.descriptions[band - 1]
         if name := kept_band(name) if is_private else name:
@@ -192,18 +214,23 @@ def is_kept_domain(domain: str) -> bool:
     Args:
         domain: of a raster's tags.
     """
-    is_structured = domain.lower().startswith(("xml:", "json:"))
+    # NITF's own domains are headers and extensions byte by byte, of the source's grid.
+    is_structured = domain.lower().startswith(("xml:", "json:", "nitf_"))
     return domain.upper() not in _SKIPPED_DOMAINS and not is_structured
 
 
-def _kept_tags(tags: Mapping[str, str]) -> dict[str, str]:
+def _without_stale(tags: Mapping[str, str], domain: str = "") -> dict[str, str]:
+    """Return the tags of a domain that hold for the result."""
+    stale = _STALE.get(domain.upper(), _STALE[""])
+    return {key: value for key, value in tags.items() if not stale.fullmatch(key)}
+
+
+def _kept_tags(tags: Mapping[str, str], domain: str) -> dict[str, str]:
     """Return the tags of a domain that hold for the result and lead to no other file."""
     return {
         key: value
-        for key, value in tags.items()
-        if not key.startswith(_STATISTICS)
-        and not _NAMES_FILES.search(key)
-        and not _LEADS_AWAY.search(value)
+        for key, value in _without_stale(tags, domain).items()
+        if not _NAMES_FILES.search(key) and not _LEADS_AWAY.search(value)
     }
 
 
@@ -222,7 +249,8 @@ def _warn_of_geolocation(src: DatasetReader) -> None:
 
 def _copy_georeference(
     src: DatasetReader, dst: DatasetWriter, meta: Mapping[str, Any], grid: Grid
-) -> None:
+) -> bool:
+    """Copy what places the raster on the map; tell whether control points are among it."""
     if src.crs is not None:
         dst.crs = kept_crs(src.crs) if is_deidentified(meta) else src.crs
     transform = source_transform(src)
@@ -236,8 +264,9 @@ def _copy_georeference(
     (points, crs), rpcs = src.gcps, source_rpcs(src)
     if (points or rpcs) and not grid.is_aligned:
         logger.warning("%s: a turned image loses its control points and RPCs.", src.name)
-        return
-    if points and has_transform(transform):
+        return False
+    has_points = bool(points) and not has_transform(transform)
+    if points and not has_points:
         logger.warning(
             "%s: GeoTIFF holds a transform or control points; the points are left out.", src.name
         )
@@ -247,6 +276,7 @@ def _copy_georeference(
         dst.gcps = (scaled_gcps(points, grid.scale, grid.offset), crs or CRS())
     if rpcs:
         dst.rpcs = scaled_rpcs(rpcs, grid.scale, grid.offset)
+    return has_points
 
 
 def result_tags(
@@ -260,11 +290,7 @@ def result_tags(
         grid: where the result lies in the source.
         driver: of the result.
     """
-    tags = {
-        key: value
-        for key, value in source.items()
-        if key not in _SKIPPED_TAGS and not key.startswith(_STATISTICS)
-    }
+    tags = {key: value for key, value in _without_stale(source).items() if key not in _SKIPPED_TAGS}
     for key, scale in zip(("TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION"), grid.scale, strict=True):
         with suppress(KeyError, ValueError):  # absent, or no number
             tags[key] = f"{float(tags[key]) * scale:.9g}"

@@ -109,6 +109,45 @@ def test_control_points_are_rescaled(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("said", ["Point", "Area"])
+def test_control_points_lie_where_they_lay_whatever_a_pixel_is(tmp_path, said):
+    points = [
+        GroundControlPoint(row=r, col=c, x=500.0 + c, y=400.0 - r, z=0.0)
+        for r, c in ((0, 0), (0, 7), (5, 0), (5, 7))
+    ]
+    source = write_raster(tmp_path / "a.tif", crs=UTM, gcps=points, tags={"AREA_OR_POINT": said})
+    upscale(source, tmp_path / "b.tif")
+    with opened(source) as src, opened(tmp_path / "b.tif") as dst:
+        given, found = src.gcps[0], dst.gcps[0]
+    assert [(p.row, p.col, p.x) for p in found] == [(2 * p.row, 2 * p.col, p.x) for p in given]
+
+
+@pytest.mark.parametrize(
+    ("domain", "kept", "stale"),
+    [
+        ("", ("NITF_FSCLAS", "TIFFTAG_ARTIST", "z#valid_range"),
+         ("NITF_IGEOLO", "NITF_BLOCKA_FRFC_LOC_01", "TIFFTAG_MAXSAMPLEVALUE", "x#actual_range")),
+        ("ENVI", ("wavelength_units", "sensor_type", "data_gain_values"),
+         ("samples", "lines", "x_start", "map_info", "description", "byte_order")),
+        ("IMD", ("IMAGE_1.satId", "BAND_P.absCalFactor", "IMAGE_1.meanCollectedGSD"),
+         ("numRows", "BAND_P.ULLon", "MAP_PROJECTED_PRODUCT.productGSD",
+          "MAP_PROJECTED_PRODUCT.originX", "IMAGE_1.meanProductGSD")),
+        ("NITF_METADATA", (), ("NITFFileHeader",)),
+        ("TRE", (), ("BLOCKA",)),
+    ],
+)  # fmt: skip
+def test_what_tells_of_the_source_s_grid_is_not_said_of_the_result(tmp_path, domain, kept, stale):
+    source = write_raster(tmp_path / "a.tif", crs=UTM, transform=NORTH_UP)
+    with rasterio.open(source, "r+") as dst:
+        dst.update_tags(ns=domain or None, **dict.fromkeys((*kept, *stale), "7"))
+    upscale(source, tmp_path / "b.tif")
+    with opened(source) as src, opened(tmp_path / "b.tif") as dst:
+        given, found = src.tags(ns=domain or None), dst.tags(ns=domain or None)
+    assert set(given) >= {*kept, *stale}
+    assert set(found) >= set(kept)
+    assert not set(found) & set(stale)
+
+
 def test_camera_model_is_rescaled(tmp_path):
     coefficients = [1.0, *[0.5] * 19]
     rpcs = RPC(
