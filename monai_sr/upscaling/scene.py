@@ -23,6 +23,7 @@ from monai_sr.formats import (
     RasterBlocks,
     announce,
     becomes_cog,
+    beside_text,
     changed,
     check_asked,
     check_output_size,
@@ -31,6 +32,7 @@ from monai_sr.formats import (
     kind_of,
     raster_facts,
     replacing,
+    side_car,
     single_path,
     with_classes,
 )
@@ -311,7 +313,11 @@ def upscale_codes(
     grid = Grid((factors[0], factors[1]), (offset[0], offset[1]), True)
     becomes = becomes or DRIVERS.get(output.suffix.lower(), "GTiff")
     # Beside the result, and gone with an error: what is quick to make is made anew.
-    with with_classes(output, classes) as final, atomic_file(final) as ready:
+    with (
+        side_car(output) as write_beside,
+        with_classes(output, classes) as final,
+        atomic_file(final) as ready,
+    ):
         first = ready if becomes == "GTiff" else ready.with_name(f"{ready.name}.first.tif")
         try:
             target = RasterBlocks(
@@ -322,6 +328,7 @@ def upscale_codes(
                 for rows, columns in target.chunks():
                     _write(source, target, (columns, rows), place, sizes)
             target.convert(ready)
+            write_beside(beside_text(source.raster.dataset, ready, result_meta))
         finally:
             if first != ready:
                 first.unlink(missing_ok=True)
