@@ -22,7 +22,7 @@ from monai_sr.geometry import is_georeferenced, unit_name
 
 SIDECARS = (
     ".aux.xml", ".aux", ".ovr", ".msk", ".rrd", ".prj", ".wld", ".tfw", ".tifw", ".tiffw", ".pgw",
-    ".pngw", ".jgw", ".jpgw", ".jpegw", ".gfw", ".bpw", ".j2w", ".jp2w",
+    ".pngw", ".jgw", ".jpgw", ".jpegw", ".gfw", ".bpw", ".j2w", ".jp2w", ".vat.dbf",
 )  # fmt: skip
 """Ends of names of files that belong to an image beside them and are no images of their own."""
 

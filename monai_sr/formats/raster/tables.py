@@ -1,10 +1,12 @@
 """Reads what GDAL knows of a raster and rasterio does not tell: names of classes, attribute tables.
 
 GDAL raster data model: https://gdal.org/user/raster_data_model.html; GDALRATFieldUsage and
-GDALRATTableType, https://gdal.org/api/raster_c_api.html.
+GDALRATTableType, https://gdal.org/api/raster_c_api.html; dBASE III, as ArcGIS writes attribute
+tables beside rasters of one band (``.vat.dbf``), which GDAL 3.10 does not read.
 """
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,6 +18,7 @@ from monai_sr.core import gdal_name, ignored_warnings
 
 _PIXEL_COUNT, _NAME, _MIN, _MAX = "1", "2", "3", "4"  # GFU_... of GDAL's attribute tables
 _TEXT = "2"  # GFT_String
+_DBF_PART, _DBF_MOST, _DBF_TYPE, _DBF_TEXT, _DBF_END = 32, 2**13, 11, ord("C"), 0x0D
 
 
 def gdal_facts(src: DatasetReader) -> ElementTree.Element:
@@ -38,7 +41,7 @@ def named_bands(src: DatasetReader) -> dict[int, str]:
     """Return for each band whose values are declared to be classes by what they are so.
 
     Names of categories do; a thematic attribute table that names its rows, unless they are ranges
-    of values; and Erdas' layer type, which GDAL carries on into other formats.
+    of values, also ArcGIS' beside the file; and Erdas' layer type, which GDAL carries on.
 
     Args:
         src: an open raster.
@@ -54,7 +57,23 @@ def named_bands(src: DatasetReader) -> dict[int, str]:
             found[band] = "a table of classes"
         elif src.tags(band).get("LAYER_TYPE", "").lower() == "thematic":
             found[band] = "a thematic layer"
+    if src.count == 1 and not found and _has_named_vat(Path(src.name)):
+        found[1] = "a table of classes"
     return found
+
+
+def _has_named_vat(path: Path) -> bool:
+    """Tell whether ArcGIS' table beside a raster has a column of text."""
+    head = b""
+    with suppress(OSError), path.with_name(f"{path.name}.vat.dbf").open("rb") as stream:
+        head = stream.read(_DBF_MOST)
+    columns = (head[at : at + _DBF_PART] for at in range(_DBF_PART, len(head), _DBF_PART))
+    for column in columns:
+        if len(column) < _DBF_PART or column[0] == _DBF_END:
+            return False
+        if column[_DBF_TYPE] == _DBF_TEXT:
+            return True
+    return False
 
 
 def _names_rows(table: ElementTree.Element | None) -> bool:

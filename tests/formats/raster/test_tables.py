@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 import rasterio
@@ -80,6 +82,20 @@ def test_an_erdas_layer_says_itself_that_it_is_thematic(tmp_path):
         assert kind_of(meta_of(path)) == expected
         rasterio.shutil.copy(path, tmp_path / f"{kind}.tif", driver="GTiff")
         assert kind_of(meta_of(tmp_path / f"{kind}.tif")) == expected
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"), [("NN", "gray"), ("NNC", "label"), ("NC", "label"), ("", "gray")]
+)
+def test_a_table_of_arcgis_names_classes_by_a_column_of_text(tmp_path, columns, expected):
+    path = write_raster(tmp_path / "a.tif", pixels((1, 40, 50), "uint16"), transform=NORTH_UP)
+    fields = [struct.pack("<11sc20x", b"NAME", kind.encode()) for kind in columns]
+    size = 32 * (len(fields) + 1) + 1
+    head = struct.pack("<4BIHH20x", 3, 126, 11, 29, 1, size, 1)
+    (tmp_path / "a.tif.vat.dbf").write_bytes(head + b"".join(fields) + b"\r" + b" C" * 40)
+    assert kind_of(meta_of(path)) == expected
+    (tmp_path / "a.tif.vat.dbf").write_bytes(b"\x03damaged")
+    assert kind_of(meta_of(path)) == "gray"
 
 
 def test_one_band_of_classes_among_others_stays_codes(tmp_path):
