@@ -44,12 +44,14 @@ def named_bands(src: DatasetReader) -> dict[int, str]:
     of values, also ArcGIS' beside the file; and Erdas' layer type, which GDAL carries on.
 
     Args:
-        src: an open raster.
+        src: an open raster; what only stands for one, as an array does, has no tables.
 
     Returns:
         Words for the log, by the number of the band from 1.
     """
-    found = {}
+    found: dict[int, str] = {}
+    if not isinstance(src, DatasetReader):
+        return found
     for band, said in enumerate(gdal_facts(src).findall("VRTRasterBand"), start=1):
         if said.find("CategoryNames/Category") is not None:
             found[band] = "category names"
