@@ -82,9 +82,10 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     if dataset.count == 1 and declared and has_integers:
         return Meaning(LABEL, declared[1])
     is_hidden = dataset.driver.startswith("JP2")
-    if math.prod(dataset.shape if is_hidden else dataset.block_shapes[0]) > _LARGEST_BLOCK_PX:
-        return None
+    block = dataset.shape if is_hidden else dataset.block_shapes[0]
     bands = [band for band in dataset.indexes if colors[band - 1] != ColorInterp.alpha]
+    if not bands or math.prod(block) > _LARGEST_BLOCK_PX:
+        return None
     texts = {band: dataset.descriptions[band - 1] or "" for band in bands}
     named = {band: _said(texts[band], dataset, band, declared.get(band, "")) for band in bands}
     codes = tuple(band for band, said in named.items() if said is not None and said.kind in CODES)
@@ -94,10 +95,13 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     if all(named.values()):
         return named[bands[0]]
     of_file = [_said(path.name.partition(".")[0], dataset, band) for band in bands]
-    if all(of_file):
+    if all(of_file) and len(set(of_file)) == 1:
         return of_file[0]
-    if len(bands) > 1:
-        return None
+    return None if len(bands) > 1 else _by_values(dataset)
+
+
+def _by_values(dataset: DatasetReader) -> Meaning | None:
+    """Return what the values of a single band alone say."""
     tally = Tally(dataset.nodatavals[0])
     if not _counted(dataset, 1, tally, is_named=False):
         return None

@@ -7,7 +7,10 @@ import math
 
 import numpy as np
 import pytest
+import rasterio
+from rasterio.enums import ColorInterp
 
+from monai_sr.formats.raster.meaning import raster_meaning
 from monai_sr.formats.raster.source import RasterSource
 from tests.image_factory import NORTH_UP, pixels, write_raster
 
@@ -130,3 +133,12 @@ def test_directions_that_are_enlarged_as_amounts_are_announced(tmp_path, caplog)
         caplog.clear()
         kind(file, "intensity")
         assert not caplog.text
+
+
+def test_a_raster_of_nothing_but_alpha_says_nothing(tmp_path):
+    path = write_raster(
+        tmp_path / "scl.tif", pixels((1, 20, 20)), transform=NORTH_UP,
+        colorinterp=(ColorInterp.alpha,),
+    )  # fmt: skip
+    with rasterio.open(path) as dataset:
+        assert raster_meaning(path, dataset) is None
