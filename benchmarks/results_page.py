@@ -44,6 +44,7 @@ from systems_page import (
     find_untrained,
     key_of,
     system_section,
+    trials_section,
     untrained_section,
 )
 from thick_rows import FILE as THICK
@@ -152,6 +153,7 @@ def render(
     parts += system_section(systems, rows, facts)
     parts += order_section(systems, rows, facts, results)
     parts += untrained_section(systems, untrained, measured, facts)
+    parts += trials_section(results)
     parts += curves_section(results)
     return "\n".join(parts)
 

@@ -11,6 +11,7 @@ did not come past where it starts. Such a system has no row of figures, but a co
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 import statistics
@@ -329,6 +330,26 @@ def curves_section(results: PathLike) -> list[str]:
     ]
     lines += [f"![Learning curves of {name}](curves/{name}.png)\n" for name in networks]
     return lines
+
+
+def trials_section(results: PathLike) -> list[str]:
+    """Return the lines on ways to get more from training, tried by ``benchmarks/trials.py``."""
+    file = Path(results) / "trials.csv"
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as stream:
+        trials = list(csv.DictReader(stream))
+    lines = [
+        "## Ways to get more from training\n",
+        "Short runs of `natural_sr`, fast, at x4, each from the shipped weights, with one thing "
+        "changed (`python benchmarks/trials.py`, `benchmarks/trials.yaml`). PSNR and LPIPS are "
+        "those of the validation photos; another seed says what is chance. Minutes are of one "
+        "core, validation included; MP are megapixels of high-resolution patches.\n",
+        "| trial | minutes | steps | MP | PSNR (dB) | LPIPS | against the start (dB) |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [f"| {' | '.join(trial.values())} |" for trial in trials]
+    return [*lines, ""]
 
 
 def told_time(facts: Iterable[Facts]) -> str:

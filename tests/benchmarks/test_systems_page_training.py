@@ -14,6 +14,7 @@ from systems_page import (
     key_of,
     system_section,
     told_time,
+    trials_section,
     untrained_section,
 )
 
@@ -151,3 +152,11 @@ def test_published_tables_hold_no_row_of_untrained_weights(repo_root):
     for key in find_untrained(rows, systems):
         assert f"`{key[2][:12]}` |" not in text, key
     assert {key_of(r)[0] for r in rows} >= {"srcnn", "vdsr"}
+
+
+def test_trials_stand_in_a_table_of_their_own(tmp_path):
+    assert trials_section(tmp_path) == []
+    (tmp_path / "trials.csv").write_text("trial,minutes\nplain,8.0\n")
+    lines = trials_section(tmp_path)
+    assert lines[0] == "## Ways to get more from training\n"
+    assert "| plain | 8.0 |" in lines
