@@ -1,5 +1,6 @@
 # What this package gives to others; each name is imported when it is first used.
 from .dicom_plane import SAME_POSITION_MM as SAME_POSITION_MM
+from .dicom_plane import SPACING_KEYWORDS as SPACING_KEYWORDS
 from .dicom_plane import FloatArray as FloatArray
 from .dicom_plane import OrientationError as OrientationError
 from .dicom_plane import Plane as Plane
@@ -7,6 +8,7 @@ from .dicom_plane import flat_affine as flat_affine
 from .dicom_plane import frame_planes as frame_planes
 from .dicom_plane import is_parallel as is_parallel
 from .dicom_plane import is_same_direction as is_same_direction
+from .dicom_plane import is_same_spacing as is_same_spacing
 from .dicom_plane import orthonormal as orthonormal
 from .dicom_plane import pixel_spacing as pixel_spacing
 from .dicom_plane import position_gaps as position_gaps

@@ -37,6 +37,7 @@ _CENTIMETERS = 3  # (0018,6024) Physical Units X Direction, PS3.3 C.8.5.5.1.15
 _MM_PER_CM = 10.0
 _PARALLEL = 1e-2  # files round direction cosines to two or more decimals
 _COSINE_TOLERANCE = 5e-2  # 0.7 of 0.7071 is right to one decimal; beyond, nobody knows the axis
+_SAME_SPACING = 1e-3  # relative: above what files round, below what anybody scans apart
 _EXACT = 1e-6
 
 
@@ -238,6 +239,18 @@ def is_parallel(a: Plane, b: Plane) -> bool:
 def is_same_direction(a: FloatArray, b: FloatArray) -> bool:
     """Tell whether the direction cosines of two files are the same within rounding."""
     return bool(np.abs(a - b).max() < _PARALLEL)
+
+
+def is_same_spacing(a: tuple[float, float] | None, b: tuple[float, float] | None) -> bool:
+    """Tell whether two spacings are one: rounded to another number of digits they may be.
+
+    Args:
+        a: in mm between rows and between columns; None where it is not declared.
+        b: another.
+    """
+    if a is None or b is None:
+        return a is b
+    return bool(np.allclose(a, b, rtol=_SAME_SPACING, atol=0))
 
 
 def orthonormal(cosines: FloatArray) -> tuple[FloatArray, FloatArray] | None:

@@ -110,8 +110,8 @@ def _of_mr(dataset: Dataset, types: set[str]) -> Meaning | None:
         if found:
             return Meaning(kind, f"ImageType {min(found)}")
     raw = _private(dataset, 0x0043, "GEMS_PARM_01", 0x2F)
-    values = [int(v) for v in ([raw] if isinstance(raw, int) else raw or [])[:1]]
-    raw_kind = _GE_KINDS.get(values[0]) if values else None
+    first = raw if isinstance(raw, int) or not raw else raw[0]
+    raw_kind = _GE_KINDS.get(first) if isinstance(first, int) else None
     return Meaning(raw_kind, "raw data type (0043,102F)") if raw_kind else None
 
 

@@ -29,6 +29,7 @@ from monai_sr.formats.facts import image_meta
 from monai_sr.formats.meaning import (
     AUTO,
     CODES,
+    GRAY,
     INTENSITY,
     PHASE,
     Meaning,
@@ -45,6 +46,7 @@ from monai_sr.geometry import (
     flat_affine,
     frame_planes,
     is_parallel,
+    is_same_spacing,
     pixel_spacing,
     position_gaps,
     slice_distance,
@@ -206,13 +208,23 @@ class DicomReader(ImageReader):
                 return indices
         return _decoded(img, keeps_palette=is_known)
 
-    def _are_codes(self, img: DicomImage) -> bool:
+    def _declared(self, img: DicomImage) -> Meaning | None:
+        """Return what the headers say of the values; all must say the same, unless a user did."""
         with refuse_damage(f"{img.name}: tags must be valid; repair the header."):
-            declared = dicom_meaning(img.headers[0])
-        return decided(self.kind, declared, img.name).kind in CODES
+            found = [dicom_meaning(header) for header in img.headers]
+        kinds = sorted({GRAY if each is None else each.kind for each in found})
+        if len(kinds) > 1 and self.kind == AUTO:
+            raise BadImageError(
+                f"{img.name}: slices of a series must share what their values mean, got "
+                f"{' and '.join(kinds)}; give the files of each separately, or their folder."
+            )
+        return found[0]
+
+    def _are_codes(self, img: DicomImage) -> bool:
+        return decided(self.kind, self._declared(img), img.name).kind in CODES
 
     def _meaning(self, img: DicomImage, array: NDArray[Any], nodata: float) -> Meaning:
-        found = dicom_meaning(img.headers[0])
+        found = self._declared(img)
         if found is None and may_be_classes(img.headers[0]) and array.dtype.kind in "iu":
             tally = Tally(nodata)
             if len(array) == 1:
@@ -298,6 +310,11 @@ def _slice_order(
         raise BadImageError(
             f"{given}: slices of a series must be parallel, got several orientations; give the "
             "files of each orientation separately."
+        )
+    if not all(is_same_spacing(located[0].spacing_mm, plane.spacing_mm) for plane in located):
+        raise BadImageError(
+            f"{given}: slices of a series must share their PixelSpacing, got several; give the "
+            "files of each spacing separately."
         )
     _report_gaps(given, located)
     normal = located[0].normal

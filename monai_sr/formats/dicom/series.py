@@ -1,14 +1,13 @@
 """Groups the DICOM files of a folder into volumes: one position, one slice.
 
-Files of one series with one orientation and size belong together (DICOM PS3.3 C.7.6.2). Where they
-repeat positions, they are several volumes: echoes, time points, weightings of diffusion, kinds of
-image. Equal copies of one object count once.
+Files of one study, series and frame of reference with one orientation, size and spacing belong
+together (DICOM PS3.3 C.7.6.2). Where they repeat positions, or their values have several meanings,
+they are several volumes. Equal copies of one object count once.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +24,11 @@ from monai_sr.formats.dicom.files import (
     quiet_pydicom,
     read_elements,
 )
+from monai_sr.formats.dicom.meaning import dicom_meaning
 from monai_sr.formats.dicom.pixels import decode
-from monai_sr.geometry import SAME_POSITION_MM, is_same_direction
+from monai_sr.formats.dicom.repeats import TAGS, Slice, part_slices
+from monai_sr.formats.meaning import GRAY
+from monai_sr.geometry import SPACING_KEYWORDS, is_same_direction, is_same_spacing, pixel_spacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,46 +36,20 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
     from monai_sr.core import PathLike
-    from monai_sr.geometry import FloatArray
 
 logger = get_logger(__name__)
 
 # Each exposure is an image of its own, even where a vendor adds positions.
 _PROJECTIONS = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "RG", "RTIMAGE", "XA"})
-_GRADIENT_DIGITS = 3
-# A volume that was interrupted lacks slices; times of single slices make no volumes.
-_LEAST_SHARE = 0.5
-
-# What tells volumes of one series apart: a word for names, and attributes of which the first one
-# that is there counts. With private ones of Siemens, GE and Philips for diffusion.
-_KINDS: tuple[tuple[str, tuple[Any, ...]], ...] = (
-    ("", ("ImageType",)),
-    ("echo", ("EchoNumbers", "EchoTime")),
-    ("echo", ("EchoTime",)),
-    ("inversion", ("InversionTime",)),
-    ("flip", ("FlipAngle",)),
-    ("b", ("DiffusionBValue", 0x0019100C, 0x20011003, 0x00431039)),
-    ("direction", ("DiffusionGradientOrientation", 0x0019100E)),
-    ("time", ("TemporalPositionIdentifier",)),
-    ("time", ("FrameReferenceTime",)),
-    ("phase", ("NominalPercentageOfCardiacPhase",)),
-    ("time", ("TriggerTime",)),
-    ("kernel", ("ConvolutionKernel",)),
-    ("kvp", ("KVP",)),
-    ("acquisition", ("AcquisitionNumber",)),
-    ("time", ("AcquisitionDateTime",)),
-    ("time", ("AcquisitionTime",)),
-    ("time", ("ContentTime",)),
-)
-_ORDER = (
-    "TemporalPositionIdentifier", "TriggerTime", "AcquisitionDateTime", "AcquisitionTime",
-    "ContentTime", "InstanceNumber",
-)  # fmt: skip
+# A series is of one study and frame of reference (PS3.3 A.1.2.5): where a copied UID says else, the
+# images of two patients would be one.
+_SHARED = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns")
 _TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "NumberOfFrames", "Rows",
-    "Columns", "SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient",
-    "InstanceNumber",
-    *dict.fromkeys([*_ORDER, *(tag for _, tags in _KINDS for tag in tags)]),
+    "SOPClassUID", "SOPInstanceUID", "Modality", *_SHARED, "NumberOfFrames", "SamplesPerPixel",
+    "BitsAllocated", "SegmentationType", "ImagePositionPatient", "ImageOrientationPatient",
+    *SPACING_KEYWORDS,
+    0x00430010,  # who the private elements of GE are of
+    *TAGS,
 ]  # fmt: skip
 
 
@@ -94,15 +70,6 @@ class Volume:
     uids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Slice:
-    file: Path
-    uid: str
-    cosines: FloatArray
-    position: FloatArray
-    header: FileDataset
-
-
 def find_series(folder: PathLike, recursive: bool = False) -> list[list[Path]]:
     """Group the DICOM files of a folder into images, see :func:`find_volumes`.
 
@@ -115,10 +82,10 @@ def find_series(folder: PathLike, recursive: bool = False) -> list[list[Path]]:
 def find_volumes(folder: PathLike, recursive: bool = False) -> list[Volume]:
     """Group the DICOM files of a folder into images; other files and DICOMDIR are passed over.
 
-    Files of one series with the same orientation and size, and a position each, form one volume;
-    where positions repeat, several. Every other file (projections, ultrasound, secondary captures,
-    multi-frame objects, damaged files and objects without pixels) stands alone, so that reading it
-    gives an image or a clear error.
+    Files of one series with the same orientation, size, spacing and meaning of values, and a
+    position each, form one volume; where positions repeat, several. Every other file (projections,
+    ultrasound, secondary captures, multi-frame objects, damaged files and objects without pixels)
+    stands alone, so that reading it gives an image or a clear error.
 
     Args:
         folder: where to look.
@@ -140,20 +107,18 @@ def find_volumes(folder: PathLike, recursive: bool = False) -> list[Volume]:
             f"{folder}: must be a folder that can be listed, got '{reason}'; check the path."
         ) from error
     volumes: list[Volume] = []
-    groups: dict[tuple[str, int, int], list[_Slice]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[Slice]] = defaultdict(list)
     for file in files:
         if not is_dicom(file):
             continue
         read = _read(file)
-        if isinstance(read, _Slice):
-            header = read.header
-            key = (str(header.SeriesInstanceUID), int(header.Rows), int(header.Columns))
-            groups[key].append(read)
+        if isinstance(read, Slice):
+            groups[read.series].append(read)
         elif read is not None:
             volumes.append(Volume((file,), uids=(read,)))
     for slices in groups.values():
-        for parallel in _by_direction(slices):
-            volumes += _volumes(parallel)
+        for alike in _by_grid(slices):
+            volumes += _volumes(alike)
     return merge_copies(volumes)
 
 
@@ -195,7 +160,7 @@ def _age_of_name(file: Path) -> int:
     return len(file.name)  # the shortest is the original one: "IM2.dcm" of "IM2 (1).dcm"
 
 
-def _read(file: Path) -> _Slice | str | None:
+def _read(file: Path) -> Slice | str | None:
     """Read what groups a file; the UID of one that stands alone, None for one that is no image."""
     try:
         with quiet_pydicom():
@@ -219,11 +184,15 @@ def _read(file: Path) -> _Slice | str | None:
             if not is_slice:
                 return uid
             int(header.Rows), int(header.Columns)
-            return _Slice(
+            meaning = dicom_meaning(header)
+            return Slice(
                 file=file,
                 uid=uid,
+                series=tuple(str(header.get(word) or "") for word in _SHARED),
                 cosines=np.array([float(v) for v in cosines]),
                 position=np.array([float(v) for v in place]),
+                spacing_mm=pixel_spacing(header),
+                kind=GRAY if meaning is None else meaning.kind,
                 header=header,
             )
     except (OSError, *DAMAGE_ERRORS) as error:
@@ -231,12 +200,14 @@ def _read(file: Path) -> _Slice | str | None:
         return ""
 
 
-def _by_direction(slices: Sequence[_Slice]) -> list[list[_Slice]]:
-    """Part the slices of a series by orientation: localizers hold three."""
-    groups: list[list[_Slice]] = []
+def _by_grid(slices: Sequence[Slice]) -> list[list[Slice]]:
+    """Part the slices of a series by orientation, of which localizers hold three, and spacing."""
+    groups: list[list[Slice]] = []
     for one in slices:
         for group in groups:
-            if is_same_direction(group[0].cosines, one.cosines):
+            if is_same_direction(group[0].cosines, one.cosines) and is_same_spacing(
+                group[0].spacing_mm, one.spacing_mm
+            ):
                 group.append(one)
                 break
         else:
@@ -244,12 +215,11 @@ def _by_direction(slices: Sequence[_Slice]) -> list[list[_Slice]]:
     return groups
 
 
-def _volumes(slices: Sequence[_Slice]) -> list[Volume]:
+def _volumes(slices: Sequence[Slice]) -> list[Volume]:
     """Leave copies out and part what repeats positions."""
     kept, copies = _without_copies(slices)
-    places = _places(kept)
     with quiet_pydicom():
-        parts = _split(kept, places, _KINDS)
+        parts = part_slices(kept)
     return [
         Volume(
             tuple(one.file for one in part),
@@ -261,9 +231,9 @@ def _volumes(slices: Sequence[_Slice]) -> list[Volume]:
     ]
 
 
-def _without_copies(slices: Sequence[_Slice]) -> tuple[list[_Slice], list[Path]]:
+def _without_copies(slices: Sequence[Slice]) -> tuple[list[Slice], list[Path]]:
     """Keep one file for each object; files with other pixels are no copies, whatever the UID."""
-    kept: dict[tuple[Any, ...], _Slice] = {}
+    kept: dict[tuple[Any, ...], Slice] = {}
     copies: list[Path] = []
     shared = {uid for uid, n in Counter(s.uid for s in slices).items() if n > 1 and uid}
     for one in sorted(slices, key=lambda s: (_age_of_name(s.file), s.file)):
@@ -284,104 +254,3 @@ def _pixels(file: Path) -> str:
     except (OSError, BadImageError, *DAMAGE_ERRORS):
         return os.fspath(file)
     return f"{frames.shape} {sha256(frames.tobytes())}"
-
-
-def _places(slices: Sequence[_Slice]) -> dict[Path, int]:
-    """Number the different positions along the normal."""
-    normal = np.cross(slices[0].cosines[:3], slices[0].cosines[3:])
-    heights = np.array([float(one.position @ normal) for one in slices])
-    order = np.argsort(heights, kind="stable")
-    steps = np.diff(heights[order]) > SAME_POSITION_MM
-    numbers = np.concatenate([[0], np.cumsum(steps)])
-    return {slices[i].file: int(n) for i, n in zip(order, numbers, strict=True)}
-
-
-def _split(
-    slices: list[_Slice], places: dict[Path, int], kinds: Sequence[tuple[str, tuple[Any, ...]]]
-) -> list[tuple[str, list[_Slice]]]:
-    """Part slices until no part repeats a position; one position alone is no volume to part."""
-    positions = {places[one.file] for one in slices}
-    repeats = _repeats(slices, places)
-    if repeats == 1 or len(positions) == 1:
-        return [("", slices)]
-    for i, (word, tags) in enumerate(kinds):
-        groups = _by_value(slices, tags)
-        shares = sorted(len({places[o.file] for o in g}) for g in groups.values())
-        is_part = (
-            len(groups) > 1
-            and shares[len(shares) // 2] >= _LEAST_SHARE * len(positions)
-            and max(_repeats(g, places) for g in groups.values()) < repeats
-        )
-        if is_part:
-            names = _names(word, list(groups))
-            return [
-                ("_".join(filter(None, (name, rest))), part)
-                for name, group in zip(names, groups.values(), strict=True)
-                for rest, part in _split(group, places, kinds[i + 1 :])
-            ]
-    return _by_rank(slices, places)
-
-
-def _repeats(slices: Iterable[_Slice], places: dict[Path, int]) -> int:
-    return max(Counter(places[one.file] for one in slices).values())
-
-
-def _by_value(slices: Sequence[_Slice], tags: tuple[Any, ...]) -> dict[Any, list[_Slice]]:
-    """Group by the first of the attributes that any slice has, in ascending order."""
-    for tag in tags:
-        if any(tag in one.header for one in slices):
-            groups: dict[Any, list[_Slice]] = defaultdict(list)
-            for one in slices:
-                groups[_value(one.header, tag)].append(one)
-            return dict(sorted(groups.items()))
-    return {}
-
-
-def _value(header: FileDataset, tag: Any) -> tuple[Any, ...]:
-    """Return an attribute as something that can be compared; () where it lacks."""
-    if tag not in header or header[tag].is_empty:
-        return ()
-    value = header[tag].value
-    if isinstance(value, bytes):  # private, in a file that does not say what it is
-        value = value.decode("ascii", errors="replace").strip("\0 ")
-    values = [value] if isinstance(value, str) or np.ndim(value) == 0 else list(value)
-    if tag == 0x00431039:  # of four numbers of GE the first is b, with 10^9 added
-        values = [float(values[0]) % 1e6]
-    try:
-        return (0, *(round(float(v), _GRADIENT_DIGITS) for v in values))
-    except ValueError:
-        return (1, *map(str, values))
-
-
-def _names(word: str, values: Sequence[tuple[Any, ...]]) -> list[str]:
-    """Name the parts: by b-value or kind of image itself, else by a number from 1."""
-    if word == "b":
-        names = [f"b{v[1]:g}" if v[:1] == (0,) else "b" for v in values]
-    elif not word:
-        common = set.intersection(*(set(v) for v in values))
-        told = ["_".join(str(t) for t in v[1:] if t not in common) for v in values]
-        names = [re.sub(r"[^a-z0-9_-]+", "", t.lower()) or "other" for t in told]
-    else:
-        names = []
-    if len(set(names)) == len(values):
-        return names
-    digits = len(str(len(values)))
-    return [f"{word or 'kind'}{i:0{digits}d}" for i in range(1, len(values) + 1)]
-
-
-def _age(one: _Slice) -> tuple[Any, ...]:
-    return *(_value(one.header, tag) for tag in _ORDER), one.file
-
-
-def _by_rank(slices: Sequence[_Slice], places: dict[Path, int]) -> list[tuple[str, list[_Slice]]]:
-    """Let the first slices of all positions be the first volume, and so on."""
-    seen: Counter[int] = Counter()
-    parts: dict[int, list[_Slice]] = defaultdict(list)
-    for one in sorted(slices, key=_age):
-        parts[seen[places[one.file]]].append(one)
-        seen[places[one.file]] += 1
-    digits = len(str(len(parts)))
-    return [
-        (f"part{i + 1:0{digits}d}", sorted(part, key=lambda s: s.file))
-        for i, part in sorted(parts.items())
-    ]

@@ -150,6 +150,28 @@ def test_slices_that_are_not_parallel_are_refused(tmp_path):
         _load(paths)
 
 
+def test_slices_of_different_spacings_are_refused(tmp_path):
+    places = factory.slice_positions(2)
+    paths = [
+        factory.write(tmp_path / n, **factory.located(place, spacing=(mm, mm)))
+        for n, mm, place in zip("ab", (0.5, 0.8), places, strict=True)
+    ]
+    with pytest.raises(BadImageError, match="each spacing separately"):
+        _load(paths)
+
+
+def test_slices_of_different_meanings_are_refused_unless_a_user_says_what_they_are(tmp_path):
+    paths = [
+        factory.write(tmp_path / n, modality="MR", ImageType=["ORIGINAL", "PRIMARY", n],
+                      **factory.located(place))
+        for n, place in zip("MP", factory.slice_positions(2), strict=True)
+    ]  # fmt: skip
+    auto = DicomReader(kind="auto")
+    with pytest.raises(BadImageError, match="got gray and phase; give the files of each"):
+        auto.get_data(auto.read(paths))
+    assert _load(paths)[0].shape == (1, 9, 6, 2)
+
+
 def test_mixed_photometric_slices_are_refused(tmp_path):
     places = factory.slice_positions(2)
     paths = [

@@ -100,6 +100,25 @@ def test_orientations_that_jitter_are_one_series(tmp_path):
     assert [len(v.paths) for v in find_volumes(tmp_path)] == [8]
 
 
+def test_slices_of_another_spacing_are_another_volume(tmp_path):
+    for i, place in enumerate(factory.slice_positions(5)):
+        spacing = [0.5, 0.5001] if i == 1 else [0.5, 0.5] if i < 3 else [0.8, 0.8]
+        factory.write(tmp_path / f"{i}.dcm", **factory.located(place.round(9), spacing=spacing))
+    assert [[p.stem for p in v.paths] for v in find_volumes(tmp_path)] == [
+        ["0", "1", "2"],
+        ["3", "4"],
+    ]
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "FrameOfReferenceUID"])
+def test_a_series_uid_used_twice_makes_no_volume_of_two_patients(tmp_path, keyword):
+    for i, place in enumerate(factory.slice_positions(6)):
+        tags = factory.located(place.round(9)) | {keyword: f"1.2.{i // 3 + 1}"}
+        factory.write(tmp_path / f"{i}.dcm", PatientID="AB"[i // 3], **tags)
+    found = [{pydicom.dcmread(p).PatientID for p in v.paths} for v in find_volumes(tmp_path)]
+    assert found == [{"A"}, {"B"}]
+
+
 def test_copies_of_one_object_count_once(tmp_path):
     _write(tmp_path, [{}])
     shutil.copy(tmp_path / "v00z1.dcm", tmp_path / "v00z1 (1).dcm")
