@@ -25,7 +25,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from monai_sr.core import BadImageError, PathLike
+from monai_sr.core import BadImageError, PathLike, SharedChange
 
 # On damaged data gdcm may end the process and pylibjpeg-rle panics, and Python can handle neither;
 # so gdcm comes last, and only behind a check of the frame's header.
@@ -88,7 +88,7 @@ def _run_gdcm_extended(dataset: FileDataset) -> tuple[NDArray[Any], dict[str, An
     relabeled = copy.copy(dataset)
     relabeled.file_meta = copy.copy(dataset.file_meta)
     relabeled.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    with _quiet_codec():
+    with _QUIET():
         return get_decoder(JPEGBaseline8Bit).as_array(relabeled, raw=False, decoding_plugin="gdcm")
 
 
@@ -108,6 +108,9 @@ def _quiet_codec() -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(hidden)
+
+
+_QUIET = SharedChange(_quiet_codec)
 
 
 def _check_jpeg_headers(dataset: FileDataset) -> None:
