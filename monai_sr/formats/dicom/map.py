@@ -117,6 +117,17 @@ def _slopes(header: FileDataset) -> npt.NDArray[np.float64]:
     return slopes
 
 
+def _are_hounsfield(header: Dataset) -> bool:
+    """Tell whether rescaled values are HU, as those of CT are unless it says else (C.8.2.1)."""
+    holders = [header]
+    for group in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for item in header.get(group) or []:
+            holders += item.get("PixelValueTransformationSequence") or []
+    types = {str(holder.get("RescaleType") or "HU").strip() for holder in holders}
+    is_rescaled = not header.get("ModalityLUTSequence")
+    return header.get("Modality") == "CT" and is_rescaled and types == {"HU"}
+
+
 def _is_stack(planes: Sequence[Plane]) -> bool:
     """Tell whether frames are parallel and have a position each."""
     is_one_way = all(is_parallel(planes[0], plane) for plane in planes)
@@ -168,9 +179,13 @@ def _build(
     from pydicom.sr.coding import Code
 
     first = headers[0]
+    # A series is of one frame of reference (PS3.3 A.1.2.5).
+    series = [str(first.SeriesInstanceUID), "map"]
+    if sources[0].FrameOfReferenceUID != first.get("FrameOfReferenceUID"):
+        series.append(str(sources[0].FrameOfReferenceUID))
     provenance = provenance_of(meta)
     invalid = ~np.isfinite(values)
-    is_ct = first.get("Modality") == "CT"
+    is_ct = all(_are_hounsfield(header) for header in headers)
     unit = Code("[hnsf'U]", "UCUM", "Hounsfield unit") if is_ct else Code("1", "UCUM", "no units")
     mapping = hd.pm.RealWorldValueMapping(
         lut_label="HALF_90",
@@ -187,10 +202,10 @@ def _build(
     made = hd.pm.ParametricMap(
         sources,
         np.where(invalid, np.float32(_PADDING), values),
-        series_instance_uid=generate_uid(entropy_srcs=[str(first.SeriesInstanceUID), "map"]),
+        series_instance_uid=generate_uid(entropy_srcs=series),
         series_number=int(first.get("SeriesNumber") or 0) + 1,
         sop_instance_uid=generate_uid(entropy_srcs=[str(first.SOPInstanceUID), "map"]),
-        instance_number=1,
+        instance_number=_number(headers),
         manufacturer=str(provenance.get("software", "monai-sr")),
         manufacturer_model_name=str(provenance.get("bundle", "monai-sr")),
         software_versions=str(provenance.get("version", __version__)),
@@ -209,6 +224,12 @@ def _build(
     _restore_references(made, headers, sources)
     _repeatable(made, first)
     return made
+
+
+def _number(headers: Sequence[FileDataset]) -> int:
+    """Return that of a result's one file, 1 of a series."""
+    number = headers[0].get("InstanceNumber") if len(headers) == 1 else None
+    return int(number) if isinstance(number, int) and number > 0 else 1
 
 
 def _carriers(
