@@ -79,6 +79,15 @@ _DATA = frozenset({
     "BlendingLookupTableData", "VerticesOfThePolygonalOutline", "TableOfYBreakPoints",
 })  # fmt: skip
 _PALETTE = re.compile(r"(Red|Green|Blue|Alpha)PaletteColorLookupTable(Data|Descriptor)$|Segmented")
+# UCUM gives a grammar for units in place of a list of them. Annotations in braces are free text,
+# and numbers but powers of ten could be dates.
+_ATOMS = (
+    r"m|g|s|l|L|t|u|A|K|C|F|H|J|N|S|T|V|W|Bq|Ci|Gy|Sv|R|RAD|Hz|Pa|bar|mol|eq|eV|Wb|Ohm|cd|lm|lx|rad|"
+    r"deg|sr|min|h|d|wk|mo|a|Cel|%|\[ppm\]|\[ppb\]|\[pH\]|\[iU\]|m\[Hg\]|m\[H2O\]|\[hnsf'U\]"
+)
+_NAMED = rf"(?:da|[YZEPTGMkhdcmunpfazy])?(?:{_ATOMS})(?:[+-]?\d{{1,2}})?"
+_TERM = rf"(?:{_NAMED}|10[*^][+-]?\d{{1,2}}|10{{0,3}})"
+_UNIT = re.compile(rf"/?{_TERM}(?:[./]{_TERM})*")
 _CODE_WORDS = ("CodeValue", "LongCodeValue", "URNCodeValue")
 _NO_CODE = ("ANONYMIZED", "99ANON", "ANONYMIZED")
 
@@ -127,6 +136,8 @@ def clean_code(item: Dataset) -> None:
     scheme = str(item.get("CodingSchemeDesignator") or "")
     values = [str(item[word].value) for word in _CODE_WORDS if word in item]
     meaning = _meanings().get((scheme, values[0])) if len(values) == 1 else None
+    if meaning is None and scheme == "UCUM" and len(values) == 1 and _UNIT.fullmatch(values[0]):
+        meaning = values[0]
     if meaning is not None:
         item.CodeMeaning = meaning[:64]
         return

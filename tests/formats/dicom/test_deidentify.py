@@ -240,6 +240,22 @@ def test_registered_uids_and_private_classes_name_nobody():
     assert made.SynchronizationFrameOfReferenceUID != "1.2.3.4.6"
 
 
+@pytest.mark.parametrize(
+    ("value", "stays"),
+    [("g/ml", True), ("kBq/ml", True), ("ug/ml", True), ("10*-6.mm2/s", True), ("/min", True),
+     ("1/s", True), ("mmol/l", True), ("Jane", False), ("{Jane}g/ml", False), ("12/3/1985", False),
+     ("19850312", False), ("Doe.Jane", False)],
+)  # fmt: skip
+def test_units_of_ucum_stay_and_free_text_in_their_place_goes(value, stays):
+    made = factory.dataset()
+    made.MeasurementUnitsCodeSequence = [factory.code(value, "UCUM", "what Jane measured")]
+    deidentify(made, "a.dcm")
+    (code,) = made.MeasurementUnitsCodeSequence
+    expected = (value, "UCUM") if stays else ("ANONYMIZED", "99ANON")
+    assert (code.CodeValue, code.CodingSchemeDesignator) == expected
+    assert "Jane" not in code.CodeMeaning
+
+
 def test_equipment_and_public_codes_stay_with_their_own_meaning():
     made = factory.dataset(Manufacturer="SIEMENS Healthineers", ConvolutionKernel="Br40d")
     made.ManufacturerModelName, made.SoftwareVersions = "SOMATOM Definition", "Jane's 4.1"
