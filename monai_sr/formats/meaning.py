@@ -340,7 +340,10 @@ def phase_turn(
         is_inside = begin - slack <= first and last <= begin + turn + slack
         if is_inside and last - first >= _TURN_SEEN[0] * turn:
             ends = sorted(((begin - intercept) / slope, (begin + turn - intercept) / slope))
-            return ends[0], ends[1]
+            slack = (_TURN_SEEN[1] - 1) * (ends[1] - ends[0])
+            # Velocities of +-165 cm/s are no degrees: a file holds a whole turn.
+            if storable[0] - slack <= ends[0] and ends[1] <= storable[1] + 1 + slack:
+                return ends[0], ends[1]
     width = storable[1] - storable[0] + 1
     if is_sure and math.isfinite(width) and high - low >= _TURN_SEEN[0] * width:
         return storable[0], storable[0] + width
