@@ -343,7 +343,7 @@ def _described(result: FileResult) -> FileResult:
     headers = [pydicom.dcmread(f, stop_before_pixels=True, specific_tags=_UIDS) for f in written]
     return replace(
         found,
-        study_uid=str(headers[0].StudyInstanceUID),
+        study_uid=str(headers[0].get("StudyInstanceUID") or ""),
         series_uid=str(headers[0].SeriesInstanceUID),
         instance_uids=tuple(str(header.SOPInstanceUID) for header in headers),
     )

@@ -113,6 +113,14 @@ def test_facts_beside_a_result_are_among_its_files(upscaler, tmp_path):
     assert [Path(file).name for file in result.files] == ["a_x2.tif", "a_x2.tif.aux.xml"]
 
 
+def test_a_source_without_a_study_gives_a_result_that_says_so(upscaler, tmp_path):
+    made = dicom_factory.dataset()
+    del made.StudyInstanceUID
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    result = upscaler(tmp_path / "a.dcm", tmp_path / "out")
+    assert (result.study_uid, len(result.instance_uids)) == ("", 1)
+
+
 def test_files_of_a_series_are_the_series(upscaler, tmp_path):
     folder = series(tmp_path / "series")
     whole = upscaler(folder, tmp_path / "whole")
