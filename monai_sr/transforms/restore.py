@@ -153,6 +153,11 @@ class Provenance:
         precision: of the computation: bfloat16 gives other pixels than float32.
         views: number of views of a self-ensemble, 1 for none.
         robust: whether the weights are those for degraded input.
+        overshoot: see :class:`monai_sr.inferers.TiledInferer`.
+        usual_overshoot: of the bundle; recorded is what differs from it.
+        value_range, nodata, bounds: what a user said of stored values, see
+            :class:`monai_sr.transforms.ScaleToUnit`; None for nothing.
+        kind: what a user said that they mean, "auto" for nothing.
     """
 
     def __init__(
@@ -170,6 +175,12 @@ class Provenance:
         precision: str = "float32",
         views: int = 1,
         robust: bool = False,
+        overshoot: float | None = None,
+        usual_overshoot: float | None = None,
+        value_range: Sequence[float] | None = None,
+        nodata: float | None = None,
+        bounds: Sequence[float] | None = None,
+        kind: str = "auto",
     ) -> None:
         self.files = {"weights_sha256": weights}
         self.facts: dict[str, Any] = {
@@ -190,6 +201,12 @@ class Provenance:
             self.facts["weights"] = "robust"
         if views > 1:
             self.facts["self_ensemble"] = views
+        asked = {"asked_range": value_range, "nodata": nodata, "bounds": bounds}
+        self.facts |= {key: value for key, value in asked.items() if value is not None}
+        if overshoot != usual_overshoot:  # infinity is no number of JSON
+            self.facts["overshoot"] = "inf" if overshoot in (None, math.inf) else overshoot
+        if kind != "auto":
+            self.facts["kind"] = kind
         if perception:
             self.facts["perception"] = perception
             self.files["perceptual_sha256"] = perceptual_weights

@@ -216,6 +216,22 @@ def test_provenance_names_everything_that_made_the_result(tmp_path):
     }
 
 
+def test_provenance_names_what_a_user_chose_and_no_defaults():
+    usual = Provenance("ct_sr", None, 2, 2, overshoot=1.0, usual_overshoot=1.0, kind="auto")
+    none = Provenance("ct_sr", None, 2, 2)
+    assert usual.facts == none.facts
+    chosen = Provenance(
+        "ct_sr", None, 2, 2, overshoot=math.inf, usual_overshoot=1.0, value_range=[0, 9],
+        nodata=-1, bounds=[0, 100], kind="intensity",
+    )  # fmt: skip
+    record = json.loads(chosen.record(np.array([0.0, 9.0])))
+    assert {key: record[key] for key in record if key not in none.facts and key != "range"} == {
+        "runtime": "torch", "weights_sha256": "unknown", "version": __version__,
+        "overshoot": "inf", "asked_range": [0, 9], "nodata": -1, "bounds": [0, 100],
+        "kind": "intensity",
+    }  # fmt: skip
+
+
 def test_provenance_of_every_file_has_its_own_range():
     provenance = Provenance("natural_sr", "none.pt", 4, 2)
     first = json.loads(provenance.record(np.array([0.0, 1.0])))

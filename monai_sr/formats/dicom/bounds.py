@@ -36,6 +36,8 @@ _DEFLATE_RATIO = 1032  # the most that deflate (RFC 1951) packs
 # Pixel data are the largest element, of at most 2^32 - 2 bytes; other elements are small.
 _LONGEST_DATASET = 2**32 + 2**28
 _SIZE_OF_IMAGE = b"\xff\x4f\xff\x51"  # SOC and SIZ
+_CODING_STYLE, _START_OF_TILE = 0x52, 0x90  # COD, SOT
+_WAVELET = 13  # bytes from the marker COD to its kind of wavelet
 # SOF0 ... SOF15 but for the marks of tables (C4, C8, CC), and SOF55 of JPEG-LS.
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
 
@@ -95,6 +97,22 @@ def _jpeg_2000_size(frame: bytes) -> tuple[int, int] | None:
         return None
     width, height, left, top = struct.unpack(">4L", frame[start + 8 : start + 24])
     return height - top, width - left
+
+
+def is_irreversible(dataset: FileDataset) -> bool:
+    """Tell whether JPEG 2000 pixels went through the 9-7 wavelet, which always loses something.
+
+    Args:
+        dataset: an opened file, with pixels compressed by JPEG 2000 (T.800 A.6.1) or HTJ2K.
+    """
+    count = int(dataset.get("NumberOfFrames") or 1)
+    frame = next(iter(generate_frames(dataset.PixelData, number_of_frames=count)))
+    position = frame.find(_SIZE_OF_IMAGE) + 2
+    while frame[position : position + 1] == b"\xff" and frame[position + 1] != _START_OF_TILE:
+        if frame[position + 1] == _CODING_STYLE:
+            return frame[position + _WAVELET : position + _WAVELET + 1] == b"\0"
+        position += 2 + int(struct.unpack(">H", frame[position + 2 : position + 4])[0])
+    return False
 
 
 def _jpeg_size(frame: bytes) -> tuple[int, int] | None:

@@ -14,6 +14,8 @@ from typing import Any
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
     UID,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
@@ -25,6 +27,8 @@ from pydicom.uid import (
 
 from monai_sr.core import canonical, sha256
 from monai_sr.formats.dicom.attributes import PRESENTED
+from monai_sr.formats.dicom.bounds import is_irreversible
+from monai_sr.formats.dicom.files import sequences
 from monai_sr.formats.stored import disclaimer
 
 _MAX_DESCRIPTION = 1024  # Short Text, PS3.5 6.2
@@ -56,6 +60,8 @@ _LOSSY = {
     JPEGExtended12Bit: "ISO_10918_1",
     JPEGLSNearLossless: "ISO_14495_1",
 }
+
+_MAYBE_LOSSY = {JPEG2000: "ISO_15444_1", HTJ2K: "ISO_15444_15"}
 
 
 @dataclass(frozen=True)
@@ -112,13 +118,16 @@ def mark_derived(
 
 
 def keep_lossy_history(dataset: FileDataset, decoded_bytes: int) -> None:
-    """Declare earlier lossy compression that only the transfer syntax tells of (C.7.6.1.1.5).
+    """Declare earlier lossy compression that only the compressed pixels tell of (C.7.6.1.1.5).
 
     Args:
         dataset: opened source, still with its compressed pixel data.
         decoded_bytes: size of the pixels after decoding.
     """
-    method = _LOSSY.get(dataset.file_meta.TransferSyntaxUID)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    method = _LOSSY.get(syntax)
+    if syntax in _MAYBE_LOSSY and is_irreversible(dataset):
+        method = _MAYBE_LOSSY[syntax]
     if method is None or str(dataset.get("LossyImageCompression") or "") == "01":
         return
     dataset.LossyImageCompression = "01"
@@ -193,6 +202,10 @@ def _describe(
         ("consistency", "consistency steps"),
         ("precision", "precision"),
         ("self_ensemble", "views averaged"),
+        ("overshoot", "overshoot"),
+        ("bounds", "bounds"),
+        ("nodata", "nodata"),
+        ("kind", "kind"),
         ("found", "found"),
         ("range", "intensity range"),
     ):
@@ -207,8 +220,8 @@ def _frame_types(dataset: Dataset) -> list[Dataset]:
         *(dataset.get("SharedFunctionalGroupsSequence") or []),
         *(dataset.get("PerFrameFunctionalGroupsSequence") or []),
     ]
-    sequences = [element.value for group in groups for element in group if element.VR == "SQ"]
-    return [item for items in sequences for item in items if "FrameType" in item]
+    found = [element.value for group in groups for element in sequences(group)]
+    return [item for items in found for item in items if "FrameType" in item]
 
 
 def _describe_slices(provenance: Mapping[str, Any]) -> str:
@@ -250,7 +263,7 @@ def _evidence(dataset: Dataset, source: Dataset) -> Dataset:
     series.ReferencedSOPSequence = DicomSequence([instance])
     series.SeriesInstanceUID = dataset.SeriesInstanceUID
     study.ReferencedSeriesSequence = DicomSequence([series])
-    study.StudyInstanceUID = dataset.StudyInstanceUID
+    study.StudyInstanceUID = dataset.get("StudyInstanceUID")
     return study
 
 

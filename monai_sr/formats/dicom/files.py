@@ -14,9 +14,10 @@ from typing import Any
 
 import pydicom
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -202,6 +203,51 @@ def _parses(path: PathLike) -> bool:
             )
     except (OSError, *DAMAGE_ERRORS):
         return False
+
+
+def sequences(item: Dataset) -> Iterator[DataElement]:
+    """Yield the sequences of a dataset or an item; other elements are not decoded.
+
+    Text that is not of the declared character set stays byte for byte so.
+
+    Args:
+        item: as read, or changed.
+    """
+    for tag in list(item.keys()):
+        kind = getattr(item.get_item(tag), "VR", None)
+        if kind is None and not tag.is_private and dictionary_has_tag(tag):
+            kind = dictionary_VR(tag)
+        if kind == "SQ":
+            yield item[tag]
+
+
+def name_representations(dataset: Dataset) -> None:
+    """Let a dataset of Implicit VR Little Endian be written as an explicit one, in place.
+
+    pydicom decodes all text to write it so. Here elements get the dictionary's representation, and
+    text that is not of the declared character set stays byte for byte so.
+
+    Args:
+        dataset: as read, with changes; one of another encoding stays as it is.
+    """
+    if dataset.original_encoding != (True, True):
+        return
+    _name_representations(dataset)
+    correct_ambiguous_vr(dataset, True)
+
+
+def _name_representations(item: Dataset) -> None:
+    for tag in list(item.keys()):
+        element: object = item.get_item(tag)
+        if isinstance(element, RawDataElement) and element.VR is None:
+            known = dictionary_VR(tag) if dictionary_has_tag(tag) else ""
+            # Private ones, and those with a choice, are pydicom's matter.
+            item[tag] = element._replace(VR=known) if len(known) == 2 else item[tag]
+        if getattr(item.get_item(tag), "VR", None) == "SQ":
+            for inner in item[tag].value or []:
+                _name_representations(inner)
+    if item.original_encoding == (True, True):
+        item.set_original_encoding(False, True, item.original_character_set)
 
 
 def resolve_unknown(dataset: Dataset) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.uid import JPEG2000, JPEG2000Lossless
 
 from tests import dicom_factory as factory
 from tests.dicom_factory import PROVENANCE, enlarge
@@ -89,6 +90,11 @@ def test_equal_inputs_and_parameters_give_equal_files(tmp_path):
         {"precision": "bfloat16"},
         {"self_ensemble": 8},
         {"version": "0.1.1"},
+        {"overshoot": 0.0},
+        {"bounds": [0, 100]},
+        {"nodata": 900},
+        {"asked_range": [0, 1000]},
+        {"kind": "intensity"},
     ],
 )
 def test_other_parameters_give_other_uids(tmp_path, change):
@@ -123,6 +129,25 @@ def test_lossy_history_is_declared(tmp_path):
     assert new.LossyImageCompression == "01"
     assert new.LossyImageCompressionMethod == "ISO_10918_1"
     assert new.file_meta.TransferSyntaxUID.name == "Explicit VR Little Endian"
+
+
+@pytest.mark.parametrize(
+    ("syntax", "ratio", "expected"), [(JPEG2000, 10, "01"), (JPEG2000Lossless, None, "")]
+)
+def test_irreversible_wavelets_are_declared(tmp_path, syntax, ratio, expected):
+    """The transfer syntax of JPEG 2000 is for both: the coded pixels tell (T.800 A.6.1)."""
+    source = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    ways = {} if ratio is None else {"j2k_cr": [ratio]}
+    source.compress(syntax, encoding_plugin="pylibjpeg", **ways)
+    source.file_meta.TransferSyntaxUID = JPEG2000
+    source.save_as(tmp_path / "a.dcm")
+    enlarge(tmp_path / "a.dcm", tmp_path / "o.dcm", 2)
+    new = pydicom.dcmread(tmp_path / "o.dcm")
+    assert new.get("LossyImageCompression", "") == expected
+    assert new.get("LossyImageCompressionMethod", "") == ("ISO_15444_1" if expected else "")
+    if expected:
+        true_ratio = source.Rows * source.Columns * 2 / len(source.PixelData)
+        assert new.LossyImageCompressionRatio == pytest.approx(true_ratio, abs=0.01)
 
 
 def test_overlays_that_were_left_out_are_noted(tmp_path, shared_data):
