@@ -166,6 +166,7 @@ class Facts:
         files: absolute paths of the sources, in slice order.
         dtype: data type in the file.
         storable: lowest and highest value that the file can hold.
+        slice_storable: (N, 2), the same for each of ``files``, where they differ.
         declared_range: values that the file declares to be the ends of its range, NaN where none.
         is_inverted: whether low values are shown bright.
         nodata: stored value of invalid pixels, NaN for none.
@@ -208,6 +209,7 @@ class Facts:
     files = Fact[list[str]]("sr_files", _loaded, write=json.dumps)
     dtype = Fact("sr_dtype", _dtype, write=lambda value: np.dtype(value).name)
     storable = Fact("sr_storable", _array)
+    slice_storable = Fact("sr_slice_storable", _array)
     declared_range = Fact("sr_declared_range", _array, _UNDECLARED)
     is_inverted = Fact("sr_inverted", _flag, False, int)
     nodata = Fact("sr_nodata", _number, np.nan)

@@ -82,7 +82,6 @@ def deidentify(dataset: FileDataset, name: PathLike, key: bytes = b"") -> None:
     own_class = str(dataset.get("SOPClassUID") or "")
     work = _Cleaning(own_class, key)
     work.clean(dataset)
-    dataset.preamble = b"\0" * 128
     alias = sha256(work.new_uid(study))[:16].upper()
     dataset.PatientName, dataset.PatientID = f"{alias}^", alias
     dataset.PatientIdentityRemoved = "YES"

@@ -23,6 +23,7 @@ from monai_sr.formats.dicom.attributes import (
     PRESENTED,
     rules,
 )
+from monai_sr.formats.dicom.files import sequences
 from monai_sr.formats.dicom.identity import DROPPED, KEPT, SCALED
 from monai_sr.formats.dicom.places import Places, set_right
 
@@ -154,8 +155,8 @@ class _Rescaling:
             visit: what to do with an item and its chain.
         """
         visit(item, chain)
-        for element in item:
-            if element.VR != "SQ" or element.keyword in OF_THE_PAST:
+        for element in sequences(item):
+            if element.keyword in OF_THE_PAST:
                 continue
             other = _GROUPS.get(element.keyword)
             beside = list(item.get(other) or [])[:1] if other else []

@@ -29,6 +29,7 @@ _DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 _CLASS_TYPES = frozenset({"LABEL", "LABELMAP", "SEGMENTATION", "MASK"})
 _COMPONENTS = {"PHASE": PHASE, "REAL": COMPLEX, "IMAGINARY": COMPLEX, "COMPLEX": COMPLEX}
 _GE_KINDS = {1: PHASE, 2: COMPLEX, 3: COMPLEX}
+_COUNTS = frozenset({"CNTS", "CPS", "PROPCNTS", "PROPCPS"})
 _UNMEASURED = frozenset({"", "OT", "SC", "SEG"})
 
 
@@ -62,6 +63,18 @@ def may_be_classes(dataset: Dataset) -> bool:
     """
     modality = str(dataset.get("Modality") or "").upper()
     return "ORIGINAL" not in _image_type(dataset)[:1] or modality in _UNMEASURED
+
+
+def are_counts(dataset: Dataset) -> bool:
+    """Tell whether values are counts of a detector in a pixel, whose sum is what was measured.
+
+    Those of nuclear medicine are, unless they say what else (C.8.4), and those of PET whose Units
+    (C.8.9.1.1.3) say so.
+    """
+    modality, units = str(dataset.get("Modality") or ""), str(dataset.get("Units") or "")
+    if units or modality != "NM":
+        return units in _COUNTS
+    return not dataset.get("RealWorldValueMappingSequence")
 
 
 def rescaling(dataset: Dataset) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.utils import pack_bits
 from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
@@ -133,9 +134,9 @@ def _describe_colors(dataset: Dataset, frames: NDArray[Any]) -> None:
     dataset.SamplesPerPixel = frames.shape[-1]
     dataset.PlanarConfiguration = 0
     dataset.PixelRepresentation = 0
-    for element in list(dataset):
-        if "PaletteColorLookupTable" in element.keyword:
-            del dataset[element.tag]
+    for tag in list(dataset.keys()):
+        if "PaletteColorLookupTable" in keyword_for_tag(tag):
+            del dataset[tag]
     for keyword in ("SmallestImagePixelValue", "LargestImagePixelValue"):
         if keyword in dataset:
             del dataset[keyword]

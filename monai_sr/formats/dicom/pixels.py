@@ -29,6 +29,8 @@ PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 _DECLARED_BITS = 12  # deeper files seldom fill their range: the values themselves must tell
+# Some values are gray, others indices of a supplemental palette (C.7.6.19, C.8.13.3.1.1).
+_COLORED = ("COLOR", "MIXED")
 _PHOTOMETRIC = frozenset(
     {
         "MONOCHROME1",
@@ -100,6 +102,12 @@ def decode(dataset: FileDataset, name: PathLike, *, keeps_palette: bool = False)
                 f"{photometric}; convert it to uncompressed RGB DICOM."
             )
         frames = array.reshape(-1, int(dataset.Rows), int(dataset.Columns), samples)
+        count = int(dataset.get("NumberOfFrames") or 1)
+        if len(frames) != count:
+            raise BadImageError(
+                f"{name}: NumberOfFrames must be that of its pixel data, got {count} for "
+                f"{len(frames)} frames; set it, or export the image again."
+            )
         if frames.dtype.kind == "f":
             frames = holes_of_infinity(name, frames)
         return _state_facts(dataset, frames, photometric, keeps_palette)
@@ -184,6 +192,12 @@ def _check_header(dataset: FileDataset, name: PathLike, are_codes: bool) -> None
         raise BadImageError(
             f"{name}: must be gray, RGB, YBR or palette, got '{photometric[:16]}' with {samples} "
             "samples per pixel; convert it to RGB."
+        )
+    presentation = str(dataset.get("PixelPresentation") or "")
+    if photometric == "MONOCHROME2" and presentation in _COLORED and not are_codes:
+        raise BadImageError(
+            f"{name}: must be gray or colored, got gray values with a palette for some of them "
+            "(Pixel Presentation COLOR), between which there is nothing; export it as RGB."
         )
     if has_low_gap:
         raise BadImageError(

@@ -25,7 +25,7 @@ from monai_sr.formats.dicom.meaning import (
 )
 from monai_sr.formats.dicom.pixels import StoredPixels, decode, padding_facts
 from monai_sr.formats.dicom.series import find_series, find_volumes
-from monai_sr.formats.facts import image_meta
+from monai_sr.formats.facts import Facts, image_meta
 from monai_sr.formats.meaning import (
     AUTO,
     CODES,
@@ -192,6 +192,9 @@ class DicomReader(ImageReader):
             mosaic=max(mosaic_side(header, img.name) for header in img.headers),
         )
         meta["filename_or_obj"] = img.name
+        storable = [s.storable for s in slices]
+        if len(set(storable)) > 1:
+            Facts(meta).slice_storable = np.array(storable)
         return np.ascontiguousarray(array, dtype=exact_float(frames.dtype)), meta
 
     def _decoded(self, img: DicomImage) -> list[StoredPixels]:

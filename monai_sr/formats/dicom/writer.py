@@ -1,7 +1,7 @@
 """Writes enlarged images as derived DICOM objects beside their sources, as a MONAI writer."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,25 @@ from monai.data import ImageWriter
 from monai.utils import MetaKeys, convert_to_numpy
 from numpy.typing import NDArray
 
-from monai_sr.core import OutputError, PathLike, SRError, atomic_file, atomic_folder, to_integers
+from monai_sr.core import (
+    OutputError,
+    PathLike,
+    SRError,
+    atomic_file,
+    atomic_folder,
+    get_logger,
+    to_integers,
+)
 from monai_sr.formats.dicom.deidentify import deidentify
 from monai_sr.formats.dicom.derived import MadeSlice, keep_lossy_history, mark_derived
-from monai_sr.formats.dicom.files import DAMAGE_ERRORS, open_dicom, quiet_pydicom
+from monai_sr.formats.dicom.files import (
+    DAMAGE_ERRORS,
+    name_representations,
+    open_dicom,
+    quiet_pydicom,
+)
 from monai_sr.formats.dicom.geometry import rescale_geometry
+from monai_sr.formats.dicom.meaning import are_counts
 from monai_sr.formats.dicom.more_slices import MoreSlices
 from monai_sr.formats.dicom.pixel_module import (
     check_compression,
@@ -30,6 +44,9 @@ from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.stored import in_rows, provenance_of
 from monai_sr.geometry import scaled_affine
 
+logger = get_logger(__name__)
+
+_COUNTS_NOTE = "values are counts per pixel of the source"
 # Shares of a source pixel: far below what is measured, far above what DS tags round.
 _AFFINE_TOLERANCE = 1e-3
 
@@ -151,6 +168,8 @@ class DicomWriter(ImageWriter):
         try:
             with quiet_pydicom():
                 self._fill(name, dataset, frames, source, index)
+                name_representations(dataset)
+                dataset.preamble = b"\0" * 128  # the source's may be of another format (PS3.10 7.1)
                 pydicom.dcmwrite(
                     path, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True
                 )
@@ -176,9 +195,7 @@ class DicomWriter(ImageWriter):
         if dtype.kind == "f":
             values = frames.astype(dtype)
         else:
-            facts = Facts(self._meta)
-            limits = facts.storable.tolist() if facts.knows("storable") else stored_range(dataset)
-            values = to_integers(frames, dtype, limits, name)
+            values = to_integers(frames, dtype, self._storable(dataset, index), name)
         if values.shape[-1] == 1:
             values = in_rows(values[..., 0])[..., None]
         if padding_range(dataset, dtype) is not None:
@@ -186,6 +203,14 @@ class DicomWriter(ImageWriter):
         keep_lossy_history(dataset, round(values.nbytes / (scale[0] * scale[1])))
         swap_to_little_endian(dataset)
         note = rescale_geometry(dataset, scale)
+        if are_counts(dataset):
+            if index == 0:
+                logger.warning(
+                    "%s: holds counts per pixel of the source, whose sum grows with the number of "
+                    "pixels; divide by %g for counts per pixel of the result",
+                    name, scale[0] * scale[1],
+                )  # fmt: skip
+            note = ", ".join(filter(None, (note, _COUNTS_NOTE)))
         made = None
         if self._more is not None:
             self._more.adapt(dataset, index, scale)
@@ -196,6 +221,15 @@ class DicomWriter(ImageWriter):
             deidentify(dataset, name, self.deidentify_key)
         mark_derived(dataset, provenance, scale, volume=self._volume, note=note, made=made)
         compress(dataset, self.compression, name)
+
+    def _storable(self, dataset: pydicom.FileDataset, index: int) -> Sequence[float]:
+        """Return the least and greatest value that the file of a slice can store."""
+        facts = Facts(self._meta)
+        if facts.knows("slice_storable"):
+            source = index if self._more is None else self._more.nearest[index]
+            own: list[float] = facts.slice_storable[source].tolist()
+            return own
+        return facts.storable.tolist() if facts.knows("storable") else stored_range(dataset)
 
     def _scale(
         self, name: PathLike, dataset: pydicom.FileDataset, frames: NDArray[Any]

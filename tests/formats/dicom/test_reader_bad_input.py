@@ -86,6 +86,26 @@ def test_unusable_pixel_descriptions_are_refused(tmp_path, tags, remedy):
     assert not any(secret in text for secret in factory.SECRETS)
 
 
+@pytest.mark.parametrize("presentation", ["COLOR", "MIXED"])
+def test_gray_values_with_a_palette_for_some_are_refused(tmp_path, presentation):
+    path = factory.write(tmp_path / "a.dcm", modality="MR", PixelPresentation=presentation)
+    with pytest.raises(BadImageError, match=r"palette for some of them.*export it as RGB"):
+        _load(path)
+    codes = DicomReader(kind="label")
+    assert codes.get_data(codes.read(path))[0].shape == (1, 9, 6)
+
+
+@pytest.mark.parametrize("declared", [None, 2])
+def test_more_frames_than_declared_are_refused(tmp_path, declared):
+    made = factory.dataset(factory.stored((3, 6, 9)))
+    del made.NumberOfFrames
+    if declared is not None:
+        made.NumberOfFrames = declared
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(BadImageError, match=f"got {declared or 1} for 3 frames; set it"):
+        _load(tmp_path / "a.dcm")
+
+
 def test_header_without_pixels_is_refused(tmp_path):
     made = factory.dataset()
     del made.PixelData

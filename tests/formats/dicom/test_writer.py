@@ -9,6 +9,7 @@ from monai.data import MetaTensor
 from monai.transforms import LoadImage, SaveImage
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from monai_sr.core.errors import OutputError
 from monai_sr.formats.dicom.pixel_module import MAX_SIDE, check_size
@@ -65,6 +66,56 @@ def test_integers_are_clipped_to_what_bits_hold(tmp_path):
     enlarge(source, tmp_path / "o.dcm", 2, values=values)
     written = pydicom.dcmread(tmp_path / "o.dcm").pixel_array
     np.testing.assert_array_equal(written, [[4095, 4095], [7, 4095]])
+
+
+def test_each_file_of_a_series_is_clipped_to_its_own_bits(tmp_path):
+    """A slice of 12 bits beside those of 16 gets no value that readers take for another."""
+    for i, (bits, place) in enumerate(zip((16, 12, 16), factory.slice_positions(3), strict=True)):
+        pixels = np.full((6, 9), 4000, np.uint16)
+        tags = factory.located(place.round(9))
+        factory.write(tmp_path / "s" / f"{i}", pixels, bits=bits, modality="MR", **tags)
+    enlarge(tmp_path / "s", tmp_path / "o", 2, values=np.full((1, 18, 12, 3), 4467.0))
+    found = [pydicom.dcmread(tmp_path / "o" / f"slice_000{i}.dcm") for i in (1, 2, 3)]
+    assert [int(each.pixel_array.max()) for each in found] == [4467, 4095, 4467]
+    assert max(np.frombuffer(found[1].PixelData, "<u2")) == 4095
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("declared", [b"ISO_IR 192", b"ISO_IR 13 ", b"ISO_IR 126"])
+def test_text_of_another_character_set_stays_byte_for_byte(tmp_path, syntax, declared):
+    """Latin 1 under the name of another set is common; whose set it is, nobody here knows."""
+    made, name = factory.dataset(), b"M\xfcller^J\xf6rg "
+    made.file_meta.TransferSyntaxUID = syntax
+    made.SpecificCharacterSet = "ISO_IR 100"
+    made.PatientName = made.PatientComments = "Q" * len(name)
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    content = (tmp_path / "a.dcm").read_bytes()
+    content = content.replace(b"Q" * len(name), name).replace(b"ISO_IR 100", declared)
+    (tmp_path / "a.dcm").write_bytes(content)
+    enlarge(tmp_path / "a.dcm", tmp_path / "o.dcm", 2)
+    assert (tmp_path / "o.dcm").read_bytes().count(name) == 2
+
+
+@pytest.mark.parametrize("mark", [b"MZ", b"II*\0"])
+def test_what_stood_before_the_source_is_left_out(tmp_path, mark):
+    made = factory.dataset()
+    made.preamble = mark.ljust(128, b"\x90")
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    enlarge(tmp_path / "a.dcm", tmp_path / "o.dcm", 2)
+    assert (tmp_path / "o.dcm").read_bytes()[:132] == b"\0" * 128 + b"DICM"
+
+
+@pytest.mark.parametrize(
+    ("tags", "are_counts"),
+    [({"Modality": "NM"}, True), ({"Modality": "PT", "Units": "CNTS"}, True),
+     ({"Modality": "PT", "Units": "BQML"}, False), ({"Modality": "CT"}, False)],
+)  # fmt: skip
+def test_counts_are_warned_of_and_said_to_be_of_the_source(tmp_path, caplog, tags, are_counts):
+    source = factory.write(tmp_path / "a.dcm", **tags)
+    enlarge(source, tmp_path / "o.dcm", 2)
+    assert ("divide by 4 for counts per pixel of the result" in caplog.text) == are_counts
+    said = pydicom.dcmread(tmp_path / "o.dcm").DerivationDescription
+    assert ("values are counts per pixel of the source" in said) == are_counts
 
 
 def test_results_that_are_no_numbers_are_refused(tmp_path):
