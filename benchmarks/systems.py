@@ -168,23 +168,45 @@ def judge(built: Built, options: argparse.Namespace) -> None:
 def facts(built: Built, options: argparse.Namespace) -> Facts:
     """Return costs, speed and training of a system."""
     cost = multiply_adds_per_pixel(built.network, built.scale)
-    speed, note = timed(built, cost)
+    parameters = count_parameters(built.network)
+    is_cpu = built.device.type == "cpu"
+    threads = torch.get_num_threads() if is_cpu else math.nan
+    device = hardware(built.device)
+    kept = known_speed(built, parameters, options) if options.keep_speed else None
+    if kept is None:
+        speed, note = timed(built, cost)
+    else:
+        speed, threads, device = kept.output_mp_per_s, kept.threads, kept.device
+        note = next((part for part in kept.note.split("; ") if part.startswith("timed")), "")
     notes = [note, "" if options.precision == "float32" else f"{options.precision} autocast"]
     if not built.network.info.is_local:
         notes.append(f"sees the whole image: judged in tiles of {options.tile_size} LR pixels")
-    is_cpu = built.device.type == "cpu"
     return Facts(
         system=built.name,
         domain=options.domain,
         scale=built.scale,
-        parameters=count_parameters(built.network),
+        parameters=parameters,
         multiply_adds_per_output_pixel=cost,
         output_mp_per_s=speed,
-        threads=torch.get_num_threads() if is_cpu else math.nan,
-        device=hardware(built.device),
+        threads=threads,
+        device=device,
         weights_sha256=built.sha256,
         note="; ".join(filter(None, [*notes, options.note])),
         **training(built, options),
+    )
+
+
+def known_speed(built: Built, parameters: int, options: argparse.Namespace) -> Facts | None:
+    """Return the line that knows the speed of the same network, whatever its weights."""
+    wanted = (built.name, options.domain, built.scale)
+    return next(
+        (
+            old
+            for old in read_facts(options.results / FACTS)
+            if (*old.key, old.parameters) == (*wanted, parameters)
+            and not math.isnan(old.output_mp_per_s)
+        ),
+        None,
     )
 
 
@@ -278,6 +300,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--tile-size", type=int, default=256, help="LR pixels, where a network sees whole images")
     add("--device", default="cpu")
     add("--threads", type=int, help="CPU threads of the network")
+    add("--keep-speed", action="store_true", help="on a busy machine: that of the same network")
     add("--no-perceptual", action="store_true", help="leave LPIPS, GMSD and DSS out")
     add("--loss-features", default="squeezenet1_1", help="backbone that stage 2 was trained with")
     add("--note", default="", help="what a reader of these lines must know")

@@ -94,6 +94,22 @@ def test_training_stays_known_when_the_same_weights_are_measured_again(
     assert "bfloat16 autocast" in facts.note
 
 
+def test_the_speed_of_a_network_is_kept_where_the_machine_is_busy(script, trained, tmp_path):
+    system, options = trained
+    run, kept = tmp_path / "runs" / "natural_sr" / "tiny_x2", tmp_path / "results" / "systems.csv"
+    told = [*options, "--runs", str(tmp_path / "runs"), "--systems", str(system), "--scales", "2"]
+    script.main(told)
+    (first,) = read_facts(kept)
+    write_facts(kept, [dataclasses.replace(first, output_mp_per_s=123.0, threads=7)])
+    torch.save(create_generator("srcnn", scale=2).state_dict(), run / "stage_2" / "model.pt")
+    script.main([*told, "--keep-speed"])
+    (facts,) = read_facts(kept)
+    assert facts.weights_sha256 != first.weights_sha256
+    assert (facts.output_mp_per_s, facts.threads, facts.note) == (123.0, 7, first.note)
+    script.main(told)
+    assert read_facts(kept)[0].output_mp_per_s != 123.0
+
+
 def test_systems_that_learn_nothing_need_no_weights(script, trained, tmp_path):
     _, options = trained
     assert script.main([*options, "--systems", "bicubic", "--scales", "2", "4"]) == 0
