@@ -28,7 +28,7 @@ from monai_sr.core.registry import find_bundle
 from monai_sr.inferers.self_ensemble import interval_half_width
 from monai_sr.training.training_images import Source, list_images, training_split
 from monai_sr.transforms import Widening
-from monai_sr.transforms.restore import COVERAGE
+from monai_sr.transforms.interval import COVERAGE
 
 _logger = logging.getLogger("monai_sr.fit_uncertainty")
 SCALES = (2, 4)

@@ -42,7 +42,7 @@ from monai_sr import SuperResolver
 from monai_sr.core import atomic_file, find_bundle, find_config
 from monai_sr.core.errors import SRError
 from monai_sr.transforms import Widening, interval_widening
-from monai_sr.transforms.restore import COVERAGE
+from monai_sr.transforms.interval import COVERAGE
 
 _NOISIER = 0.15  # of clean images may read as noisier than clean, unless the command says otherwise
 _COARSER = 0.15  # of them may read as coarser

@@ -6,11 +6,13 @@ STAC 1.1.0, common metadata: ``nodata`` of bands, else of the asset, else of the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from monai_sr.catalogs.stac_item import said_of_bands
 from monai_sr.core import BadImageError, get_logger, ignored_warnings, is_address, printable
@@ -38,30 +40,29 @@ def nodata_to_use(item: Any, keys: Sequence[str], places: Sequence[str]) -> floa
     Raises:
         BadImageError: it is no number, assets to be stacked have several, or a file is no raster.
     """
-    said = {key: _said(item, key) for key in keys}
-    values = {value for each in said.values() for value in each}
+    values = {value for key in keys for value in _said(item, key)}
     if values == {None}:
         return None
     label = printable("+".join(keys))
     shown = " and ".join(sorted("none" if v is None else f"{v:g}" for v in values))
+    declared, dtype = _declared(label, places[0])
+    if len(values) > 1 and len(keys) > 1:
+        others = (_declared(label, place)[0] for place in places[1:])
+        if declared != {None} and all(map(declared.__eq__, others)):
+            return None
+        raise BadImageError(
+            f"{label}: must have one nodata value to be stacked, the item states {shown}; name "
+            "each alone"
+        )
     if len(values) > 1:
-        if len(keys) > 1:
-            raise BadImageError(
-                f"{label}: must have one nodata value to be stacked, the item states {shown}; name "
-                "each alone"
-            )
         logger.warning(
             "%s: the item states nodata %s for its bands, and one value holds for all: none of "
             "them is used; name one by --nodata", label, shown,
         )  # fmt: skip
         return None
-    value = float(values.pop() or 0.0)
-    far = FarInputs()
-    place = far.bring(places[0], Archives()) if is_address(places[0]) else places[0]
-    with ignored_warnings(NotGeoreferencedWarning), open_raster(place) as dataset:
-        declared, dtype = set(dataset.nodatavals), np.dtype(dataset.dtypes[0])
+    value = values.pop() or 0.0
     if declared != {None}:
-        if {str(value)} != {str(None if v is None else float(v)) for v in declared}:
+        if declared != {value}:
             found = " and ".join(sorted("none" if v is None else f"{v:g}" for v in declared))
             logger.warning(
                 "%s: the item states nodata %s, its file %s: the file's holds; if it is wrong, "
@@ -69,6 +70,23 @@ def nodata_to_use(item: Any, keys: Sequence[str], places: Sequence[str]) -> floa
             )  # fmt: skip
         return None
     return value if _fits(value, dtype) else None
+
+
+def _declared(label: str, place: str) -> tuple[set[float | None], np.dtype[Any]]:
+    """Return the nodata values of a file's bands, and its data type."""
+    far = FarInputs()
+    brought = far.bring(place, Archives()) if is_address(place) else place
+    try:
+        with ignored_warnings(NotGeoreferencedWarning), open_raster(brought) as dataset:
+            return set(map(_of_file, dataset.nodatavals)), np.dtype(dataset.dtypes[0])
+    except (RasterioError, CPLE_BaseError) as error:
+        raise BadImageError(
+            f"{label}: must be a raster, got a damaged or missing file; check the asset"
+        ) from error
+
+
+def _of_file(value: float | None) -> float | None:
+    return None if value is None else math.nan if math.isnan(value) else float(value)
 
 
 def _said(item: Any, key: str) -> list[float | None]:
@@ -92,7 +110,7 @@ def _number(key: str, value: Any) -> float | None:
             f"{printable(key)}: nodata must be a number or {', '.join(_WORDS)}, got "
             f"{printable(repr(value))[:40]}; mend the item"
         )
-    return float(value)
+    return math.nan if value == "nan" else float(value)
 
 
 def _fits(value: float, dtype: np.dtype[Any]) -> bool:

@@ -19,23 +19,25 @@ from monai_sr.formats.registry import known_suffix
 from monai_sr.formats.sentinel2.classes import classes_path
 
 _WORLD = {
-    ".tif": (".tfw", ".tifw", ".wld", ".prj"),
-    ".tiff": (".tfw", ".tiffw", ".wld", ".prj"),
-    ".png": (".pgw", ".pngw", ".wld", ".prj"),
-}  # fmt: skip
+    ".tif": (".tfw", ".tifw", ".wld"),
+    ".tiff": (".tfw", ".tiffw", ".wld"),
+    ".png": (".pgw", ".pngw", ".wld"),
+}
 
 
 @contextmanager
-def replacing(result: Path) -> Iterator[None]:
+def replacing(result: Path, *, has_maps: bool = True) -> Iterator[None]:
     """Remove what belongs to an older result, once the block has put the new one into its place.
 
     Not before: a block that fails leaves the older result whole. What the block itself writes
-    stays, and so does what several images of one stem may share.
+    stays, and so does what several images of one stem may share. Where there is no older result,
+    maps and pages that are named like its own are somebody else's.
 
     Args:
         result: final name of the result, a file or a folder.
+        has_maps: whether results of this kind have maps, classes and pages beside them.
     """
-    older = {path: mark for path in _beside(result) if (mark := _mark(path))}
+    older = {path: mark for path in _beside(result, has_maps) if (mark := _mark(path))}
     yield
     for path, mark in older.items():
         if _mark(path) != mark:
@@ -46,13 +48,15 @@ def replacing(result: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _beside(result: Path) -> list[Path]:
+def _beside(result: Path, has_maps: bool) -> list[Path]:
     """Return what is there that may belong to a result alone."""
-    maps = [uncertainty_path(result), classes_path(result)]
-    by_stem = [*maps, report_path(result)]
+    by_stem: list[Path] = []
     if result.exists():
         by_stem += [result.with_suffix(end) for end in _WORLD.get(result.suffix.lower(), ())]
-    by_stem += [file for path in maps for file in files_of_gdal(path)]
+        if has_maps:
+            maps = [uncertainty_path(result), classes_path(result)]
+            by_stem += [*maps, report_path(result)]
+            by_stem += [file for path in maps for file in files_of_gdal(path)]
     found = [path for path in by_stem if path.exists()]
     if found and _has_sibling(result):
         found = []

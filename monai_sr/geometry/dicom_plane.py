@@ -242,14 +242,14 @@ def is_same_direction(a: FloatArray, b: FloatArray) -> bool:
 
 
 def is_same_spacing(a: tuple[float, float] | None, b: tuple[float, float] | None) -> bool:
-    """Tell whether two spacings are one: rounded to another number of digits they may be.
+    """Tell whether two spacings may be one, maybe rounded to another number of digits.
 
     Args:
-        a: in mm between rows and between columns; None where it is not declared.
+        a: in mm between rows and between columns; None, where it is not declared, may be any.
         b: another.
     """
     if a is None or b is None:
-        return a is b
+        return True
     return bool(np.allclose(a, b, rtol=_SAME_SPACING, atol=0))
 
 

@@ -137,6 +137,6 @@ def _publish(made: Path, files: list[Path], output: Path) -> None:
     """Give the result, and what lies beside it, the name that was asked for."""
     from monai_sr.formats import replacing
 
-    with replacing(output), appear_together(output.parent) as hidden:
+    with replacing(output, has_maps=False), appear_together(output.parent) as hidden:
         for file in files:
             file.rename(hidden / f"{output.name}{file.name.removeprefix(made.name)}")

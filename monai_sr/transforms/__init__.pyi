@@ -24,6 +24,7 @@ from .intensity import to_unit as to_unit
 from .interval import Reading as Reading
 from .interval import Widening as Widening
 from .interval import activity as activity
+from .interval import interval_factor as interval_factor
 from .interval import interval_widening as interval_widening
 from .interval import read_input as read_input
 from .phase import circle_points as circle_points
@@ -40,7 +41,6 @@ from .ranges import with_corners as with_corners
 from .restore import Provenance as Provenance
 from .restore import RestoreStoredd as RestoreStoredd
 from .restore import avoid_nodata as avoid_nodata
-from .restore import interval_factor as interval_factor
 from .restore import lost_pixels as lost_pixels
 from .restore import put_back as put_back
 from .save import LoadImageSRd as LoadImageSRd

@@ -34,10 +34,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter
 
-from monai_sr.core import PathLike
+from monai_sr.core import OptionError, PathLike, weights_sha256
 from monai_sr.functional import block_places, detail_frequency, measure_quality
 
 Array = npt.NDArray[np.floating[Any]]
+
+COVERAGE = 0.9
 
 _SLICES = 5  # of a volume, evenly placed
 _WINDOW_PX = 5  # of the input
@@ -243,3 +245,45 @@ def interval_widening(metadata: PathLike, scale: float, enabled: bool = True) ->
     entry = json.loads(Path(metadata).read_text(encoding="utf-8")).get("uncertainty", {})
     fitted: Mapping[str, Any] = entry.get("widening", {}).get(f"{scale:g}", {})
     return Widening(**{name: float(value) for name, value in fitted.items()})
+
+
+def interval_factor(
+    metadata: PathLike,
+    weights: PathLike | None,
+    scale: int,
+    enabled: bool = True,
+    consistency: int = 2,
+    others: Sequence[object] = (),
+    overshoot: float = math.inf,
+) -> float:
+    """Return the factor for a bundle's own weights.
+
+    Args:
+        metadata: ``metadata.json`` of the bundle.
+        weights: weights file in use; None where nothing was learned.
+        scale: factor of the enlargement.
+        enabled: whether it is asked for at all.
+        consistency: back-projection steps.
+        others: further choices that change results, each false where it was not made.
+        overshoot: margin around the local range of the input; infinite for none.
+
+    Returns:
+        The factor; 0 where it is not asked for.
+
+    Raises:
+        OptionError: the factor was fitted for other weights, or for none.
+    """
+    if not enabled:
+        return 0.0
+    entry = json.loads(Path(metadata).read_text(encoding="utf-8")).get("uncertainty", {})
+    factor = entry.get("factors", {}).get(str(scale))
+    own = weights is not None and weights_sha256(weights) == entry.get("weights_sha256")
+    margin = None if overshoot == math.inf else overshoot  # infinity is no JSON
+    # What was fitted before margins were written down is taken at its word.
+    fitted = (entry.get("consistency"), entry.get("overshoot", margin))
+    if factor is None or not own or (consistency, margin) != fitted or any(others):
+        raise OptionError(
+            "uncertainty: its interval was not fitted for these weights and options; leave "
+            "--uncertainty out, or fit it with benchmarks/fit_uncertainty.py"
+        )
+    return float(factor)

@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from torch import Tensor
 
-from monai_sr.core import OptionError, PathLike, exact_float, weights_sha256
+from monai_sr.core import PathLike, exact_float, weights_sha256
 from monai_sr.core.version import __version__
 from monai_sr.formats import Facts, kind_of
 from monai_sr.transforms.agreement import (
@@ -201,7 +201,8 @@ class Provenance:
             self.facts["weights"] = "robust"
         if views > 1:
             self.facts["self_ensemble"] = views
-        asked = {"asked_range": value_range, "nodata": nodata, "bounds": bounds}
+        hidden = "nan" if nodata is not None and math.isnan(nodata) else nodata  # no JSON, either
+        asked = {"asked_range": value_range, "nodata": hidden, "bounds": bounds}
         self.facts |= {key: value for key, value in asked.items() if value is not None}
         if overshoot != usual_overshoot:  # infinity is no number of JSON
             self.facts["overshoot"] = "inf" if overshoot in (None, math.inf) else overshoot
@@ -360,47 +361,3 @@ def _note(meta: dict[str, Any], agreement: Agreement) -> None:
     facts.lr_psnr, facts.off_share = agreement.lr_psnr, agreement.off_share
     facts.worst_off, facts.worst_at = agreement.worst_off, np.array(agreement.worst_at)
     facts.bands = np.array(agreement.bands)
-
-
-COVERAGE = 0.9
-
-
-def interval_factor(
-    metadata: PathLike,
-    weights: PathLike | None,
-    scale: int,
-    enabled: bool = True,
-    consistency: int = 2,
-    overshoot: float = math.inf,
-    others: Sequence[object] = (),
-) -> float:
-    """Return the factor for a bundle's own weights.
-
-    Args:
-        metadata: ``metadata.json`` of the bundle.
-        weights: weights file in use; None where nothing was learned.
-        scale: factor of the enlargement.
-        enabled: whether it is asked for at all.
-        consistency: back-projection steps.
-        overshoot: margin around the local range of the input; infinite for none.
-        others: further choices that change results, each false where it was not made.
-
-    Returns:
-        The factor; 0 where it is not asked for.
-
-    Raises:
-        OptionError: the factor was fitted for other weights, or for none.
-    """
-    if not enabled:
-        return 0.0
-    entry = json.loads(Path(metadata).read_text(encoding="utf-8")).get("uncertainty", {})
-    factor = entry.get("factors", {}).get(str(scale))
-    own = weights is not None and weights_sha256(weights) == entry.get("weights_sha256")
-    fitted = (entry.get("consistency"), entry.get("overshoot", math.nan))
-    margin = None if overshoot == math.inf else overshoot  # infinity is no JSON
-    if factor is None or not own or (consistency, margin) != fitted or any(others):
-        raise OptionError(
-            "uncertainty: its interval was not fitted for these weights and options; leave "
-            "--uncertainty out, or fit it with benchmarks/fit_uncertainty.py"
-        )
-    return float(factor)

@@ -328,13 +328,13 @@ def upscale_codes(
                 for rows, columns in target.chunks():
                     _write(source, target, (columns, rows), place, sizes)
             target.convert(ready)
-            write_beside(beside_text(source.raster.dataset, ready, result_meta))
         finally:
             if first != ready:
                 first.unlink(missing_ok=True)
         if source.identity() != identity:
             raise changed(source.raster.path)
         check_unchanged(record)
+        write_beside(beside_text(source.raster.dataset, ready, result_meta))
     shape_in = (shape[0], *(p.stop - p.start for p in part))
     exact = Agreement(math.inf, 0.0, 0.0, (0, 0, 0), ((math.inf, 0.0),) * shape[0])
     return SceneResult(output, shape_in, shape, exact, kind_of(meta))

@@ -11,6 +11,7 @@ import rasterio
 from monai_sr.catalogs import upscale_item
 from monai_sr.core import BadImageError
 from monai_sr.upscaling import FileUpscaler
+from monai_sr.upscaling.record import RunFailedError
 from tests.catalogs.stac_items import GRID
 from tests.image_factory import write_raster
 from tests.network_factory import tiny_bundle
@@ -82,6 +83,30 @@ def test_nodata_of_stacked_bands_is_used(upscaler, tmp_path):
     write(tmp_path, {"a": asset, "b": ({}, scene(), None)})
     with pytest.raises(BadImageError, match=r"a\+b: must have one nodata .* 0 and none; name each"):
         upscale_item(item, tmp_path / "out", upscaler, ["a+b"])
+
+
+def test_stacked_bands_that_state_nan_alike_have_one_value(upscaler, tmp_path):
+    asset = ({"bands": [{"nodata": "nan"}]}, scene(dtype="float32"), None)
+    item = write(tmp_path, {"a": asset, "b": asset})
+    bands = result(upscale_item(item, tmp_path / "out", upscaler, ["a+b"]))[0]
+    assert [band["nodata"] for band in bands] == ["nan", "nan"]
+
+
+def test_files_that_declare_one_value_are_stacked_whatever_the_item_states(upscaler, tmp_path):
+    item = write(tmp_path, {
+        "a": ({"bands": [{"nodata": 0}]}, scene(), 0), "b": ({}, scene(), 0),
+    })  # fmt: skip
+    assert result(upscale_item(item, tmp_path / "out", upscaler, ["a+b"]))[1] == 0
+
+
+def test_a_damaged_file_does_not_keep_other_assets(upscaler, tmp_path, caplog):
+    asset = ({"bands": [{"nodata": 0}]}, scene(), None)
+    item = write(tmp_path, {"a": asset, "b": asset})
+    (tmp_path / "a.tif").write_bytes(b"II*")
+    with pytest.raises(RunFailedError, match="1 of 2 assets"):
+        upscale_item(item, tmp_path / "out", upscaler)
+    assert "a: must be a raster, got a damaged or missing file" in caplog.text
+    assert len(list((tmp_path / "out").rglob("b_x2.tif"))) == 1
 
 
 def test_nodata_of_the_file_holds_and_a_contradiction_is_said(upscaler, tmp_path, caplog):

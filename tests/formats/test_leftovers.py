@@ -17,9 +17,9 @@ from tests.network_factory import tiny_bundle
 BESIDE = (
     "a.tif.aux.xml", "a.tif.msk", "a.tif.msk.ovr", "a.tif.ovr", "a_uncertainty.tif",
     "a_uncertainty.tif.aux.xml", "a_SCL.tif", "a_SCL.tif.ovr", "a_report.html",
-    "a.tfw", "a.tifw", "a.wld", "a.prj",
+    "a.tfw", "a.tifw", "a.wld",
 )  # fmt: skip
-OTHERS = ("a.pgw", "a.jgw", "b.tif.msk", "b_uncertainty.tif", "a_b.tif", "a.txt")
+OTHERS = ("a.pgw", "a.jgw", "a.prj", "b.tif.msk", "b_uncertainty.tif", "a_b.tif", "a.txt")
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,21 @@ def test_what_belongs_to_a_replaced_result_goes_and_nothing_else(tmp_path):
     with replacing(tmp_path / "a.tif"):
         assert names(tmp_path) == {"a.tif", *BESIDE, *OTHERS}
     assert names(tmp_path) == {"a.tif", *OTHERS}
+
+
+def test_where_there_is_no_older_result_nothing_named_like_its_own_goes(tmp_path):
+    others = [name for name in BESIDE if not name.startswith("a.tif.")]
+    fill(tmp_path, *others)
+    with replacing(tmp_path / "a.tif"):
+        fill(tmp_path, "a.tif")
+    assert names(tmp_path) == {"a.tif", *others}
+
+
+def test_a_result_without_maps_takes_none_away(tmp_path):
+    fill(tmp_path, "a.tif", "a.tif.ovr", "a_SCL.tif", "a_uncertainty.tif", "a_report.html")
+    with replacing(tmp_path / "a.tif", has_maps=False):
+        pass
+    assert names(tmp_path) == {"a.tif", "a_SCL.tif", "a_uncertainty.tif", "a_report.html"}
 
 
 def test_what_comes_with_the_new_result_stays(tmp_path):

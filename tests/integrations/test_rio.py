@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import tomllib
 from click.testing import CliRunner
 
 from monai_sr.cli import main as cli
@@ -120,3 +120,14 @@ def test_what_lies_beside_an_overwritten_result_is_the_new_ones(tmp_path) -> Non
     _publish(folder / "a_x2.tif", sorted(folder.iterdir()), output)
     found = {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
     assert found == {"out.tif": "newer", "out.tif.aux.xml": "newer"}
+
+
+def test_files_that_are_named_like_maps_of_a_result_stay(scene, tmp_path) -> None:
+    others = ["S2_SCL.tif", "S2_uncertainty.tif", "S2_report.html"]
+    for name in others:
+        shutil.copyfile(scene, tmp_path / name)
+    words = [str(tmp_path / "S2_SCL.tif"), str(tmp_path / "S2.tif"), "--kind", "intensity"]
+    for more in ([], ["--overwrite"]):
+        run = CliRunner().invoke(superres, [*words, *QUICK, *PART, *more])
+        assert run.exit_code == 0, run.output
+    assert {path.name for path in tmp_path.iterdir()} == {"S2.tif", *others}

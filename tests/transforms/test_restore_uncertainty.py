@@ -40,6 +40,13 @@ def test_a_fit_without_a_margin_is_known(files):
         interval_factor(*files, 2, overshoot=1)
 
 
+def test_what_was_fitted_before_margins_were_kept_is_taken_at_its_word(files):
+    entry = json.loads(files[0].read_text())
+    del entry["uncertainty"]["overshoot"]
+    files[0].write_text(json.dumps(entry))
+    assert interval_factor(*files, 2, overshoot=0.3) == 3.5
+
+
 def test_nothing_is_read_where_it_is_not_asked_for():
     assert interval_factor("none.json", "none.pt", 4, enabled=False) == 0
 

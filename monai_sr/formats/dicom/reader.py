@@ -314,7 +314,8 @@ def _slice_order(
             f"{given}: slices of a series must be parallel, got several orientations; give the "
             "files of each orientation separately."
         )
-    if not all(is_same_spacing(located[0].spacing_mm, plane.spacing_mm) for plane in located):
+    spacings = [spacing for spacing in map(pixel_spacing, headers) if spacing is not None]
+    if not all(is_same_spacing(spacings[0], spacing) for spacing in spacings):
         raise BadImageError(
             f"{given}: slices of a series must share their PixelSpacing, got several; give the "
             "files of each spacing separately."

@@ -116,7 +116,7 @@ def find_volumes(folder: PathLike, recursive: bool = False) -> list[Volume]:
             groups[read.series].append(read)
         elif read is not None:
             volumes.append(Volume((file,), uids=(read,)))
-    for slices in groups.values():
+    for slices in _with_unsaid(groups):
         for alike in _by_grid(slices):
             volumes += _volumes(alike)
     return merge_copies(volumes)
@@ -200,10 +200,23 @@ def _read(file: Path) -> Slice | str | None:
         return ""
 
 
+def _with_unsaid(groups: dict[tuple[str, ...], list[Slice]]) -> Iterable[list[Slice]]:
+    """Add slices whose headers lack an entry to the one group that they may belong to."""
+    for key in [key for key in groups if "" in key]:
+        like = [
+            other
+            for other in groups
+            if other != key and all(a in ("", b) for a, b in zip(key, other, strict=True))
+        ]
+        if len(like) == 1:
+            groups[like[0]] += groups.pop(key)
+    return groups.values()
+
+
 def _by_grid(slices: Sequence[Slice]) -> list[list[Slice]]:
     """Part the slices of a series by orientation, of which localizers hold three, and spacing."""
     groups: list[list[Slice]] = []
-    for one in slices:
+    for one in sorted(slices, key=lambda s: s.spacing_mm is None):
         for group in groups:
             if is_same_direction(group[0].cosines, one.cosines) and is_same_spacing(
                 group[0].spacing_mm, one.spacing_mm

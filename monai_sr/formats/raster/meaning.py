@@ -53,8 +53,8 @@ _NATURAL = (
 # Domingue 1988), beside them 0, 255 and 247 of HydroSHEDS for sinks and the sea.
 _FLOW = re.compile(r"(?<![a-z0-9])(?:(?:flow|d8)[ _-]?dir(?:ections?)?|fdir|fdr)(?![a-z0-9])")
 _DIRECTION = re.compile(
-    r"(?<![a-z0-9])(?:aspect(?![ _-]?ratio)|(?:wind|wave|current|flow)?[ _-]?dir(?:ections?)?"
-    r"|azimuth|heading|bearing|fdr)(?![a-z0-9])"
+    r"(?<![a-z0-9])(?:aspect(?![ _-]?ratio)|(?:wind|wave|swell|current|flow)[ _-]?dir|directions?"
+    r"|(?:wind|wave|swell|current|flow)directions?|azimuth|heading|bearing|fdr)(?![a-z0-9])"
 )
 _EIGHT_WAYS, _NO_WAY = {2.0**n for n in range(8)}, {-1.0, 0.0, 247.0, 255.0}
 _UNBOUNDED = (-np.inf, np.inf)
@@ -94,9 +94,10 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
         return Meaning(GRAY, f"bands of codes: {names}", tuple(band - 1 for band in codes))
     if all(named.values()):
         return named[bands[0]]
-    of_file = [_said(path.name.partition(".")[0], dataset, band) for band in bands]
-    if all(of_file) and len(set(of_file)) == 1:
-        return of_file[0]
+    stem = path.name.partition(".")[0]
+    first = _said(stem, dataset, bands[0])
+    if first and all(_said(stem, dataset, band) == first for band in bands[1:]):
+        return first
     return None if len(bands) > 1 else _by_values(dataset)
 
 
@@ -165,11 +166,13 @@ def _said(text: str, dataset: DatasetReader, band: int, declared: str = "") -> M
 
 def _is_true(meaning: Meaning, dataset: DatasetReader, band: int, name: str) -> bool:
     """Tell whether the values of a band can be what a name says."""
-    if meaning.kind in (FRACTION, COMPLEX):
+    if meaning.kind == FRACTION:
+        return True
+    if meaning.kind in (COMPLEX, PHASE) and ColorInterp.red in dataset.colorinterp:
+        return False
+    if meaning.kind == COMPLEX:
         return True
     if meaning.kind == PHASE:
-        if ColorInterp.red in dataset.colorinterp:
-            return False
         return is_sure_phase(name) or raster_turn(dataset, is_sure=False, band=band) is not None
     return _tallied(dataset, band).are_codes(is_named=True)
 

@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import RLELossless
 
+from monai_sr.formats import DicomReader
 from monai_sr.formats.dicom.series import find_volumes, merge_copies
 from tests import dicom_factory as factory
 
@@ -108,6 +109,17 @@ def test_slices_of_another_spacing_are_another_volume(tmp_path):
         ["0", "1", "2"],
         ["3", "4"],
     ]
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "FrameOfReferenceUID", "PixelSpacing"])
+def test_a_slice_whose_header_lacks_an_entry_stays_with_the_others(tmp_path, keyword):
+    said = {"StudyInstanceUID": "1.2.3", "FrameOfReferenceUID": "1.2.4"}
+    for i, place in enumerate(factory.slice_positions(5)):
+        tags = factory.located(place.round(9), spacing=[0.5, 0.5]) | said
+        factory.write(tmp_path / f"{i}.dcm", **tags | ({keyword: None} if i == 2 else {}))
+    (volume,) = find_volumes(tmp_path)
+    assert len(volume.paths) == 5
+    assert DicomReader().get_data(DicomReader().read(volume.paths))[0].shape[-1] == 5
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "FrameOfReferenceUID"])

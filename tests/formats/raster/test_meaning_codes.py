@@ -10,6 +10,8 @@ import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 
+from monai_sr.core import BadImageError
+from monai_sr.formats.raster import meaning
 from monai_sr.formats.raster.meaning import raster_meaning
 from monai_sr.formats.raster.source import RasterSource
 from tests.image_factory import NORTH_UP, pixels, write_raster
@@ -111,7 +113,8 @@ def test_directions_all_around_are_phases(tmp_path, name, array, nodata):
 
 
 @pytest.mark.parametrize(
-    "name", ["nadir.tif", "aspect_ratio.tif", "directory.tif", "redirection.tif"]
+    "name",
+    ["nadir.tif", "aspect_ratio.tif", "directory.tif", "redirection.tif", "solar_dir.tif"],
 )
 def test_other_words_are_no_directions(tmp_path, name, caplog):
     assert kind(write_raster(tmp_path / name, ASPECT.astype("f4"), transform=NORTH_UP)) == "gray"
@@ -133,6 +136,29 @@ def test_directions_that_are_enlarged_as_amounts_are_announced(tmp_path, caplog)
         caplog.clear()
         kind(file, "intensity")
         assert not caplog.text
+
+
+def test_a_photo_is_no_part_of_a_complex_image(tmp_path):
+    name = "part-real_estate.tif"
+    photo = write_raster(tmp_path / name, pixels((3, 20, 20)), photometric="rgb")
+    assert kind(photo) in ("gray", "color")
+    (tmp_path / "mr").mkdir()
+    with pytest.raises(BadImageError, match="complex"):
+        kind(write_raster(tmp_path / "mr" / name, pixels((1, 20, 20))))
+
+
+def test_bands_are_not_read_once_one_has_said_no(tmp_path, monkeypatch):
+    path = write_raster(tmp_path / "landcover.tif", pixels((4, 80, 80)), transform=NORTH_UP)
+    read: list[int] = []
+    counted = meaning._counted
+
+    def count(dataset, band, *rest, **more):
+        read.append(band)
+        return counted(dataset, band, *rest, **more)
+
+    monkeypatch.setattr(meaning, "_counted", count)
+    kind(path)
+    assert read == [1]
 
 
 def test_a_raster_of_nothing_but_alpha_says_nothing(tmp_path):
