@@ -245,6 +245,34 @@ def _reason(
     return "; ".join(told) or "-"
 
 
+def own_kind_section(systems: Mapping[str, Mapping[str, Any]], results: PathLike) -> list[str]:
+    """Return the lines on systems whose small images are made as their paper makes them.
+
+    Args:
+        systems: name -> content of its YAML file.
+        results: folder that holds the ledger of the campaign.
+    """
+    told = []
+    for line in _ledger(Path(results) / LEDGER):
+        system = _system_of(line["job"])
+        way = (systems.get(system, {}).get("degradation") or {}).get("_target_", "")
+        if way and line["val_psnr"]:
+            psnr, lpips = (
+                float(line[f"val_{name}"]) - float(line[f"bicubic_{name}"])
+                for name in ("psnr", "lpips")
+            )
+            told.append(
+                f"{system}, {line['job'].rpartition('/')[2].replace('_', ' ')}: {psnr:+.2f} dB and "
+                f"{lpips:+.4f} LPIPS"
+            )
+    if not told:
+        return []
+    return [
+        "Beside bicubic on the campaign's validation photos, shrunk as these systems' paper does: "
+        f"{'; '.join(told)}.\n"
+    ]
+
+
 def validation_gains(ledger: PathLike) -> dict[str, list[float]]:
     """Return system -> PSNR over bicubic on the validation photos after each stage, in dB.
 
@@ -252,14 +280,23 @@ def validation_gains(ledger: PathLike) -> dict[str, list[float]]:
         ledger: table of the campaign; an absent one has nothing.
     """
     found: dict[str, list[float]] = {}
-    if not Path(ledger).is_file():
-        return found
-    with Path(ledger).open(newline="", encoding="utf-8") as stream:
-        lines = sorted(csv.DictReader(stream), key=lambda line: line["job"])
-    for line in lines:
-        bundle, network, _stage = line["job"].split("/")
-        system, _, scale = network.rpartition("_x")
-        if bundle == f"{_DOMAIN}_sr" and scale == str(SCALE) and line["val_psnr"]:
+    for line in _ledger(ledger):
+        if (system := _system_of(line["job"])) and line["val_psnr"]:
             gain = float(line["val_psnr"]) - float(line["bicubic_psnr"])
             found.setdefault(system, []).append(gain)
     return found
+
+
+def _ledger(file: PathLike) -> list[dict[str, str]]:
+    """Return the lines of a ledger, stages in order; an absent file has none."""
+    if not Path(file).is_file():
+        return []
+    with Path(file).open(newline="", encoding="utf-8") as stream:
+        return sorted(csv.DictReader(stream), key=lambda line: line["job"])
+
+
+def _system_of(job: str) -> str:
+    """Return the system of a job that is compared here, empty for another one."""
+    bundle, network, _stage = job.split("/")
+    system, _, scale = network.rpartition("_x")
+    return system if (bundle, scale) == (f"{_DOMAIN}_sr", str(SCALE)) else ""

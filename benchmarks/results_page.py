@@ -26,7 +26,7 @@ from facts import UNDERTRAINED_MEGAPIXELS, Facts, find_facts, marked_name, read_
 from invented_rows import invented_section
 from lesion_rows import FILE as LESIONS
 from lesion_rows import LesionRow, lesion_section, read_lesions
-from order_page import order_section
+from order_page import order_section, own_kind_section
 from summary import (
     GREY_GAIN_DB,
     Summary,
@@ -153,6 +153,7 @@ def render(
     parts += system_section(systems, rows, facts)
     parts += order_section(systems, rows, facts, results)
     parts += untrained_section(systems, untrained, measured, facts)
+    parts += own_kind_section(systems, results)
     parts += trials_section(results)
     parts += curves_section(results)
     return "\n".join(parts)

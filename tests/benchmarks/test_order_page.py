@@ -7,7 +7,7 @@ import math
 
 import pytest
 from facts import Facts
-from order_page import order_section, validation_gains
+from order_page import order_section, own_kind_section, validation_gains
 
 from monai_sr.evaluation.rows import Row
 
@@ -118,3 +118,15 @@ def test_a_figure_that_was_not_measured_is_left_out(tmp_path):
 
 def test_without_tables_there_is_no_section(tmp_path):
     assert _section(tmp_path, {"a": {"claims": [{"set": "Set5", "source": "a letter"}]}}, []) == []
+
+
+def test_systems_with_small_images_of_their_own_are_told_beside_bicubic_on_such(tmp_path):
+    figures = "val_psnr,val_lpips,bicubic_psnr,bicubic_lpips"
+    (tmp_path / "campaign.csv").write_text(
+        f"job,{figures}\nnatural_sr/own_x4/stage_2,24,0.25,24.5,0.3\n"
+        "natural_sr/other_x4/stage_1,25,0.2,24,0.3\n"
+    )
+    systems = {"own": {"degradation": {"_target_": "a.OpenCV"}}, "other": {}}
+    (line,) = own_kind_section(systems, tmp_path)
+    assert line.endswith("own, stage 2: -0.50 dB and -0.0500 LPIPS.\n")
+    assert own_kind_section({"other": {}}, tmp_path) == []
