@@ -31,7 +31,7 @@ from monai_sr.formats.meaning import GRAY
 from monai_sr.geometry import SPACING_KEYWORDS, is_same_direction, is_same_spacing, pixel_spacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydicom.dataset import FileDataset
 
@@ -200,7 +200,7 @@ def _read(file: Path) -> Slice | str | None:
         return ""
 
 
-def _with_unsaid(groups: dict[tuple[str, ...], list[Slice]]) -> Iterable[list[Slice]]:
+def _with_unsaid(groups: dict[tuple[str, ...], list[Slice]]) -> list[list[Slice]]:
     """Add slices whose headers lack an entry to the one group that they may belong to."""
     for key in [key for key in groups if "" in key]:
         like = [
@@ -210,7 +210,23 @@ def _with_unsaid(groups: dict[tuple[str, ...], list[Slice]]) -> Iterable[list[Sl
         ]
         if len(like) == 1:
             groups[like[0]] += groups.pop(key)
-    return groups.values()
+    return _with_frames_of_their_own(groups)
+
+
+def _with_frames_of_their_own(groups: Mapping[tuple[str, ...], list[Slice]]) -> list[list[Slice]]:
+    """Join slices of a series of which each has another frame of reference: none is meant.
+
+    Anonymizers that draw a new UID for each file leave such series.
+    """
+    frame = _SHARED.index("FrameOfReferenceUID")
+    alike: dict[tuple[str, ...], list[list[Slice]]] = defaultdict(list)
+    for key, slices in groups.items():
+        alike[key[:frame] + key[frame + 1 :]].append(slices)
+    found: list[list[Slice]] = []
+    for parts in alike.values():
+        is_drawn = len(parts) > 2 and all(len(part) == 1 for part in parts)
+        found += [[one for part in parts for one in part]] if is_drawn else parts
+    return found
 
 
 def _by_grid(slices: Sequence[Slice]) -> list[list[Slice]]:

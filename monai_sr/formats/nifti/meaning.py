@@ -1,8 +1,7 @@
 """What a NIfTI file says about the meaning of its values: header, name and the values.
 
 NIfTI-1 data format, https://nifti.nimh.nih.gov/nifti-1 (intent_code); BIDS 1.10 names files by what
-they hold (dseg, mask, probseg, part-phase) and keeps ImageType
-in a JSON file beside.
+they hold (dseg, mask, probseg, part-phase) and keeps ImageType in a JSON file beside.
 """
 
 import json

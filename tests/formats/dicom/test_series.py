@@ -131,6 +131,14 @@ def test_a_series_uid_used_twice_makes_no_volume_of_two_patients(tmp_path, keywo
     assert found == [{"A"}, {"B"}]
 
 
+def test_a_frame_of_reference_drawn_anew_for_each_file_parts_no_series(tmp_path):
+    for i, place in enumerate(factory.slice_positions(5)):
+        tags = factory.located(place.round(9)) | {"FrameOfReferenceUID": f"1.2.{i + 1}"}
+        factory.write(tmp_path / f"{i}.dcm", **tags | {"StudyInstanceUID": "1.2.3"})
+    (volume,) = find_volumes(tmp_path)
+    assert len(volume.paths) == 5
+
+
 def test_copies_of_one_object_count_once(tmp_path):
     _write(tmp_path, [{}])
     shutil.copy(tmp_path / "v00z1.dcm", tmp_path / "v00z1 (1).dcm")

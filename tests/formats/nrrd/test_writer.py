@@ -275,7 +275,7 @@ def test_ends_of_axes_follow_a_crop(tmp_path, centers, mins, maxs):
     last = [8.0, 22.0] if centers == "cell" else [7.0, 20.0]
     write_nrrd(
         tmp_path / "a.nrrd", pixels((8, 10)), spacings=[1.0, 2.0], axis_mins=[0.0, 2.0],
-        axis_maxs=last,         centerings=[centers] * 2,
+        axis_maxs=last, centerings=[centers] * 2,
     )  # fmt: skip
     reader = NrrdReader()
     stored, meta = reader.get_data(reader.read(tmp_path / "a.nrrd"))
