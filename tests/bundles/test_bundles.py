@@ -38,7 +38,10 @@ TRAINING_KEYS = {
     "network_def", "initialize", "run",
 }  # fmt: skip
 # What sets bundles apart; in everything else their configurations are one text.
-MAY_DIFFER = {"name", "network_def", "in_channels", "single_band_share", "protocol", "overshoot"}
+MAY_DIFFER = {
+    "name", "network_def", "in_channels", "single_band_share", "patch_size", "protocol",
+    "overshoot",
+}  # fmt: skip
 PROTOCOL = ("validate", "key_metric", "val_psnr", "protocol")
 LARGEST_WEIGHTS = 8 * 2**20
 MACHINE_PATH = re.compile(r"(?<![\w.:/])(/(home|root|work|tmp|Users|mnt|data)/|[A-Z]:\\)")
