@@ -48,6 +48,8 @@ _COPY_BYTES = 2**20
 _PREFIX = "unpacked_by_monai_sr_"
 _GB = 10**9
 _DIGITS = 12  # of hashes in names
+# What follows the stem in names of files that belong to an image: a.tfw, a.tif.msk, a_RPC.TXT.
+_ENDS_BESIDE = (".", "_rpc.", "_metadata.")
 
 
 def is_archive(path: Path) -> bool:
@@ -144,12 +146,16 @@ def _is_wanted(member: zipfile.ZipInfo) -> bool:
 
 
 def _is_of(member: zipfile.ZipInfo, only: PurePosixPath) -> bool:
-    """Tell whether a member is one, in it, or beside it: a.tif, a.tfw, a.tif.aux.xml."""
+    """Tell whether a member is one, in it, or beside it: a.tif, a.tfw, a_RPC.TXT."""
     name = _member_name(member)
     if not only.parts or name.is_relative_to(only):
         return True
-    stem = only.name.partition(".")[0]
-    return name.parent == only.parent and name.name.startswith(f"{stem}.")
+    return name.parent == only.parent and _is_beside(name.name, only.name.partition(".")[0])
+
+
+def _is_beside(name: str, stem: str) -> bool:
+    """Tell whether a name is a stem with an end that GDAL looks for."""
+    return name.startswith(stem) and name[len(stem) :].lower().startswith(_ENDS_BESIDE)
 
 
 def _check(path: Path, members: list[zipfile.ZipInfo], place: Path) -> None:
@@ -297,7 +303,7 @@ class Aliases:
 def _name_beside(name: str, image: str, alias: str) -> str:
     """Return what a file beside an image is called beside its alias; "" for one named otherwise."""
     for old, new in ((image, alias), (_stem(image), _stem(alias))):
-        if name.startswith(f"{old}."):
+        if _is_beside(name, old):
             return f"{new}{name[len(old) :]}"
     return ""
 

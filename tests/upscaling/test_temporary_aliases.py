@@ -9,8 +9,11 @@ import shutil
 import numpy as np
 import pydicom
 import pytest
+from rasterio.errors import NotGeoreferencedWarning
 
 from monai_sr.cli.main import main
+from monai_sr.core import ignored_warnings
+from monai_sr.formats import open_raster
 from monai_sr.upscaling import FileDataset
 from monai_sr.upscaling.record import Manifest
 from monai_sr.upscaling.temporary import Aliases
@@ -19,6 +22,8 @@ from tests.image_factory import pixels, write_raster
 from tests.network_factory import tiny_bundle
 
 NAMES = ("Doe", "Jane", "holiday")
+CAMERA = ("LINE", "SAMP", "LAT", "LONG", "HEIGHT")
+COEFFICIENTS = ("LINE_NUM", "LINE_DEN", "SAMP_NUM", "SAMP_DEN")
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +123,16 @@ def test_maps_beside_their_sources_are_no_inputs_of_the_next_run(bundle, tmp_pat
     write_raster(tmp_path / "a_x2_uncertainty.tif", pixels((3, 10, 14)))
     data = FileDataset(tmp_path, dict, tmp_path, 2)
     assert [item["origin"] for item in data.data] == [str(tmp_path / "a.png")]
+
+
+def test_a_camera_model_beside_a_scene_is_found_by_its_alias(tmp_path):
+    scene = write_raster(tmp_path / "Doe.tif", pixels((1, 5, 7)))
+    offsets = (f"{each}_{kind}: 5" for each in CAMERA for kind in ("OFF", "SCALE"))
+    terms = (f"{n}_COEFF_{i}: 1" for n in COEFFICIENTS for i in range(1, 21))
+    (tmp_path / "Doe_RPC.TXT").write_text("\n".join([*offsets, *terms]))
+    aliases = Aliases({scene: [scene]})
+    (alias,) = aliases.found
+    with ignored_warnings(NotGeoreferencedWarning), open_raster(alias) as dataset:
+        assert "Doe" not in " ".join(dataset.files)
+        assert dataset.rpcs is not None
+        assert (dataset.rpcs.line_off, dataset.rpcs.lat_scale) == (5, 5)

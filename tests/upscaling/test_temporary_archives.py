@@ -49,6 +49,15 @@ def test_links_hidden_files_and_what_systems_add_are_left_out(tmp_path):
     assert unpacked
 
 
+def test_what_belongs_to_a_member_comes_with_it(tmp_path):
+    wanted = {"in/a.tif", "in/a.tfw", "in/a.tif.msk", "in/a_RPC.TXT", "in/a_rpc.txt"}
+    others = {"in/a_2.tif", "in/ab.tif", "a.tfw", "in/b_RPC.TXT"}
+    path = write_zip(tmp_path / "a.zip", dict.fromkeys(wanted | others, b"x"))
+    folder = (unpacked := Archives()).unpack(path, "in/a.tif")
+    assert {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} == wanted
+    assert unpacked
+
+
 @pytest.mark.parametrize("name", ["../a", "/a", "b/../../a", "..\\a", "C:/a", "C:\\a"])
 def test_members_lead_nowhere_else(tmp_path, name):
     path = write_zip(tmp_path / "a.zip", {"good": b"1", name: b"2"})
