@@ -112,6 +112,9 @@ def _copy_tags(bands: Sequence[DatasetReader], dst: DatasetWriter) -> None:
     for domain in (None, _GEOLOCATION):
         common = set.intersection(*(set(band.tags(ns=domain).items()) for band in bands))
         dst.update_tags(ns=domain, **dict(sorted(common)))
+    if bands[0].gcps[0]:
+        # As read; "Point" would shift control points by half a pixel on writing, and on reading.
+        dst.update_tags(AREA_OR_POINT="Area")
     for number, band in enumerate(bands, 1):
         dst.update_tags(number, **band.tags(1))
 

@@ -61,6 +61,15 @@ def test_control_points_and_camera_models_go_along(tmp_path):
         np.testing.assert_array_equal(dst.read(2), pixels((1, 40, 30), "uint16", 1)[0])
 
 
+def test_control_points_of_bands_by_points_stay_where_they_are_read(tmp_path):
+    facts = {"points": POINTS, "tags": {"AREA_OR_POINT": "Point"}}
+    files = pair(tmp_path, facts, facts)
+    made = stacked(files, ["vv", "vh"], tmp_path / "out.tif")
+    with rasterio.open(files[0]) as src, rasterio.open(made) as dst:
+        before, after = ([(p.row, p.col, p.x, p.y) for p in each.gcps[0]] for each in (src, dst))
+    assert after == before
+
+
 def test_the_common_mask_goes_along(tmp_path):
     facts = {"mask": MASK, **GRID}
     made = stacked(pair(tmp_path, facts, facts), ["vv", "vh"], tmp_path / "out.tif")
