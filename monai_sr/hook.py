@@ -22,7 +22,7 @@ from types import TracebackType
 
 from monai_sr.core.errors import OptionError, user_message
 from monai_sr.core.options import UPSCALE
-from monai_sr.core.plain_options import check_plain
+from monai_sr.core.plain_options import check_plain, check_truths
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.text import print_safely, printable
 
@@ -91,6 +91,8 @@ def check_options(argv: list[str]) -> None:
                 f"--{name} {options[name]}: '#' begins a comment for this command, which would cut "
                 "the value there; rename the path, or use monai-sr upscale"
             )
+    if Path(files[0]).stem != "evaluate":  # which reads such text itself
+        check_truths({f"--{k}": DefaultParseValue(v) for k, v in options.items()}, content)
 
 
 def run_auto(argv: list[str]) -> None:
@@ -120,7 +122,7 @@ def run_auto(argv: list[str]) -> None:
         raise OptionError(
             "robust: auto takes options of the bundle's own inference.yaml alone, which "
             f"--config_file and --bundle_root name, got {file if not is_own else others[0]}; use "
-            "monai-sr upscale, or say true or false"
+            "monai-sr upscale, or say True or False"
         )
     options = {name: DefaultParseValue(value) for name, value in told.items()}
     for name in ("input", "output_dir"):

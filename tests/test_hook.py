@@ -179,6 +179,8 @@ def test_auto_says_what_it_cannot_do_in_one_line(bundle, photo, tmp_path, comman
         (["--range", "[0,'$__import__(\"os\").abort()']"], "--range: must not begin with $"),
         (["--window", "{a: ['@device']}"], "--window: must not begin with $"),
         (["--dataset#data", "$[]"], "--dataset#data: must not begin with $"),
+        (["--robust", "false"], "--robust: must be auto or True or False, got 'false'"),
+        (["--uncertainty=no"], "--uncertainty: must be True or False, got 'no'"),
         (["--scale=5"], "trained for 2 and 4, got 5; use --scale 4"),
         (["-scal", "2"], "did you mean '--scale'"),
         (["--network_def#chanels", "8"], "unexpected keyword argument 'chanels'"),

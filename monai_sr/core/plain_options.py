@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from monai_sr.core.errors import OptionError
+from monai_sr.core.options import UPSCALE
 from monai_sr.core.text import printable
 
 SIGNS = ("$", "@", "%")
 """What begins an expression, a reference and a macro of MONAI's configurations."""
 _TARGET = "_target_"
+_TRUTHS = {o.name: o.choices or () for o in UPSCALE if o.kind in ("flag", "switch", "choice")}
 
 
 def check_plain(options: Mapping[str, Any], *, may_build: bool = True) -> None:
@@ -39,6 +41,28 @@ def check_plain(options: Mapping[str, Any], *, may_build: bool = True) -> None:
             raise OptionError(
                 f"{printable(name)}: must be a value, got one with {_TARGET}, which names what is "
                 "called; write that into the bundle's configuration"
+            )
+
+
+def check_truths(options: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    """Refuse text where true or false is meant: "false" and "no" would count as true.
+
+    Args:
+        options: name -> value.
+        content: the configuration whose entries they replace.
+
+    Raises:
+        OptionError: naming the option and the value.
+    """
+    for given, value in options.items():
+        name = given.lstrip("-+")
+        choices = _TRUTHS.get(name, ())
+        is_truth = name in _TRUTHS or isinstance(content.get(name), bool)
+        if is_truth and isinstance(value, str) and value not in choices:
+            allowed = " or ".join(map(str, choices or (True, False)))
+            raise OptionError(
+                f"{given}: must be {allowed}, got {printable(value)!r}, and any text would count "
+                "as true; write True or False"
             )
 
 

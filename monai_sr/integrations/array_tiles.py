@@ -77,7 +77,7 @@ class Model:
                 )
         if options.get("robust") == AUTO:
             raise OptionError(
-                "robust: must be true or false for an array in tiles, got 'auto'; measure it by "
+                "robust: must be True or False for an array in tiles, got 'auto'; measure it by "
                 "SuperResolver(..., robust='auto') or monai-sr upscale"
             )
         return cls(name, tuple((key, _frozen(value)) for key, value in sorted(options.items())))

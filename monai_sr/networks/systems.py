@@ -209,7 +209,7 @@ def weights_file(
 
     Raises:
         OptionError: if the system is unknown, there are no weights of that kind or size, or
-            ``robust`` is "auto".
+            ``robust`` is text, such as "auto".
         WeightsError: if no weights of the system, or for volumes, are in the bundle.
     """
     check_size(size)
@@ -257,7 +257,7 @@ def consistency_steps(
         perception: share of the perceptual weights.
 
     Raises:
-        OptionError: if ``robust`` is "auto".
+        OptionError: if ``robust`` is text, such as "auto".
     """
     _check_robust(robust)
     if system is not None or robust:
@@ -267,9 +267,9 @@ def consistency_steps(
 
 def _check_robust(robust: object) -> None:
     """Refuse what only those choose by that read an input before they choose its weights."""
-    if robust == "auto":
+    if isinstance(robust, str):
         raise OptionError(
-            f"robust: must be true or false here, got {robust!r}; monai-sr upscale, "
+            f"robust: must be True or False here, got {robust!r}; monai-sr upscale, "
             "monai_sr.FileUpscaler and SuperResolver measure each input and choose (auto)"
         )
 

@@ -20,6 +20,7 @@ from monai_sr.core import (
     OptionError,
     PathLike,
     check_plain,
+    check_truths,
     find_model,
     go_on_without_threads,
     unwrapped,
@@ -198,8 +199,9 @@ class SuperResolver:
             The enlarged image, of the kind that was given; a MetaTensor for a path.
 
         Raises:
-            BadImageError: if the image has a wrong rank, type or range, is empty, or holds NaN; if
-                a MetaTensor of rank 4 is no batch, and its ``spatial_shape`` that of a plane.
+            BadImageError: if the image has a wrong rank, type or range, is empty, or holds NaN or
+                masked values; if a MetaTensor of rank 4 is no batch, and its ``spatial_shape`` that
+                of a plane.
         """
         go_on_without_threads()
         if isinstance(image, np.ndarray):
@@ -309,6 +311,7 @@ def inference_config(bundle: PathLike, options: Mapping[str, Any]) -> ConfigPars
     unknown = [key for key in pairs if key.replace("::", "#").split("#")[0] not in parser]
     if unknown:
         raise OptionError(f"{unknown[0]}: is no entry of {bundle}'s inference.yaml")
+    check_truths(pairs, parser.get())
     if "device" in pairs:
         pairs["device"] = str(pairs["device"])
     # Paths, not strings: MONAI rewrites "#" and "::" inside strings.
@@ -370,6 +373,11 @@ def _as_tensor(image: np.ndarray) -> Tensor:
     """Return a float32 tensor; read-only arrays and foreign byte orders are copied."""
     if image.dtype.kind != "f":
         raise _not_floating(image.dtype)
+    if np.ma.is_masked(image):
+        raise BadImageError(
+            "image: must hold a value everywhere, got an array with masked values; fill them first "
+            "(image.filled(...)), or give the path of the file"
+        )
     with np.errstate(over="ignore"):
         return torch.from_numpy(np.require(image, np.float32, ["C", "W"]))
 

@@ -30,7 +30,7 @@ def check_auto(options: Mapping[str, Any]) -> None:
     if options.get("ckpt_path") is not None:
         raise OptionError(
             "robust: auto chooses between the bundle's own weights, got ckpt_path too; leave "
-            "--ckpt_path out, or say true or false"
+            "--ckpt_path out, or say True or False"
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monai_sr.core.errors import OptionError
-from monai_sr.core.plain_options import check_plain
+from monai_sr.core.plain_options import check_plain, check_truths
 
 
 @pytest.mark.parametrize("sign", "$@%")
@@ -49,3 +49,23 @@ def test_what_is_called_is_no_value(options):
     check_plain(options)
     with pytest.raises(OptionError, match="names what is called"):
         check_plain(options, may_build=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        ({"robust": "false"}, "auto or True or False, got 'false'"),
+        ({"--robust": "Auto"}, "--robust: must be auto or True or False"),
+        ({"uncertainty": "no"}, "True or False, got 'no'"),
+        ({"cog": "off"}, "True or False"),
+        ({"resume": "false"}, "True or False"),
+    ],
+)
+def test_text_is_no_truth(options, allowed):
+    with pytest.raises(OptionError, match=f"{allowed}.*write True or False"):
+        check_truths(options, {"resume": True})
+
+
+def test_truths_and_other_text_pass():
+    given = {"robust": "auto", "uncertainty": False, "cog": None, "report": 1, "kind": "label"}
+    check_truths(given, {"kind": "auto", "report": False})
