@@ -334,8 +334,9 @@ def _own(failure: Exception | None, message: str) -> SRError:
 def _described(result: FileResult) -> FileResult:
     """Add the files and, of DICOM, the UIDs that were written."""
     output = Path(str(result.output))
-    beside = [uncertainty_path(output), classes_path(output), report_path(output)]
-    beside += files_of_gdal(output)
+    map_path = uncertainty_path(output)
+    beside = [map_path, classes_path(output), report_path(output)]
+    beside += files_of_gdal(output) + files_of_gdal(map_path)
     written = _files_in(output)
     found = replace(result, files=tuple(map(str, [*written, *(f for f in beside if f.exists())])))
     if not format_of(written[0]).has_series:

@@ -15,6 +15,7 @@ import torch
 from monai.data import MetaTensor
 from pydicom import Dataset
 from pydicom.data import get_testdata_file
+from rasterio.rpc import RPC
 
 from monai_sr.core.errors import OutputError
 from monai_sr.formats.dicom.map import _slopes
@@ -24,7 +25,7 @@ from monai_sr.geometry.dicom_plane import frame_planes
 from monai_sr.geometry.target_grid import scaled_affine
 from monai_sr.transforms import SaveImageSRd, load_image
 from tests import dicom_factory as factory
-from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
+from tests.image_factory import NORTH_UP, ROTATED_POLE, pixels, write_nifti, write_raster
 
 highdicom = pytest.importorskip("highdicom")
 
@@ -174,6 +175,37 @@ def test_a_geotiff_gets_a_float_tiff_in_the_same_place(tmp_path):
         )  # fmt: skip
         assert set(made.dtypes) == {"float32"}
         np.testing.assert_array_equal(made.read(), half_width.transpose(0, 2, 1))
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_map_has_the_camera_model_and_the_bands_of_its_result(tmp_path):
+    rpcs = RPC(
+        height_off=1, height_scale=500, lat_off=45, lat_scale=0.5, long_off=7, long_scale=0.5,
+        line_off=2.0, line_scale=3, samp_off=3.0, samp_scale=4, err_bias=0.3, err_rand=0.2,
+        line_num_coeff=[0.5] * 20, line_den_coeff=[0.5] * 20,
+        samp_num_coeff=[0.5] * 20, samp_den_coeff=[0.5] * 20,
+    )  # fmt: skip
+    source = write_raster(tmp_path / "a.tif", pixels((2, 5, 7)), rpcs=rpcs, descriptions=("a", "b"))
+    with rasterio.open(source, "r+") as dst:
+        dst.units = ("K", "m")
+    _save(source, tmp_path / "o" / "a_x2.tif")
+    with (
+        rasterio.open(tmp_path / "o" / "a_x2_uncertainty.tif") as made,
+        rasterio.open(tmp_path / "o" / "a_x2.tif") as result,
+    ):
+        assert (made.rpcs.samp_off, made.rpcs.line_scale) == (6.5, 6)
+        assert made.rpcs.to_dict() == result.rpcs.to_dict()
+        assert (made.descriptions, made.units) == (("a", "b"), ("K", "m"))
+
+
+def test_a_map_has_a_reference_system_that_geotiff_cannot_hold(tmp_path):
+    source = write_raster(
+        tmp_path / "a.tif", pixels((1, 5, 7)), crs=ROTATED_POLE, transform=NORTH_UP
+    )
+    _save(source, tmp_path / "o" / "a_x2.tif")
+    with rasterio.open(source) as src, rasterio.open(tmp_path / "o/a_x2_uncertainty.tif") as made:
+        assert made.crs is not None
+        assert made.crs == src.crs
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -62,13 +62,16 @@ def side_car(result: Path) -> Iterator[Callable[[str], None]]:
         file.unlink(missing_ok=True)
 
 
-def beside_text(src: DatasetReader, result: Path, meta: Mapping[str, Any]) -> str:
+def beside_text(
+    src: DatasetReader, result: Path, meta: Mapping[str, Any], *, has_values: bool = True
+) -> str:
     """Return the ``.aux.xml`` that a finished result needs; empty where its format holds all.
 
     Args:
         src: source raster.
         result: the result, under whatever name.
         meta: its meta: one that is de-identified names no classes.
+        has_values: whether its values mean what those of the source do, as those of a map do not.
     """
     facts = gdal_facts(src)
     root = ElementTree.Element("PAMDataset")
@@ -87,7 +90,7 @@ def beside_text(src: DatasetReader, result: Path, meta: Mapping[str, Any]) -> st
         was_palette = src.colorinterp[0] == ColorInterp.palette
         is_palette = dst.colorinterp[0] == ColorInterp.palette
         # A palette that was expanded has colors for values, and none of them a name.
-        is_kept = src.count == dst.count and not is_deidentified(meta)
+        is_kept = has_values and src.count == dst.count and not is_deidentified(meta)
         if is_kept and was_palette == is_palette:
             for index, band in enumerate(facts.findall("VRTRasterBand"), start=1):
                 _add_band(root, index, band)

@@ -29,7 +29,7 @@ from monai_sr.formats.raster.masks import copy_mask, hidden_in, keep_alpha
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.raster.source import RGBA
 from monai_sr.formats.stored import StoredWriter, as_stored, in_rows, map_meaning, source_path
-from monai_sr.geometry import grid_change, pixel_affine, source_transform
+from monai_sr.geometry import grid_change, pixel_affine, source_rpcs, source_transform
 
 logger = get_logger(__name__)
 
@@ -146,19 +146,30 @@ def write_map(
             if gcps
             else {"transform": src.transform, "crs": src.crs}
         )
-        scales = np.ones(len(bands), dtype=np.float32)
-        if src.count == len(bands):
+        scales, has_bands = np.ones(len(bands), dtype=np.float32), src.count == len(bands)
+        if has_bands:
             scales = np.abs(np.asarray(src.scales, dtype=np.float32))
         values = bands * scales[:, None, None]
-        with atomic_file(target) as temporary, writing(target):
+        with (
+            rasterio.Env(**_WRITE),
+            side_car(target) as write_beside,
+            atomic_file(target) as temporary,
+            writing(target),
+        ):
             with rasterio.open(
                 gdal_name(temporary), "w", driver="GTiff", count=len(bands), dtype="float32",
                 height=bands.shape[1], width=bands.shape[2], nodata=float("nan"),
                 compress="deflate", BIGTIFF="IF_SAFER", **place,
             ) as dst:  # fmt: skip
+                if (rpcs := source_rpcs(src)) is not None:
+                    dst.rpcs = rpcs
+                if has_bands:
+                    dst.descriptions = src.descriptions
+                    dst.units = [unit or "" for unit in src.units]
                 dst.update_tags(TIFFTAG_IMAGEDESCRIPTION=map_meaning(meta))
                 dst.write(values)
             check_pixels_of(temporary, target, values)
+            write_beside(beside_text(src, temporary, meta, has_values=False))
 
 
 def _driver(filename: PathLike, pixels: npt.NDArray[Any]) -> str:
