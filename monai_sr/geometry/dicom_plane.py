@@ -35,6 +35,7 @@ SAME_POSITION_MM = 1e-3
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _CENTIMETERS = 3  # (0018,6024) Physical Units X Direction, PS3.3 C.8.5.5.1.15
 _MM_PER_CM = 10.0
+_NM_GROUP, _SLICE_VECTOR = 0x0054, 0x00540080
 _PARALLEL = 1e-2  # files round direction cosines to two or more decimals
 _COSINE_TOLERANCE = 5e-2  # 0.7 of 0.7071 is right to one decimal; beyond, nobody knows the axis
 _SAME_SPACING = 1e-3  # relative: above what files round, below what anybody scans apart
@@ -111,13 +112,14 @@ def pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
     Returns:
         (between rows, between columns) in millimeters; None where no tag declares it.
     """
-    for keyword in SPACING_KEYWORDS:
-        values = dataset.get(keyword)
-        if values is None or np.size(values) != 2:
-            continue
-        rows, columns = (float(v) for v in values)
-        if np.isfinite([rows, columns]).all() and min(rows, columns) > 0:
-            return rows, columns
+    for holder in (dataset, *_measures(dataset)):
+        for keyword in SPACING_KEYWORDS:
+            values = holder.get(keyword)
+            if values is None or np.size(values) != 2:
+                continue
+            rows, columns = (float(v) for v in values)
+            if np.isfinite([rows, columns]).all() and min(rows, columns) > 0:
+                return rows, columns
     return _ultrasound_spacing(dataset)
 
 
@@ -144,6 +146,8 @@ def frame_planes(dataset: Dataset) -> list[Plane | None]:
         single = item_plane(dataset.DetectorInformationSequence[0], dataset)
     if single is None or frames == 1:
         return [single] * frames
+    if not _are_slices(dataset):
+        return [None] * frames
     offsets = _frame_offsets(dataset, frames)
     return [
         Plane(
@@ -310,16 +314,37 @@ def _frame_offsets(dataset: Dataset, frames: int) -> FloatArray:
     offsets = dataset.get("GridFrameOffsetVector")  # RT dose, PS3.3 C.8.8.3.2
     if offsets is not None and np.size(offsets) == frames:
         return np.array([float(v) for v in offsets])
-    return np.arange(frames, dtype=np.float64) * slice_distance(dataset)
+    numbers = dataset.get("SliceVector")  # of gated scans they begin anew (NM, C.8.4.15)
+    if numbers is None or np.size(numbers) != frames:
+        numbers = range(frames)
+    # Here, and only here, a sign says to which side slices are stacked.
+    is_backwards = float(dataset.get("SpacingBetweenSlices") or 0) < 0
+    step = -slice_distance(dataset) if is_backwards else slice_distance(dataset)
+    return np.array(numbers, dtype=np.float64) * step
+
+
+def _are_slices(dataset: Dataset) -> bool:
+    """Tell whether frames may be slices: those of detectors and angles are none (C.8.4.8)."""
+    pointers = np.atleast_1d(dataset.get("FrameIncrementPointer") or [])
+    vectors = [int(pointer) for pointer in pointers if int(pointer) >> 16 == _NM_GROUP]
+    return not vectors or _SLICE_VECTOR in vectors
 
 
 def slice_distance(dataset: Dataset) -> float:
     """Read the nominal distance of slices in millimeters; 1 where the file declares none."""
-    for keyword in ("SpacingBetweenSlices", "SliceThickness"):
-        value = dataset.get(keyword)
-        if value is not None and np.isfinite(float(value)) and float(value) != 0:
-            return abs(float(value))
+    for holder in (dataset, *_measures(dataset)):
+        for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+            value = holder.get(keyword)
+            if value is not None and np.isfinite(float(value)) and float(value) != 0:
+                return abs(float(value))
     return 1.0
+
+
+def _measures(dataset: Dataset) -> list[Dataset]:
+    """Return the Pixel Measures of an enhanced object, of its first frame (C.7.6.16.2.1)."""
+    groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+    first = [item for keyword in groups for item in (dataset.get(keyword) or [])[:1]]
+    return [item for group in first for item in (group.get("PixelMeasuresSequence") or [])[:1]]
 
 
 def _ultrasound_spacing(dataset: Dataset) -> tuple[float, float] | None:

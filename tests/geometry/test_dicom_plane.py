@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gdcm
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data import PydicomReader
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 
 from monai_sr.formats.dicom.files import open_dicom
 from monai_sr.geometry.dicom_plane import (
@@ -113,6 +115,41 @@ def test_dose_frames_follow_their_offsets():
     dose = open_dicom(get_testdata_file("rtdose.dcm"))
     heights = np.array([p.height_mm for p in planes])
     np.testing.assert_allclose(heights - heights[0], [float(v) for v in dose.GridFrameOffsetVector])
+
+
+def _nuclear(vector, **tags):
+    """Build four frames of nuclear medicine, whose detector says where the first one lies."""
+    detector = Dataset()
+    detector.ImagePositionPatient = [1, 2, 100]
+    detector.ImageOrientationPatient = list(factory.AXIAL)
+    made = factory.dataset(factory.stored((4, 6, 9)), PixelSpacing=[2, 3], **tags)
+    made.SOPClassUID, made.Modality = "1.2.840.10008.5.1.4.1.1.20", "NM"
+    made.FrameIncrementPointer = vector
+    made.DetectorInformationSequence = [detector]
+    return made
+
+
+@pytest.mark.parametrize("step", [4.5, -4.5])
+def test_the_sign_of_their_distance_tells_where_slices_of_spect_are_stacked(tmp_path, step):
+    made = _nuclear(0x00540080, SpacingBetweenSlices=step, SliceVector=[1, 2, 3, 4])
+    made.save_as(tmp_path / "nm.dcm", enforce_file_format=True)
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(tmp_path / "nm.dcm"))
+    assert reader.Read()
+    expected = reader.GetImage().GetOrigin(2) + np.arange(4) * reader.GetImage().GetSpacing(2)
+    np.testing.assert_allclose([p.height_mm for p in frame_planes(made)], expected)
+    assert stack_affine(frame_planes(made))[2, 2] == pytest.approx(step)
+
+
+def test_gated_slices_lie_where_their_numbers_say():
+    tags = {"SpacingBetweenSlices": -4, "SliceVector": [1, 2, 1, 2], "TimeSlotVector": [1, 1, 2, 2]}
+    planes = frame_planes(_nuclear([0x00540070, 0x00540080], **tags))
+    assert [p.height_mm for p in planes] == [100, 96, 100, 96]
+
+
+@pytest.mark.parametrize("vector", [[0x00540010, 0x00540020], 0x00540090])
+def test_detectors_and_angles_are_no_slices(vector):
+    assert frame_planes(_nuclear(vector, SpacingBetweenSlices=4)) == [None] * 4
 
 
 def test_broken_orientation_is_ignored():

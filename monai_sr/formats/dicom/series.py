@@ -1,8 +1,8 @@
 """Groups the DICOM files of a folder into volumes: one position, one slice.
 
-Files of one study, series and frame of reference with one orientation, size and spacing belong
-together (DICOM PS3.3 C.7.6.2). Where they repeat positions, or their values have several meanings,
-they are several volumes. Equal copies of one object count once.
+Files of one study, series and frame of reference with one orientation, size, spacing and type of
+pixels belong together (DICOM PS3.3 C.7.6.2). Where they repeat positions, or their values have
+several meanings, they are several volumes. Equal copies of one object count once.
 """
 
 from __future__ import annotations
@@ -42,12 +42,14 @@ logger = get_logger(__name__)
 # Each exposure is an image of its own, even where a vendor adds positions.
 _PROJECTIONS = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "RG", "RTIMAGE", "XA"})
 # A series is of one study and frame of reference (PS3.3 A.1.2.5): where a copied UID says else, the
-# images of two patients would be one.
-_SHARED = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns")
+# images of two patients would be one. Colors and gray values, or other types, are no one array.
+_SHARED = (
+    "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns",
+    "SamplesPerPixel", "BitsAllocated", "PixelRepresentation",
+)  # fmt: skip
 _TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "Modality", *_SHARED, "NumberOfFrames", "SamplesPerPixel",
-    "BitsAllocated", "SegmentationType", "ImagePositionPatient", "ImageOrientationPatient",
-    *SPACING_KEYWORDS,
+    "SOPClassUID", "SOPInstanceUID", "Modality", *_SHARED, "NumberOfFrames",
+    "SegmentationType", "ImagePositionPatient", "ImageOrientationPatient", *SPACING_KEYWORDS,
     0x00430010,  # who the private elements of GE are of
     *TAGS,
 ]  # fmt: skip
@@ -82,7 +84,7 @@ def find_series(folder: PathLike, recursive: bool = False) -> list[list[Path]]:
 def find_volumes(folder: PathLike, recursive: bool = False) -> list[Volume]:
     """Group the DICOM files of a folder into images; other files and DICOMDIR are passed over.
 
-    Files of one series with the same orientation, size, spacing and meaning of values, and a
+    Files of one series with the same orientation, size, spacing, type and meaning of values, and a
     position each, form one volume; where positions repeat, several. Every other file (projections,
     ultrasound, secondary captures, multi-frame objects, damaged files and objects without pixels)
     stands alone, so that reading it gives an image or a clear error.
@@ -188,7 +190,7 @@ def _read(file: Path) -> Slice | str | None:
             return Slice(
                 file=file,
                 uid=uid,
-                series=tuple(str(header.get(word) or "") for word in _SHARED),
+                series=tuple(_said(header, word) for word in _SHARED),
                 cosines=np.array([float(v) for v in cosines]),
                 position=np.array([float(v) for v in place]),
                 spacing_mm=pixel_spacing(header),
@@ -198,6 +200,11 @@ def _read(file: Path) -> Slice | str | None:
     except (OSError, *DAMAGE_ERRORS) as error:
         logger.debug("%s: header not readable (%s)", file, type(error).__name__)
         return ""
+
+
+def _said(header: FileDataset, word: str) -> str:
+    value = header.get(word)
+    return "" if value is None else str(value)
 
 
 def _with_unsaid(groups: dict[tuple[str, ...], list[Slice]]) -> list[list[Slice]]:

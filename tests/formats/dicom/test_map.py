@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pydicom
 import pytest
+from monai.transforms import LoadImage
 
 from monai_sr.formats.dicom.map import write_parametric_map
+from monai_sr.formats.dicom.reader import DicomReader
+from monai_sr.formats.facts import Facts
 from tests import dicom_factory as factory
 
 pytest.importorskip("highdicom")
@@ -47,3 +50,20 @@ def test_maps_of_one_series_have_numbers_of_their_own(tmp_path):
     made = [_map(tmp_path, f"{i}", InstanceNumber=i, **p) for i, p in enumerate(places, 1)]
     assert len({each.SeriesInstanceUID for each in made}) == 1
     assert [each.InstanceNumber for each in made] == [1, 2]
+
+
+def test_frames_without_a_place_keep_the_pixel_measures_of_their_groups(tmp_path):
+    """OCT and X-ray objects state their spacing in functional groups alone."""
+    path = factory.write_enhanced(tmp_path / "a.dcm", factory.stored((3, 6, 9)), [(0, 0, 0)] * 3)
+    source = pydicom.dcmread(path)
+    for frame in source.PerFrameFunctionalGroupsSequence:
+        del frame.PlanePositionSequence
+    source.save_as(path)
+    write_parametric_map(path, tmp_path / "map.dcm", np.full((1, 9, 6, 3), 2, np.float32), {})
+    groups = pydicom.dcmread(tmp_path / "map.dcm").SharedFunctionalGroupsSequence[0]
+    measures = groups.PixelMeasuresSequence[0]
+    assert measures.PixelSpacing == [0.7, 0.4]
+    assert measures.SliceThickness == 2.5
+    image = LoadImage(reader=DicomReader, image_only=True)(path)
+    np.testing.assert_allclose(np.diag(image.affine)[:2], [0.4, 0.7])
+    assert Facts(image.meta).unit_mm == 1

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pydicom
 import pytest
+from monai.transforms import LoadImage
 from pydicom.uid import RLELossless
 
 from monai_sr.formats import DicomReader
@@ -109,6 +110,23 @@ def test_slices_of_another_spacing_are_another_volume(tmp_path):
         ["0", "1", "2"],
         ["3", "4"],
     ]
+
+
+@pytest.mark.parametrize("kind", ["color", "signed"])
+def test_slices_of_another_type_are_another_volume(tmp_path, kind):
+    """One picture in color, sent as a slice of the series, does not cost the whole series."""
+    folder = _write(tmp_path, [{}])
+    pixels, how = (
+        (factory.stored((6, 9, 3), 8), {"photometric": "RGB", "bits": 8})
+        if kind == "color"
+        else (factory.stored((6, 9), signed=True), {})
+    )
+    place = factory.located(factory.slice_positions(4)[3].round(9))
+    factory.write(folder / "z.dcm", pixels, modality="MR", **how, **place)
+    volumes = find_volumes(folder)
+    assert [len(volume.paths) for volume in volumes] == [3, 1]
+    shapes = [tuple(LoadImage(reader=DicomReader)(list(v.paths)).shape) for v in volumes]
+    assert shapes == [(1, 9, 6, 3), (3 if kind == "color" else 1, 9, 6)]
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "FrameOfReferenceUID", "PixelSpacing"])
