@@ -21,6 +21,7 @@ from monai_sr.core import (
 )
 from monai_sr.evaluation.images import (
     BenchmarkImage,
+    Ends,
     Files,
     dicom_patient,
     download,
@@ -143,23 +144,24 @@ class Benchmark:
         """
         if image.slice_index is not None:
             return torch.from_numpy(read_volume(image.files)[image.slice_index])[None, None]
-        return self._decode(image.files)
+        return self._decode(image.files)[0]
 
     def load_pair(self, image: BenchmarkImage, scale: int) -> tuple[Tensor, Tensor]:
         """Decode a reference, and take or make its low-resolution image.
 
         Returns:
             Reference (1, C, H, W), cut to multiples of the scale, and input (1, C, H / scale,
-            W / scale), float64 in [0, 1].
+            W / scale), float64; the reference in [0, 1], the input on the range of the reference.
 
         Raises:
             BadImageError: as :meth:`load`, or if the two do not belong together.
         """
-        whole = self.load(image)
-        hr = modcrop(whole, scale)
         if image.lr_path is None:
+            hr = modcrop(self.load(image), scale)
             return hr, make_lr(hr, scale, self.protocol)
-        lr = self._decode((image.lr_path,))
+        whole, ends = self._decode(image.files)
+        hr = modcrop(whole, scale)
+        lr, own = self._decode((image.lr_path,))
         height, width = (side // scale for side in hr.shape[-2:])
         # MATLAB makes one pixel more where a side is no multiple; it lies outside the cut one.
         extra = [got - side for got, side in zip(lr.shape[-2:], (height, width), strict=True)]
@@ -171,7 +173,7 @@ class Benchmark:
                 f"to go with {image.path} at x{scale}, got {lr.shape[1]} of {lr.shape[-1]} x "
                 f"{lr.shape[-2]}; replace one of them"
             )
-        return hr, lr[..., :height, :width]
+        return hr, _on_range(lr[..., :height, :width], own, ends)
 
     @property
     def expected(self) -> int | None:
@@ -225,6 +227,12 @@ class Benchmark:
     def _paired(
         self, root: PathLike, images: list[BenchmarkImage], scale: int
     ) -> list[BenchmarkImage]:
+        for image in images:
+            if image.slice_index is not None:
+                raise BadImageError(
+                    f"{image.path}: must be an image of one slice to have a given small one, got a "
+                    "volume; leave --lr_root out, or extract its slices"
+                )
         places = [folder.format(scale=scale) for folder in self.lr_folders]
         folder = self._base(root, places)
         partners = match_pairs([image.path for image in images], folder, scale)
@@ -233,11 +241,11 @@ class Benchmark:
             for image, partner in zip(images, partners, strict=True)
         ]
 
-    def _decode(self, files: Files) -> Tensor:
+    def _decode(self, files: Files) -> tuple[Tensor, Ends]:
         if self.area is not None or self.channels not in (1, 3):
-            values, levels = read_raster(files[0], self.channels, self.area)
+            values, levels, ends = read_raster(files[0], self.channels, self.area)
         else:
-            values, levels = read_image(files, self.square)
+            values, levels, ends = read_image(files, self.square)
         if self.protocol.data_range not in (1, levels):
             raise BadImageError(
                 f"{files[0]}: must hold values 0…{self.protocol.data_range:g} for benchmark "
@@ -251,7 +259,15 @@ class Benchmark:
                     "convert or remove it"
                 )
             values = values[:1]
-        return torch.from_numpy(values)[None].contiguous()
+        return torch.from_numpy(values)[None].contiguous(), ends
+
+
+def _on_range(unit: Tensor, own: Ends, ends: Ends) -> Tensor:
+    """Map an image from its own range to that of another one: equal stored values become equal."""
+    if own == ends:
+        return unit
+    stored = unit * (own[1] - own[0]) + own[0]
+    return (stored - ends[0]) / (ends[1] - ends[0])
 
 
 def load_benchmark(name: PathLike) -> Benchmark:

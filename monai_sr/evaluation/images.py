@@ -4,6 +4,7 @@ Photos are decoded by Pillow, scenes, DICOM and NIfTI by our own readers.
 """
 
 import dataclasses
+import struct
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from monai.apps.utils import download_url, extractall
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from monai_sr.core import BadImageError, OptionError, PathLike, get_logger, sha256
 from monai_sr.formats import (
@@ -33,11 +34,18 @@ _logger = get_logger(__name__)
 _SHOWN = 5  # names in a message
 # Pillow gives the stored values; for some other formats it runs a PostScript interpreter.
 _PILLOW = ("PNG", "JPEG", "BMP")
+# Of damaged files, also in what EXIF says, and of more pixels than Pillow decodes.
+_PILLOW_ERRORS = (
+    OSError, SyntaxError, IndexError, KeyError, struct.error, Image.DecompressionBombError,
+)  # fmt: skip
+_DEEP_COLORS = "RGB;16B"  # as Pillow calls those of a PNG, of which it reads the upper byte
 _ID_DIGITS = 12
 
 Array = np.ndarray[Any, Any]
 Files = tuple[Path, ...]
 """One file, or the files of a DICOM series."""
+Ends = tuple[float, float]
+"""Stored values of 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,8 @@ def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Pa
     :func:`monai_sr.training.training_images.match_names`.
 
     Raises:
-        BadImageError: if files of one side lack a partner, or have several; they are named.
+        BadImageError: if files of one side lack a partner, have several or share one; they are
+            named.
     """
     if not folder.is_dir():
         raise BadImageError(f"{folder}: must be the folder of the x{scale} images; check lr_root")
@@ -122,6 +131,9 @@ def match_pairs(references: Sequence[Path], folder: Path, scale: int) -> list[Pa
     if missing:
         raise _mismatch(folder, f"a partner at x{scale} of every reference, none found of", missing)
     found = [files[several[0]] for several in places]
+    shared = [r.name for r, file in zip(references, found, strict=True) if found.count(file) > 1]
+    if shared:
+        raise _mismatch(folder, "one partner for each reference, one found for several of", shared)
     left = [file.name for file in files if file not in found]
     if left:
         raise _mismatch(folder, "a reference for every file, none found for", left)
@@ -173,8 +185,8 @@ def download(name: str, archives: Sequence[Mapping[str, Any]], root: PathLike, s
             ) from error
 
 
-def read_image(files: Files, square: tuple[int, int] | None = None) -> tuple[Array, int]:
-    """Read an image of one slice.
+def read_image(files: Files, square: tuple[int, int] | None = None) -> tuple[Array, int, Ends]:
+    """Read an image of one slice; a photo is turned upright by its EXIF orientation.
 
     Args:
         files: see :class:`BenchmarkImage`.
@@ -182,17 +194,20 @@ def read_image(files: Files, square: tuple[int, int] | None = None) -> tuple[Arr
             taken; all of it if None.
 
     Returns:
-        (C, H, W) float64 in [0, 1], and the largest stored value where values are stored as whole
-        numbers of a known range (255, 65535), else 1.
+        (C, H, W) float64 in [0, 1], the largest stored value where values are stored as whole
+        numbers of a known range (255, 65535), else 1, and the stored values of 0 and 1.
 
     Raises:
-        BadImageError: if it cannot be read, holds pixels without data, or is a volume.
+        BadImageError: if it cannot be read, has transparency, holds pixels without data, or is a
+            volume.
     """
     if is_plain_photo(files[0]):
         photo = _photo(files[0])
         levels = int(np.iinfo(photo.dtype).max)
         planes = photo[..., None] if photo.ndim == 2 else photo
-        return planes.astype(np.float64).transpose(2, 0, 1) / levels, levels
+        return planes.astype(np.float64).transpose(2, 0, 1) / levels, levels, (0.0, float(levels))
+    if format_of(files[0]).has_alpha(files[0]):
+        raise BadImageError(f"{files[0]}: must have no transparency, got alpha; remove that band")
     values, meta = _scaled(files, square)
     if values.ndim != 3:
         raise BadImageError(
@@ -201,10 +216,11 @@ def read_image(files: Files, square: tuple[int, int] | None = None) -> tuple[Arr
         )
     low, high = (float(v) for v in Facts(meta).range.ravel()[:2])
     levels = 255 if (low, high) == (0.0, 255.0) else 1
-    return np.ascontiguousarray(values.swapaxes(1, 2)), levels
+    ends = (high, low) if Facts(meta).is_inverted else (low, high)
+    return np.ascontiguousarray(values.swapaxes(1, 2)), levels, ends
 
 
-def read_raster(path: Path, channels: int, area: Box | None) -> tuple[Array, int]:
+def read_raster(path: Path, channels: int, area: Box | None) -> tuple[Array, int, Ends]:
     """Read the stored integers of a raster, nodata like any other.
 
     Args:
@@ -231,16 +247,23 @@ def read_raster(path: Path, channels: int, area: Box | None) -> tuple[Array, int
         stored = stored[:, columns, rows]
     levels = int(np.iinfo(dtype).max)
     values = stored.swapaxes(1, 2).astype(dtype).astype(np.float64) / levels
-    return np.ascontiguousarray(values), levels
+    return np.ascontiguousarray(values), levels, (0.0, float(levels))
 
 
-@lru_cache(maxsize=1)
 def read_volume(files: Files) -> Array:
     """Read a volume of one channel as (slices, rows, columns), float64 in [0, 1].
+
+    The last one is kept, as long as its files stay as they are.
 
     Raises:
         BadImageError: if it cannot be read or is something else.
     """
+    times = (file.stat().st_mtime_ns if file.exists() else 0 for file in files)
+    return _volume(files, tuple(times))
+
+
+@lru_cache(maxsize=1)
+def _volume(files: Files, _times: tuple[int, ...]) -> Array:
     values, meta = _scaled(files)
     if values.ndim != 4 or values.shape[0] != 1:
         raise BadImageError(
@@ -266,7 +289,7 @@ def photo_pixels(path: Path) -> int:
     try:
         with Image.open(path, formats=_PILLOW) as image:
             return int(image.width) * int(image.height)
-    except (UnidentifiedImageError, OSError):
+    except _PILLOW_ERRORS:
         return 0
 
 
@@ -298,14 +321,18 @@ def _scaled(files: Files, square: tuple[int, int] | None = None) -> tuple[Array,
 def _photo(path: Path) -> Array:
     try:
         with Image.open(path, formats=_PILLOW) as image:
-            if image.mode == "P" and "transparency" not in image.info:
-                image = image.convert("RGB")
-            if image.mode not in ("L", "RGB", "I;16"):
+            is_deep = image.mode == "RGB" and _DEEP_COLORS in image.tile[0]
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode not in ("L", "RGB", "I;16", "P") or upright.has_transparency_data:
                 raise BadImageError(
-                    f"{path}: must be a grey or RGB image, got mode {image.mode}; convert it"
+                    f"{path}: must be a grey or RGB image without transparency, got mode "
+                    f"{image.mode}; convert it"
                 )
-            return np.asarray(image)
-    except (UnidentifiedImageError, OSError) as error:
+            if is_deep:
+                deep: Array = load_image(path).numpy().astype(np.uint16)
+                return deep.transpose(2, 1, 0)
+            return np.asarray(upright.convert("RGB") if upright.mode == "P" else upright)
+    except _PILLOW_ERRORS as error:
         raise BadImageError(
             f"{path}: must be a readable image, got {type(error).__name__}; replace the file"
         ) from error

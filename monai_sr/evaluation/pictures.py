@@ -8,23 +8,26 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from monai_sr.core import atomic_file
+from monai_sr.core import atomic_file, sha256
 from monai_sr.metrics import Comparison
 
 _KEY = "monai-sr key"
 WHITE_KEY = "monai-sr white"
 """Text in a picture of intervals: the half width, in [0, 1], that white stands for."""
 _LEVELS_8, _LEVELS_16 = 255, 65535
+_HASH_DIGITS = 8
 
 
 def slug(name: str) -> str:
-    """Return a name as part of a file's name.
+    """Return a name as part of a file's name; a hash stands for more than blanks that it loses.
 
     Example:
-        >>> slug("natural_sr, perception 0.5")
-        'natural_sr_perception_0.5'
+        >>> slug("natural_sr, perception 0.5"), slug("\u8111\u90e8 1")
+        ('natural_sr_perception_0.5', '1_c271a69d')
     """
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("_.") or "_"
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("_.")
+    is_told = plain and plain == re.sub(",? ", "_", name)
+    return plain if is_told else f"{plain}_{sha256(name)[:_HASH_DIGITS]}"
 
 
 def has_pictures(folder: Path, system: str, key: str) -> bool:

@@ -193,6 +193,14 @@ class Format:
         """
         return None
 
+    def has_alpha(self, path: Path) -> bool:
+        """Tell whether a band says how much the others count.
+
+        Raises:
+            SRError, OSError: it cannot be read.
+        """
+        return False
+
     def takes_kept(self, path: Path) -> bool:
         """Tell whether the reader takes the bytes that :mod:`monai_sr.core.contents` keeps."""
         return False

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
 import pydicom
 import pytest
 import rasterio
+from PIL import Image
 from pydicom.data import get_testdata_file
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.evaluation.datasets import folder_benchmark
+from monai_sr.evaluation.images import read_image, read_volume
 from tests.image_factory import pixels, write_nifti, write_raster
 
 
@@ -86,3 +89,51 @@ def test_the_digest_tells_contents_apart_but_not_names(tmp_path):
     shutil.copy(first, second)
     after = [image.digest for image in folder_benchmark(tmp_path).images(tmp_path)]
     assert after == [before[0], before[0]]
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_colors_of_16_bits_keep_all_of_them(tmp_path):
+    stored = pixels((3, 9, 12), "uint16")
+    write_raster(tmp_path / "deep.png", stored)
+    values, levels, ends = read_image((tmp_path / "deep.png",))
+    assert (levels, ends) == (65535, (0.0, 65535.0))
+    np.testing.assert_array_equal(np.rint(values * levels), stored)
+    assert folder_benchmark(tmp_path, protocol="native").protocol.data_range == 65535
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "RGBA"])
+def test_transparency_is_refused_however_a_file_says_it(tmp_path, mode):
+    file = tmp_path / ("a.tif" if mode == "RGBA" else "a.png")
+    color = (1, 2, 3) if mode == "RGB" else 1
+    options = {} if mode == "RGBA" else {"transparency": color}
+    Image.new("RGB", (12, 9), (1, 2, 3)).convert(mode).save(file, **options)
+    with pytest.raises(BadImageError, match="transparency"):
+        read_image((file,))
+
+
+def test_photos_are_judged_upright(tmp_path):
+    stored = pixels((9, 12))
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    values, levels, _ = read_image((tmp_path / "a.png",))
+    np.testing.assert_array_equal(np.rint(values[0] * levels), np.rot90(stored, -1))
+
+
+def test_a_photo_that_cannot_be_decoded_is_refused_in_one_line(tmp_path, monkeypatch):
+    Image.new("L", (12, 9)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(BadImageError, match="DecompressionBombError; replace the file"):
+        read_image((tmp_path / "a.png",))
+
+
+def test_a_volume_that_was_written_anew_is_read_anew(tmp_path):
+    file = tmp_path / "one.nii.gz"
+    for seed in (0, 1):
+        stored = pixels((7, 5, 6), "int16", seed=seed)
+        write_nifti(file, stored)
+        os.utime(file, ns=(0, seed))
+        wide = stored.astype(float)
+        expected = (wide - wide.min()) / np.ptp(wide)
+        found = read_volume((file,)).transpose(2, 1, 0)
+        assert np.sort(found.ravel()) == pytest.approx(np.sort(expected.ravel()), abs=1e-6)

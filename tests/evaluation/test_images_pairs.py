@@ -11,7 +11,7 @@ from monai_sr.evaluation.datasets import folder_benchmark, load_benchmark
 from monai_sr.evaluation.images import every_image, match_pairs, read_image
 from monai_sr.metrics import make_lr
 from tests.formats.ome_zarr.test_reader import write_zarr
-from tests.image_factory import pixels
+from tests.image_factory import pixels, write_nifti, write_raster
 
 
 def _touch(folder, *names):
@@ -42,6 +42,7 @@ def test_a_reference_whose_own_name_ends_in_a_scale_keeps_it(tmp_path):
         (["a.png", "b.png"], ["ax4.png"], "partner at x4 of every reference, none found of b.png"),
         (["a.png"], ["ax4.png", "cx4.png"], "none found for cx4.png"),
         (["a.png"], ["ax2.png"], "none found of a.png"),
+        (["a.png", "a.tif"], ["a.png"], r"one partner for each .* several of a\.png, a\.tif"),
         ([f"{i}.png" for i in range(7)], [], r"0\.png, .*4\.png and 2 more"),
     ],
 )
@@ -88,6 +89,33 @@ def test_a_partner_of_another_size_or_kind_is_refused(div2k, shape):
         benchmark.load_pair(benchmark.images(root, 4)[0], 4)
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("small_type", ["uint16", "float32"])
+def test_given_images_are_on_the_range_of_their_reference(tmp_path, small_type):
+    stored = pixels((1, 24, 32), "uint16") // 8
+    stored[0, 13, 14] = 60000  # the small one, which does not show it, is darker in all
+    for folder in ("hr", "lr"):
+        (tmp_path / folder).mkdir()
+    write_raster(tmp_path / "hr" / "a.tif", stored)
+    small = stored[:, ::4, ::4].astype(small_type)
+    write_raster(tmp_path / "lr" / "a.tif", small)
+    root = tmp_path / "hr"
+    benchmark = folder_benchmark(root, protocol="native", lr_root=tmp_path / "lr")
+    hr, lr = benchmark.load_pair(benchmark.images(root, 4)[0], 4)
+    np.testing.assert_allclose(lr.numpy(), hr[..., ::4, ::4].numpy(), atol=1e-6)
+
+
+def test_volumes_take_no_given_images(tmp_path):
+    for folder in ("hr", "lr"):
+        (tmp_path / folder).mkdir()
+        write_nifti(tmp_path / folder / "a.nii.gz", pixels((8, 8, 4), "int16"))
+    benchmark = folder_benchmark(tmp_path / "hr", lr_root=tmp_path / "lr", protocol="native")
+    with pytest.raises(
+        BadImageError, match=r"must be an image of one slice .* leave --lr_root out"
+    ):
+        benchmark.images(tmp_path / "hr", 4)
+
+
 def test_the_given_images_of_set5_are_ours_within_one_grey_level(shared_data):
     root = shared_data / "benchmarks"
     benchmark = folder_benchmark(root / "Set5", lr_root=root / "Set5_LR_bicubic_X4")
@@ -104,7 +132,7 @@ def test_a_folder_of_ome_zarr_is_one_image_and_one_partner(tmp_path):
     small = write_zarr(tmp_path / "lr" / "ax4.zarr", values[::4, ::4], "yx", version="0.4")
     (image,) = every_image(tmp_path / "hr")
     assert match_pairs([image.path], tmp_path / "lr", 4) == [small]
-    found, levels = read_image(image.files)
+    found, levels, _ = read_image(image.files)
     assert (np.rint(found[0] * levels) == values).all()
     before = image.digest
     (large / "zarr.json").write_text((large / "zarr.json").read_text() + " ")

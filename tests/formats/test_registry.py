@@ -237,7 +237,7 @@ def test_all_who_open_files_agree_on_the_format(tmp_path):
     search.find(folder, set(), is_asked=True)
     assert search.found == {path: [path]}
     assert format_of_meta(load_image(path).meta).title == "DICOM"
-    values, _ = read_image((path,))
+    values, *_ = read_image((path,))
     np.testing.assert_allclose(values.shape, (1, 70, 90))
     assert list_images(folder) == [path]
     assert ReadTrainingImage(1)(path).shape == (1, 70, 90)

@@ -16,7 +16,7 @@ from monai_sr.formats.format import NATURAL, SATELLITE, Format, Head, Subject, h
 from monai_sr.formats.raster.bands import domains_of
 from monai_sr.formats.raster.facts import is_kept_domain
 from monai_sr.formats.raster.open import open_raster
-from monai_sr.formats.raster.source import raster_facts
+from monai_sr.formats.raster.source import RasterSource, raster_facts
 from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
 from monai_sr.geometry import is_georeferenced, unit_name
 
@@ -92,6 +92,11 @@ class Raster(Format):
                 "--bundle xray_sr",
             )  # fmt: skip
         return Subject(NATURAL, "it is a photo")
+
+    def has_alpha(self, path: Path) -> bool:
+        """Look for alpha; a band that is called so but holds data is none."""
+        with RasterSource(path) as raster:
+            return raster.alpha >= 0
 
     def companions(self, path: Path) -> list[Path]:
         """Return side-cars, what GDAL names, and the sources of a VRT."""
