@@ -17,6 +17,7 @@ OWN = "own result"
 _TAGS = ["SOPClassUID", "Rows", "Columns", "ImageType", "ContributingEquipmentSequence"]
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _KINDS = {
+    "4.2": "spectroscopy",
     "9.": "waveform",
     "11.": "presentation state",
     "30": "parametric map",

@@ -41,6 +41,7 @@ def test_images_are_enlarged(tmp_path, end) -> None:
         "Waveform",
         "Encapsulated",
         "Video",
+        "Spectroscopy",
     ],
 )
 def test_whole_families_are_passed_by(tmp_path, words) -> None:

@@ -18,6 +18,7 @@ from monai_sr.formats.dicom.files import (
     refuse_damage,
 )
 from monai_sr.formats.dicom.meaning import (
+    are_counts,
     dicom_meaning,
     may_be_classes,
     mosaic_side,
@@ -89,7 +90,8 @@ class DicomReader(ImageReader):
 
     Gives stored values (no rescale, no window) as (C, X, Y) or (C, X, Y, Z): X runs along the
     columns, Z along the slices or frames. MONOCHROME1 stays as stored (fact
-    ``is_inverted``); YBR and palettes become RGB. Integers of 32 bits or more come as float64,
+    ``is_inverted``); YBR and palettes become RGB, but for palettes that show a detector's counts.
+    Integers of 32 bits or more come as float64,
     all others as float32, so ask ``LoadImage`` for ``dtype=None`` to keep them.
 
     Args:
@@ -187,7 +189,7 @@ class DicomReader(ImageReader):
             # Files hold slices: whatever the spacings, a slice is what can be written back.
             slice_axis=2 if array.ndim == 4 else -1,
             is_rgb=array.shape[0] == 3,
-            unit_mm=1.0 if img.planes or pixel_spacing(img.headers[0]) else float("nan"),
+            unit_mm=1.0 if all(map(pixel_spacing, img.headers)) else float("nan"),
             meaning=meaning,
             mosaic=max(mosaic_side(header, img.name) for header in img.headers),
         )
@@ -199,10 +201,10 @@ class DicomReader(ImageReader):
 
     def _decoded(self, img: DicomImage) -> list[StoredPixels]:
         header = img.headers[0]
-        is_known, is_palette = (
-            self._are_codes(img),
-            header.get("PhotometricInterpretation") == "PALETTE COLOR",
-        )
+        is_palette = header.get("PhotometricInterpretation") == "PALETTE COLOR"
+        # The palette of a detector's counts only shows them, and RGB is no NM image (C.8.4.7.1.1).
+        is_display = is_palette and are_counts(header) and not may_be_classes(header)
+        is_known = is_display or self._are_codes(img)
         if is_palette and not is_known and self.kind == AUTO and may_be_classes(header):
             indices = _decoded(img, keeps_palette=True)
             tally = Tally()

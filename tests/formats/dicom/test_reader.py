@@ -22,6 +22,7 @@ from pydicom.uid import HTJ2KLossless
 from monai_sr.formats import find_series, is_dicom
 from monai_sr.formats.dicom.files import open_dicom
 from monai_sr.formats.dicom.reader import DicomReader
+from monai_sr.formats.facts import Facts
 from tests import dicom_factory as factory
 
 
@@ -106,6 +107,14 @@ def test_ybr_becomes_rgb(tmp_path):
     ybr[..., 1:] = 128  # no color: R = G = B = Y
     path = factory.write(tmp_path / "a.dcm", ybr, photometric="YBR_FULL", bits=8, modality="US")
     np.testing.assert_array_equal(_load(path)[0].transpose(2, 1, 0), gray)
+
+
+def test_a_place_without_a_pixel_spacing_states_no_lengths(tmp_path):
+    """Else 1 mm would be guessed, and ``--spacing`` reckon with it."""
+    tags = factory.located()
+    del tags["PixelSpacing"]
+    image = LoadImage(reader=DicomReader)(factory.write(tmp_path / "a.dcm", **tags))
+    assert np.isnan(Facts(image.meta).unit_mm)
 
 
 def test_palette_becomes_rgb():

@@ -282,6 +282,22 @@ def test_display_and_rescale_tags_stay_and_stale_ones_go(tmp_path):
     assert not [e for e in new if 0x6000 <= e.tag.group < 0x6020]
 
 
+def test_counts_that_a_palette_shows_stay_counts(tmp_path):
+    """An NM image has one sample a pixel (PS3.3 C.8.4.7): as RGB it was none, and had no counts."""
+    pixels = factory.stored((6, 9), 16)
+    made = factory.dataset(pixels, photometric="PALETTE COLOR", bits=16, Modality="NM")
+    made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.20"
+    for word in ("Red", "Green", "Blue"):
+        setattr(made, f"{word}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        setattr(made, f"{word}PaletteColorLookupTableData", bytes(512))
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    enlarge(tmp_path / "a.dcm", tmp_path / "o.dcm", 2)
+    written = pydicom.dcmread(tmp_path / "o.dcm")
+    np.testing.assert_array_equal(written.pixel_array, pixels.repeat(2, 0).repeat(2, 1))
+    assert (written.PhotometricInterpretation, written.SamplesPerPixel) == ("PALETTE COLOR", 1)
+    assert written.RedPaletteColorLookupTableDescriptor == [256, 0, 16]
+
+
 def test_palette_is_written_as_rgb(tmp_path):
     large = enlarge(get_testdata_file("examples_palette.dcm"), tmp_path / "o.dcm", 2)
     new = pydicom.dcmread(tmp_path / "o.dcm")
