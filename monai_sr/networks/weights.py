@@ -170,8 +170,9 @@ def load_pretrained(network: nn.Module, path: PathLike) -> None:
     """Start a network from weights trained for the same sizes, maybe for other channels.
 
     From color to grey the first convolution's inputs are summed and the last ones' outputs
-    averaged: a grey image gives what its three equal channels gave. From grey to color the inputs
-    share the weight and the outputs repeat.
+    averaged: a grey image gives what its three equal channels gave (where a network makes a color
+    image for another, nearly). From grey to color the inputs share the weight and the outputs
+    repeat.
 
     Raises:
         WeightsError: if the sizes differ otherwise.
@@ -190,13 +191,17 @@ def _fit_channels(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Sum or share inputs (axis 1), average or repeat outputs (axis 0) to the shape wanted."""
     if tensor.ndim != like.ndim:
         return tensor
-    if tensor.ndim > 1 and {tensor.shape[1], like.shape[1]} == {1, 3}:
-        total = tensor.sum(dim=1, keepdim=True)
-        tensor = (total / like.shape[1]).expand(-1, like.shape[1], *tensor.shape[2:])
     outputs, wanted = tensor.shape[0], like.shape[0]
+    # Where both differ it is the width of a hidden layer, unless the inputs are the image itself.
+    if tensor.ndim > 1 and (outputs == wanted or {tensor.shape[1], like.shape[1]} == {1, 3}):
+        given, inputs = tensor.shape[1], like.shape[1]
+        # Space to depth, as sub-pixel convolutions, keeps the phases of one channel together.
+        if given == 3 * inputs:
+            tensor = tensor.unflatten(1, (3, inputs)).sum(dim=1)
+        elif inputs == 3 * given:
+            tensor = tensor.repeat(1, 3, *[1] * (tensor.ndim - 2)) / 3
     if outputs == 3 * wanted:
-        # Sub-pixel convolutions keep the phases of one channel together.
-        tensor = tensor.reshape(3, wanted, *tensor.shape[1:]).mean(dim=0)
+        tensor = tensor.unflatten(0, (3, wanted)).mean(dim=0)
     elif wanted == 3 * outputs:
         tensor = tensor.repeat(3, *[1] * (tensor.ndim - 1))
     return tensor

@@ -158,6 +158,8 @@ FAMILIES = [
     ("edsr", {"channels": 4, "num_blocks": 1}),
     ("srcnn", {"filters": (4, 3)}),
 ]
+# The second network sees s x s channels of each one of the image.
+DEEP = ("two_step", {"scale": 2, "second": {"name": "srresnet", "channels": 5, "num_blocks": 1}})
 
 
 def lively(name, in_channels, **options):
@@ -180,7 +182,7 @@ def test_a_color_network_made_grey_gives_what_its_equal_channels_gave(tmp_path, 
         torch.testing.assert_close(grey(image), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "options"), FAMILIES)
+@pytest.mark.parametrize(("name", "options"), [*FAMILIES, DEEP])
 def test_a_grey_network_made_color_gives_the_same_in_every_channel(tmp_path, name, options):
     grey, color = lively(name, 1, **options), lively(name, 3, **options)
     grey.load_state_dict({k: v.float() for k, v in grey.state_dict().items()})
@@ -190,6 +192,23 @@ def test_a_grey_network_made_color_gives_the_same_in_every_channel(tmp_path, nam
     with torch.no_grad():
         for channel in color(image).split(1, dim=1):
             torch.testing.assert_close(channel, grey(image[:, :1]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "options"), [*FAMILIES, DEEP])
+def test_a_grey_network_comes_back_from_color(tmp_path, name, options):
+    grey, color, again = (lively(name, channels, **options) for channels in (1, 3, 1))
+    grey.load_state_dict({k: v.float() for k, v in grey.state_dict().items()})
+    load_pretrained(color, saved(tmp_path / "grey.pt", grey))
+    load_pretrained(again, saved(tmp_path / "color.pt", color))
+    for key, value in again.state_dict().items():
+        torch.testing.assert_close(value, grey.state_dict()[key], rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_three_times_as_wide_is_refused(tmp_path):
+    wide = create_generator("edsr", channels=12, num_blocks=1)
+    narrow = create_generator("edsr", channels=4, num_blocks=1)
+    with pytest.raises(WeightsError, match="another network"):
+        load_pretrained(narrow, saved(tmp_path / "model.pt", wide))
 
 
 def test_equal_networks_start_from_equal_weights(tmp_path):
