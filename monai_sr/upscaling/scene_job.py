@@ -305,7 +305,7 @@ class SceneJob:
     def _survey(
         self, journal: Journal, scale_to_unit: ScaleToUnit, tiles: list[Tile], chosen: list[Tile]
     ) -> float:
-        """Decode what is needed, once: all where nothing declares the range of values.
+        """Decode what is needed, once: all where the range or natural bounds rest on all values.
 
         The ranges go into the metadata of both sources.
 
@@ -314,8 +314,9 @@ class SceneJob:
         """
         facts, meta = journal.facts(), self.source.meta
         if "survey" not in facts:
+            natural = Facts(meta).natural if Facts(meta).knows("natural") else ()
             is_declared = scale_to_unit.value_range or declared_range(meta)
-            read = chosen if is_declared else tiles
+            read = chosen if is_declared and not np.isfinite(natural).any() else tiles
             found = self.source.survey(read, with_levels=scale_to_unit.needs_levels(meta))
             if len(read) == len(tiles) and not found.has_valid:
                 raise no_valid_pixel(self.source.raster.path)
