@@ -303,11 +303,21 @@ def many_values(
         return None
     if least >= SURE:
         return Meaning(LABEL, f"{most} whole values in patches")
+    warn_of_labels(name, most)
+    return None
+
+
+def warn_of_labels(name: object, count: int) -> None:
+    """Say that values look like labels and are enlarged as a picture.
+
+    Args:
+        name: what the log calls the image.
+        count: number of the values.
+    """
     logger.warning(
         "%s: its %d whole values may be labels, but are enlarged as a picture; add --kind label to "
-        "keep them, or --kind intensity", name, most,
+        "keep them, or --kind intensity", name, count,
     )  # fmt: skip
-    return None
 
 
 def phase_turn(

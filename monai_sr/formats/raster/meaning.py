@@ -31,8 +31,10 @@ from monai_sr.formats.meaning import (
     few_values,
     is_sure_phase,
     phase_turn,
+    warn_of_labels,
 )
 from monai_sr.formats.raster.tables import named_bands
+from monai_sr.formats.regions import LIKELY, region_share
 from monai_sr.geometry import has_transform, source_transform
 
 logger = get_logger(__name__)
@@ -81,10 +83,8 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     declared, has_integers = named_bands(dataset), np.dtype(dataset.dtypes[0]).kind in "iu"
     if dataset.count == 1 and declared and has_integers:
         return Meaning(LABEL, declared[1])
-    is_hidden = dataset.driver.startswith("JP2")
-    block = dataset.shape if is_hidden else dataset.block_shapes[0]
     bands = [band for band in dataset.indexes if colors[band - 1] != ColorInterp.alpha]
-    if not bands or math.prod(block) > _LARGEST_BLOCK_PX:
+    if not bands or _is_dear(dataset):
         return None
     texts = {band: dataset.descriptions[band - 1] or "" for band in bands}
     named = {band: _said(texts[band], dataset, band, declared.get(band, "")) for band in bands}
@@ -110,8 +110,10 @@ def _by_values(dataset: DatasetReader) -> Meaning | None:
     return Meaning(LABEL, "flow directions") if is_flow else few_values(tally)
 
 
-def warn_of_directions(path: Path, dataset: DatasetReader, meaning: Meaning) -> None:
-    """Say which bands look like directions and are enlarged as amounts, unless the user said so.
+def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None:
+    """Say what looks like directions or numbers of regions and is enlarged as amounts.
+
+    Nothing is said where the user said what the values are.
 
     Args:
         path: the file.
@@ -128,6 +130,13 @@ def warn_of_directions(path: Path, dataset: DatasetReader, meaning: Meaning) -> 
                 "begin anew; give it alone (gdal_translate -b %d), with --kind phase or label",
                 path, band, band,
             )  # fmt: skip
+    # Basins, parcels, segments: more than the few values that are taken for codes by themselves.
+    if dataset.count == 1 and is_on_map(dataset) and not (_is_lossy(dataset) or _is_dear(dataset)):
+        windows = _windows(dataset)
+        part = dataset.read(1, window=windows[len(windows) // 2])
+        count, share = region_share(part, dataset.nodatavals[0])
+        if share >= LIKELY:
+            warn_of_labels(path, count)
 
 
 def raster_turn(
@@ -193,6 +202,12 @@ def _windows(dataset: DatasetReader) -> list[Window]:
     tops = range(0, dataset.height, rows)
     tops = tops[:: math.ceil(len(tops) / _MOST_PARTS)]
     return [Window(0, t, dataset.width, min(rows, dataset.height - t)) for t in tops]
+
+
+def _is_dear(dataset: DatasetReader) -> bool:
+    """Tell whether a look at a part takes reading of far more than the part."""
+    is_hidden = dataset.driver.startswith("JP2")
+    return math.prod(dataset.shape if is_hidden else dataset.block_shapes[0]) > _LARGEST_BLOCK_PX
 
 
 def _is_lossy(dataset: DatasetReader) -> bool:

@@ -48,7 +48,7 @@ from monai_sr.formats.raster.meaning import (
     natural_bounds,
     raster_meaning,
     raster_turn,
-    warn_of_directions,
+    warn_of_doubts,
 )
 from monai_sr.formats.raster.open import gdal_options, open_raster, warn_of_overviews
 from monai_sr.formats.raster.photos import check_single, orientation_of, upright
@@ -153,12 +153,12 @@ class RasterSource:
     def warn(self) -> None:
         """Say what was guessed on opening, and left out."""
         warn_of_overviews(self.path)
-        warn_of_directions(self.path, self.dataset, self.meaning)
+        with self._guarded():
+            warn_of_doubts(self.path, self.dataset, self.meaning)
         if lost_domains(self.dataset):
             logger.warning("%s: metadata that are not UTF-8 are left out", self.path)
-        given = self.dataset.transform
-        is_lost = has_transform(given) and not has_transform(source_transform(self.dataset))
-        if is_lost and self.dataset.driver != "PNM":  # where GDAL leaves the terms unset
+        given, used = self.dataset.transform, source_transform(self.dataset)
+        if has_transform(given) and not has_transform(used) and self.dataset.driver != "PNM":
             logger.warning("%s: geotransform cannot be inverted and is left out", self.path)
         if self._false_alpha != self.alpha:
             logger.warning(

@@ -13,6 +13,7 @@ from rasterio.enums import ColorInterp
 from monai_sr.core import BadImageError
 from monai_sr.formats.raster import meaning
 from monai_sr.formats.raster.meaning import raster_meaning
+from monai_sr.formats.raster.reader import RasterReader
 from monai_sr.formats.raster.source import RasterSource
 from tests.image_factory import NORTH_UP, pixels, write_raster
 
@@ -168,3 +169,24 @@ def test_a_raster_of_nothing_but_alpha_says_nothing(tmp_path):
     )  # fmt: skip
     with rasterio.open(path) as dataset:
         assert raster_meaning(path, dataset) is None
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_numbers_of_many_regions_are_announced(tmp_path, dtype, caplog):
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices((60, 80))
+    seeds = rng.random((100, 2)) * (60, 80)
+    distances = [np.hypot(rows - row, columns - column) for row, column in seeds]
+    basins = rng.permutation(5000)[:100][np.argmin(distances, axis=0)]
+    place = {"transform": NORTH_UP, "crs": "EPSG:32633"}
+    path = write_raster(tmp_path / "a.tif", basins[None].astype(dtype), **place)
+    assert RasterReader("auto").read(path).meaning.kind == "gray"
+    assert f"{path}: its 100 whole values may be labels" in caplog.text
+    caplog.clear()
+    for kind in ("intensity", "label"):
+        RasterReader(kind).read(path)
+    hills = 900 + 40 * np.sin(rows / 9) * np.cos(columns / 11) + rng.random((60, 80))
+    RasterReader("auto").read(write_raster(tmp_path / "b.tif", hills[None].astype(dtype), **place))
+    levels = hills.astype(dtype) // 5
+    RasterReader("auto").read(write_raster(tmp_path / "c.tif", levels[None], **place))
+    assert not caplog.text
