@@ -60,7 +60,7 @@ _LEADS_AWAY = re.compile(r"^/vsi|://", re.IGNORECASE)
 # Of the source's grid, format or values, by domain: the result has a grid of its own.
 _STALE = {
     "": re.compile(
-        r"STATISTICS_.*|TIFFTAG_(?:MIN|MAX)SAMPLEVALUE|(?:.*#)?actual_range"
+        r"STATISTICS_.*|TIFFTAG_(?:MIN|MAX)SAMPLEVALUE|(?:.*#)?(?:actual_range|GeoTransform)"
         r"|NC_GLOBAL#geospatial_(?:lat|lon)_.*|DTED_(?:Origin.*|PartialCellIndicator)"
         r"|NITF_(?:IGEOLO|ICORDS|IMAG|IALVL|IDLVL|FHDR|IC|ABPP|PVTYPE|CLEVEL"
         r"|(?:ILOC|CCS|BLOCKA|CSEXRA|STDIDC|STDIDB|USE00A|ICHIPB)_.*)"
