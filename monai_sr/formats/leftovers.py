@@ -57,7 +57,7 @@ def _beside(result: Path, has_maps: bool) -> list[Path]:
             maps = [uncertainty_path(result), classes_path(result)]
             by_stem += [*maps, report_path(result)]
             by_stem += [file for path in maps for file in files_of_gdal(path)]
-    found = [path for path in by_stem if path.exists()]
+    found = [path for path in by_stem if os.path.exists(path)]
     if found and _has_sibling(result):
         found = []
     return [*found, *files_of_gdal(result)]

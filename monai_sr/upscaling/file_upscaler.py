@@ -338,7 +338,7 @@ def _described(result: FileResult) -> FileResult:
     beside = [map_path, classes_path(output), report_path(output)]
     beside += files_of_gdal(output) + files_of_gdal(map_path)
     written = _files_in(output)
-    found = replace(result, files=tuple(map(str, [*written, *(f for f in beside if f.exists())])))
+    found = replace(result, files=tuple(map(str, [*written, *filter(os.path.exists, beside)])))
     if not format_of(written[0]).has_series:
         return found
     headers = [pydicom.dcmread(f, stop_before_pixels=True, specific_tags=_UIDS) for f in written]

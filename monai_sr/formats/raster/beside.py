@@ -7,6 +7,7 @@ edition), 11.3.3.4 iTXt; XMP specification, part 3, 1.1.5.
 """
 
 import contextlib
+import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -58,7 +59,8 @@ def side_car(result: Path) -> Iterator[Callable[[str], None]]:
         for file in written:
             file.unlink(missing_ok=True)
         raise
-    for file in others if written else (path, *others):
+    # Not tried where there are none: their names may be longer than names can be.
+    for file in filter(os.path.lexists, others if written else (path, *others)):
         file.unlink(missing_ok=True)
 
 

@@ -120,7 +120,7 @@ def far_of(path: PathLike) -> Far | None:
     """Return what a file stands for; None for all others."""
     real = Path(os.path.realpath(path))
     beside = _beside(real)
-    if not beside.is_file() or not is_private(real.parent):
+    if not os.path.isfile(beside) or not is_private(real.parent):
         return None
     return Far(*json.loads(beside.read_text(encoding="utf-8")))
 
