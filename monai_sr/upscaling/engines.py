@@ -65,11 +65,10 @@ class Engines:
         with self._lock:
             engine = self._free.pop() if self._free else None
         engine = engine or first.twin()
-        try:
-            yield engine
-        finally:
-            with self._lock:
-                self._free.append(engine)
+        yield engine
+        # One that was stopped on its way (Ctrl-C) would go on from there: nobody gets it again.
+        with self._lock:
+            self._free.append(engine)
 
     def enlarge(
         self,

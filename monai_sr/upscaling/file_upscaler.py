@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,7 @@ class FileUpscaler:
         self._hints: dict[Path | str, Hints | None] = {}
         self._may_hint = may_hint({"system": self._system, **self._options})
         self._made: dict[Path, str] = {}
+        self._making: list[tuple[Path, str]] = []
         self._lock = threading.Lock()
         if self._is_auto:
             check_auto({"system": self._system, **self._options})
@@ -119,18 +120,49 @@ class FileUpscaler:
                 made = dict(self._made)
             plan = self._template.of_one(source, output_dir, made)
             (item,), (bundle,) = plan.data, self._bundles(plan.data)
-            result, failure = self._enlarge(plan, item, bundle)
+            result, failure = self._enlarge_named(plan, item, bundle)
         if result.error:
             raise _own(failure, result.error) from failure
-        self._remember(item)
         return replace(_described(result), warnings=tuple(heard))
 
-    def _remember(self, item: Mapping[str, Any]) -> None:
-        """Keep whose result a file is, of the last ones."""
+    def _enlarge_named(
+        self,
+        plan: FileDataset,
+        item: dict[str, Any],
+        bundle: Path | str,
+        record: RunRecord | None = None,
+    ) -> tuple[FileResult, Exception | None]:
+        """Enlarge one input while its result's name is kept for it; remember whose that is."""
+        if not item["output"]:  # it is refused
+            return self._enlarge(plan, item, bundle)
+        with self._named(plan, item) as output:
+            if record is not None:
+                record.begin(item["origin"], item["output"])
+            result, failure = self._enlarge(plan, item, bundle)
+            if not result.error:
+                with self._lock:
+                    self._made[output] = item["origin"]
+                    while len(self._made) > _REMEMBERED:
+                        del self._made[next(iter(self._made))]
+            return result, failure
+
+    @contextmanager
+    def _named(self, plan: FileDataset, item: dict[str, Any]) -> Iterator[Path]:
+        """Yield the result's path; where another thread has made that meanwhile, a name apart."""
         with self._lock:
-            self._made[Path(os.path.abspath(item["output"]))] = item["origin"]
-            while len(self._made) > _REMEMBERED:
-                del self._made[next(iter(self._made))]
+            output, origin = Path(os.path.abspath(item["output"])), item["origin"]
+            owners = {whose for path, whose in self._making if path == output}
+            if output.exists():
+                owners.add(self._made.get(output, origin))
+            if owners - {origin}:
+                item["output"] = str(plan.own_name(Path(item["output"]), origin))
+                output = Path(os.path.abspath(item["output"]))
+            self._making.append((output, origin))
+        try:
+            yield output
+        finally:
+            with self._lock:
+                self._making.remove((output, origin))
 
     def upscale_all(self, source: PathLike | None, output_dir: PathLike) -> list[FileResult]:
         """Enlarge everything that an input names as one run, with a manifest beside the results.
@@ -159,12 +191,7 @@ class FileUpscaler:
         order = list(bundles)
         try:
             for item, bundle in sorted(todo, key=lambda pair: order.index(pair[1])):
-                if item["output"]:
-                    record.begin(item["origin"], item["output"])
-                result = self._enlarge(plan, item, bundle)[0]
-                record.add(result)
-                if not result.error:
-                    self._remember(item)
+                record.add(self._enlarge_named(plan, item, bundle, record)[0])
         finally:
             record.end()
         record.finish()

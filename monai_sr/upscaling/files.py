@@ -266,6 +266,10 @@ class FileDataset(Dataset):
         source = record["source"] if record else self._begun.get(Path(os.path.abspath(output)))
         if not output.exists() or source == origin:
             return output
+        return self.own_name(output, origin)
+
+    def own_name(self, output: Path, origin: str) -> Path:
+        """Return a name that the result of no other input has."""
         digest = sha256(origin)[:8]
         stem, _, rest = output.name.rpartition(self.mark)
         return output.with_name(f"{stem}_{digest}{self.mark}{rest}")

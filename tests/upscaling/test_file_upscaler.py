@@ -19,6 +19,7 @@ from monai_sr import FileUpscaler
 from monai_sr.cli.main import main
 from monai_sr.core.errors import BadImageError, OptionError, OutputError, WeightsError
 from monai_sr.upscaling import RunFailedError
+from monai_sr.upscaling.evaluator import UpscaleEvaluator
 from monai_sr.upscaling.record import Manifest
 from tests import dicom_factory
 from tests.image_factory import NORTH_UP, ROTATED_POLE, pixels, write_raster
@@ -248,6 +249,47 @@ def test_threads_get_what_each_would_get_alone(upscaler, tmp_path):
         if result.output.endswith(".png"):
             written = Path(result.output).read_bytes()
             assert result.output_sha256 == hashlib.sha256(written).hexdigest()
+
+
+def test_results_of_one_name_are_kept_apart_at_once_too(upscaler, tmp_path, monkeypatch):
+    sources = []
+    for i in range(3):
+        (tmp_path / f"in{i}").mkdir()
+        sources.append(write_raster(tmp_path / f"in{i}" / "a.png", pixels((3, 6, 8), seed=i)))
+        upscaler(sources[i], tmp_path / f"alone{i}")
+    barrier, enlarge = threading.Barrier(3), FileUpscaler._enlarge
+
+    def together(*given):
+        barrier.wait()  # all have been named by now
+        return enlarge(*given)
+
+    monkeypatch.setattr(FileUpscaler, "_enlarge", together)
+    with ThreadPoolExecutor(3) as pool:
+        runs = [
+            pool.submit(upscaler, sources[0], tmp_path / "out"),
+            pool.submit(upscaler.upscale_all, sources[1].parent, tmp_path / "out"),
+            pool.submit(upscaler, sources[2], tmp_path / "out"),
+        ]
+        first, (second,), third = (run.result() for run in runs)
+    assert len(contents(tmp_path / "out")) == 3
+    for i, result in enumerate((first, second, third)):
+        alone = (tmp_path / f"alone{i}" / "a_x2.png").read_bytes()
+        assert Path(result.output).read_bytes() == alone
+    assert list(Manifest(tmp_path / "out").sources()) == [Path(second.output)]
+
+
+def test_a_call_after_one_that_was_stopped_is_whole(upscaler, tmp_path, monkeypatch):
+    source = write_raster(tmp_path / "a.png", pixels((3, 6, 8)))
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(UpscaleEvaluator, "_enlarge", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            upscaler(source, tmp_path / "out")
+    assert not contents(tmp_path / "out")
+    assert upscaler(source, tmp_path / "out").size_out == "16 x 12, 3 bands"
 
 
 def test_windows_go_through_threads_too(bundle, tmp_path):
