@@ -13,6 +13,23 @@ from monai_sr.networks import Generator, create_generator
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = {"channels": 8, "num_blocks": 1, "block": "plain", "recursions": 1, "cascade_channels": 4}
 
+OWN_NETWORK = """
+import torch
+from monai_sr.networks import Generator, GeneratorInfo
+
+class Own(Generator):
+    info = GeneratorInfo(paper="own")
+
+    def __init__(self, scale=4, in_channels=3, *, spatial_dims=2):
+        super().__init__()
+        self._declare(scale, in_channels, spatial_dims, halo=1)
+        self.gain = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, image, scale=None):
+        return self.gain * torch.nn.functional.interpolate(image + 0.1, scale_factor=self.scale)
+"""
+"""A module with a generator of one's own."""
+
 
 def tiny(in_channels: int = 1, scale: int = 4, seed: int = 0, **options: object) -> Generator:
     """Build a hybrid cascade whose every weight matters: its zero tails get values, too."""

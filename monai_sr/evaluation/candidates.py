@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,15 +33,14 @@ from monai_sr.core import (
     find_model,
     folder_digest,
     list_bundles,
-    source_digest,
     unwrapped,
 )
 from monai_sr.evaluation.benchmark import BICUBIC, System
 from monai_sr.inferers import VIEWS, SelfEnsembleInferer
-from monai_sr.networks import Generator, find_system, generator_class, read_system
+from monai_sr.networks import Generator, find_system
 from monai_sr.runtimes import CompiledGenerator
 from monai_sr.transforms import Widening, read_input
-from monai_sr.upscaling import SuperResolver, inference_config, weights_in_use
+from monai_sr.upscaling import SuperResolver, inference_config, own_code, weights_in_use
 
 OUTPUT_SIZE = (720, 1280)
 """(H, W) of the result that the field counts for."""
@@ -176,13 +174,7 @@ class Candidate:
 
     def _code_digest(self) -> str:
         """Return the hash of code that bundle or system bring along."""
-        system = self.options.get("system")
-        own = generator_class(read_system(system)["network_def"]).__module__ if system else ""
-        named = {target.rpartition(".")[0] for target in _targets(self._parser.config)}
-        for name in sorted(named - {""}):
-            with suppress(ImportError):  # a class inside of a class; building it says what is wrong
-                importlib.import_module(name)
-        return source_digest(sorted({own, *named} - {""}))
+        return own_code(self._parser.config, self.options.get("system"))
 
 
 def find_candidates(
@@ -293,14 +285,3 @@ def _count(network: Generator, image: torch.Tensor, scale: int) -> float:
     flops: int = counter.get_total_flops()
     pixels: int = result[0, 0].numel()
     return flops / _FLOPS_PER_MULTIPLY_ADD / pixels
-
-
-def _targets(content: object) -> Iterator[str]:
-    """Yield what a configuration builds."""
-    if isinstance(content, Mapping):
-        if isinstance(content.get("_target_"), str):
-            yield content["_target_"]
-        content = list(content.values())
-    if isinstance(content, list):
-        for part in content:
-            yield from _targets(part)

@@ -32,6 +32,7 @@ from .systems import weights_file as weights_file
 from .weights import load_faces as load_faces
 from .weights import load_pretrained as load_pretrained
 from .weights import load_weights as load_weights
+from .weights import own_source_digest as own_source_digest
 from .weights import read_weights as read_weights
 from .weights import save_weights as save_weights
 from .weights import state_digest as state_digest

@@ -16,6 +16,7 @@ from monai_sr.core import (
     atomic_file,
     check_sum,
     sha256_of,
+    source_digest,
 )
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
@@ -250,3 +251,8 @@ def state_digest(network: nn.Module) -> str:
             yield plain.view(torch.uint8).numpy().tobytes()
 
     return sha256_of(parts())
+
+
+def own_source_digest(network: nn.Module) -> str:
+    """Return the hash of the code of a network's parts that are neither ours nor installed."""
+    return source_digest(sorted({type(part).__module__ for part in network.modules()}))

@@ -23,7 +23,7 @@ from monai_sr.core import (
     go_on_without_threads,
 )
 from monai_sr.core.fingerprint import fingerprint
-from monai_sr.networks import Generator, state_digest
+from monai_sr.networks import Generator, own_source_digest, state_digest
 from monai_sr.runtimes.int8 import Ranges, quantized
 from monai_sr.runtimes.registry import (
     AnyRuntime,
@@ -296,6 +296,7 @@ def artifact_key(network: nn.Module, **parts: Any) -> str:
         "weights": state_digest(network),
         "torch": torch.__version__,
         "code": code_digest(*EXPORTING),
+        "own": own_source_digest(network),
         **parts,
     }
     return fingerprint(**named)

@@ -20,3 +20,4 @@ from .super_resolver import weights_in_use as weights_in_use
 from .temporary import Archives as Archives
 from .workflow import SRWorkflow as SRWorkflow
 from .workflow import first_stage as first_stage
+from .workflow import own_code as own_code

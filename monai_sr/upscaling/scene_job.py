@@ -54,7 +54,7 @@ from monai_sr.inferers import (
     result_edge,
     warn_if_cut,
 )
-from monai_sr.networks import state_digest
+from monai_sr.networks import own_source_digest, state_digest
 from monai_sr.transforms import (
     Agreement,
     Provenance,
@@ -364,6 +364,6 @@ class SceneJob:
             "device": self.device.type,
             "weights": state_digest(self.network),
             "deidentified": is_deidentified(self.source.meta),
-            "code": code_digest(),
+            "code": [code_digest(), own_source_digest(self.network)],
             "made_by": provenance.record(np.empty(0), self.runtime),
         }

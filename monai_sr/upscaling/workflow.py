@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import importlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from monai_sr.core.contents import file_sha256
 from monai_sr.core.devices import usable_device
 from monai_sr.core.distributed import from_first
 from monai_sr.core.errors import OptionError
-from monai_sr.core.fingerprint import code_digest, fingerprint
+from monai_sr.core.fingerprint import code_digest, fingerprint, source_digest
 from monai_sr.core.log import get_logger
 from monai_sr.core.models import find_model
 from monai_sr.core.options import UPSCALE, path_options
@@ -21,7 +23,7 @@ from monai_sr.core.plain_options import check_plain, check_truths
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.shared import silent_monai_bundle
 from monai_sr.core.types import PathLike
-from monai_sr.networks.systems import find_system, generator_class
+from monai_sr.networks.systems import find_system, generator_class, read_system
 
 logger = get_logger(__name__)
 
@@ -133,11 +135,16 @@ class SRWorkflow(ConfigWorkflow):
         made there is as good as one made on a CPU.
         """
         options = {k: v for k, v in self.parser.get().items() if k not in _PLACES}
-        sums = {}
-        for key in _FILES:
-            file: Any = self.parser.get_parsed_content(key) if key in self.parser else None
-            sums[key] = file_sha256(file) if file is not None and Path(file).is_file() else None
-        return fingerprint(code=code_digest(), options=options, files=sums)[:_DIGITS]
+        named: dict[str, Any] = {
+            key: self.parser.get_parsed_content(key) if key in self.parser else None
+            for key in _FILES
+        }
+        sums = {
+            key: file_sha256(file) if file is not None and Path(file).is_file() else None
+            for key, file in named.items()
+        }
+        own = own_code(self.parser.get(), named["system"])
+        return fingerprint(code=[code_digest(), own], options=options, files=sums)[:_DIGITS]
 
     def _check_system(self, system: PathLike) -> None:
         if generator_class(self.parser["network_def"]).info.learns == "nothing":
@@ -145,6 +152,35 @@ class SRWorkflow(ConfigWorkflow):
                 f"{system}: learns nothing, there is nothing to train; use it as it is, "
                 f"monai-sr upscale --system {system}"
             )
+
+
+def own_code(config: object, system: PathLike | None) -> str:
+    """Return the hash of code that a configuration, or the system in it, brings along.
+
+    Args:
+        config: content of the configuration.
+        system: name or file of the system; None: there is none.
+
+    Raises:
+        OptionError: if there is no such system, or its network cannot be imported.
+    """
+    own = generator_class(read_system(system)["network_def"]).__module__ if system else ""
+    named = {target.rpartition(".")[0] for target in _targets(config)}
+    for name in sorted(named - {""}):
+        with suppress(ImportError):  # a class inside of a class; building it says what is wrong
+            importlib.import_module(name)
+    return source_digest(sorted({own, *named} - {""}))
+
+
+def _targets(content: object) -> Iterator[str]:
+    """Yield what a configuration builds."""
+    if isinstance(content, Mapping):
+        if isinstance(content.get("_target_"), str):
+            yield content["_target_"]
+        content = list(content.values())
+    if isinstance(content, list):
+        for part in content:
+            yield from _targets(part)
 
 
 def _is_path(value: Any) -> bool:

@@ -11,7 +11,7 @@ from monai_sr.cli.main import main
 from monai_sr.core.errors import OptionError, SRError, user_message
 from monai_sr.upscaling.workflow import SRWorkflow
 from tests.image_factory import pixels, write_raster
-from tests.network_factory import tiny_bundle
+from tests.network_factory import OWN_NETWORK, tiny_bundle
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +111,15 @@ def test_a_command_says_nothing_of_logging(bundle, tmp_path, capsys):
     assert "photo_x4.png" in out
     assert "logging" not in out + err
     assert not logging.getLogger("monai_sr").handlers
+
+
+def test_a_network_of_ones_own_counts_by_its_code(bundle, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    file, system = tmp_path / "own_network_signed.py", tmp_path / "own.yaml"
+    file.write_text(OWN_NETWORK)
+    system.write_text("network_def: {_target_: own_network_signed.Own, scale: '@scale'}")
+    given = {"system": system, "ckpt_path": "own.pt"}
+    before = SRWorkflow(bundle, **given).fingerprint()
+    assert SRWorkflow(bundle, **given).fingerprint() == before
+    file.write_text(OWN_NETWORK.replace("+ 0.1", "+ 0.2"))
+    assert SRWorkflow(bundle, **given).fingerprint() != before
