@@ -129,8 +129,9 @@ class PatchLoader:
         self.iteration = 0
         self.seconds = 0.0
         self._groups = self._split()
+        self._empty: set[int] = set()  # groups without an image to learn from
         self._pool: tuple[int, _Pool] | None = None
-        self._next: tuple[int, Future[_Pool]] | None = None
+        self._next: tuple[int, Future[_Pool | None]] | None = None
         self._executor = ThreadPoolExecutor(1)
 
     def __len__(self) -> int:
@@ -233,18 +234,37 @@ class PatchLoader:
         return [shuffled[i : i + count] for i in range(0, len(shuffled), count)]
 
     def _group(self, turn: int) -> _Pool:
-        """Return the images of one turn; start loading those of the next."""
-        group = turn % len(self._groups)
-        if self._pool is None or self._pool[0] != group:
+        """Return the images of one turn, or where it has none of the next; load those that follow.
+
+        Raises:
+            BadImageError: if no group has any.
+        """
+        group = self._filled(turn)
+        while self._pool is None or self._pool[0] != group:
             if self._next is not None and self._next[0] == group:
-                self._pool = (group, self._next[1].result())
+                pool = self._next[1].result()
             else:
-                self._pool = (group, self._load_pool(self._groups[group]))
-            following = (group + 1) % len(self._groups)
+                pool = self._load_pool(self._groups[group])
+            if pool is None:
+                self._empty.add(group)
+                group = self._filled(group)
+                continue
+            self._pool = (group, pool)
+            following = self._filled(group + 1)
             if following != group:
                 files = self._groups[following]
                 self._next = (following, self._executor.submit(self._load_pool, files))
         return self._pool[1]
+
+    def _filled(self, turn: int) -> int:
+        """Return the first group from a turn on that is not known to be empty."""
+        for each in range(turn, turn + len(self._groups)):
+            if each % len(self._groups) not in self._empty:
+                return each % len(self._groups)
+        raise BadImageError(
+            f"{first_file(self.files[0]).parent}: holds no readable image with sides of at least "
+            f"{self.patch_size * max(self.scales)} pixels; add larger ones or lower patch_size"
+        )
 
     def _read(self, file: Source) -> list[TrainingPair]:
         loaded = self.load(file)
@@ -277,7 +297,8 @@ class PatchLoader:
         result = torch.from_numpy(np.ascontiguousarray(hr))
         return result if result.dtype == torch.uint8 else result.float()
 
-    def _load_pool(self, files: Sequence[Source]) -> _Pool:
+    def _load_pool(self, files: Sequence[Source]) -> _Pool | None:
+        """Read the images of a group; None where none can be read and is large enough."""
         taught = self.targets.scales if self.targets else ()
         parts: dict[int, list[Tensor]] = {k: [] for k in (1, *self.scales, *(-s for s in taught))}
         sizes, used = [], 0
@@ -303,17 +324,14 @@ class PatchLoader:
                 for scale in self.scales:
                     small = self.degradation.shrink(hr, scale)
                     parts[scale] += [small.flatten()] if scale != 1 else []  # they are there
-        if not sizes:
-            raise BadImageError(
-                f"{first_file(files[0]).parent}: holds no readable image with sides of at least "
-                f"{self.patch_size * max(self.scales)} pixels; add larger ones or lower patch_size"
-            )
         if used < len(files):
             logger.warning(
                 "%d of %d training images are unreadable or too small and unused",
                 len(files) - used,
                 len(files),
             )
+        if not sizes:
+            return None
         starts = {}
         for key, tensors in parts.items():
             lengths = torch.tensor([0, *(t.numel() for t in tensors)])

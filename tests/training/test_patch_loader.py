@@ -135,6 +135,19 @@ def test_streaming_through_groups_equals_itself_from_any_step(tmp_path):
         assert all(equal(resumed.batch(i), batches[i]) for i in range(start, 8))
 
 
+def test_groups_without_an_image_of_use_are_passed_over(tmp_path):
+    sides = (32, 20, 32, 20, 20, 32)
+    files = write(tmp_path, *(np.full((1, n, n), i, np.uint8) for i, n in enumerate(sides)))
+    options = {"cache_gib": 1e-9, "group_batches": 2}  # groups of one image
+    stream = loader(files, **options)
+    batches = [stream.batch(i) for i in range(24)]
+    seen = {int((batch["label"] * 255).round().unique()) for batch in batches}
+    assert seen == {0, 2, 5}
+    for start in (3, 11, 22):
+        resumed = loader(files, **options)
+        assert all(equal(resumed.batch(i), batches[i]) for i in range(start, 24))
+
+
 def test_image_that_is_too_small_is_left_out_and_counted(tmp_path, caplog):
     files = write(tmp_path, np.zeros((1, 31, 90), np.uint8), np.full((1, 32, 32), 9, np.uint8))
     with caplog.at_level(logging.WARNING):
