@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from monai_sr.core.errors import OptionError, user_message
-from monai_sr.core.options import UPSCALE
+from monai_sr.core.options import UPSCALE, path_options
 from monai_sr.core.plain_options import check_plain, check_truths
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.text import print_safely, printable
@@ -85,7 +85,14 @@ def check_options(argv: list[str]) -> None:
         top = name.lstrip("+").replace("::", "#").split("#")[0]
         if top not in known:
             raise unknown_name("option", f"--{top}", (f"--{k}" for k in known if k[0] != "_"))
-        check_plain({f"--{name}": [options[name], DefaultParseValue(options[name])]})
+        value = DefaultParseValue(options[name])
+        check_plain({f"--{name}": [options[name], value]})
+        is_number = isinstance(value, int | float) and str(value) != options[name]
+        if is_number and top in path_options():
+            raise OptionError(
+                f"--{name} {options[name]}: this command reads that as the number {value}; write "
+                f"./{options[name]}, or use monai-sr"
+            )
         if "#" in options[name]:
             raise OptionError(
                 f"--{name} {options[name]}: '#' begins a comment for this command, which would cut "

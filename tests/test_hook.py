@@ -181,6 +181,8 @@ def test_auto_says_what_it_cannot_do_in_one_line(bundle, photo, tmp_path, comman
         (["--dataset#data", "$[]"], "--dataset#data: must not begin with $"),
         (["--robust", "false"], "--robust: must be auto or True or False, got 'false'"),
         (["--uncertainty=no"], "--uncertainty: must be True or False, got 'no'"),
+        (["--output_dir", "2022_02"], "reads that as the number 202202; write ./2022_02"),
+        (["--input=1e3"], "--input 1e3: this command reads that as the number 1000.0"),
         (["--scale=5"], "trained for 2 and 4, got 5; use --scale 4"),
         (["-scal", "2"], "did you mean '--scale'"),
         (["--network_def#chanels", "8"], "unexpected keyword argument 'chanels'"),
