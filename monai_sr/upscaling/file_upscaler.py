@@ -152,7 +152,7 @@ class FileUpscaler:
         with self._lock:
             output, origin = Path(os.path.abspath(item["output"])), item["origin"]
             owners = {whose for path, whose in self._making if path == output}
-            if output.exists():
+            if os.path.exists(output):
                 owners.add(self._made.get(output, origin))
             if owners - {origin}:
                 item["output"] = str(plan.own_name(Path(item["output"]), origin))
