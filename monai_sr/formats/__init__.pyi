@@ -10,6 +10,7 @@ from .dicom.reader import DicomReader as DicomReader
 from .dicom.series import Volume as Volume
 from .dicom.series import find_series as find_series
 from .dicom.series import find_volumes as find_volumes
+from .dicom.series import join_folders as join_folders
 from .dicom.series import merge_copies as merge_copies
 from .dicom.writer import DicomWriter as DicomWriter
 from .facts import Facts as Facts

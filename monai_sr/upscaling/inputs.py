@@ -20,6 +20,7 @@ from monai_sr.formats import (
     image_folders,
     is_dicomdir,
     is_product,
+    join_folders,
     listed_files,
     merge_copies,
     pair_of,
@@ -313,13 +314,13 @@ class Search:
             claimed = [v for v in volumes if len(v.paths) > 1 or claims_image(v.paths[0])]
             self.no_images += len(media) + len(volumes) - len(claimed)
             images += claimed
-        images = merge_copies(images)
+        images = join_folders(merge_copies(images))
         beside: dict[Path, list[Volume]] = defaultdict(list)
         for volume in images:
-            beside[volume.paths[0].parent].append(volume)
+            beside[_folder_of(volume)].append(volume)
         found: Found = {}
         for volume in images:
-            folder = volume.paths[0].parent
+            folder = _folder_of(volume)
             found[_series_name(folder, volume, beside[folder], found)] = list(volume.paths)
             self._warn_of_copies(folder, volume)
         return found
@@ -340,6 +341,10 @@ class Search:
             if link.is_symlink() and not link.is_file():
                 name = link if self._is_named else "a link"
                 logger.warning("%s: links to folders and broken links are not followed", name)
+
+
+def _folder_of(volume: Volume) -> Path:
+    return Path(os.path.commonpath([file.parent for file in volume.paths]))
 
 
 def _only(volume: Volume, files: set[Path]) -> Volume:

@@ -200,3 +200,40 @@ def test_a_dicomdir_stands_for_what_it_lists(tmp_path, is_series):
     assert inputs.root == tmp_path / "disc"
     assert inputs.no_images == 0
     assert all("unlisted" not in str(f) for group in inputs.files.values() for f in group)
+
+
+def _spread(folder, heights, **tags):
+    """Write slices at given numbers of the stack, in subfolders by name."""
+    places = dicom_factory.slice_positions(12)
+    for name, numbers in heights.items():
+        for number in numbers:
+            place = dicom_factory.located(places[number].round(6))
+            file = folder / name / f"IM{number:03d}"
+            dicom_factory.write(file, InstanceNumber=number, **{**place, **tags})
+    return folder
+
+
+def test_a_series_in_several_folders_of_a_medium_is_one(tmp_path):
+    """Some media hold few files in each folder, and a result in two series would be none."""
+    disc = _spread(tmp_path / "disc", {"DIR000": range(4), "DIR001": range(4, 7)})
+    inputs = found(disc, tmp_path / "out")
+    assert names(inputs, tmp_path) == {"disc": 7}
+    assert inputs.root == tmp_path
+    _spread(disc, {"DIR001": range(3)}, SeriesInstanceUID="1.2.3")
+    assert names(found(disc, tmp_path / "out"), disc) == {".": 7, "DIR001": 3}
+
+
+@pytest.mark.parametrize(
+    "heights",
+    [
+        {"a": range(4), "b": range(4)},
+        {"a": range(4), "b": range(5, 9)},
+        {"a": [0, 1], "b": [4, 5]},
+        {"a": [0], "b": [1]},
+    ],
+)
+def test_folders_whose_slices_are_no_stack_together_stay_apart(tmp_path, heights):
+    folder = _spread(tmp_path, {"a": heights["a"]})
+    _spread(tmp_path, {"b": heights["b"]}, AcquisitionTime="120000")
+    shown = names(found(folder, tmp_path / "out"), tmp_path)
+    assert sorted(shown.values()) == sorted(map(len, heights.values()))

@@ -28,7 +28,14 @@ from monai_sr.formats.dicom.meaning import dicom_meaning
 from monai_sr.formats.dicom.pixels import decode
 from monai_sr.formats.dicom.repeats import TAGS, Slice, part_slices
 from monai_sr.formats.meaning import GRAY
-from monai_sr.geometry import SPACING_KEYWORDS, is_same_direction, is_same_spacing, pixel_spacing
+from monai_sr.geometry import (
+    SPACING_KEYWORDS,
+    even_stack,
+    frame_planes,
+    is_same_direction,
+    is_same_spacing,
+    pixel_spacing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -143,6 +150,45 @@ def merge_copies(volumes: Iterable[Volume]) -> list[Volume]:
         else:
             kept[key] = one
     return sorted(kept.values(), key=lambda v: v.paths)
+
+
+def join_folders(volumes: Iterable[Volume]) -> list[Volume]:
+    """Join the parts of a series that lie in several folders, as media of few files in each have.
+
+    Only where all their slices together lie evenly, of which there are three or more: else a UID
+    that many series share would make one volume of them.
+
+    Returns:
+        The volumes, ordered by name.
+    """
+    alike: dict[tuple[Any, ...], list[Volume]] = defaultdict(list)
+    for volume in volumes:
+        one = _read(volume.paths[0])
+        key = (one.series, one.kind, volume.label) if isinstance(one, Slice) else volume.paths
+        alike[key].append(volume)
+    found: list[Volume] = []
+    for parts in alike.values():
+        is_spread = len(parts) > 1 and len({v.paths[0].parent for v in parts}) == len(parts)
+        files = sorted((f, u) for v in parts for f, u in zip(v.paths, v.uids, strict=True))
+        if is_spread and _are_even([file for file, _ in files]):
+            copies = tuple(file for part in parts for file in part.copies)
+            paths, uids = zip(*files, strict=True)
+            parts = [Volume(paths, parts[0].label, copies, uids)]
+        found += parts
+    return sorted(found, key=lambda v: v.paths)
+
+
+def _are_even(files: Sequence[Path]) -> bool:
+    """Tell whether slices are a stack without gaps."""
+    try:
+        with quiet_pydicom():
+            planes = [plane for file in files for plane in frame_planes(read_header(file))]
+            located = [plane for plane in planes if plane is not None]
+            normal = located[0].normal
+            even_stack(sorted(located, key=lambda plane: float(plane.position @ normal)))
+    except (OSError, *DAMAGE_ERRORS):
+        return False
+    return len(located) == len(planes) > 2
 
 
 @once
