@@ -329,8 +329,8 @@ def _photo(path: Path) -> Array:
                     f"{image.mode}; convert it"
                 )
             if is_deep:
-                deep: Array = load_image(path).numpy().astype(np.uint16)
-                return deep.transpose(2, 1, 0)
+                deep: Array = load_image(path).numpy().astype(np.uint16).transpose(2, 1, 0)
+                return deep
             return np.asarray(upright.convert("RGB") if upright.mode == "P" else upright)
     except _PILLOW_ERRORS as error:
         raise BadImageError(

@@ -1,17 +1,18 @@
 """Keeps what a raster says and its format cannot hold: in ``.aux.xml`` beside it, as GDAL does.
 
 GeoTIFF has no place for names of categories, none for reference systems without EPSG method such as
-a rotated pole, and rasterio none for the epoch of coordinates. PNG of GDAL takes no XMP.
+a rotated pole, and rasterio none for the epoch of coordinates. PNG of GDAL takes neither XMP nor
+resolution.
 GDAL, Persistent Auxiliary Metadata, https://gdal.org/user/raster_data_model.html; PNG (third
-edition), 11.3.3.4 iTXt; XMP specification, part 3, 1.1.5.
+edition), 11.3.3.4 iTXt, 11.3.4.3 pHYs; XMP specification, part 3, 1.1.5.
 """
 
 import contextlib
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
 import rasterio
@@ -25,6 +26,9 @@ from monai_sr.formats.raster.tables import class_table, gdal_facts
 
 _OF_GDAL = (".aux.xml", ".msk", ".msk.ovr", ".ovr")
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0\0\0\0\0"
+_IHDR_END = 33
+_METERS_PER_INCH = 0.0254
+_PART_BYTES = 2**20
 _IEND = b"\0\0\0\0IEND\xaeB`\x82"
 
 
@@ -109,17 +113,34 @@ def _add_band(root: ElementTree.Element, index: int, band: ElementTree.Element) 
         element.extend(kept)
 
 
-def add_png_xmp(path: Path, xmp: str) -> None:
-    """Add XMP to a finished PNG file, as the last chunk but one.
+def add_png_chunks(path: Path, xmp: str, dpi: Sequence[float] | None = None) -> None:
+    """Add to a finished PNG file what GDAL does not write.
 
     Args:
         path: the file.
-        xmp: the packet; nothing is done where it is empty.
+        xmp: the packet, which becomes the last chunk but one; "" for none.
+        dpi: pixels an inch along both axes, which become the second chunk; None for none.
     """
-    if not xmp:
-        return
-    body = b"iTXt" + _XMP_KEYWORD + xmp.encode()
-    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
     with path.open("r+b") as stream:
-        stream.seek(-len(_IEND), 2)
-        stream.write(chunk + _IEND)
+        if xmp:
+            stream.seek(-len(_IEND), 2)
+            stream.write(_chunk(b"iTXt" + _XMP_KEYWORD + xmp.encode()) + _IEND)
+        if dpi is not None:
+            sides = (round(each / _METERS_PER_INCH).to_bytes(4, "big") for each in dpi)
+            _insert(stream, _IHDR_END, _chunk(b"pHYs" + b"".join(sides) + b"\1"))
+
+
+def _chunk(body: bytes) -> bytes:
+    return (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+
+
+def _insert(stream: BinaryIO, at: int, new: bytes) -> None:
+    """Put bytes into a file; all behind moves, a part at a time."""
+    carried = new
+    while carried:
+        stream.seek(at)
+        block = stream.read(_PART_BYTES)
+        joined = carried + block
+        stream.seek(at)
+        at += stream.write(joined[: len(block)] if block else joined)
+        carried = joined[len(block) :] if block else b""

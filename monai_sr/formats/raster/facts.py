@@ -26,6 +26,7 @@ from monai_sr.formats.raster.keep_list import (
     kept_tags,
     kept_unit,
 )
+from monai_sr.formats.raster.photos import resolution_of
 from monai_sr.formats.raster.source import RGBA
 from monai_sr.formats.stored import (
     CODES_DISCLAIMER,
@@ -82,6 +83,8 @@ _XMP_OF_GRID = "tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimens
 _SKIPPED_TAGS = {
     "EXIF_Orientation", "EXIF_PixelXDimension", "EXIF_PixelYDimension", "NODATA_VALUES",
 }  # fmt: skip
+# In pixels of the source, of the paper and of the sensor.
+_RESOLUTIONS = ("TIFFTAG_{}RESOLUTION", "EXIF_{}Resolution", "EXIF_FocalPlane{}Resolution")
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,12 @@ def _copy_colors(src: DatasetReader, dst: DatasetWriter, kind: str) -> None:
         dst.write_colormap(1, src.colormap(1))
     else:
         dst.colorinterp = colors
+
+
+def scaled_dpi(src: DatasetReader, grid: Grid) -> list[float] | None:
+    """Return the pixels an inch of a result that is PNG; None where the source tells none."""
+    dpi = resolution_of(src)
+    return None if dpi is None else [d * s for d, s in zip(dpi, grid.scale, strict=True)]
 
 
 def xmp_of(src: DatasetReader, meta: Mapping[str, Any]) -> str:
@@ -291,9 +300,10 @@ def result_tags(
         driver: of the result.
     """
     tags = {key: value for key, value in _without_stale(source).items() if key not in _SKIPPED_TAGS}
-    for key, scale in zip(("TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION"), grid.scale, strict=True):
-        with suppress(KeyError, ValueError):  # absent, or no number
-            tags[key] = f"{float(tags[key]) * scale:.9g}"
+    for axis, scale in zip("XY", grid.scale, strict=True):
+        for key in (key.format(axis) for key in _RESOLUTIONS):
+            with suppress(KeyError, ValueError):  # absent, or no number
+                tags[key] = f"{float(tags[key].strip('() ')) * scale:.9g}"
     is_png = driver == "PNG"
     description, program = (
         ("Description", "Software") if is_png else ("TIFFTAG_IMAGEDESCRIPTION", "TIFFTAG_SOFTWARE")

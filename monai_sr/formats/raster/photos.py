@@ -1,25 +1,39 @@
-"""Finds what GDAL does not say of photos: orientation, and how many frames or pages there are.
+"""Finds what GDAL does not say of photos: orientation, frames or pages, resolution, color space.
 
-EXIF 2.32 (CIPA DC-008) and TIFF 6.0, tag 274 (Orientation); W3C PNG, third edition (acTL, eXIf).
+EXIF 2.32 (CIPA DC-008) and TIFF 6.0, tag 274 (Orientation); W3C PNG, third edition (acTL, eXIf,
+pHYs, gAMA, cHRM, sRGB); ITU-T T.871 (JFIF), 10.1; ICC.1:2022, 7.2.8 (data color space).
 """
 
+import base64
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-from PIL import PngImagePlugin, WebPImagePlugin
+from PIL import JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
-from monai_sr.core import BadImageError, PathLike, once
+from monai_sr.core import BadImageError, PathLike, get_logger, once
 from monai_sr.formats.raster.bands import tiff_tag
 from monai_sr.geometry import has_transform, source_transform
 
+logger = get_logger(__name__)
+
 _ORIENTATION = 274
+_RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+_COLORS, _PROFILE = "COLOR_PROFILE", "SOURCE_ICC_PROFILE"
+_OF_PNG = ("PNG_GAMMA", "SOURCE_WHITEPOINT", *(f"SOURCE_PRIMARIES_{c.name.upper()}" for c in _RGB))
+_SRGB = {("SOURCE_ICC_PROFILE_NAME", "sRGB")}  # other names are those of profiles
 # Not Image.open: it refuses large images, which are meant to be read here.
-_PILLOW = {"PNG": PngImagePlugin.PngImageFile, "WEBP": WebPImagePlugin.WebPImageFile}
+_PILLOW: dict[str, Any] = {
+    "PNG": PngImagePlugin.PngImageFile, "WEBP": WebPImagePlugin.WebPImageFile,
+    "JPEG": JpegImagePlugin.JpegImageFile,
+}  # fmt: skip
+_MOST_DPI = 1e7  # of what a file of PNG can hold, in pixels a meter of 31 bits
 _MOST_BANDS = 4096  # GDAL takes minutes over more, which damaged headers declare
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
 
@@ -54,24 +68,80 @@ def _frame_count(path: Path, dataset: DatasetReader) -> int:
     colors = dataset.colorinterp
     if colors[0] == ColorInterp.palette:
         return sum(color != ColorInterp.alpha for color in colors)
-    return _seen_by_pillow(path, dataset)[0]
+    return _seen_by_pillow(path, dataset).frames
 
 
-def _seen_by_pillow(path: Path, dataset: DatasetReader) -> tuple[int, Any]:
-    """Return the number of frames and, of a file without geotransform, the EXIF orientation."""
+@dataclass(frozen=True)
+class _Photo:
+    """What Pillow says of a file: its frames, EXIF orientation, profile and pixels an inch."""
+
+    frames: int = 1
+    orientation: Any = None
+    profile: bytes = b""
+    dpi: tuple[float, float] | None = None
+
+
+def _seen_by_pillow(path: Path, dataset: DatasetReader) -> _Photo:
+    """Return what is said of a file; of one with a geotransform no orientation."""
     if dataset.driver not in _PILLOW:
-        return 1, None
+        return _Photo()
     return _opened_by_pillow(path, dataset.driver, has_transform(source_transform(dataset)))
 
 
 @once
-def _opened_by_pillow(path: PathLike, driver: str, has_place: bool) -> tuple[int, Any]:
-    frames, orientation = 1, None
+def _opened_by_pillow(path: PathLike, driver: str, has_place: bool) -> _Photo:
+    found = _Photo()
     with suppress(*_PILLOW_ERRORS), _PILLOW[driver](path) as image:  # GDAL judges what is damaged
         frames = int(getattr(image, "n_frames", 1))
+        profile, dpi = image.info.get("icc_profile") or b"", image.info.get("dpi")
+        found = _Photo(frames, None, profile, dpi)
         # Pillow decodes all of a PNG for what may stand behind the pixels.
-        orientation = None if has_place else image.getexif().get(_ORIENTATION)
-    return frames, orientation
+        if not has_place:
+            found = _Photo(frames, image.getexif().get(_ORIENTATION), profile, dpi)
+    return found
+
+
+def resolution_of(dataset: DatasetReader) -> tuple[float, float] | None:
+    """Return the pixels an inch along columns and rows of an upright photo; None where unknown."""
+    path = Path(dataset.name)
+    dpi = _seen_by_pillow(path, dataset).dpi
+    if dpi is None or not all(0 < each < _MOST_DPI for each in dpi):
+        return None
+    x, y = map(float, dpi)
+    is_placed = has_transform(source_transform(dataset))
+    return (x, y) if is_placed or orientation_of(path, dataset) < 5 else (y, x)
+
+
+def profile_of(dataset: DatasetReader, colors: Sequence[ColorInterp]) -> str:
+    """Return the color profile for a result, base64 as GDAL takes it; "" where there is none.
+
+    One of other colors than those of the result (of inks, which GDAL makes RGB of, of the RGB of a
+    palette that is gray) would mislead whoever opens it: it is left out, and a warning says so.
+
+    Args:
+        dataset: the source, open.
+        colors: of the bands of the result.
+    """
+    own = base64.b64encode(_seen_by_pillow(Path(dataset.name), dataset).profile).decode()
+    profile: str = dataset.tags(ns=_COLORS).get(_PROFILE, own)
+    space = base64.b64decode(profile)[16:20].strip()
+    is_color, is_gray = tuple(colors[:3]) == _RGB, colors[0] == ColorInterp.gray
+    if profile and ((is_color and space != b"RGB") or (is_gray and space != b"GRAY")):
+        logger.warning(
+            "%s: its color profile is for %s and the result is %s: it is left out, colors may look "
+            "different; convert it to sRGB first", dataset.name,
+            space.decode("ascii", "replace"), "RGB" if is_color else "gray",
+        )  # fmt: skip
+        return ""
+    return profile
+
+
+def png_colors(dataset: DatasetReader) -> dict[str, str]:
+    """Return what a file without color profile says of its gray and colors: options for a PNG."""
+    said = dataset.tags(ns=_COLORS)
+    if _PROFILE in said:
+        return {}
+    return {key: said[key] for key in _OF_PNG if key in said} | dict(said.items() & _SRGB)
 
 
 def orientation_of(path: Path, dataset: DatasetReader) -> int:
@@ -87,7 +157,7 @@ def orientation_of(path: Path, dataset: DatasetReader) -> int:
     declared: Any = dataset.tags().get("EXIF_Orientation")
     try:
         if declared is None:
-            declared = _seen_by_pillow(path, dataset)[1]
+            declared = _seen_by_pillow(path, dataset).orientation
         if declared is None and dataset.driver == "GTiff":
             declared = tiff_tag(path, _ORIENTATION)
         return int(declared or 1)

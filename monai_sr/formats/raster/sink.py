@@ -20,10 +20,11 @@ from rasterio.windows import Window
 from monai_sr.core import gdal_name, get_logger
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.raster.bands import premultiplied
-from monai_sr.formats.raster.beside import add_png_xmp
+from monai_sr.formats.raster.beside import add_png_chunks
 from monai_sr.formats.raster.check import check_copy, check_windows, checksum, writing
 from monai_sr.formats.raster.cog import copy_as_cog, overview_resampling
-from monai_sr.formats.raster.facts import Grid, copy_facts, xmp_of
+from monai_sr.formats.raster.facts import Grid, copy_facts, scaled_dpi, xmp_of
+from monai_sr.formats.raster.photos import png_colors
 from monai_sr.formats.raster.writer import (
     build_overviews,
     creation_options,
@@ -77,7 +78,7 @@ class RasterBlocks:
         name: PathLike = "result",
     ) -> None:
         self.path, self.source, self.becomes, self.name = path, source, becomes, name
-        self.meta = meta
+        self.meta, self._grid = meta, grid
         self.dtype = Facts(meta).dtype
         self._bits = stored_bits(meta, self.dtype)
         options = creation_options(source.dataset, meta, shape, self.dtype, "GTiff", becomes)
@@ -187,8 +188,10 @@ class RasterBlocks:
                 copy_as_cog(self.path, path, overview_resampling(self.meta))
                 check_windows(path, self.name, self._sums)
             else:
-                rasterio.shutil.copy(gdal_name(self.path), gdal_name(path), driver="PNG", **_PNG)
-                add_png_xmp(path, xmp_of(self.source.dataset, self.meta))
+                options = _PNG | png_colors(self.source.dataset)
+                rasterio.shutil.copy(gdal_name(self.path), gdal_name(path), driver="PNG", **options)
+                dpi = scaled_dpi(self.source.dataset, self._grid)
+                add_png_chunks(path, xmp_of(self.source.dataset, self.meta), dpi)
                 check_copy(path, self.name, self.path)
         return path
 

@@ -19,14 +19,22 @@ from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.meaning import kind_of
 from monai_sr.formats.naming import check_output_size
 from monai_sr.formats.raster.bands import associated_alpha, premultiplied, premultiplied_alpha
-from monai_sr.formats.raster.beside import add_png_xmp, beside_text, side_car
+from monai_sr.formats.raster.beside import add_png_chunks, beside_text, side_car
 from monai_sr.formats.raster.check import check_pixels_of, writing
 from monai_sr.formats.raster.cog import becomes_cog, copy_as_cog, overview_resampling
-from monai_sr.formats.raster.facts import Grid, colors_of, copy_facts, has_same_bands, xmp_of
+from monai_sr.formats.raster.facts import (
+    Grid,
+    colors_of,
+    copy_facts,
+    has_same_bands,
+    scaled_dpi,
+    xmp_of,
+)
 from monai_sr.formats.raster.format import PNG_DTYPES
 from monai_sr.formats.raster.keep_list import is_deidentified, kept_profile
 from monai_sr.formats.raster.masks import copy_mask, hidden_in, keep_alpha
 from monai_sr.formats.raster.open import open_raster
+from monai_sr.formats.raster.photos import png_colors, profile_of
 from monai_sr.formats.raster.source import RGBA
 from monai_sr.formats.stored import StoredWriter, as_stored, in_rows, map_meaning, source_path
 from monai_sr.geometry import grid_change, pixel_affine, source_rpcs, source_transform
@@ -128,7 +136,7 @@ class RasterWriter(StoredWriter):
                     build_overviews(temporary, overview_resampling(self._meta))
                 # Options of the caller may lose data.
                 if driver == "PNG":
-                    add_png_xmp(temporary, xmp_of(src, self._meta))
+                    add_png_chunks(temporary, xmp_of(src, self._meta), scaled_dpi(src, grid))
                 check_pixels_of(temporary, filename, None if kwargs else pixels, mask)
                 check_unchanged(Facts(self._meta).input)
                 write_beside(beside_text(src, temporary, self._meta))
@@ -236,7 +244,8 @@ def creation_options(
     is_partial = 0 < bits < 8 * dtype.itemsize
     if is_partial and (driver == "GTiff" or bits in (1, 2, 4)):
         options["nbits"] = bits
-    profile = src.tags(ns="COLOR_PROFILE").get("SOURCE_ICC_PROFILE")
+    colors = colors_of(src, count, kind)
+    profile = profile_of(src, colors)
     if profile and is_deidentified(meta):
         profile = kept_profile(profile, src.name)
     if profile:
@@ -249,7 +258,8 @@ def creation_options(
             "a .tif that is not cloud-optimized (--no-cog)", src.name, becomes or driver,
         )  # fmt: skip
     if driver == "PNG":
-        return {**options, "write_metadata_as_text": "YES", "zlevel": _PNG_LEVEL}
+        own = {"write_metadata_as_text": "YES", "zlevel": _PNG_LEVEL}
+        return options | own | png_colors(src)
     options["bigtiff"] = "IF_SAFER"
     # Who stores pixels as they are wants them quickly.
     if src.driver != "GTiff" or src.compression is not None:
@@ -258,7 +268,6 @@ def creation_options(
     if min(height, width) >= _TILE_PX:
         options.update(tiled=True, blockxsize=_TILE_PX, blockysize=_TILE_PX)
     by_band = src.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE", "PIXEL") != "PIXEL" and count > 1
-    colors = colors_of(src, count, kind)
     is_rgb = colors[:3] == RGBA[:3] and dtype.name in PNG_DTYPES
     gray = "MINISWHITE" if is_inverse and is_last else "MINISBLACK"
     options.update(interleave="band" if by_band else "pixel", photometric="RGB" if is_rgb else gray)

@@ -10,7 +10,6 @@ import pytest
 import rasterio
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
@@ -238,15 +237,6 @@ def test_resolution_tags_grow_with_the_scale(tmp_path):
     upscale(source, tmp_path / "b.tif", 4)
     with opened(tmp_path / "b.tif") as dst:
         assert dst.tags()["TIFFTAG_XRESOLUTION"] == "288"
-
-
-def test_color_profile_is_kept(tmp_path):
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    Image.fromarray(pixels((16, 24, 3))).save(tmp_path / "a.jpg", icc_profile=profile)
-    for name in ("b.png", "b.tif"):
-        upscale(tmp_path / "a.jpg", tmp_path / name)
-        with Image.open(tmp_path / name) as image:
-            assert image.info["icc_profile"] == profile
 
 
 @pytest.mark.parametrize(

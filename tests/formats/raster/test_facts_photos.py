@@ -1,0 +1,90 @@
+"""A photo's result says what the photo says of its colors and of how large its pixels are."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
+
+from tests.formats.raster.test_facts import opened, upscale
+from tests.formats.raster.test_sink import write  # noqa: F401  (a fixture)
+from tests.image_factory import pixels
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def photo(mode="RGB"):
+    return Image.fromarray(pixels((16, 24, 3))).convert(mode)
+
+
+def linear_png(path):
+    """Write a PNG of linear values whose colors are those of Adobe RGB, 300 pixels an inch."""
+    said = PngInfo()
+    said.add(b"gAMA", struct.pack(">I", 100_000))
+    places = (31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
+    said.add(b"cHRM", struct.pack(">8I", *places))
+    photo().save(path, pnginfo=said, dpi=(300, 150))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+def test_color_profile_is_kept(tmp_path, name):
+    photo().save(tmp_path / name, icc_profile=SRGB)
+    for target in ("b.png", "b.tif"):
+        upscale(tmp_path / name, tmp_path / target)
+        with Image.open(tmp_path / target) as image:
+            assert image.info["icc_profile"] == SRGB
+
+
+@pytest.mark.parametrize("name", ["inks.jpg", "inks.tif", "gray.png"])
+def test_a_profile_of_other_colors_is_left_out(tmp_path, caplog, name):
+    if name == "gray.png":  # a palette of RGB that holds grays alone
+        image, profile = Image.fromarray(pixels((16, 24)) % 4).convert("P"), SRGB
+        image.putpalette([level for level in range(0, 256, 85) for _ in range(3)])
+    else:
+        image, profile = photo("CMYK"), SRGB[:16] + b"CMYK" + SRGB[20:]
+    image.save(tmp_path / name, icc_profile=profile)
+    for target in ("b.png", "b.tif"):
+        caplog.clear()
+        upscale(tmp_path / name, tmp_path / target)
+        assert "its color profile is for" in caplog.text
+        with Image.open(tmp_path / target) as image:
+            assert "icc_profile" not in image.info
+
+
+@pytest.mark.parametrize("is_in_windows", [False, True])
+def test_a_png_keeps_gamma_primaries_and_resolution(tmp_path, write, is_in_windows):  # noqa: F811
+    source = linear_png(tmp_path / "a.png")
+    if is_in_windows:
+        result, _ = write(source, "PNG")
+    else:
+        upscale(source, result := tmp_path / "b.png")
+    with Image.open(source) as before, Image.open(result, formats=["PNG"]) as after:
+        after.load()
+        assert after.info["gamma"] == before.info["gamma"] == 1.0
+        assert after.info["chromaticity"] == pytest.approx(before.info["chromaticity"], abs=1e-6)
+        assert after.info["dpi"] == pytest.approx((600, 300), rel=1e-4)
+
+
+def test_a_png_of_several_parts_is_whole_behind_its_resolution(tmp_path):
+    Image.fromarray(pixels((500, 600, 3))).save(tmp_path / "a.png", dpi=(300, 300))
+    expected = upscale(tmp_path / "a.png", tmp_path / "b.png")
+    assert (tmp_path / "b.png").stat().st_size > 2**20
+    with Image.open(tmp_path / "b.png") as image:
+        assert (np.asarray(image).transpose(2, 0, 1) == expected).all()
+
+
+def test_resolution_of_a_jpeg_grows_and_turns_with_it(tmp_path):
+    exif = Image.Exif()
+    exif[274], exif[282], exif[283] = 6, 100.0, 100.0
+    exif.get_ifd(0x8769)[0xA20E] = 4000.0  # pixels of the sensor a unit
+    photo().save(tmp_path / "a.jpg", exif=exif, dpi=(100, 200))
+    upscale(tmp_path / "a.jpg", tmp_path / "b.png", 4)
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.info["dpi"] == pytest.approx((800, 400), rel=1e-4)
+    with opened(tmp_path / "b.png") as dst:
+        assert float(dst.tags()["EXIF_XResolution"]) == 400
+        assert float(dst.tags()["EXIF_FocalPlaneXResolution"]) == 16000
