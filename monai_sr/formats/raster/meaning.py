@@ -58,6 +58,7 @@ _DIRECTION = re.compile(
     r"(?<![a-z0-9])(?:aspect(?![ _-]?ratio)|(?:wind|wave|swell|current|flow)[ _-]?dir|directions?"
     r"|(?:wind|wave|swell|current|flow)directions?|azimuth|heading|bearing|fdr)(?![a-z0-9])"
 )
+_SEEN = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 _EIGHT_WAYS, _NO_WAY = {2.0**n for n in range(8)}, {-1.0, 0.0, 247.0, 255.0}
 _UNBOUNDED = (-np.inf, np.inf)
 _ALPHA_GROUP = -2
@@ -111,7 +112,7 @@ def _by_values(dataset: DatasetReader) -> Meaning | None:
 
 
 def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None:
-    """Say what looks like directions or numbers of regions and is enlarged as amounts.
+    """Say what looks like directions, classes or numbers of regions and is enlarged as amounts.
 
     Nothing is said where the user said what the values are.
 
@@ -130,13 +131,34 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
                 "begin anew; give it alone (gdal_translate -b %d), with --kind phase or label",
                 path, band, band,
             )  # fmt: skip
-    # Basins, parcels, segments: more than the few values that are taken for codes by themselves.
-    if dataset.count == 1 and is_on_map(dataset) and not (_is_lossy(dataset) or _is_dear(dataset)):
-        windows = _windows(dataset)
-        part = dataset.read(1, window=windows[len(windows) // 2])
-        count, share = region_share(part, dataset.nodatavals[0])
+    if is_on_map(dataset) and not (_is_lossy(dataset) or _is_dear(dataset)):
+        _warn_of_codes(path, dataset, meaning)
+
+
+def _warn_of_codes(path: Path, dataset: DatasetReader, meaning: Meaning) -> None:
+    """Look at a part in the middle for what is not taken for codes by its values alone.
+
+    Those are numbers of basins, parcels and segments, which are many, and classes beside other
+    bands, such as a stack that has lost their names.
+    """
+    windows = _windows(dataset)
+    window, nodata = windows[len(windows) // 2], dataset.nodatavals
+    if dataset.count == 1:
+        count, share = region_share(dataset.read(1, window=window), nodata[0])
         if share >= LIKELY:
             warn_of_labels(path, count)
+        return
+    for band, color in zip(dataset.indexes, dataset.colorinterp, strict=True):
+        if color in _SEEN or band - 1 in meaning.bands:
+            continue
+        tally = Tally(nodata[band - 1])
+        is_counted = tally.add(dataset.read(band, window=window), is_named=False)
+        if is_counted and (found := few_values(tally)):
+            logger.warning(
+                "%s: band %d looks like classes (%s) and is enlarged as amounts: between them lies "
+                "nothing; give it alone (gdal_translate -b %d), or a name such as landcover",
+                path, band, found.reason, band,
+            )  # fmt: skip
 
 
 def raster_turn(

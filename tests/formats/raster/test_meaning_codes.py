@@ -190,3 +190,18 @@ def test_numbers_of_many_regions_are_announced(tmp_path, dtype, caplog):
     levels = hills.astype(dtype) // 5
     RasterReader("auto").read(write_raster(tmp_path / "c.tif", levels[None], **place))
     assert not caplog.text
+
+
+def test_classes_beside_bands_without_names_are_announced(tmp_path, caplog):
+    classes = np.kron(np.random.default_rng(0).integers(0, 9, (6, 8)), np.ones((10, 10)))
+    bands = np.stack([*pixels((3, 60, 80), "uint16"), classes.astype(np.uint16)])
+    place = {"transform": NORTH_UP, "crs": "EPSG:32633", "photometric": "MINISBLACK"}
+    path = write_raster(tmp_path / "a.tif", bands, **place)
+    RasterReader("auto").read(path)
+    (line,) = caplog.messages
+    assert line.startswith(f"{path}: band 4 looks like classes (9 whole values in patches)")
+    caplog.clear()
+    RasterReader("intensity").read(path)
+    named = write_raster(tmp_path / "b.tif", bands, descriptions=("a", "b", "c", "SCL"), **place)
+    assert RasterReader("auto").read(named).meaning.bands == (3,)
+    assert not caplog.text
