@@ -35,7 +35,7 @@ from monai_sr.formats.meaning import (
 )
 from monai_sr.formats.raster.tables import named_bands
 from monai_sr.formats.regions import LIKELY, region_share
-from monai_sr.geometry import has_transform, source_transform
+from monai_sr.geometry import has_transform, source_rpcs, source_transform
 
 logger = get_logger(__name__)
 
@@ -180,7 +180,7 @@ def raster_turn(
 
 def is_on_map(dataset: DatasetReader) -> bool:
     """Tell whether a raster lies anywhere on Earth."""
-    places = (dataset.crs, dataset.gcps[0], dataset.rpcs)
+    places = (dataset.crs, dataset.gcps[0], source_rpcs(dataset))
     return any(bool(place) for place in places) or has_transform(source_transform(dataset))
 
 

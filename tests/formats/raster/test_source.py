@@ -12,7 +12,7 @@ from rasterio.windows import Window
 from monai_sr.core.errors import BadImageError
 from monai_sr.formats.raster.bands import premultiplied, straight
 from monai_sr.formats.raster.reader import RasterReader
-from monai_sr.formats.raster.source import RasterSource
+from monai_sr.formats.raster.source import RasterSource, raster_facts
 from tests.image_factory import ROTATED, pixels, write_raster, write_vrt
 
 WINDOWS = [Window(0, 0, 9, 8), Window(2, 3, 4, 5), Window(8, 7, 1, 1), Window(0, 0, 3, 8)]
@@ -191,3 +191,12 @@ def test_bands_of_several_types_are_read_exactly_or_refused(tmp_path):
     write_raster(tmp_path / "wide.tif", wide, transform=ROTATED)
     with pytest.raises(BadImageError, match=r"beside floats .* convert to int32"):
         RasterReader().read(path)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_camera_model_that_cannot_be_read_is_no_place(tmp_path):
+    path = write_raster(tmp_path / "a.tif", pixels((1, 8, 9)))
+    text = '<PAMDataset><Metadata domain="RPC"><MDI key="LINE_OFF">x</MDI></Metadata></PAMDataset>'
+    path.with_name("a.tif.aux.xml").write_text(text)
+    assert not raster_facts(path).has_place
+    assert RasterReader("auto").read(path).pixels.shape == (1, 8, 9)
