@@ -114,15 +114,16 @@ def test_nifti_shorter_than_its_header_says_is_refused(tmp_path, suffix):
         NiftiReader().read(path)
 
 
-def test_voxels_far_behind_the_header_are_refused(tmp_path):
+@pytest.mark.parametrize(("offset", "words"), [(2e9, "at most"), (0, "at least"), (5, "at least")])
+def test_voxels_within_the_header_or_far_behind_it_are_refused(tmp_path, offset, words):
     folder = Path(nib.__file__).parent / "tests" / "data"
     for kind, source in (("1", "anatomical.nii"), ("2", "example_nifti2.nii.gz")):
         image = nib.load(folder / source)
         header = image.header.copy()
-        header["vox_offset"] = 2e9
+        header["vox_offset"] = offset
         path = tmp_path / f"{kind}.nii"
         path.write_bytes(header.binaryblock + bytes(1000))
-        with pytest.raises(BadImageError, match=r"vox_offset must be at most .*export it again"):
+        with pytest.raises(BadImageError, match=rf"vox_offset must be {words} .*export it again"):
             NiftiReader().read(path)
 
 

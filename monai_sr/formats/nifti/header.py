@@ -235,20 +235,27 @@ def _text(sizes: npt.NDArray[Any]) -> str:
 
 
 def check_offset(path: Path) -> None:
-    """Refuse voxels absurdly far behind the header: all before them would be unpacked first.
+    """Refuse voxels within the header, and absurdly far behind it: all before would be unpacked.
 
     Args:
         path: a NIfTI file, or one that claims to be.
 
     Raises:
-        BadImageError: ``vox_offset`` is too large.
+        BadImageError: ``vox_offset`` is too small or too large.
     """
     with suppress(OSError, EOFError, zlib.error):
         head = first_bytes(path)
         for kind in (nib.Nifti1Header, nib.Nifti2Header):
             size = kind.template_dtype.itemsize
             if len(head) >= size and kind.may_contain_header(head):
-                offset = float(kind(head[:size], check=False)["vox_offset"])
+                header: Any = kind(head[:size], check=False)
+                offset = float(header["vox_offset"])
+                # nibabel takes the bytes of the header for voxels where it is 0.
+                if header["magic"].item() == kind.single_magic and not offset >= size:
+                    raise BadImageError(
+                        f"{path}: vox_offset must be at least {size}, got {offset:g}; export it "
+                        "again."
+                    )
                 if offset > _LONGEST_EXTENSIONS:
                     raise BadImageError(
                         f"{path}: vox_offset must be at most {_LONGEST_EXTENSIONS}, got "

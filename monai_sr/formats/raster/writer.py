@@ -44,6 +44,7 @@ logger = get_logger(__name__)
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".png": "PNG"}
 # GDAL writes no .aux.xml and no .msk; see monai_sr.formats.raster.beside.
 _WRITE = {"GDAL_PAM_ENABLED": "NO", "GDAL_TIFF_INTERNAL_MASK": "YES"}
+_INKS = (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black)
 _TILE_PX = 256
 # Measured on a photo: 6, the default, takes 5.7 times as long and saves 9 % of the bytes.
 _PNG_LEVEL = 2
@@ -270,6 +271,7 @@ def creation_options(
     by_band = src.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE", "PIXEL") != "PIXEL" and count > 1
     is_rgb = colors[:3] == RGBA[:3] and dtype.name in PNG_DTYPES
     gray = "MINISWHITE" if is_inverse and is_last else "MINISBLACK"
+    gray = "CMYK" if colors == _INKS and dtype.name in PNG_DTYPES else gray
     options.update(interleave="band" if by_band else "pixel", photometric="RGB" if is_rgb else gray)
     if ColorInterp.alpha in colors and has_same_bands(src, count, kind):
         # A copy into another format says of alpha only that it is one.

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
+from tifffile import TiffFile
 
 from tests.formats.raster.test_facts import opened, upscale
 from tests.formats.raster.test_sink import write  # noqa: F401  (a fixture)
-from tests.image_factory import pixels
+from tests.image_factory import pixels, write_raster
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -53,6 +54,16 @@ def test_a_profile_of_other_colors_is_left_out(tmp_path, caplog, name):
         assert "its color profile is for" in caplog.text
         with Image.open(tmp_path / target) as image:
             assert "icc_profile" not in image.info
+
+
+def test_inks_of_16_bits_stay_inks(tmp_path):
+    write_raster(tmp_path / "a.tif", pixels((4, 16, 24), "uint16"), photometric="CMYK")
+    expected = upscale(tmp_path / "a.tif", tmp_path / "b.tif")
+    with opened(tmp_path / "b.tif") as dst:
+        assert [color.name for color in dst.colorinterp] == ["cyan", "magenta", "yellow", "black"]
+        assert (dst.read() == expected).all()
+    with TiffFile(tmp_path / "b.tif") as file:
+        assert file.pages[0].photometric.name == "SEPARATED"
 
 
 @pytest.mark.parametrize("is_in_windows", [False, True])
