@@ -26,6 +26,7 @@ from monai_sr.geometry import (
     Plane,
     frame_planes,
     is_parallel,
+    is_same_spacing,
     pixel_spacing,
     position_gaps,
     slice_distance,
@@ -129,8 +130,12 @@ def _are_hounsfield(header: Dataset) -> bool:
 
 
 def _is_stack(planes: Sequence[Plane]) -> bool:
-    """Tell whether frames are parallel and have a position each."""
-    is_one_way = all(is_parallel(planes[0], plane) for plane in planes)
+    """Tell whether frames are parallel, of one pixel spacing, and have a position each."""
+    first = planes[0]
+    is_one_way = all(
+        is_parallel(first, plane) and is_same_spacing(first.spacing_mm, plane.spacing_mm)
+        for plane in planes
+    )
     return is_one_way and position_gaps(planes).size == len(planes) - 1
 
 
@@ -143,11 +148,16 @@ def _alike(planes: Sequence[Plane]) -> list[Plane]:
 def _put_back(made: Dataset, planes: Sequence[Plane]) -> None:
     """Give frames that form no stack their places, and count them by acquisition number instead."""
     shared = made.SharedFunctionalGroupsSequence[0]
-    if "PlaneOrientationSequence" in shared:
-        del shared.PlaneOrientationSequence
+    thickness = shared.PixelMeasuresSequence[0].SliceThickness
+    for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        if keyword in shared:
+            del shared[keyword]
     frames = made.PerFrameFunctionalGroupsSequence
     for i, (frame, plane) in enumerate(zip(frames, planes, strict=True), 1):
-        position, orientation = Dataset(), Dataset()
+        position, orientation, measures = Dataset(), Dataset(), Dataset()
+        measures.PixelSpacing = [format_ds(v) for v in plane.spacing_mm]
+        measures.SliceThickness = thickness
+        frame.PixelMeasuresSequence = DicomSequence([measures])
         position.ImagePositionPatient = [format_ds(float(v)) for v in plane.position]
         cosines = (*plane.across, *plane.down)
         orientation.ImageOrientationPatient = [format_ds(float(v)) for v in cosines]

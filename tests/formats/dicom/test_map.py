@@ -6,10 +6,12 @@ import numpy as np
 import pydicom
 import pytest
 from monai.transforms import LoadImage
+from pydicom.dataset import Dataset
 
 from monai_sr.formats.dicom.map import write_parametric_map
 from monai_sr.formats.dicom.reader import DicomReader
 from monai_sr.formats.facts import Facts
+from monai_sr.geometry import frame_planes
 from tests import dicom_factory as factory
 
 pytest.importorskip("highdicom")
@@ -67,3 +69,27 @@ def test_frames_without_a_place_keep_the_pixel_measures_of_their_groups(tmp_path
     image = LoadImage(reader=DicomReader, image_only=True)(path)
     np.testing.assert_allclose(np.diag(image.affine)[:2], [0.4, 0.7])
     assert Facts(image.meta).unit_mm == 1
+
+
+def test_frames_of_no_stack_have_pixel_measures_of_their_own(tmp_path):
+    """Two stacks in one object differ in pixel spacing, and lie no fixed distance apart."""
+    places = factory.slice_positions(4)
+    path = factory.write_enhanced(tmp_path / "a.dcm", factory.stored((4, 6, 9)), places)
+    source = pydicom.dcmread(path)
+    source.FrameOfReferenceUID = "1.2.3"
+    shared = source.SharedFunctionalGroupsSequence[0]
+    for i, frame in enumerate(source.PerFrameFunctionalGroupsSequence):
+        frame.PixelMeasuresSequence = [Dataset()]
+        frame.PixelMeasuresSequence[0].PixelSpacing = [0.7, 0.4] if i < 2 else [1.4, 0.8]
+        frame.PixelMeasuresSequence[0].SliceThickness = 2.5
+    del shared.PixelMeasuresSequence
+    source.save_as(path)
+    write_parametric_map(path, tmp_path / "map.dcm", np.full((1, 9, 6, 4), 2, np.float32), {})
+    made = pydicom.dcmread(tmp_path / "map.dcm")
+    planes = frame_planes(made)
+    assert [plane.spacing_mm for plane in planes] == [(0.7, 0.4)] * 2 + [(1.4, 0.8)] * 2
+    np.testing.assert_allclose([plane.position for plane in planes], places, atol=1e-9)
+    assert not [e for e in made.iterall() if e.keyword == "SpacingBetweenSlices"]
+    assert {
+        f.PixelMeasuresSequence[0].SliceThickness for f in made.PerFrameFunctionalGroupsSequence
+    } == {2.5}
