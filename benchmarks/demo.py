@@ -18,7 +18,7 @@ from monai_sr.core.registry import find_bundle
 from monai_sr.core.text import safe_cell
 from monai_sr.functional.resize import upsample
 from monai_sr.transforms import ScaleToUnit, load_image
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 
 SCALE = 4
 _CROP = 80  # LR pixels shown of each sample

@@ -17,7 +17,7 @@ from PIL import Image
 
 from monai_sr import hook
 from monai_sr.core.errors import OptionError
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests.image_factory import pixels, write_nifti, write_raster
 from tests.network_factory import tiny_bundle
 from tests.robust_factory import with_robust

@@ -7,8 +7,8 @@ from .file_upscaler import FileUpscaler as FileUpscaler
 from .file_upscaler import upscale_each as upscale_each
 from .files import FileDataset as FileDataset
 from .inputs import find_inputs as find_inputs
+from .manifest import Manifest as Manifest
 from .record import FileResult as FileResult
-from .record import Manifest as Manifest
 from .record import RunFailedError as RunFailedError
 from .record import RunLog as RunLog
 from .record import RunRecord as RunRecord

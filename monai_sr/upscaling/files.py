@@ -41,7 +41,7 @@ from monai_sr.geometry import scaled_sizes
 from monai_sr.transforms import enlarged_axes, planned_sizes
 from monai_sr.upscaling.far_inputs import FarInputs
 from monai_sr.upscaling.inputs import Inputs, find_inputs, one_series
-from monai_sr.upscaling.record import Manifest, is_done
+from monai_sr.upscaling.manifest import Manifest, is_done
 from monai_sr.upscaling.scene import Scenes
 from monai_sr.upscaling.temporary import Aliases, Archives, Products
 

@@ -28,7 +28,7 @@ from monai_sr.formats import (
     uncertainty_path,
 )
 from monai_sr.upscaling.far_inputs import FarInputs
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from monai_sr.upscaling.temporary import Archives, is_archive, named_product, product_parts
 
 logger = get_logger(__name__)

@@ -16,7 +16,7 @@ from monai.utils import ensure_tuple
 from monai_sr import SuperResolver
 from monai_sr.core.errors import BadImageError, WeightsError, user_message
 from monai_sr.transforms import load_image
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 
 
 @pytest.fixture

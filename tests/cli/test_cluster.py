@@ -19,7 +19,7 @@ from monai_sr.cli.main import main
 from monai_sr.core import optional
 from monai_sr.core.errors import MissingDependencyError, OptionError
 from monai_sr.upscaling import FileResult, RunFailedError
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests.image_factory import NORTH_UP, pixels, write_raster
 from tests.network_factory import tiny_bundle
 from tests.robust_factory import with_robust

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_sr.core.text import print_safely, printable, safe_cell, true_cell
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests.image_factory import pixels, write_raster
 
 BAD = "a\n\x1b]0;x\x07\x1b[2J\r\x9b31m‮gpj.\u2066⁩\u200b\u061c\x7fé.png"

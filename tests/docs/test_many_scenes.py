@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from monai_sr.cli import main as cli
-from monai_sr.upscaling.record import FIELDS
+from monai_sr.upscaling.manifest import FIELDS
 from tests.docs.pages import sections
 from tests.image_factory import NORTH_UP, pixels, write_raster
 

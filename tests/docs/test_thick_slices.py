@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from monai_sr import hook
 from monai_sr.cli import main as cli
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests.dicom_factory import stored, write_series
 from tests.docs.pages import run, sections
 from tests.image_factory import write_nifti

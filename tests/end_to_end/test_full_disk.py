@@ -16,7 +16,7 @@ from monai_sr.cli.main import main
 from monai_sr.core.errors import OutputError
 from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.formats.sentinel2.classes import with_classes
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory
 from tests.image_factory import NORTH_UP, write_nifti, write_raster
 from tests.network_factory import tiny_bundle

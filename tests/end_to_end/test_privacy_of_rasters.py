@@ -15,7 +15,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.transform import from_origin
 
 from monai_sr.cli.main import main
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests.network_factory import tiny_bundle
 
 MARK = "QZXMARKER"

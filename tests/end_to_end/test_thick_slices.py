@@ -15,7 +15,7 @@ from monai_sr.core.bundles import write_weights_sums
 from monai_sr.formats import DicomReader
 from monai_sr.functional import SliceProfile, reduce_slices
 from monai_sr.networks import SliceRefiner, save_weights
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory
 from tests.image_factory import write_nifti
 from tests.network_factory import tiny_bundle

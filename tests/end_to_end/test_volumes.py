@@ -20,7 +20,7 @@ from monai_sr.cli.main import main
 from monai_sr.core.bundles import write_weights_sums
 from monai_sr.functional.resize import resize_to
 from monai_sr.transforms import SaveImageSRd
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory
 from tests.image_factory import ROTATED, pixels, write_nifti, write_raster
 from tests.network_factory import tiny, tiny_bundle

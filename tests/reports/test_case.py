@@ -14,7 +14,7 @@ from PIL import Image
 
 from monai_sr.cli.main import main
 from monai_sr.formats import report_path
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory as factory
 from tests.image_factory import pixels, write_nifti, write_raster
 from tests.network_factory import tiny_bundle

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from monai_sr.core.errors import BadImageError
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests.robustness import runner
 from tests.robustness.bombs import bombs
 from tests.robustness.mutants import mutants

@@ -17,7 +17,8 @@ from monai_sr import FileUpscaler
 from monai_sr.catalogs.bids_sidecar import provenance_in
 from monai_sr.cli.main import main
 from monai_sr.core.errors import BadImageError, OptionError
-from monai_sr.upscaling.record import Manifest, RunFailedError
+from monai_sr.upscaling.manifest import Manifest
+from monai_sr.upscaling.record import RunFailedError
 from tests import dicom_factory
 from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
 from tests.network_factory import tiny_bundle

@@ -24,7 +24,7 @@ from monai_sr.inferers import TiledInferer
 from monai_sr.networks import create_generator
 from monai_sr.transforms import LoadImageSRd, Provenance, RestoreStoredd, SaveImageSRd, ScaleToUnitd
 from monai_sr.upscaling import FileDataset, RunFailedError, UpscaleEvaluator
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory
 from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
 from tests.network_factory import tiny

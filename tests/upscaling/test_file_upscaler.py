@@ -20,7 +20,7 @@ from monai_sr.cli.main import main
 from monai_sr.core.errors import BadImageError, OptionError, OutputError, WeightsError
 from monai_sr.upscaling import RunFailedError
 from monai_sr.upscaling.evaluator import UpscaleEvaluator
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory
 from tests.image_factory import NORTH_UP, ROTATED_POLE, pixels, write_raster
 from tests.network_factory import tiny_bundle

@@ -15,7 +15,7 @@ from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.transforms import LoadImageSRd
 from monai_sr.upscaling import FileDataset
 from monai_sr.upscaling.files import failure
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory
 from tests.image_factory import pixels, write_nifti, write_raster
 

@@ -12,7 +12,7 @@ import pytest
 from monai_sr import FileUpscaler
 from monai_sr.upscaling import hint
 from monai_sr.upscaling.hint import may_hint
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests.image_factory import NORTH_UP, write_raster
 from tests.robust_factory import with_robust
 from tests.scene_factory import smooth

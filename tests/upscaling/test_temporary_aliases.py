@@ -15,7 +15,7 @@ from monai_sr.cli.main import main
 from monai_sr.core import ignored_warnings
 from monai_sr.formats import open_raster
 from monai_sr.upscaling import FileDataset
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from monai_sr.upscaling.temporary import Aliases
 from tests import dicom_factory as factory
 from tests.image_factory import pixels, write_raster

@@ -12,7 +12,7 @@ from monai_sr.cli.main import main
 from monai_sr.formats.sentinel2.classes import LEGEND
 from monai_sr.transforms import LoadImageSRd
 from monai_sr.upscaling import FileDataset
-from monai_sr.upscaling.record import Manifest
+from monai_sr.upscaling.manifest import Manifest
 from tests.image_factory import write_raster
 from tests.network_factory import tiny_bundle
 from tests.sentinel2_factory import band_file, stored, write_product, write_zip

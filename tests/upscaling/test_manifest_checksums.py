@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from monai_sr.formats.identity import digest, input_digest
-from monai_sr.upscaling.record import is_done
+from monai_sr.upscaling.manifest import is_done
 from tests.sentinel2_factory import band_file, write_product, write_zip
 
 

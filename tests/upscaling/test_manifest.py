@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from monai_sr.core.errors import OutputError
-from monai_sr.upscaling.record import FIELDS, Manifest
+from monai_sr.upscaling.manifest import FIELDS, Manifest
 
 
 def saved(folder, *rows):
@@ -37,6 +38,33 @@ def test_a_second_run_replaces_its_own_rows_and_keeps_the_others(tmp_path):
         ("/b.png", "b_x4.png", ""),
     ]
     assert tuple(rows[0]) == FIELDS
+
+
+def test_runs_at_once_keep_the_rows_of_each_other(tmp_path):
+    one, two = Manifest(tmp_path), Manifest(tmp_path)
+    one.add(source="/a.png", output="a_x4.png", kind="gray")
+    two.add(source="/b.png", error="no")
+    one.save()
+    two.add(source="/a.png", output="a_x4.png", kind="color")  # made again: the last counts
+    two.save()
+    one.add(source="/c.png", output="c_x4.png")
+    one.add(source="/b.png", output="b_x4.png")
+    one.save()
+    kinds = {output: row["kind"] for (_, output), row in Manifest(tmp_path).rows.items()}
+    assert kinds == {"a_x4.png": "color", "b_x4.png": "", "c_x4.png": ""}
+    assert one.rows == Manifest(tmp_path).rows
+
+
+def test_threads_lose_no_row(tmp_path):
+    def run(name):
+        manifest = Manifest(tmp_path)
+        for i in range(8):
+            manifest.add(source=f"/{name}{i}.png", output=f"{name}{i}_x4.png")
+            manifest.save()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, "abcd"))
+    assert len(Manifest(tmp_path).sources()) == 32
 
 
 def test_results_at_two_scales_and_before_a_failure_stay_on_record(tmp_path):

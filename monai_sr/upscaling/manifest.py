@@ -1,0 +1,216 @@
+"""The manifest of an output folder: a row for each input, and what of it is done already."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from monai_sr.core import OutputError, PathLike, atomic_file, safe_cell, true_cell
+from monai_sr.formats import (
+    class_file,
+    classes_path,
+    digest,
+    open_product,
+    split_part,
+    uncertainty_path,
+)
+
+FIELDS = (
+    "output", "source", "kind", "size_in", "size_out", "seconds", "lr_psnr", "off_by_one_share",
+    "lr_psnr_bands", "off_by_one_bands",
+    "worst_off", "worst_at", "far_share", "weights", "found", "unusual", "hint", "error",
+    "input_sha256", "output_sha256", "made_by",
+)  # fmt: skip
+
+# Names of files need not be UTF-8 on every system.
+_TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+
+class Manifest:
+    """``monai_sr_manifest.csv`` of an output folder, one row for each input.
+
+    Several runs may write results into one folder at once: each keeps the rows of the others.
+
+    Args:
+        output_dir: folder of the results.
+    """
+
+    name = "monai_sr_manifest.csv"
+
+    def __init__(self, output_dir: PathLike) -> None:
+        self.folder = Path(output_dir)
+        self.path = self.folder / self.name
+        self._begun = self.folder / f".{self.name}.begun"
+        self.rows: dict[tuple[str, str], dict[str, str]] = {}
+        self._sources: dict[str, str] = {}
+        self._new: list[dict[str, str]] = []
+        self._seen: tuple[int, ...] | None = None
+        self._take()
+
+    def _read(self) -> list[dict[str, str]]:
+        try:
+            with self.path.open(newline="", **_TEXT) as stream:
+                reader = csv.DictReader(stream)
+                if not {"source", "output"} <= set(reader.fieldnames or ()):
+                    raise csv.Error("no such columns")
+                return [
+                    {k: true_cell(v or "") for k, v in row.items() if k in FIELDS} for row in reader
+                ]
+        except (csv.Error, OSError) as error:
+            raise OutputError(
+                f"{self.path}: must be the record of an earlier run, got another or a damaged "
+                "file; remove it or choose another output folder"
+            ) from error
+
+    def results(self) -> dict[Path, dict[str, str]]:
+        """Return the row of every recorded result by its path."""
+        rows = (row for row in self.rows.values() if row["output"])
+        return {self.folder / row["output"]: row for row in rows}
+
+    def sources(self) -> dict[Path, str]:
+        """Return the absolute path of the input of every recorded result."""
+        return {path: row["source"] for path, row in self.results().items()}
+
+    def begin(self, source: str, output: PathLike) -> None:
+        """Note that a result is about to be made: a killed run leaves it without a row.
+
+        Raises:
+            OutputError: if the folder cannot be written.
+        """
+        line = json.dumps([source, os.path.abspath(output)])
+        try:
+            with self._begun.open("a", encoding="utf-8") as stream:
+                stream.write(f"{line}\n")
+        except OSError as error:
+            raise _unwritable(self.path) from error
+
+    def begun(self) -> dict[Path, str]:
+        """Return result -> input of those that a killed run began; they may not be there."""
+        try:
+            lines = self._begun.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return {}
+        found = {}
+        for line in lines:
+            with suppress(ValueError, TypeError):  # a kill may have cut the last one
+                source, output = json.loads(line)
+                found[Path(output)] = str(source)
+        return found
+
+    def end(self) -> None:
+        """Write the file, which now has a row of all that was begun."""
+        self.save()
+        self._begun.unlink(missing_ok=True)
+
+    def add(self, **row: object) -> None:
+        """Record one input.
+
+        A result replaces the row of a result of that name and a failure of its input; a failure
+        leaves the input's earlier results on record.
+        """
+        text = {field: "" if row.get(field) is None else str(row[field]) for field in FIELDS}
+        self._new.append(text)
+        self._enter(text)
+
+    def _enter(self, text: dict[str, str]) -> None:
+        source, output = text["source"], text["output"]
+        if output:
+            self.rows.pop((self._sources.get(output, source), output), None)
+            self.rows.pop((source, ""), None)
+            self._sources[output] = source
+        self.rows[source, output] = text
+
+    def _take(self) -> None:
+        """Read what lies there, unless this object has read or written it; add its new rows."""
+        now = _stamp(self.path)
+        if now is None or now == self._seen:
+            return
+        written = self._read()
+        self.rows.clear()
+        self._sources.clear()
+        for text in [*written, *self._new]:
+            self._enter({field: text.get(field, "") for field in FIELDS})
+        self._seen = now
+
+    def save(self) -> None:
+        """Write the file.
+
+        Raises:
+            OutputError: if the folder cannot be written.
+        """
+        try:
+            with _alone(self.folder):
+                self._take()
+                self._write()
+                self._seen = _stamp(self.path)
+                self._new.clear()
+        except OSError as error:
+            if isinstance(error, OutputError):
+                raise
+            raise _unwritable(self.path) from error
+
+    def _write(self) -> None:
+        with (
+            atomic_file(self.path) as partial,
+            partial.open("w", newline="", **_TEXT) as stream,
+        ):
+            writer = csv.DictWriter(stream, FIELDS)
+            writer.writeheader()
+            for key in sorted(self.rows):
+                row = self.rows[key]
+                writer.writerow({field: safe_cell(cell) for field, cell in row.items()})
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Return what tells one version of a file from the next; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other run is in here for a folder, where the system can tell."""
+    handle = None
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _unwritable(path: Path) -> OutputError:
+    return OutputError(f"{path}: cannot be written; free space or its rights")
+
+
+def is_done(
+    record: Mapping[str, str], output: Path, input_sha256: str, made_by: str, has_map: bool
+) -> bool:
+    """Tell whether a result is there, unchanged, and made of this input by these means.
+
+    Args:
+        record: row of the manifest.
+        output: the result.
+        input_sha256: checksum of the input as it is now.
+        made_by: fingerprint of the weights and options of this run; empty where unknown.
+        has_map: whether a map of uncertainty belongs beside it.
+    """
+    if not made_by or (record["input_sha256"], record["made_by"]) != (input_sha256, made_by):
+        return False
+    if has_map and not uncertainty_path(output).exists():
+        return False
+    part = split_part(record["source"])
+    has_classes = part is not None and class_file(open_product(part[0]), part[1]) is not None
+    if has_classes and not classes_path(output).exists():
+        return False
+    return output.exists() and digest([output]) == record["output_sha256"]
