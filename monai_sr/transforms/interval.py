@@ -250,7 +250,7 @@ def interval_widening(metadata: PathLike, scale: float, enabled: bool = True) ->
 def interval_factor(
     metadata: PathLike,
     weights: PathLike | None,
-    scale: int,
+    scale: float,
     enabled: bool = True,
     consistency: int = 2,
     others: Sequence[object] = (),
@@ -276,7 +276,7 @@ def interval_factor(
     if not enabled:
         return 0.0
     entry = json.loads(Path(metadata).read_text(encoding="utf-8")).get("uncertainty", {})
-    factor = entry.get("factors", {}).get(str(scale))
+    factor = entry.get("factors", {}).get(f"{scale:g}")
     own = weights is not None and weights_sha256(weights) == entry.get("weights_sha256")
     margin = None if overshoot == math.inf else overshoot  # infinity is no JSON
     # What was fitted before margins were written down is taken at its word.

@@ -28,7 +28,7 @@ def files(tmp_path):
 
 
 def test_the_factor_of_the_scale_is_given(files):
-    assert [interval_factor(*files, scale, overshoot=1) for scale in (2, 4)] == [3.5, 2.5]
+    assert [interval_factor(*files, scale, overshoot=1) for scale in (2, 4, 2.0)] == [3.5, 2.5, 3.5]
 
 
 def test_a_fit_without_a_margin_is_known(files):
