@@ -198,11 +198,11 @@ def _fit_channels(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         given, inputs = tensor.shape[1], like.shape[1]
         # Space to depth, as sub-pixel convolutions, keeps the phases of one channel together.
         if given == 3 * inputs:
-            tensor = tensor.unflatten(1, (3, inputs)).sum(dim=1)
+            tensor = tensor.reshape(outputs, 3, inputs, *tensor.shape[2:]).sum(dim=1)
         elif inputs == 3 * given:
             tensor = tensor.repeat(1, 3, *[1] * (tensor.ndim - 2)) / 3
     if outputs == 3 * wanted:
-        tensor = tensor.unflatten(0, (3, wanted)).mean(dim=0)
+        tensor = tensor.reshape(3, wanted, *tensor.shape[1:]).mean(dim=0)
     elif wanted == 3 * outputs:
         tensor = tensor.repeat(3, *[1] * (tensor.ndim - 1))
     return tensor
