@@ -229,7 +229,8 @@ def _windows(dataset: DatasetReader) -> list[Window]:
 def _is_dear(dataset: DatasetReader) -> bool:
     """Tell whether a look at a part takes reading of far more than the part."""
     is_hidden = dataset.driver.startswith("JP2")
-    return math.prod(dataset.shape if is_hidden else dataset.block_shapes[0]) > _LARGEST_BLOCK_PX
+    block = dataset.shape if is_hidden else dataset.block_shapes[0]
+    return bool(math.prod(block) > _LARGEST_BLOCK_PX)
 
 
 def _is_lossy(dataset: DatasetReader) -> bool:
