@@ -98,9 +98,9 @@ class ScaleToUnit(Transform):
         stored = image.as_tensor() if isinstance(image, MetaTensor) else image
         meta = _in_memory_meta(stored) | (image.meta if isinstance(image, MetaTensor) else {})
         stored = stored.to(_exact_dtype(stored))
+        given = Given.of(stored, meta, self.nodata)
         if are_codes(meta):
             return as_unit(stored, meta), torch.empty(0, dtype=torch.bool)
-        given = Given.of(stored, meta, self.nodata)
         if not bool(given.valid.any()):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")

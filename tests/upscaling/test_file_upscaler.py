@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import rasterio
 from pydicom.data import get_testdata_file
 from rasterio.crs import CRS
 
@@ -118,6 +119,21 @@ def test_a_name_that_leaves_room_for_that_of_the_result_is_taken(upscaler, tmp_p
     source = write_raster(tmp_path / f"{'x' * 248}.tif", crs="EPSG:32633", transform=NORTH_UP)
     result = upscaler(source, tmp_path / "out")
     assert result.files == (result.output,) == (str(tmp_path / "out" / f"{'x' * 248}_x2.tif"),)
+
+
+@pytest.mark.parametrize("limit", [64, 0])  # whole in memory, and in windows
+@pytest.mark.parametrize("kind", ["intensity", "label"])
+def test_a_nodata_value_that_is_named_beside_a_mask_is_hidden(bundle, tmp_path, limit, kind):
+    array, mask = pixels((2, 12, 14), "uint16") // 2 + 1, np.ones((12, 14), bool)
+    array[:, :4, :5], array[0, 5, 5], mask[9:] = 0, 0, False
+    source = write_raster(tmp_path / "a.tif", array, crs="EPSG:32633", transform=NORTH_UP)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(source, "r+") as dst:
+        dst.write_mask(mask)
+    upscale = FileUpscaler(bundle, scale=2, device="cpu", nodata=0, kind=kind, scene_limit=limit)
+    with rasterio.open(upscale(source, tmp_path / "out").output) as dst:
+        assert dst.nodata == 0
+        shown = mask & array.any(axis=0)
+        np.testing.assert_array_equal(dst.read_masks(1) != 0, np.kron(shown, np.ones((2, 2))) != 0)
 
 
 def test_a_source_without_a_study_gives_a_result_that_says_so(upscaler, tmp_path):

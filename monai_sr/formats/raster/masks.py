@@ -71,13 +71,16 @@ def keep_alpha(pixels: npt.NDArray[Any], image: RasterImage, grid: Grid) -> npt.
     return result
 
 
-def copy_mask(image: RasterImage, dst: DatasetWriter, grid: Grid) -> npt.NDArray[Any] | None:
+def copy_mask(
+    image: RasterImage, dst: DatasetWriter, grid: Grid, pixels: npt.NDArray[Any]
+) -> npt.NDArray[Any] | None:
     """Enlarge the mask of the source: each source pixel becomes a block.
 
     Args:
         image: the source; its alpha channel and nodata are not masks here.
         dst: result, pixels written.
         grid: where the result lies in the source.
+        pixels: what was written, (C, H, W).
 
     Returns:
         What was written; None where nothing was.
@@ -90,8 +93,28 @@ def copy_mask(image: RasterImage, dst: DatasetWriter, grid: Grid) -> npt.NDArray
             "%s: its mask is not in the result, which is a crop or not TIFF.", image.path.name
         )
     else:
+        mask = without_holes(mask, pixels, dst.nodata)
         dst.write_mask(mask)
     return mask
+
+
+def without_holes(
+    mask: npt.NDArray[Any], pixels: npt.NDArray[Any], nodata: float | None
+) -> npt.NDArray[Any]:
+    """Return a mask that hides what is nodata in all bands, too: beside a mask GDAL asks no nodata.
+
+    Shape: mask (H, W), pixels (C, H, W) -> (H, W).
+
+    Args:
+        mask: True where the source shows its pixels.
+        pixels: of the result, of which no valid one has the nodata value.
+        nodata: of the result, None for none.
+    """
+    if nodata is None:
+        return mask
+    holes = np.isnan(pixels) if np.isnan(nodata) else pixels == nodata
+    shown: npt.NDArray[Any] = mask & ~holes.all(axis=0)
+    return shown
 
 
 def _blocks(plane: npt.NDArray[Any], grid: Grid, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:

@@ -24,6 +24,7 @@ from monai_sr.formats.raster.beside import add_png_chunks
 from monai_sr.formats.raster.check import check_copy, check_windows, checksum, writing
 from monai_sr.formats.raster.cog import copy_as_cog, overview_resampling
 from monai_sr.formats.raster.facts import Grid, copy_facts, scaled_dpi, xmp_of
+from monai_sr.formats.raster.masks import without_holes
 from monai_sr.formats.raster.photos import png_colors
 from monai_sr.formats.raster.writer import (
     build_overviews,
@@ -149,8 +150,12 @@ class RasterBlocks:
                 self._dst.write(pixels, window=window)
                 sums[0] = checksum(pixels)
             if self._writes_mask and image is not None and image.mask is not None:
-                self._dst.write_mask(image.mask[cells], window=window)
-                sums[1] = checksum(image.mask[cells])
+                mask = image.mask[cells]
+                shown = np.zeros_like(mask) if self.has_nodata else mask
+                if pixels is not None:
+                    shown = without_holes(mask, pixels, self._dst.nodata)
+                self._dst.write_mask(shown, window=window)
+                sums[1] = checksum(shown)
         place = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
         self._sums[place] = (sums[0], sums[1])
 

@@ -130,7 +130,7 @@ class RasterWriter(StoredWriter):
                 with rasterio.open(gdal_name(first), "w", **options) as dst:
                     copy_facts(src, dst, self._meta, grid)
                     dst.write(pixels)
-                    mask = None if image is None else copy_mask(image, dst, grid)
+                    mask = None if image is None else copy_mask(image, dst, grid, pixels)
                 if is_cog:
                     copy_as_cog(first, temporary, overview_resampling(self._meta))
                 elif driver == "GTiff" and has_overviews(src):
