@@ -182,7 +182,7 @@ class Provenance:
         bounds: Sequence[float] | None = None,
         kind: str = "auto",
     ) -> None:
-        self.files = {"weights_sha256": weights}
+        files = {"weights_sha256": weights}
         self.facts: dict[str, Any] = {
             "software": "monai-sr",
             "bundle": bundle,
@@ -210,7 +210,13 @@ class Provenance:
             self.facts["kind"] = kind
         if perception:
             self.facts["perception"] = perception
-            self.files["perceptual_sha256"] = perceptual_weights
+            files["perceptual_sha256"] = perceptual_weights
+        # Now, not with the first result: another file may lie there by then.
+        self.facts["version"] = __version__
+        for key, file in files.items():
+            # A host such as MONAI Deploy loads the weights itself, from where it keeps them.
+            known = file is not None and Path(file).is_file()
+            self.facts[key] = weights_sha256(str(file)) if known else "unknown"
 
     def record(
         self,
@@ -231,12 +237,6 @@ class Provenance:
             interval: what is to be known of the interval of uncertainty.
             found: what was measured of the input, where that chose the weights.
         """
-        if "version" not in self.facts:
-            self.facts["version"] = __version__
-            for key, file in self.files.items():
-                # A host such as MONAI Deploy loads the weights itself, from where it keeps them.
-                known = file is not None and Path(file).is_file()
-                self.facts[key] = weights_sha256(str(file)) if known else "unknown"
         pairs = np.asarray(value_range, dtype=np.float64).reshape(-1, 2).tolist()
         is_one = all(pair == pairs[0] for pair in pairs)
         limits = (pairs[0] if pairs else []) if is_one else pairs

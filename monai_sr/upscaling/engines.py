@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from monai_sr.core import OptionError, PathLike, unwrapped
+from monai_sr.core import OptionError, PathLike, WeightsError, unwrapped
 from monai_sr.upscaling.evaluator import UpscaleEvaluator
 from monai_sr.upscaling.files import FileDataset
 from monai_sr.upscaling.record import FileResult
@@ -36,7 +36,7 @@ class Engines:
                 f"{bundle}: must read its inputs by FileDataset, got another dataset; run "
                 "it with python -m monai.bundle run"
             )
-        self._workflow, self._progress = workflow, progress
+        self._workflow, self._progress, self._name = workflow, progress, bundle
         self._first: UpscaleEvaluator | None = None
         self._free: list[UpscaleEvaluator] = []
         self._lock = threading.Lock()
@@ -47,7 +47,12 @@ class Engines:
             self.dataset: FileDataset = workflow.parser.get_parsed_content("dataset")
 
     def prepare(self) -> UpscaleEvaluator:
-        """Load the model, unless that was done; the engine that has it is never run itself."""
+        """Load the model, unless that was done; the engine that has it is never run itself.
+
+        Raises:
+            OptionError: if an option does not fit.
+            WeightsError: if weights do not fit, or changed since this object was made.
+        """
         with self._lock:
             if self._first is None:
                 with unwrapped():
@@ -55,6 +60,11 @@ class Engines:
                 inferer: Any = first.inferer
                 inferer.progress = self._progress and inferer.progress
                 first.prepare()
+                if self._workflow.fingerprint() != self.dataset.made_by:
+                    raise WeightsError(
+                        f"{self._name}: weights or options changed since this was made, which "
+                        "results would name wrongly; make it anew"
+                    )
                 self._first = first
             return self._first
 

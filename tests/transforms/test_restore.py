@@ -226,7 +226,7 @@ def test_provenance_names_what_a_user_chose_and_no_defaults():
     )  # fmt: skip
     record = json.loads(chosen.record(np.array([0.0, 9.0])))
     assert {key: record[key] for key in record if key not in none.facts and key != "range"} == {
-        "runtime": "torch", "weights_sha256": "unknown", "version": __version__,
+        "runtime": "torch",
         "overshoot": "inf", "asked_range": [0, 9], "nodata": -1, "bounds": [0, 100],
         "kind": "intensity",
     }  # fmt: skip

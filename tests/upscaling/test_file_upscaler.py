@@ -12,6 +12,8 @@ import numpy as np
 import pydicom
 import pytest
 import rasterio
+import torch
+from PIL import Image
 from pydicom.data import get_testdata_file
 from rasterio.crs import CRS
 
@@ -24,7 +26,7 @@ from monai_sr.upscaling.evaluator import UpscaleEvaluator
 from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory
 from tests.image_factory import NORTH_UP, ROTATED_POLE, pixels, write_raster
-from tests.network_factory import tiny_bundle
+from tests.network_factory import tiny, tiny_bundle
 from tests.sentinel2_factory import write_product
 
 
@@ -306,6 +308,22 @@ def test_a_call_after_one_that_was_stopped_is_whole(upscaler, tmp_path, monkeypa
             upscaler(source, tmp_path / "out")
     assert not contents(tmp_path / "out")
     assert upscaler(source, tmp_path / "out").size_out == "16 x 12, 3 bands"
+
+
+def test_results_name_the_weights_that_made_them(bundle, tmp_path):
+    source = write_raster(tmp_path / "a.png", pixels((3, 6, 8)))
+    weights = tmp_path / "w.pt"
+    weights.write_bytes((bundle / "models" / "model.pt").read_bytes())
+    was = hashlib.sha256(weights.read_bytes()).hexdigest()
+    early, late = (
+        FileUpscaler(bundle, scale=2, device="cpu", ckpt_path=str(weights)) for _ in range(2)
+    )
+    early.prepare()
+    torch.save(tiny(3, seed=9).state_dict(), weights)  # a training run goes on meanwhile
+    with Image.open(str(early(source, tmp_path / "out").output)) as result:
+        assert was in result.text["SUPER_RESOLUTION"]
+    with pytest.raises(WeightsError, match=r"changed since .* make it anew"):
+        late(source, tmp_path / "out")
 
 
 def test_windows_go_through_threads_too(bundle, tmp_path):
