@@ -202,9 +202,9 @@ def test_a_dicomdir_stands_for_what_it_lists(tmp_path, is_series):
     assert all("unlisted" not in str(f) for group in inputs.files.values() for f in group)
 
 
-def _spread(folder, heights, **tags):
+def _spread(folder, heights, shift=(0, 0, 0), **tags):
     """Write slices at given numbers of the stack, in subfolders by name."""
-    places = dicom_factory.slice_positions(12)
+    places = dicom_factory.slice_positions(12) + np.arange(12)[:, None] * shift
     for name, numbers in heights.items():
         for number in numbers:
             place = dicom_factory.located(places[number].round(6))
@@ -221,6 +221,32 @@ def test_a_series_in_several_folders_of_a_medium_is_one(tmp_path):
     assert inputs.root == tmp_path
     _spread(disc, {"DIR001": range(3)}, SeriesInstanceUID="1.2.3")
     assert names(found(disc, tmp_path / "out"), disc) == {".": 7, "DIR001": 3}
+
+
+def test_a_series_under_a_gantry_tilt_with_a_localizer_is_one(tmp_path):
+    heights = {"DIR000": range(4), "DIR001": range(4, 7)}
+    disc = _spread(tmp_path / "disc", heights, shift=(0.8, 0.6, 0))
+    for number in range(2):
+        place = dicom_factory.located((0, number * 9, 0), (1, 0, 0, 0, 0, -1))
+        dicom_factory.write(disc / "DIR000" / f"LOC{number}", **place)
+    assert names(found(disc, tmp_path / "out"), disc) == {".": 7, "DIR000": 2}
+
+
+def test_time_points_that_folders_cut_unevenly_stay_apart(tmp_path):
+    """Joined, one would have a slice more than the other, and that in a third volume."""
+    heights = {"a": range(2), "b": range(2, 4), "c": range(4, 6)}
+    _spread(tmp_path, heights, FrameReferenceTime=1)
+    for file in tmp_path.glob("[ab]/*"):
+        shutil.copy(file, file.with_name(f"T{file.name}"))
+    _spread(tmp_path, {"a": heights["a"], "b": heights["b"]}, FrameReferenceTime=2)
+    assert set(names(found(tmp_path, tmp_path / "out"), tmp_path).values()) == {2}
+
+
+def test_images_side_by_side_in_one_plane_are_no_stack(tmp_path):
+    for number in range(4):
+        place = dicom_factory.located((number * 9, 0, 0), dicom_factory.AXIAL)
+        dicom_factory.write(tmp_path / "ab"[number // 2] / f"IM{number}", **place)
+    assert set(names(found(tmp_path, tmp_path / "out"), tmp_path).values()) == {2}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from monai.data import ImageReader
 from monai.utils import ensure_tuple
+from pydicom.uid import NuclearMedicineImageStorage
 
 from monai_sr.core import BadImageError, exact_float, get_logger
 from monai_sr.formats.dicom.files import (
@@ -18,7 +19,6 @@ from monai_sr.formats.dicom.files import (
     refuse_damage,
 )
 from monai_sr.formats.dicom.meaning import (
-    are_counts,
     dicom_meaning,
     may_be_classes,
     mosaic_side,
@@ -203,7 +203,8 @@ class DicomReader(ImageReader):
         header = img.headers[0]
         is_palette = header.get("PhotometricInterpretation") == "PALETTE COLOR"
         # The palette of a detector's counts only shows them, and RGB is no NM image (C.8.4.7.1.1).
-        is_display = is_palette and are_counts(header) and not may_be_classes(header)
+        is_nuclear = header.get("SOPClassUID") == NuclearMedicineImageStorage
+        is_display = is_palette and is_nuclear and not may_be_classes(header)
         is_known = is_display or self._are_codes(img)
         if is_palette and not is_known and self.kind == AUTO and may_be_classes(header):
             indices = _decoded(img, keeps_palette=True)

@@ -29,9 +29,8 @@ from monai_sr.formats.dicom.pixels import decode
 from monai_sr.formats.dicom.repeats import TAGS, Slice, part_slices
 from monai_sr.formats.meaning import GRAY
 from monai_sr.geometry import (
+    SAME_POSITION_MM,
     SPACING_KEYWORDS,
-    even_stack,
-    frame_planes,
     is_same_direction,
     is_same_spacing,
     pixel_spacing,
@@ -49,14 +48,18 @@ logger = get_logger(__name__)
 # Each exposure is an image of its own, even where a vendor adds positions.
 _PROJECTIONS = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "RG", "RTIMAGE", "XA"})
 # A series is of one study and frame of reference (PS3.3 A.1.2.5): where a copied UID says else, the
-# images of two patients would be one. Colors and gray values, or other types, are no one array.
+# images of two patients would be one. Colors, palettes and gray values, or other types, are no one
+# array.
 _SHARED = (
     "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns",
-    "SamplesPerPixel", "BitsAllocated", "PixelRepresentation",
+    "PhotometricInterpretation", "BitsAllocated", "PixelRepresentation",
 )  # fmt: skip
+_LEAST_STACK = 3  # any two lie evenly
+_OFF = 0.25  # of the distance: a slice that lacks or repeats a position moves others by half of it
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", *_SHARED, "NumberOfFrames",
-    "SegmentationType", "ImagePositionPatient", "ImageOrientationPatient", *SPACING_KEYWORDS,
+    "SamplesPerPixel", "SegmentationType", "ImagePositionPatient", "ImageOrientationPatient",
+    *SPACING_KEYWORDS,
     0x00430010,  # who the private elements of GE are of
     *TAGS,
 ]  # fmt: skip
@@ -155,40 +158,57 @@ def merge_copies(volumes: Iterable[Volume]) -> list[Volume]:
 def join_folders(volumes: Iterable[Volume]) -> list[Volume]:
     """Join the parts of a series that lie in several folders, as media of few files in each have.
 
-    Only where all their slices together lie evenly, of which there are three or more: else a UID
-    that many series share would make one volume of them.
+    Only where all their slices together lie evenly, of which there are three or more, and no volume
+    of the series has more of them than another: else a UID that many series share would make one
+    volume of them, and folders that end between time points volumes that lack slices.
 
     Returns:
         The volumes, ordered by name.
     """
-    alike: dict[tuple[Any, ...], list[Volume]] = defaultdict(list)
-    for volume in volumes:
-        one = _read(volume.paths[0])
-        key = (one.series, one.kind, volume.label) if isinstance(one, Slice) else volume.paths
-        alike[key].append(volume)
     found: list[Volume] = []
-    for parts in alike.values():
-        is_spread = len(parts) > 1 and len({v.paths[0].parent for v in parts}) == len(parts)
-        files = sorted((f, u) for v in parts for f, u in zip(v.paths, v.uids, strict=True))
-        if is_spread and _are_even([file for file, _ in files]):
-            copies = tuple(file for part in parts for file in part.copies)
-            paths, uids = zip(*files, strict=True)
-            parts = [Volume(paths, parts[0].label, copies, uids)]
-        found += parts
+    parts: dict[Path, Volume] = {}
+    series: dict[tuple[str, ...], list[Slice]] = defaultdict(list)
+    for volume in volumes:
+        first = _read(volume.paths[0])
+        if isinstance(first, Slice):
+            parts[first.file] = volume
+            series[first.series].append(first)
+        else:
+            found.append(volume)
+    for firsts in series.values():
+        for alike in _by_grid(firsts):
+            kinds: dict[tuple[str, str], list[Volume]] = defaultdict(list)
+            for first in alike:
+                part = parts[first.file]
+                kinds[first.kind, part.label].append(part)
+            joined = [volume for each in kinds.values() for volume in _joined(each)]
+            are_whole = len({len(volume.paths) for volume in joined}) == 1
+            found += joined if are_whole else [parts[first.file] for first in alike]
     return sorted(found, key=lambda v: v.paths)
 
 
+def _joined(parts: list[Volume]) -> list[Volume]:
+    """Make one volume of parts that lie in a folder each and are an even stack together."""
+    folders = {part.paths[0].parent for part in parts}
+    files = sorted((f, u) for part in parts for f, u in zip(part.paths, part.uids, strict=True))
+    if not 1 < len(folders) == len(parts) or not _are_even([file for file, _ in files]):
+        return parts
+    copies = tuple(file for part in parts for file in part.copies)
+    paths, uids = zip(*files, strict=True)
+    return [Volume(paths, parts[0].label, copies, uids)]
+
+
 def _are_even(files: Sequence[Path]) -> bool:
-    """Tell whether slices are a stack without gaps."""
-    try:
-        with quiet_pydicom():
-            planes = [plane for file in files for plane in frame_planes(read_header(file))]
-            located = [plane for plane in planes if plane is not None]
-            normal = located[0].normal
-            even_stack(sorted(located, key=lambda plane: float(plane.position @ normal)))
-    except (OSError, *DAMAGE_ERRORS):
+    """Tell whether parallel slices lie evenly on a line, straight or under a gantry tilt."""
+    slices = [one for one in map(_read, files) if isinstance(one, Slice)]
+    if len(slices) < max(len(files), _LEAST_STACK):
         return False
-    return len(located) == len(planes) > 2
+    normal = np.cross(slices[0].cosines[:3], slices[0].cosines[3:])
+    places = np.array(sorted((one.position for one in slices), key=lambda p: float(p @ normal)))
+    even = np.linspace(places[0], places[-1], len(places))
+    distance = float((even[1] - even[0]) @ normal)
+    is_on_line = bool(np.abs(places - even).max() < _OFF * distance)
+    return is_on_line and distance > SAME_POSITION_MM
 
 
 @once
@@ -250,7 +270,8 @@ def _read(file: Path) -> Slice | str | None:
 
 def _said(header: FileDataset, word: str) -> str:
     value = header.get(word)
-    return "" if value is None else str(value)
+    text = "" if value is None else str(value)
+    return "RGB" if text.startswith("YBR") else text  # what it is decoded to
 
 
 def _with_unsaid(groups: dict[tuple[str, ...], list[Slice]]) -> list[list[Slice]]:

@@ -55,7 +55,7 @@ def test_maps_of_one_series_have_numbers_of_their_own(tmp_path):
 
 
 def test_frames_without_a_place_keep_the_pixel_measures_of_their_groups(tmp_path):
-    """OCT and X-ray objects state their spacing in functional groups alone."""
+    """Objects such as OCT state their spacing in functional groups alone."""
     path = factory.write_enhanced(tmp_path / "a.dcm", factory.stored((3, 6, 9)), [(0, 0, 0)] * 3)
     source = pydicom.dcmread(path)
     for frame in source.PerFrameFunctionalGroupsSequence:

@@ -117,6 +117,14 @@ def test_a_place_without_a_pixel_spacing_states_no_lengths(tmp_path):
     assert np.isnan(Facts(image.meta).unit_mm)
 
 
+def test_the_palette_of_a_screen_capture_becomes_rgb_whatever_was_captured(tmp_path):
+    made = pydicom.dcmread(get_testdata_file("examples_palette.dcm"))
+    made.Modality, made.ImageType = "NM", ["ORIGINAL", "PRIMARY"]
+    made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    made.save_as(tmp_path / "a.dcm")
+    assert LoadImage(reader=DicomReader)(tmp_path / "a.dcm").shape[0] == 3
+
+
 def test_palette_becomes_rgb():
     path = get_testdata_file("examples_palette.dcm")
     source = pydicom.dcmread(path)

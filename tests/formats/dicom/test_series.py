@@ -112,21 +112,30 @@ def test_slices_of_another_spacing_are_another_volume(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("kind", ["color", "signed"])
+@pytest.mark.parametrize("kind", ["color", "signed", "inverted"])
 def test_slices_of_another_type_are_another_volume(tmp_path, kind):
     """One picture in color, sent as a slice of the series, does not cost the whole series."""
     folder = _write(tmp_path, [{}])
-    pixels, how = (
-        (factory.stored((6, 9, 3), 8), {"photometric": "RGB", "bits": 8})
-        if kind == "color"
-        else (factory.stored((6, 9), signed=True), {})
-    )
+    pixels, how = {
+        "color": (factory.stored((6, 9, 3), 8), {"photometric": "RGB", "bits": 8}),
+        "signed": (factory.stored((6, 9), signed=True), {}),
+        "inverted": (factory.stored((6, 9)), {"photometric": "MONOCHROME1"}),
+    }[kind]
     place = factory.located(factory.slice_positions(4)[3].round(9))
     factory.write(folder / "z.dcm", pixels, modality="MR", **how, **place)
     volumes = find_volumes(folder)
     assert [len(volume.paths) for volume in volumes] == [3, 1]
     shapes = [tuple(LoadImage(reader=DicomReader)(list(v.paths)).shape) for v in volumes]
     assert shapes == [(1, 9, 6, 3), (3 if kind == "color" else 1, 9, 6)]
+
+
+def test_colors_that_are_stored_in_two_ways_are_one_volume(tmp_path):
+    for i, place in enumerate(factory.slice_positions(4)):
+        how = {"photometric": ("RGB", "YBR_FULL")[i % 2], "bits": 8}
+        pixels = factory.stored((6, 9, 3), 8)
+        factory.write(tmp_path / f"{i}.dcm", pixels, **how, **factory.located(place.round(9)))
+    (volume,) = find_volumes(tmp_path)
+    assert LoadImage(reader=DicomReader)(list(volume.paths)).shape == (3, 9, 6, 4)
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "FrameOfReferenceUID", "PixelSpacing"])
