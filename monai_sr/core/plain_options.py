@@ -14,6 +14,7 @@ from monai_sr.core.text import printable
 SIGNS = ("$", "@", "%")
 """What begins an expression, a reference and a macro of MONAI's configurations."""
 _TARGET = "_target_"
+_YES = ("true", "yes", "on")
 _TRUTHS = {o.name: o.choices or () for o in UPSCALE if o.kind in ("flag", "switch", "choice")}
 
 
@@ -45,7 +46,9 @@ def check_plain(options: Mapping[str, Any], *, may_build: bool = True) -> None:
 
 
 def check_truths(options: Mapping[str, Any], content: Mapping[str, Any]) -> None:
-    """Refuse text where true or false is meant: "false" and "no" would count as true.
+    """Refuse text where true or false is meant: all counts as true, also "false" and "no".
+
+    Text that says yes is what it counts as, and passes.
 
     Args:
         options: name -> value.
@@ -58,7 +61,8 @@ def check_truths(options: Mapping[str, Any], content: Mapping[str, Any]) -> None
         name = given.lstrip("-+")
         choices = _TRUTHS.get(name, ())
         is_truth = name in _TRUTHS or isinstance(content.get(name), bool)
-        if is_truth and isinstance(value, str) and value not in choices:
+        is_text = isinstance(value, str) and value.lower() not in _YES
+        if is_truth and is_text and value not in choices:
             allowed = " or ".join(map(str, choices or (True, False)))
             raise OptionError(
                 f"{given}: must be {allowed}, got {printable(value)!r}, and any text would count "

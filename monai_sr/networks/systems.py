@@ -19,6 +19,7 @@ from monai_sr.core import (
     OptionError,
     PathLike,
     WeightsError,
+    check_truths,
     find_config,
     list_configs,
 )
@@ -209,7 +210,7 @@ def weights_file(
 
     Raises:
         OptionError: if the system is unknown, there are no weights of that kind or size, or
-            ``robust`` is text, such as "auto".
+            ``robust`` is "auto" or text that says not yes.
         WeightsError: if no weights of the system, or for volumes, are in the bundle.
     """
     check_size(size)
@@ -257,7 +258,7 @@ def consistency_steps(
         perception: share of the perceptual weights.
 
     Raises:
-        OptionError: if ``robust`` is text, such as "auto".
+        OptionError: if ``robust`` is "auto" or text that says not yes.
     """
     _check_robust(robust)
     if system is not None or robust:
@@ -267,7 +268,8 @@ def consistency_steps(
 
 def _check_robust(robust: object) -> None:
     """Refuse what only those choose by that read an input before they choose its weights."""
-    if isinstance(robust, str):
+    check_truths({"robust": robust}, {})
+    if robust == "auto":
         raise OptionError(
             f"robust: must be True or False here, got {robust!r}; monai-sr upscale, "
             "monai_sr.FileUpscaler and SuperResolver measure each input and choose (auto)"

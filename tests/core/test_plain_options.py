@@ -69,3 +69,8 @@ def test_text_is_no_truth(options, allowed):
 def test_truths_and_other_text_pass():
     given = {"robust": "auto", "uncertainty": False, "cog": None, "report": 1, "kind": "label"}
     check_truths(given, {"kind": "auto", "report": False})
+
+
+@pytest.mark.parametrize("text", ["true", "True", "yes", "on"])
+def test_text_that_says_yes_passes(text):
+    check_truths({"robust": text, "--uncertainty": text, "resume": text}, {"resume": False})

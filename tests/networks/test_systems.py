@@ -197,7 +197,10 @@ def test_own_weights_lie_in_the_bundle(tmp_path):
     with pytest.raises(OptionError, match="leave --robust out"):
         weights_file(tmp_path, robust=True)
     (tmp_path / "model_robust.pt").touch()
-    assert weights_file(tmp_path, robust=True) == str(tmp_path / "model_robust.pt")
+    for robust in (True, "true", 1):
+        assert weights_file(tmp_path, robust=robust) == str(tmp_path / "model_robust.pt")
+    with pytest.raises(OptionError, match="robust: must be auto or True or False, got 'false'"):
+        weights_file(tmp_path, robust="false")
     with pytest.raises(OptionError, match="leave --robust or --system out"):
         weights_file(tmp_path, system="srcnn", robust=True)
 
