@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import yaml
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from monai_sr.core import (
     BadImageError,
@@ -44,6 +45,8 @@ _KNOWN = _REQUIRED | {
 }  # fmt: skip
 _CONTENT = 0.1
 """Share of a slice that must differ from the volume's darkest value, for it to be judged."""
+_OTHER_UNITS = 2.0
+"""How much worse a given image fits on its reference's range than on its own, of other units."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,8 @@ class Benchmark:
             W / scale), float64; the reference in [0, 1], the input on the range of the reference.
 
         Raises:
-            BadImageError: as :meth:`load`, or if the two do not belong together.
+            BadImageError: as :meth:`load`, or if the two do not belong together, or their values
+                are in different units.
         """
         if image.lr_path is None:
             hr = modcrop(self.load(image), scale)
@@ -173,7 +177,14 @@ class Benchmark:
                 f"to go with {image.path} at x{scale}, got {lr.shape[1]} of {lr.shape[-1]} x "
                 f"{lr.shape[-2]}; replace one of them"
             )
-        return hr, _on_range(lr[..., :height, :width], own, ends)
+        lr = lr[..., :height, :width]
+        on_range, small = _on_range(lr, own, ends), interpolate(hr, (height, width), mode="area")
+        if _difference(on_range, small) > _OTHER_UNITS * _difference(lr, small):
+            raise BadImageError(
+                f"{image.lr_path}: must hold values in the units of {image.path}, got "
+                f"{own[0]:g}…{own[1]:g} beside {ends[0]:g}…{ends[1]:g}; convert one of them"
+            )
+        return hr, on_range
 
     @property
     def expected(self) -> int | None:
@@ -268,6 +279,10 @@ def _on_range(unit: Tensor, own: Ends, ends: Ends) -> Tensor:
         return unit
     stored = unit * (own[1] - own[0]) + own[0]
     return (stored - ends[0]) / (ends[1] - ends[0])
+
+
+def _difference(a: Tensor, b: Tensor) -> float:
+    return float((a - b).square().mean().sqrt())
 
 
 def load_benchmark(name: PathLike) -> Benchmark:

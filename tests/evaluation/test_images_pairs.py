@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from monai_sr.core.errors import BadImageError
@@ -103,6 +104,22 @@ def test_given_images_are_on_the_range_of_their_reference(tmp_path, small_type):
     benchmark = folder_benchmark(root, protocol="native", lr_root=tmp_path / "lr")
     hr, lr = benchmark.load_pair(benchmark.images(root, 4)[0], 4)
     np.testing.assert_allclose(lr.numpy(), hr[..., ::4, ::4].numpy(), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(
+    ("white", "small_type"), [(255, "uint8"), (4095, "uint16"), (1, "float32")]
+)
+def test_given_images_in_other_units_are_refused(tmp_path, white, small_type):
+    stored = pixels((1, 24, 32), "uint16")
+    small = make_lr(torch.from_numpy(stored / 65535), 4, "native").numpy()
+    for folder, values in (("hr", stored), ("lr", (small * white).astype(small_type))):
+        (tmp_path / folder).mkdir()
+        write_raster(tmp_path / folder / "a.tif", values)
+    root = tmp_path / "hr"
+    benchmark = folder_benchmark(root, protocol="native", lr_root=tmp_path / "lr")
+    with pytest.raises(BadImageError, match=r"must hold values in the units of .*; convert one"):
+        benchmark.load_pair(benchmark.images(root, 4)[0], 4)
 
 
 def test_volumes_take_no_given_images(tmp_path):
