@@ -63,11 +63,11 @@ def keep_alpha(pixels: npt.NDArray[Any], image: RasterImage, grid: Grid) -> npt.
     if image.alpha < 0 or len(pixels) != len(image.pixels):
         return pixels
     alpha = image.pixels[image.alpha]
-    enlarged = _blocks(alpha, grid, pixels.shape[1:])
-    if enlarged is None or not ((alpha == alpha.min()) | (alpha == alpha.max())).all():
+    cells = _cells(alpha.shape, grid, pixels.shape[1:])
+    if cells is None or not ((alpha == alpha.min()) | (alpha == alpha.max())).all():
         return pixels
     result: npt.NDArray[Any] = pixels.copy()
-    result[image.alpha] = enlarged
+    result[image.alpha] = alpha[cells]
     return result
 
 
@@ -87,41 +87,56 @@ def copy_mask(
     """
     if image.mask is None:
         return None
-    mask = _blocks(image.mask, grid, dst.shape) if dst.driver == "GTiff" else None
-    if mask is None:
+    cells = _cells(image.mask.shape, grid, dst.shape) if dst.driver == "GTiff" else None
+    if cells is None:
         logger.warning(
             "%s: its mask is not in the result, which is a crop or not TIFF.", image.path.name
         )
-    else:
-        mask = without_holes(mask, pixels, dst.nodata)
-        dst.write_mask(mask)
+        return None
+    mask = without_holes(image, cells, pixels, dst.nodata)
+    dst.write_mask(mask)
     return mask
 
 
 def without_holes(
-    mask: npt.NDArray[Any], pixels: npt.NDArray[Any], nodata: float | None
+    image: RasterImage,
+    cells: tuple[npt.NDArray[Any], ...],
+    pixels: npt.NDArray[Any] | None,
+    nodata: float | None,
 ) -> npt.NDArray[Any]:
-    """Return a mask that hides what is nodata in all bands, too: beside a mask GDAL asks no nodata.
+    """Return the mask of a result; beside a mask GDAL asks no nodata.
 
-    Shape: mask (H, W), pixels (C, H, W) -> (H, W).
+    So it hides what became nodata in all bands, too. What the source has so itself is shown as in
+    the source: its mask says that it is a value.
+
+    Shape: pixels (C, h, w) -> (h, w).
 
     Args:
-        mask: True where the source shows its pixels.
-        pixels: of the result, of which no valid one has the nodata value.
+        image: the source, or a part of it, with a mask.
+        cells: the rows and columns of ``image`` below those of the result, as of ``np.ix_``.
+        pixels: of the result, of which no valid one has the nodata value; None: all have.
         nodata: of the result, None for none.
     """
+    mask: npt.NDArray[Any] = np.asarray(image.mask)[cells]
     if nodata is None:
         return mask
-    holes = np.isnan(pixels) if np.isnan(nodata) else pixels == nodata
-    shown: npt.NDArray[Any] = mask & ~holes.all(axis=0)
-    return shown
+    shown: npt.NDArray[Any] = mask & _are_nodata(image.pixels, image.nodata)[cells]
+    return shown if pixels is None else shown | (mask & ~_are_nodata(pixels, nodata))
 
 
-def _blocks(plane: npt.NDArray[Any], grid: Grid, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
-    """Repeat (H, W) to the result's shape; None where the result does not cover just that."""
-    covered = [round(n * f) for n, f in zip(plane.shape, reversed(grid.scale), strict=True)]
+def _are_nodata(pixels: npt.NDArray[Any], nodata: float | None) -> npt.NDArray[Any]:
+    """Tell where all bands have a value: (C, H, W) -> (H, W)."""
+    if nodata is None:
+        return np.zeros(pixels.shape[1:], bool)
+    found: npt.NDArray[Any] = np.isnan(pixels) if np.isnan(nodata) else pixels == nodata
+    return found.all(axis=0)
+
+
+def _cells(
+    sides: tuple[int, ...], grid: Grid, shape: tuple[int, ...]
+) -> tuple[npt.NDArray[Any], ...] | None:
+    """Return the source's rows and columns below those of a result; None where it is a crop."""
+    covered = [round(n * f) for n, f in zip(sides, reversed(grid.scale), strict=True)]
     if any(grid.offset) or covered != list(shape):
         return None
-    rows, columns = (covering_samples(n, m) for n, m in zip(plane.shape, shape, strict=True))
-    enlarged: npt.NDArray[Any] = plane[np.ix_(rows, columns)]
-    return enlarged
+    return np.ix_(*(covering_samples(n, m) for n, m in zip(sides, shape, strict=True)))

@@ -150,10 +150,7 @@ class RasterBlocks:
                 self._dst.write(pixels, window=window)
                 sums[0] = checksum(pixels)
             if self._writes_mask and image is not None and image.mask is not None:
-                mask = image.mask[cells]
-                shown = np.zeros_like(mask) if self.has_nodata else mask
-                if pixels is not None:
-                    shown = without_holes(mask, pixels, self._dst.nodata)
+                shown = without_holes(image, cells, pixels, self._dst.nodata)
                 self._dst.write_mask(shown, window=window)
                 sums[1] = checksum(shown)
         place = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
