@@ -16,7 +16,7 @@ from monai.inferers import Inferer
 from monai.utils import CommonKeys
 from torch import nn
 
-from monai_sr.core import PathLike, shown, usable_device, user_message
+from monai_sr.core import OutputError, PathLike, shown, usable_device, user_message
 from monai_sr.formats import CLASSES, Facts, digest, kind_of
 from monai_sr.networks import load_faces
 from monai_sr.runtimes import CompiledGenerator, RuntimeChoice
@@ -177,8 +177,12 @@ class UpscaleEvaluator(SupervisedEvaluator):
             self._report(FileResult(**known, output=batchdata["skipped"][0], is_skipped=True))
             return {}
         try:
-            if self._record is not None:
-                self._record.begin(known["origin"], str(batchdata["output"][0]))
+            output = str(batchdata["output"][0])
+            if self._record is not None and not self._record.begin(known["origin"], output):
+                raise OutputError(
+                    f"{output}: another run has taken this name meanwhile for another input; run "
+                    "this again"
+                )
             facts = self._enlarge(engine, batchdata)
             facts["output_sha256"] = digest([facts["output"]]) if facts["output"] else ""
         except Exception as error:  # one failed file must not end the run

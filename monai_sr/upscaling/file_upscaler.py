@@ -135,9 +135,7 @@ class FileUpscaler:
         """Enlarge one input while its result's name is kept for it; remember whose that is."""
         if not item["output"]:  # it is refused
             return self._enlarge(plan, item, bundle)
-        with self._named(plan, item) as output:
-            if record is not None:
-                record.begin(item["origin"], item["output"])
+        with self._named(plan, item, record) as output:
             result, failure = self._enlarge(plan, item, bundle)
             if not result.error:
                 with self._lock:
@@ -147,18 +145,25 @@ class FileUpscaler:
             return result, failure
 
     @contextmanager
-    def _named(self, plan: FileDataset, item: dict[str, Any]) -> Iterator[Path]:
-        """Yield the result's path; where another thread has made that meanwhile, a name apart."""
+    def _named(
+        self, plan: FileDataset, item: dict[str, Any], record: RunRecord | None
+    ) -> Iterator[Path]:
+        """Yield the result's path; where another thread or run took that name, a name apart."""
+        origin = item["origin"]
+        is_taken = record is not None and not record.begin(origin, item["output"])
         with self._lock:
-            output, origin = Path(os.path.abspath(item["output"])), item["origin"]
+            output = Path(os.path.abspath(item["output"]))
             owners = {whose for path, whose in self._making if path == output}
             if os.path.exists(output):
                 owners.add(self._made.get(output, origin))
-            if owners - {origin}:
+            is_taken |= bool(owners - {origin})
+            if is_taken:
                 item["output"] = str(plan.own_name(Path(item["output"]), origin))
                 output = Path(os.path.abspath(item["output"]))
             self._making.append((output, origin))
         try:
+            if is_taken and record is not None:
+                record.begin(origin, output)
             yield output
         finally:
             with self._lock:

@@ -4,7 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Manifest:
         self._sources: dict[str, str] = {}
         self._new: list[dict[str, str]] = []
         self._seen: tuple[int, ...] | None = None
+        self._own: set[str] = set()
         self._take()
 
     def _read(self) -> list[dict[str, str]]:
@@ -74,18 +75,39 @@ class Manifest:
         """Return the absolute path of the input of every recorded result."""
         return {path: row["source"] for path, row in self.results().items()}
 
-    def begin(self, source: str, output: PathLike) -> None:
+    def begin(self, source: str, output: PathLike) -> bool:
         """Note that a result is about to be made: a killed run leaves it without a row.
+
+        Returns:
+            False where another run has taken the name meanwhile for another input: choose another.
 
         Raises:
             OutputError: if the folder cannot be written.
         """
-        line = json.dumps([source, os.path.abspath(output)])
+        path, name = os.path.abspath(output), self._name_of(output)
+        if self._sources.get(name) == source and os.path.exists(path):
+            return True
         try:
-            with self._begun.open("a", encoding="utf-8") as stream:
-                stream.write(f"{line}\n")
+            with _alone(self.folder):
+                self._take()
+                owner = self.begun().get(Path(path))
+                if owner is None and os.path.exists(path):
+                    owner = self._sources.get(name)
+                if owner is None:
+                    with self._begun.open("a", encoding="utf-8") as stream:
+                        stream.write(f"{json.dumps([source, path])}\n")
         except OSError as error:
+            if isinstance(error, OutputError):
+                raise
             raise _unwritable(self.path) from error
+        if owner not in (None, source):
+            return False
+        self._own.add(path)
+        return True
+
+    def _name_of(self, output: PathLike) -> str:
+        """Return what rows call a result in the folder."""
+        return os.path.relpath(output, self.folder)
 
     def begun(self) -> dict[Path, str]:
         """Return result -> input of those that a killed run began; they may not be there."""
@@ -101,9 +123,8 @@ class Manifest:
         return found
 
     def end(self) -> None:
-        """Write the file, which now has a row of all that was begun."""
-        self.save()
-        self._begun.unlink(missing_ok=True)
+        """Write the file, which now has a row of all that this run has made."""
+        self.save(is_last=True)
 
     def add(self, **row: object) -> None:
         """Record one input.
@@ -135,8 +156,11 @@ class Manifest:
             self._enter({field: text.get(field, "") for field in FIELDS})
         self._seen = now
 
-    def save(self) -> None:
-        """Write the file.
+    def save(self, *, is_last: bool = False) -> None:
+        """Write the file, and forget what was begun and has a row now.
+
+        Args:
+            is_last: nothing that this object has begun is under way any more.
 
         Raises:
             OutputError: if the folder cannot be written.
@@ -147,6 +171,7 @@ class Manifest:
                 self._write()
                 self._seen = _stamp(self.path)
                 self._new.clear()
+                self._forget(self._own if is_last else set())
         except OSError as error:
             if isinstance(error, OutputError):
                 raise
@@ -163,6 +188,21 @@ class Manifest:
                 row = self.rows[key]
                 writer.writerow({field: safe_cell(cell) for field, cell in row.items()})
 
+    def _forget(self, ended: set[str]) -> None:
+        """Leave what others have begun, and this one is at: what has no row yet."""
+        begun = self.begun()
+        left = {
+            path: source
+            for path, source in begun.items()
+            if str(path) not in ended and self._sources.get(self._name_of(path)) != source
+        }
+        if not left:
+            self._begun.unlink(missing_ok=True)
+        elif left != begun:
+            lines = (json.dumps([source, str(path)]) for path, source in left.items())
+            with atomic_file(self._begun) as partial:
+                partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
 
 def _stamp(path: Path) -> tuple[int, ...] | None:
     """Return what tells one version of a file from the next; None where there is none."""
@@ -176,17 +216,16 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Wait until no other run is in here for a folder, where the system can tell."""
-    handle = None
-    with suppress(ImportError, OSError):
-        import fcntl
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            import fcntl
 
-        handle = os.open(folder, os.O_RDONLY)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # Closing is not enough where another thread has forked a process, which has it, too.
+            stack.callback(fcntl.flock, handle, fcntl.LOCK_UN)
         yield
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
 def _unwritable(path: Path) -> OutputError:

@@ -195,9 +195,9 @@ class RunRecord(RunLog):
         self._manifest.save()
         self._saved = time.perf_counter()
 
-    def begin(self, source: str, output: PathLike) -> None:
-        """Note that a result is about to be made."""
-        self._manifest.begin(source, output)
+    def begin(self, source: str, output: PathLike) -> bool:
+        """Note that a result is about to be made; False: another run has taken its name."""
+        return self._manifest.begin(source, output)
 
     def end(self) -> None:
         """Write the manifest; nothing is under way any more."""

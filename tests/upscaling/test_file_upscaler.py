@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-import rasterio
 import torch
 from PIL import Image
 from pydicom.data import get_testdata_file
@@ -121,34 +120,6 @@ def test_a_name_that_leaves_room_for_that_of_the_result_is_taken(upscaler, tmp_p
     source = write_raster(tmp_path / f"{'x' * 248}.tif", crs="EPSG:32633", transform=NORTH_UP)
     result = upscaler(source, tmp_path / "out")
     assert result.files == (result.output,) == (str(tmp_path / "out" / f"{'x' * 248}_x2.tif"),)
-
-
-@pytest.mark.parametrize("limit", [64, 0])  # whole in memory, and in windows
-@pytest.mark.parametrize("kind", ["intensity", "label"])
-def test_a_nodata_value_that_is_named_beside_a_mask_is_hidden(bundle, tmp_path, limit, kind):
-    array, mask = pixels((2, 12, 14), "uint16") // 2 + 1, np.ones((12, 14), bool)
-    array[:, :4, :5], array[0, 5, 5], mask[9:] = 0, 0, False
-    source = write_raster(tmp_path / "a.tif", array, crs="EPSG:32633", transform=NORTH_UP)
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(source, "r+") as dst:
-        dst.write_mask(mask)
-    upscale = FileUpscaler(bundle, scale=2, device="cpu", nodata=0, kind=kind, scene_limit=limit)
-    with rasterio.open(upscale(source, tmp_path / "out").output) as dst:
-        assert dst.nodata == 0
-        shown = mask & array.any(axis=0)
-        np.testing.assert_array_equal(dst.read_masks(1) != 0, np.kron(shown, np.ones((2, 2))) != 0)
-
-
-@pytest.mark.parametrize("limit", [64, 0])
-def test_what_a_mask_shows_is_shown_beside_declared_nodata(bundle, tmp_path, limit):
-    """GDAL looks at the mask alone: black that it shows is a value."""
-    array, mask = pixels((2, 12, 14), "uint16") // 2 + 1, np.ones((12, 14), bool)
-    array[:, :4, :5], mask[9:] = 0, False
-    source = write_raster(tmp_path / "a.tif", array, transform=NORTH_UP, nodata=0)
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(source, "r+") as dst:
-        dst.write_mask(mask)
-    upscale = FileUpscaler(bundle, scale=2, device="cpu", scene_limit=limit)
-    with rasterio.open(upscale(source, tmp_path / "out").output) as dst:
-        np.testing.assert_array_equal(dst.read_masks(1) != 0, np.kron(mask, np.ones((2, 2))) != 0)
 
 
 def test_a_source_without_a_study_gives_a_result_that_says_so(upscaler, tmp_path):
@@ -307,6 +278,30 @@ def test_results_of_one_name_are_kept_apart_at_once_too(upscaler, tmp_path, monk
         alone = (tmp_path / f"alone{i}" / "a_x2.png").read_bytes()
         assert Path(result.output).read_bytes() == alone
     assert list(Manifest(tmp_path / "out").sources()) == [Path(second.output)]
+
+
+def test_runs_of_two_programs_keep_results_of_one_name_apart(
+    upscaler, bundle, tmp_path, monkeypatch
+):
+    sources = []
+    for i in range(2):
+        (tmp_path / f"in{i}").mkdir()
+        sources.append(write_raster(tmp_path / f"in{i}" / "a.png", pixels((3, 6, 8), seed=i)))
+    other, plan = FileUpscaler(bundle, scale=2, device="cpu"), FileUpscaler.plan
+
+    def planned(*given):
+        found = plan(*given)
+        if given[0] is upscaler:  # which the other one overtakes
+            other.upscale_all(sources[1], tmp_path / "out")
+        return found
+
+    monkeypatch.setattr(FileUpscaler, "plan", planned)
+    (result,) = upscaler.upscale_all(sources[0], tmp_path / "out")
+    assert len(contents(tmp_path / "out")) == 2
+    made = {
+        Path(path).name: source for path, source in Manifest(tmp_path / "out").sources().items()
+    }
+    assert made == {"a_x2.png": str(sources[1]), Path(str(result.output)).name: str(sources[0])}
 
 
 def test_a_call_after_one_that_was_stopped_is_whole(upscaler, tmp_path, monkeypatch):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from monai_sr.core.errors import OutputError
-from monai_sr.upscaling.manifest import FIELDS, Manifest
+from monai_sr.upscaling.manifest import FIELDS, Manifest, _alone
 
 
 def saved(folder, *rows):
@@ -67,6 +69,37 @@ def test_threads_lose_no_row(tmp_path):
     assert len(Manifest(tmp_path).sources()) == 32
 
 
+def test_runs_at_once_take_no_name_of_each_other(tmp_path):
+    one, two = Manifest(tmp_path), Manifest(tmp_path)
+    assert one.begin("/in1/a.png", tmp_path / "a_x4.png")
+    assert not two.begin("/in2/a.png", tmp_path / "a_x4.png")
+    assert two.begin("/in2/b.png", tmp_path / "b_x4.png")
+    (tmp_path / "a_x4.png").touch()
+    one.add(source="/in1/a.png", output="a_x4.png")
+    one.end()
+    assert not two.begin("/in2/a.png", tmp_path / "a_x4.png")
+    assert one.begin("/in1/a.png", tmp_path / "a_x4.png")
+    assert Manifest(tmp_path).begun() == {tmp_path / "b_x4.png": "/in2/b.png"}
+    (tmp_path / "a_x4.png").unlink()
+    assert two.begin("/in2/a.png", tmp_path / "a_x4.png")
+    two.end()
+    assert [path.name for path in tmp_path.iterdir()] == [Manifest.name]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_process_that_was_forked_meanwhile_holds_nobody_up(tmp_path):
+    with _alone(tmp_path):
+        child = os.fork()
+        if not child:  # such as a worker that another thread starts
+            time.sleep(20)
+            os._exit(0)
+    began = time.monotonic()
+    saved(tmp_path, {"source": "/a.png"})
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert time.monotonic() - began < 10
+
+
 def test_results_at_two_scales_and_before_a_failure_stay_on_record(tmp_path):
     record = saved(
         tmp_path,
@@ -115,6 +148,9 @@ def test_what_a_killed_run_began_is_known_until_it_is_recorded(tmp_path):
         stream.write('["/in/b')
     again = Manifest(tmp_path)
     assert len(again.begun()) == 1
+    again.end()  # of that name it has done nothing
+    assert len(again.begun()) == 1
+    again.add(source="/in/a\udcff.png", output="a_x2.png")
     again.end()
     assert Manifest(tmp_path).begun() == {}
     assert [path.name for path in tmp_path.iterdir()] == [Manifest.name]

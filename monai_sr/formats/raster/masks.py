@@ -120,8 +120,9 @@ def without_holes(
     mask: npt.NDArray[Any] = np.asarray(image.mask)[cells]
     if nodata is None:
         return mask
-    shown: npt.NDArray[Any] = mask & _are_nodata(image.pixels, image.nodata)[cells]
-    return shown if pixels is None else shown | (mask & ~_are_nodata(pixels, nodata))
+    holes = _are_nodata(pixels, nodata) if pixels is not None else np.ones(mask.shape, bool)
+    shown: npt.NDArray[Any] = mask & (~holes | _are_nodata(image.pixels, image.nodata)[cells])
+    return shown
 
 
 def _are_nodata(pixels: npt.NDArray[Any], nodata: float | None) -> npt.NDArray[Any]:
@@ -129,7 +130,8 @@ def _are_nodata(pixels: npt.NDArray[Any], nodata: float | None) -> npt.NDArray[A
     if nodata is None:
         return np.zeros(pixels.shape[1:], bool)
     found: npt.NDArray[Any] = np.isnan(pixels) if np.isnan(nodata) else pixels == nodata
-    return found.all(axis=0)
+    everywhere: npt.NDArray[Any] = np.asarray(found.all(axis=0))
+    return everywhere
 
 
 def _cells(
