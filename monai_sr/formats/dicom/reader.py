@@ -201,10 +201,11 @@ class DicomReader(ImageReader):
 
     def _decoded(self, img: DicomImage) -> list[StoredPixels]:
         header = img.headers[0]
-        is_palette = header.get("PhotometricInterpretation") == "PALETTE COLOR"
-        # The palette of a detector's counts only shows them, and RGB is no NM image (C.8.4.7.1.1).
-        is_nuclear = header.get("SOPClassUID") == NuclearMedicineImageStorage
-        is_display = is_palette and is_nuclear and not may_be_classes(header)
+        with refuse_damage(f"{img.name}: tags must be valid; repair the header."):
+            is_palette = header.get("PhotometricInterpretation") == "PALETTE COLOR"
+            # The palette of a detector's counts only shows them; RGB is no NM image (C.8.4.7.1.1).
+            is_nuclear = header.get("SOPClassUID") == NuclearMedicineImageStorage
+            is_display = is_palette and is_nuclear and not may_be_classes(header)
         is_known = is_display or self._are_codes(img)
         if is_palette and not is_known and self.kind == AUTO and may_be_classes(header):
             indices = _decoded(img, keeps_palette=True)
