@@ -119,6 +119,15 @@ def test_the_command_does_its_job(bundle, photo, tmp_path, command):
     assert "LR-PSNR" in out
 
 
+def test_text_that_says_yes_is_true(bundle, photo, tmp_path, command):
+    said = ["--deidentify", "yes", "--report=true", "--robust", "0"]
+    code, _, err = command(words(bundle, photo, tmp_path / "out", *said))
+    assert (code, err) == (0, "")
+    names = sorted(f.name for f in (tmp_path / "out").iterdir())
+    assert any(name.endswith(".html") for name in names)
+    assert not any("photo" in name for name in names)
+
+
 def test_each_input_gets_the_weights_that_it_needs(tmp_path, command):
     both = with_robust(tmp_path / "bundles", {"2": 0, "4": 0})
     file = write_raster(tmp_path / "photo.png", pixels((3, 30, 25)))

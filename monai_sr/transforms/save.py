@@ -66,7 +66,7 @@ class SaveImageSRd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         kind = str(compression).lower()  # the command line makes None of "None"
         check_compression(kind)
-        self.deidentify = deidentify
+        self.deidentify = bool(deidentify)
         self.options = {"compression": kind, "deidentify": deidentify, "cog": cog}
         if key := read_key(deidentify_key, deidentify):
             self.options["deidentify_key"] = key

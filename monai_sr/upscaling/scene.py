@@ -108,7 +108,7 @@ class Scenes:
                 "--scene_limit 64"
             )
         check_asked(kind)
-        self.kind, self.deidentify = kind, deidentify
+        self.kind, self.deidentify = kind, bool(deidentify)
         self.grid, self.provenance = grid, provenance
         self.scale_to_unit = ScaleToUnit(value_range, nodata, bounds)
         self.window, self.bbox, self.cog, self.limit = window, bbox, cog, limit

@@ -23,7 +23,7 @@ from monai_sr.geometry import has_transform, source_transform
 
 logger = get_logger(__name__)
 
-_ORIENTATION = 274
+_ORIENTATION, _X_RESOLUTION = 274, 282
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _COLORS, _PROFILE = "COLOR_PROFILE", "SOURCE_ICC_PROFILE"
 _OF_PNG = ("PNG_GAMMA", "SOURCE_WHITEPOINT", *(f"SOURCE_PRIMARIES_{c.name.upper()}" for c in _RGB))
@@ -94,10 +94,12 @@ def _opened_by_pillow(path: PathLike, driver: str, has_place: bool) -> _Photo:
     with suppress(*_PILLOW_ERRORS), _PILLOW[driver](path) as image:  # GDAL judges what is damaged
         frames = int(getattr(image, "n_frames", 1))
         profile, dpi = image.info.get("icc_profile") or b"", image.info.get("dpi")
-        found = _Photo(frames, None, profile, dpi)
+        found = _Photo(frames, None, profile)
         # Pillow decodes all of a PNG for what may stand behind the pixels.
-        if not has_place:
-            found = _Photo(frames, image.getexif().get(_ORIENTATION), profile, dpi)
+        exif = {} if has_place else image.getexif()
+        if driver == "JPEG" and not (image.info.get("jfif_unit") or exif.get(_X_RESOLUTION)):
+            dpi = None  # Pillow says 72 where nothing is said
+        found = _Photo(frames, exif.get(_ORIENTATION), profile, dpi)
     return found
 
 

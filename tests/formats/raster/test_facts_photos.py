@@ -99,3 +99,17 @@ def test_resolution_of_a_jpeg_grows_and_turns_with_it(tmp_path):
     with opened(tmp_path / "b.png") as dst:
         assert float(dst.tags()["EXIF_XResolution"]) == 400
         assert float(dst.tags()["EXIF_FocalPlaneXResolution"]) == 16000
+
+
+@pytest.mark.parametrize("told", [None, 0.0, 100.0])
+def test_a_jpeg_whose_exif_says_no_resolution_gets_none(tmp_path, told):
+    exif = Image.Exif()
+    exif[274] = 1
+    if told is not None:
+        exif[282] = exif[283] = told
+        exif[296] = 2
+    photo().save(tmp_path / "a.jpg", exif=exif)
+    upscale(tmp_path / "a.jpg", tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as image:
+        expected = pytest.approx((2 * told, 2 * told), rel=1e-4) if told else None
+        assert image.info.get("dpi") == expected
