@@ -139,6 +139,7 @@ class FileUpscaler:
             result, failure = self._enlarge(plan, item, bundle)
             if not result.error:
                 with self._lock:
+                    self._made.pop(output, None)  # the last one made is the last forgotten
                     self._made[output] = item["origin"]
                     while len(self._made) > _REMEMBERED:
                         del self._made[next(iter(self._made))]
@@ -156,8 +157,7 @@ class FileUpscaler:
             owners = {whose for path, whose in self._making if path == output}
             if os.path.exists(output):
                 owners.add(self._made.get(output, origin))
-            is_taken |= bool(owners - {origin})
-            if is_taken:
+            if is_taken := is_taken or bool(owners - {origin}):
                 item["output"] = str(plan.own_name(Path(item["output"]), origin))
                 output = Path(os.path.abspath(item["output"]))
             self._making.append((output, origin))

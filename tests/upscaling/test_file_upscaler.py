@@ -253,6 +253,13 @@ def test_threads_get_what_each_would_get_alone(upscaler, tmp_path):
             assert result.output_sha256 == hashlib.sha256(written).hexdigest()
 
 
+def test_a_result_that_is_made_again_and_again_keeps_its_name(upscaler, tmp_path, monkeypatch):
+    monkeypatch.setattr("monai_sr.upscaling.file_upscaler._REMEMBERED", 2)
+    for name in ("a", "b", "a", "c", "a"):
+        source = write_raster(tmp_path / f"{name}.png", pixels((3, 6, 8)))
+        assert Path(str(upscaler(source, tmp_path / "out").output)).name == f"{name}_x2.png"
+
+
 def test_results_of_one_name_are_kept_apart_at_once_too(upscaler, tmp_path, monkeypatch):
     sources = []
     for i in range(3):
