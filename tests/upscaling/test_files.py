@@ -345,12 +345,11 @@ def test_results_in_a_subfolder_of_the_input_are_no_input_of_another_run(tmp_pat
 def test_a_run_after_a_kill_names_results_as_before(tmp_path):
     (tmp_path / "in").mkdir()
     source = write_raster(tmp_path / "in" / "a.png")
-    out = tmp_path / "out"
-    out.mkdir()
-    write_raster(out / "a_x4.png")  # made, and the process killed before it was recorded
-    Manifest(out).begin(str(source), out / "a_x4.png")
+    out, others = tmp_path / "out", tmp_path / "others"
+    for folder, begun in ((out, source), (others, tmp_path / "other.png")):
+        folder.mkdir()
+        write_raster(folder / "a_x4.png")  # made, and the process killed before it was recorded
+        assert Manifest(folder).begin(str(begun), folder / "a_x4.png")
     assert dataset(tmp_path / "in", out).data[0]["output"] == str(out / "a_x4.png")
     # Of another input it is kept.
-    Manifest(out).end()
-    Manifest(out).begin(str(tmp_path / "other.png"), out / "a_x4.png")
-    assert dataset(tmp_path / "in", out).data[0]["output"] != str(out / "a_x4.png")
+    assert dataset(tmp_path / "in", others).data[0]["output"] != str(others / "a_x4.png")
