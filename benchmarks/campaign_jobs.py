@@ -47,6 +47,7 @@ class Job:
         judged_by: "psnr" or "lpips": what of the validation must be better than what is shipped.
         least_gain: dB over bicubic that it must have to be shipped.
         least_lr_psnr: agreement with the input, in dB, that it must have to be shipped.
+        largest_lpips: that perceptual weights of a bundle may have, of that of its faithful ones.
         share: of the time of a profile that has a common budget; its hours where None.
         degradation: one of configs/degradations; these are the weights for degraded input then.
         options: further overrides of the configuration.
@@ -65,6 +66,7 @@ class Job:
     judged_by: str = ""
     least_gain: float = 0.0
     least_lr_psnr: float = 0.0
+    largest_lpips: float = 0.8
     share: float | None = None
     degradation: str | None = None
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -34,8 +34,6 @@ LARGEST_SIDE = {2: 384, 3: 128}
 SLICES = 8
 """Slices of a volume that are judged, evenly spaced over its inner three quarters."""
 TILE = {2: 192, 3: 64}
-PERCEPTUAL_SHARE = 0.8
-"""LPIPS that perceptual weights of a bundle may have at most, of that of its faithful ones."""
 BLENDS = (0.85, 0.7, 0.55, 0.4)
 """Shares of perceptual weights in their blend with the faithful ones, where they alone fail."""
 
@@ -153,6 +151,13 @@ def _spread(images: list[Any]) -> list[Any]:
     return [inner[place] for place in places]
 
 
+def _holds_limits(job: Job, found: Figures, bicubic: Figures, faithful: Figures | None) -> bool:
+    """Tell whether figures are such that weights of a job may be in a bundle at all."""
+    if found.psnr < bicubic.psnr + job.least_gain or found.lr_psnr < job.least_lr_psnr:
+        return False
+    return faithful is None or found.lpips <= job.largest_lpips * faithful.lpips
+
+
 def is_better(
     job: Job,
     new: Figures,
@@ -169,11 +174,10 @@ def is_better(
         bicubic: those of bicubic enlargement.
         faithful: those of the bundle's own model, for its perceptual weights.
     """
-    if new.psnr < bicubic.psnr + job.least_gain or new.lr_psnr < job.least_lr_psnr:
+    if not _holds_limits(job, new, bicubic, faithful):
         return False
-    if faithful is not None and new.lpips > PERCEPTUAL_SHARE * faithful.lpips:
-        return False
-    before = old or bicubic
+    # What does not hold them itself, as of a recipe that was changed, sets none.
+    before = old if old and _holds_limits(job, old, bicubic, faithful) else bicubic
     if job.measure == "psnr":
         return new.psnr > before.psnr
     return new.lpips < min(before.lpips, bicubic.lpips)

@@ -138,6 +138,16 @@ def test_perceptual_weights_need_gain_agreement_and_a_fifth_less_lpips(modules):
     assert better(job, figures(27.6, 0.15, 56.0), None, bicubic, faithful)
     for worse in (figures(27.4, 0.15, 56.0), figures(27.6, 0.17, 56.0), figures(27.6, 0.15, 54.0)):
         assert not better(job, worse, None, bicubic, faithful)
+    other = modules.campaign_jobs.Job("mri_sr", 2, 1.0, largest_lpips=0.9)
+    assert better(other, figures(27.6, 0.17, 56.0), None, bicubic, faithful)
+
+
+def test_weights_that_fail_the_limits_set_none(modules):
+    figures, better = modules.campaign_judge.Figures, modules.campaign_judge.is_better
+    job = modules.campaign_jobs.Job("natural_sr", 2, 1.0, system="hybrid_cnn_gan", least_gain=1.0)
+    bicubic, new = figures(25.5, 0.24, 38.0), figures(27.0, 0.17, 44.0)
+    assert not better(job, new, figures(26.6, 0.16, 42.0), bicubic)
+    assert better(job, new, figures(25.6, 0.16, 42.0), bicubic)
 
 
 @pytest.mark.parametrize(("most", "expected"), [(0.9, 0.85), (0.6, 0.55), (0.1, 1.0)])
