@@ -72,7 +72,7 @@ def test_a_file_of_ones_own_is_a_system(tmp_path):
         ("vdrs", "'vdsr'"),
         ("fats", "'natural_sr:fast'"),
         ("robust", "'natural_sr:robust'"),  # a way is no model without its bundle
-        ("mri_sr:perceptual", "'xray_sr:perceptual'"),
+        ("ct_sr:perceptual", "'mri_sr:perceptual'"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, near):

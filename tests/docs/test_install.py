@@ -60,12 +60,12 @@ def test_the_page_works_in_a_shell(repo_root, samples_dir, tmp_path):
 
 
 def test_the_page_says_what_the_wheel_carries(repo_root):
-    # 43 MB, compressed; weights are what it is made of, and hardly shrink.
+    # 45 MB, compressed; weights are what it is made of, and hardly shrink.
     held = sum(
         file.stat().st_size
         for top in ("monai_sr", "bundles", "configs")
         for file in (repo_root / top).rglob("*")
         if file.is_file() and file.suffix in (".pt", ".safetensors")
     )
-    assert 41e6 < held < 46e6
-    assert "weights, 43 MB;" in PAGE.read_text(encoding="utf-8").replace("\n", " ")
+    assert 44e6 < held < 49e6
+    assert "weights, 45 MB;" in PAGE.read_text(encoding="utf-8").replace("\n", " ")
