@@ -244,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     present = {file.name for file in models.glob("model*.pt")}
     entries = {k: v for k, v in entries.items() if v["file"] in present - {f.name for f in files}}
     for file in files:
-        if file.stem.endswith("_3d"):
+        if file.stem.endswith(("_3d", "_slices")):
             continue
         network = networks["fast" if file.stem.endswith("_fast") else "best"]
         load_weights(network, file)
