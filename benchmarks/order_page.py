@@ -29,6 +29,8 @@ from monai_sr.metrics import MEASURES
 LEDGER = "campaign.csv"
 SETS = ("set5", "set14", "bsd100")
 """Judge the claims on sets that are not among ours."""
+OPENCV = "_opencv"
+"""With which names of sets end whose small images OpenCV makes."""
 SCALE = 4
 """The one that is compared where a paper states none."""
 _MEASURES = ("psnr", "ssim", "lpips")
@@ -94,9 +96,10 @@ def order_section(
     gains = validation_gains(Path(results) / LEDGER)
     lines: list[str] = []
     for table, claims in _tables(systems).items():
-        pairs = list(_pairs(claims, rows))
+        sets = _judges(claims, systems, rows)
+        pairs = list(_pairs(claims, sets, rows))
         if pairs:
-            lines += _table(table, claims, pairs, rows, facts, gains)
+            lines += _table(table, sets, pairs, rows, facts, gains)
     if not lines:
         return []
     return [
@@ -122,7 +125,7 @@ def _tables(systems: Mapping[str, Mapping[str, Any]]) -> dict[str, _Claims]:
     return dict(sorted(found.items()))
 
 
-def _pairs(claims: _Claims, rows: Sequence[Row]) -> Iterator[Pair]:
+def _pairs(claims: _Claims, sets: Sequence[str], rows: Sequence[Row]) -> Iterator[Pair]:
     for a, b in itertools.combinations(claims, 2):
         claimed = _claimed(claims[a], claims[b])
         if not claimed:
@@ -135,7 +138,7 @@ def _pairs(claims: _Claims, rows: Sequence[Row]) -> Iterator[Pair]:
         claimed = {name: sign * value for name, value in claimed.items()}
         if "rank" in claimed:
             claimed = dict.fromkeys(("psnr", "ssim"), math.nan)
-        ours, images = _ours(above, below, claimed, _judges(claims, rows), rows)
+        ours, images = _ours(above, below, claimed, sets, rows)
         yield Pair(above, below, claimed, ours, images)
 
 
@@ -157,14 +160,21 @@ def _claimed(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> 
     return found
 
 
-def _judges(claims: _Claims, rows: Sequence[Row]) -> tuple[str, ...]:
-    """Return the sets that a table is judged on: its own, where all of them are measured."""
+def _judges(
+    claims: _Claims, systems: Mapping[str, Mapping[str, Any]], rows: Sequence[Row]
+) -> tuple[str, ...]:
+    """Return the sets that a table is judged on: its own, where all of them are measured.
+
+    Where its systems learn from images that were shrunk in another way, small images are made so.
+    """
     named = {
         re.sub(r"[^a-z0-9]", "", part.lower())
         for each in itertools.chain.from_iterable(claims.values())
         for part in str(each.get("set", "")).split("+")
     }
-    return tuple(sorted(named)) if named <= {row.set for row in rows} else SETS
+    sets = tuple(sorted(named)) if named <= {row.set for row in rows} else SETS
+    is_otherwise = any(systems[name].get("degradation") for name in claims)
+    return tuple(f"{name}{OPENCV}" for name in sets) if is_otherwise else sets
 
 
 def _ours(
@@ -190,7 +200,7 @@ def _ours(
 
 def _table(
     table: str,
-    claims: _Claims,
+    sets: Sequence[str],
     pairs: Sequence[Pair],
     rows: Sequence[Row],
     facts: Sequence[Facts],
@@ -198,9 +208,9 @@ def _table(
 ) -> list[str]:
     measured = [pair for pair in pairs if pair.ours]
     kept = sum(pair.verdict == "yes" for pair in measured)
-    sets = ", ".join(_judges(claims, rows))
     lines = [
-        f"**{table}**: {kept} of {len(measured)} measured pairs as in the paper, on {sets}.\n",
+        f"**{table}**: {kept} of {len(measured)} measured pairs as in the paper, on "
+        f"{', '.join(sets)}.\n",
         "| above | below | claimed | ours | images | as in the paper | what was measured |",
         "|---|---|---|---|---:|---|---|",
     ]
@@ -243,34 +253,6 @@ def _reason(
                        == (name, _DOMAIN, SCALE) and not math.isnan(f.minutes)]  # fmt: skip
             told += [f"{name} trained {minutes[0]:.0f} minutes"] if minutes else []
     return "; ".join(told) or "-"
-
-
-def own_kind_section(systems: Mapping[str, Mapping[str, Any]], results: PathLike) -> list[str]:
-    """Return the lines on systems whose small images are made as their paper makes them.
-
-    Args:
-        systems: name -> content of its YAML file.
-        results: folder that holds the ledger of the campaign.
-    """
-    told = []
-    for line in _ledger(Path(results) / LEDGER):
-        system = _system_of(line["job"])
-        way = (systems.get(system, {}).get("degradation") or {}).get("_target_", "")
-        if way and line["val_psnr"]:
-            psnr, lpips = (
-                float(line[f"val_{name}"]) - float(line[f"bicubic_{name}"])
-                for name in ("psnr", "lpips")
-            )
-            told.append(
-                f"{system}, {line['job'].rpartition('/')[2].replace('_', ' ')}: {psnr:+.2f} dB and "
-                f"{lpips:+.4f} LPIPS"
-            )
-    if not told:
-        return []
-    return [
-        "Beside bicubic on the campaign's validation photos, shrunk as these systems' paper does: "
-        f"{'; '.join(told)}.\n"
-    ]
 
 
 def validation_gains(ledger: PathLike) -> dict[str, list[float]]:

@@ -26,7 +26,7 @@ from facts import UNDERTRAINED_MEGAPIXELS, Facts, find_facts, marked_name, read_
 from invented_rows import invented_section
 from lesion_rows import FILE as LESIONS
 from lesion_rows import LesionRow, lesion_section, read_lesions
-from order_page import order_section, own_kind_section
+from order_page import order_section
 from summary import (
     GREY_GAIN_DB,
     Summary,
@@ -97,9 +97,9 @@ No loss of ours uses it.
   favors it there; read GMSD and DSS beside it.
 - *undertrained*: training saw fewer than {UNDERTRAINED_MEGAPIXELS:g} megapixels of high-resolution
   patches: the row says what this budget gives, not what the architecture can do.
-- LR-PSNR: the stored result, shrunk by MATLAB bicubic, against its input, over every channel and
-  the whole image; it says how well the result agrees with the assumed down-sampling, not with a
-  sensor.
+- LR-PSNR: the stored result, shrunk as the table's protocol has it, against its input, over every
+  channel and the whole image; it says how well the result agrees with the assumed down-sampling,
+  not with a sensor.
 - Δ: difference to bicubic on the same images. Bold: best of the table. Means over part of a set
   stand in a table of their own, without an order of merit: their images are others.
 - Parameters: learned values. MACs/px: multiply-adds of convolutions and matrix products for one
@@ -153,7 +153,6 @@ def render(
     parts += system_section(systems, rows, facts)
     parts += order_section(systems, rows, facts, results)
     parts += untrained_section(systems, untrained, measured, facts)
-    parts += own_kind_section(systems, results)
     parts += trials_section(results)
     parts += curves_section(results)
     return "\n".join(parts)

@@ -25,9 +25,11 @@ from typing import Any
 
 import torch
 from facts import Facts, read_facts, write_facts
+from order_page import OPENCV
 from results_page import FACTS, OUTPUT, RESULTS, write_table
 from torch import Tensor
 
+from monai_sr.core import list_configs
 from monai_sr.core.devices import hardware, usable_device
 from monai_sr.core.errors import SRError, WeightsError
 from monai_sr.core.fingerprint import weights_sha256
@@ -147,7 +149,7 @@ def judge(built: Built, options: argparse.Namespace) -> None:
     system = System(built.name, built, built.network.in_channels, built.sha256)
     if built.name == BICUBIC.name:
         system = BICUBIC  # the same row as that of benchmarks/quality.py, to the last pixel
-    for name in options.sets or DOMAINS[options.domain][1]:
+    for name in options.sets or own_sets(built, options.domain):
         benchmark = load_benchmark(name)
         measures = FAST if options.no_perceptual else STANDARD
         rows = list(
@@ -163,6 +165,15 @@ def judge(built: Built, options: argparse.Namespace) -> None:
         write_rows(options.results / f"{name}.csv", rows)
         mean = statistics.fmean(row["psnr"] for row in rows)
         _logger.info("%s x%d %s: %.2f dB", name, built.scale, built.name, mean)
+
+
+def own_sets(built: Built, domain: str) -> list[str]:
+    """Return the benchmarks of a domain, shrunk as a system's paper has it where there are such."""
+    sets = DOMAINS[domain][1]
+    if not read_system(built.file).get("degradation"):
+        return sets
+    return [f"{name}{OPENCV}" if f"{name}{OPENCV}" in list_configs("benchmarks") else name
+            for name in sets]  # fmt: skip
 
 
 def facts(built: Built, options: argparse.Namespace) -> Facts:

@@ -77,8 +77,7 @@ def _shrunk_otherwise(names: Sequence[str], systems: Mapping[str, Mapping[str, A
             found.setdefault(target.rpartition(".")[2], []).append(name)
     return [
         f"{', '.join(group)} learn from images that `{way}` shrinks, as their paper does, and "
-        "the campaign judges them on such. The sets above are shrunk by MATLAB's bicubic, for all "
-        "alike: there these systems see images of a kind that they did not learn from.\n"
+        "are judged on such: photos have tables of their own above.\n"
         for way, group in found.items()
     ]
 

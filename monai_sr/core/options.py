@@ -344,9 +344,9 @@ EVALUATE = Command("evaluate", "judge a bundle's model and systems on benchmarks
                example="DIR",
                more="`a.png`, `ax4.png` or `a_x4.png` goes with `a.png`; what has no partner is "
                "named", excludes=("dataset",)),
-        Option("protocol", "of such a folder", entry="${protocol}", choices=("natural", "native"),
-               more="natural: 8 bits, luma, default of `natural_sr`; native: the files' own range, "
-               "no luma, default of the others"),
+        Option("protocol", "of such a folder", entry="${protocol}",
+               choices=("natural", "natural_opencv", "native"), more="natural (of `natural_sr`): 8 "
+               "bits, luma; natural_opencv: LR by OpenCV; native (of others): own range, no luma"),
         Option("slice_step", "judge every so many slices", entry="1", kind="int", example="N"),
         Option("patient", "regular expression on the names of files", entry="null",
                example='"([0-9]+)_"',

@@ -12,19 +12,29 @@ the data range.
     Images of measured values: their own range, every channel, never luma, the same border.
     ``native(255)`` and ``native(4095)`` are stored integers, results are rounded to them;
     ``"native"`` alone compares values as they are, on a range of one.
+``natural_opencv``
+    ``natural``, but LR by OpenCV's ``INTER_CUBIC``, which does not smooth and leaves aliasing: how
+    Szigetvari et al. (2025) made theirs. Its figures do not compare with those of ``natural``.
 
 Luma is not rounded again because the evaluation scripts of EDSR and its successors do not round
 it; the oldest ones did. The published bicubic rows cannot tell: on Set5 x2 they say 33.66 dB, we
 measure 33.68 so and 33.64 with rounded luma.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from monai_sr.core import BadImageError, OptionError, unknown_name
-from monai_sr.functional import downsample, downsample_uint8, rgb_to_y
+from monai_sr.functional import downsample, downsample_uint8, opencv_downsample, rgb_to_y
+
+_SHRINKING: dict[str, tuple[Callable[[Tensor, int], Tensor], Callable[[Tensor, int], Tensor]]] = {
+    "MATLAB bicubic": (downsample, downsample_uint8),
+    "OpenCV INTER_CUBIC": (opencv_downsample, opencv_downsample),
+}
+"""What makes LR images -> how, of floating-point values and of 8-bit ones."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +46,19 @@ class Protocol:
         data_range: stored value that 1.0 stands for, the range of PSNR and SSIM.
         is_rounded: whether results are clipped to [0, data_range] and rounded to whole values.
         uses_luma: whether three-channel images are compared by their BT.601 luma.
+        shrinking: what makes the low-resolution images, "MATLAB bicubic" or "OpenCV INTER_CUBIC".
     """
 
     name: str
     data_range: float
     is_rounded: bool
     uses_luma: bool
+    shrinking: str = "MATLAB bicubic"
 
     def __post_init__(self) -> None:
-        """Refuse a range that no measure can use."""
+        """Refuse a range that no measure can use, and an unknown way to shrink."""
+        if self.shrinking not in _SHRINKING:
+            raise unknown_name("shrinking", self.shrinking, _SHRINKING)
         if not 0 < self.data_range < float("inf"):
             raise OptionError(
                 f"data_range: must be positive and finite, got {self.data_range}; "
@@ -52,17 +66,24 @@ class Protocol:
             )
 
     @property
+    def shrink(self) -> Callable[[Tensor, int], Tensor]:
+        """What makes low-resolution images of floating-point values, without rounding."""
+        return _SHRINKING[self.shrinking][0]
+
+    @property
     def description(self) -> str:
         """One sentence for the heading of a table."""
         values = f"values rounded to 0…{self.data_range:g}" if self.is_rounded else "values as are"
         plane = "luma (Y of BT.601) of color images" if self.uses_luma else "every channel"
         return (
-            f"protocol `{self.name}`: LR by MATLAB bicubic, {values}, {plane}, border of `scale` "
+            f"protocol `{self.name}`: LR by {self.shrinking}, {values}, {plane}, border of `scale` "
             f"pixels left out, data range {self.data_range:g}, SSIM with an 11 x 11 Gaussian window"
         )
 
 
 NATURAL = Protocol("natural", data_range=255.0, is_rounded=True, uses_luma=True)
+NATURAL_OPENCV = replace(NATURAL, name="natural_opencv", shrinking="OpenCV INTER_CUBIC")
+_NAMED = {protocol.name: protocol for protocol in (NATURAL, NATURAL_OPENCV)}
 
 
 def native(data_range: float = 1.0, *, is_rounded: bool | None = None) -> Protocol:
@@ -79,7 +100,7 @@ def native(data_range: float = 1.0, *, is_rounded: bool | None = None) -> Protoc
 
 
 def get_protocol(protocol: str | Protocol, data_range: float | None = None) -> Protocol:
-    """Return the protocol called ``"natural"`` or ``"native"``; a Protocol passes unchanged.
+    """Return the protocol of a name, see this module; a Protocol passes unchanged.
 
     Args:
         protocol: a name or a protocol.
@@ -90,9 +111,9 @@ def get_protocol(protocol: str | Protocol, data_range: float | None = None) -> P
     """
     if protocol == "native":
         return native(1.0 if data_range is None else data_range)
-    if isinstance(protocol, str) and protocol != "natural":
-        raise unknown_name("protocol", protocol, ("natural", "native"))
-    found = NATURAL if isinstance(protocol, str) else protocol
+    if isinstance(protocol, str) and protocol not in _NAMED:
+        raise unknown_name("protocol", protocol, (*_NAMED, "native"))
+    found = _NAMED[protocol] if isinstance(protocol, str) else protocol
     if data_range not in (None, found.data_range):
         raise OptionError(
             f"data_range: protocol {found.name!r} fixes it at {found.data_range:g}, "
@@ -191,10 +212,9 @@ def make_lr(hr: Tensor, scale: int, protocol: str | Protocol) -> Tensor:
     protocol = get_protocol(protocol)
     stored = to_stored(hr, protocol)
     if protocol.is_rounded and protocol.data_range == 255:
-        return downsample_uint8(stored.to(torch.uint8), scale).double() / 255
-    return (
-        to_stored(downsample(stored, scale) / protocol.data_range, protocol) / protocol.data_range
-    )
+        return _SHRINKING[protocol.shrinking][1](stored.to(torch.uint8), scale).double() / 255
+    small = protocol.shrink(stored, scale) / protocol.data_range
+    return to_stored(small, protocol) / protocol.data_range
 
 
 def _check_pair(sr: Tensor, hr: Tensor, scale: int) -> None:

@@ -10,6 +10,7 @@ References:
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -59,8 +60,14 @@ def psnr(sr: Tensor, hr: Tensor, data_range: float) -> Tensor:
     return 10.0 * torch.log10(data_range**2 / error)
 
 
-def lr_psnr(sr: Tensor, lr: Tensor, scale: int, data_range: float) -> Tensor:
-    """Compute the PSNR between the result, shrunk by MATLAB bicubic, and the input.
+def lr_psnr(
+    sr: Tensor,
+    lr: Tensor,
+    scale: int,
+    data_range: float,
+    shrink: Callable[[Tensor, int], Tensor] = downsample,
+) -> Tensor:
+    """Compute the PSNR between the result, shrunk (by default by MATLAB bicubic), and the input.
 
     The shrunk result is not rounded, so that agreement beyond one grey level still counts; give
     ``sr`` as it was stored. Every channel and the whole image count.
@@ -78,7 +85,7 @@ def lr_psnr(sr: Tensor, lr: Tensor, scale: int, data_range: float) -> Tensor:
             f"sr: must have shape {expected} at scale {scale}, got {tuple(sr.shape)}; "
             "compare it with the input it was made from"
         )
-    return psnr(downsample(sr.double(), scale), lr.double(), data_range)
+    return psnr(shrink(sr.double(), scale), lr.double(), data_range)
 
 
 @register_metric(
@@ -142,7 +149,7 @@ class MSEMetric(PairMetric):
     Measure(
         name="lr_psnr", label="LR-PSNR", unit="dB", is_more_better=True, digits=2, stored_digits=2,
         column=6, is_always=True,
-        about="stored result, shrunk by MATLAB bicubic, against its input",
+        about="stored result, shrunk as the protocol has it, against its input",
     )
 )  # fmt: skip
 class LRPSNRMetric(PairMetric):
@@ -151,7 +158,7 @@ class LRPSNRMetric(PairMetric):
     view = View.INPUT
 
     def _measure(self, sr: Tensor, lr: Tensor) -> Tensor:
-        return lr_psnr(sr, lr, self.scale, self.protocol.data_range)
+        return lr_psnr(sr, lr, self.scale, self.protocol.data_range, self.protocol.shrink)
 
 
 PSNRHandler, MSEHandler = handler_of(PSNRMetric), handler_of(MSEMetric)

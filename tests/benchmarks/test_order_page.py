@@ -7,7 +7,7 @@ import math
 
 import pytest
 from facts import Facts
-from order_page import order_section, own_kind_section, validation_gains
+from order_page import order_section, validation_gains
 
 from monai_sr.evaluation.rows import Row
 
@@ -120,13 +120,15 @@ def test_without_tables_there_is_no_section(tmp_path):
     assert _section(tmp_path, {"a": {"claims": [{"set": "Set5", "source": "a letter"}]}}, []) == []
 
 
-def test_systems_with_small_images_of_their_own_are_told_beside_bicubic_on_such(tmp_path):
-    figures = "val_psnr,val_lpips,bicubic_psnr,bicubic_lpips"
-    (tmp_path / "campaign.csv").write_text(
-        f"job,{figures}\nnatural_sr/own_x4/stage_2,24,0.25,24.5,0.3\n"
-        "natural_sr/other_x4/stage_1,25,0.2,24,0.3\n"
-    )
-    systems = {"own": {"degradation": {"_target_": "a.OpenCV"}}, "other": {}}
-    (line,) = own_kind_section(systems, tmp_path)
-    assert line.endswith("own, stage 2: -0.50 dB and -0.0500 LPIPS.\n")
-    assert own_kind_section({"other": {}}, tmp_path) == []
+def test_systems_with_small_images_of_their_own_are_judged_on_such(tmp_path):
+    rows = [
+        _row(name, psnr, set_name=set_name)
+        for name, psnr, set_name in (
+            ("own", 31, "set5_opencv"), ("bicubic", 30, "set5_opencv"), ("bicubic", 35, "set5"),
+        )
+    ]  # fmt: skip
+    systems = _systems(own={"psnr": 31.0}, bicubic={"psnr": 30.0})
+    systems["own"]["degradation"] = {"_target_": "a.OpenCV"}
+    lines = _section(tmp_path, systems, rows)
+    assert _cells(lines, "own", "bicubic")[1:4] == ["PSNR +1.00 dB", "1", "yes"]
+    assert any("on set5_opencv." in line for line in lines)

@@ -133,3 +133,12 @@ def test_the_backbone_of_a_perceptual_loss_is_found_wherever_it_stands(script):
     own = {"a": {**_PERCEPTUAL, "backbone": "squeezenet1_1"}}
     assert script.loss_features(own, "vgg19") == "squeezenet1_1"
     assert script.loss_features({"loss": {"_target_": "monai_sr.losses.L1Loss"}}, "vgg19") == ""
+
+
+def test_a_system_is_judged_on_small_images_of_its_own_kind(script, trained):
+    _, options = trained
+    told = script.parse([*options, "--systems", "srgan_8", "srcnn", "--scales", "4"])
+    other, own = sorted(script.built_systems(told), key=lambda built: built.name)
+    assert script.own_sets(other, "natural") == ["set5", "set14", "bsd100"]
+    assert script.own_sets(own, "natural") == ["set5_opencv", "set14_opencv", "bsd100_opencv"]
+    assert script.own_sets(own, "xray") == ["xray"]

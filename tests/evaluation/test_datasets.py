@@ -39,6 +39,8 @@ def _image(*shape):
 @pytest.mark.parametrize(
     ("name", "count", "protocol"),
     [("set5", 5, "natural"), ("set14", 14, "natural"), ("bsd100", 100, "natural"),
+     ("set5_opencv", 5, "natural_opencv"), ("set14_opencv", 14, "natural_opencv"),
+     ("bsd100_opencv", 100, "natural_opencv"),
      ("xray", 54, "native 255"), ("mr", 38, "native"),
      ("ucmerced", 15, "natural"), ("naip", 2, "native 255"), ("landsat", 4, "native 255")],
 )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import skimage.color
@@ -9,6 +11,7 @@ import torch
 from PIL import Image
 
 from monai_sr.core.errors import BadImageError, OptionError
+from monai_sr.functional import opencv_downsample
 from monai_sr.functional.resize import downsample, downsample_uint8
 from monai_sr.metrics.protocol import (
     NATURAL,
@@ -151,3 +154,17 @@ def test_a_range_is_refused_where_the_protocol_fixes_it():
 def test_a_range_that_is_not_positive_is_refused():
     with pytest.raises(OptionError, match="such as 255"):
         native(0)
+
+
+def test_natural_opencv_differs_in_the_small_image_alone():
+    stored = torch.randint(0, 256, (1, 3, 12, 16), dtype=torch.uint8)
+    lr = make_lr(stored.double() / 255, 4, "natural_opencv") * 255
+    assert torch.equal(lr.round().to(torch.uint8), opencv_downsample(stored, 4))
+    assert replace(get_protocol("natural_opencv"), name="natural", shrinking=NATURAL.shrinking) == (
+        NATURAL
+    )
+
+
+def test_another_way_to_shrink_is_unknown():
+    with pytest.raises(OptionError, match="MATLAB bicubic"):
+        replace(NATURAL, shrinking="MATLAB bicubi")
