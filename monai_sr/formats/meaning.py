@@ -23,7 +23,7 @@ from monai_sr.formats.regions import LIKELY, SURE, region_share
 logger = get_logger(__name__)
 
 GRAY, COLOR, LABEL, BITS, PHASE = "gray", "color", "label", "bits", "phase"
-DOSE, COMPLEX, FRACTION = "dose", "complex", "fraction"
+DOSE, COMPLEX, FRACTION, NO_SAMPLES = "dose", "complex", "fraction", "no samples"
 CODES = (LABEL, BITS)
 """Kinds whose values are names, not amounts."""
 
@@ -38,6 +38,7 @@ PART_TYPES = frozenset({"R", "REAL", "R_FFE", "R_SE", "I", "IMAGINARY", "I_FFE",
 _REFUSED = {
     DOSE: "a radiation dose, whose sums a network does not keep",
     COMPLEX: "a part of a complex image; take its magnitude",
+    NO_SAMPLES: "coefficients of a transform, or points or indices of a mesh",
     FRACTION: "shares of a class in each pixel, which a network does not keep within 0 to 1",
 }
 _HOW = {

@@ -115,7 +115,9 @@ class ScaleToUnit(Transform):
 
     def needs_levels(self, meta: Mapping[str, Any]) -> bool:
         """Tell whether :meth:`decide` looks at the values: it may be spared where it does not."""
-        return self._given(meta) is None or bool(Facts(meta).unit)
+        natural = Facts(meta).natural if Facts(meta).knows("natural") else ()
+        may_bound = self.bounds is None and bool(np.isfinite(natural).any())
+        return may_bound or self._given(meta) is None or bool(Facts(meta).unit)
 
     def decide(
         self, meta: dict[str, Any], channels: int, measure: Callable[[], Sequence[Levels]]
@@ -140,7 +142,7 @@ class ScaleToUnit(Transform):
         levels = measure() if self.needs_levels(meta) else []
         pairs = np.asarray((0.0, 1.0) if given is None else given, float).reshape(-1, 2)
         ranges = np.broadcast_to(pairs, (channels, 2)).copy()
-        if levels:
+        if levels and (given is None or facts.unit):
             groups: Any = facts.groups if facts.knows("groups") else np.full(channels, 0)
             found, fill = band_ranges(levels, groups, facts.is_rgb, bool(facts.unit))
             warn_of_fill(name, fill, channels)
@@ -173,12 +175,8 @@ class ScaleToUnit(Transform):
         if self.bounds is not None:
             bounds[:] = self.bounds
         elif Facts(meta).knows("natural"):
-            for band, (each, (low, high)) in enumerate(
-                zip(levels, Facts(meta).natural, strict=False)
-            ):
-                ends = each.extremes if each.counts.size else (np.nan, np.nan)
-                if low <= ends[0] <= ends[1] <= high:
-                    bounds[band] = low, high
+            for band, (each, natural) in enumerate(zip(levels, Facts(meta).natural, strict=False)):
+                bounds[band] = each.held_by(natural) or storable
         return bounds.clip(*storable)
 
 

@@ -146,8 +146,9 @@ def test_equal_results_have_equal_maps(tmp_path):
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_a_volume_gets_a_float_volume(tmp_path, suffix):
     source = write_nifti(
-        tmp_path / f"a{suffix}", np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
-    )
+        tmp_path / f"a{suffix}", np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7),
+        intent_code=22,
+    )  # fmt: skip
     is_packed = suffix.endswith(".gz")
     raw = bytearray(gzip.decompress(source.read_bytes()) if is_packed else source.read_bytes())
     # scl_slope and scl_inter; nibabel would write its own.
@@ -158,6 +159,7 @@ def test_a_volume_gets_a_float_volume(tmp_path, suffix):
     assert result.dataobj.slope == -0.5
     np.testing.assert_allclose(made.get_fdata(), half_width[0] * 0.5, rtol=1e-6)
     assert made.get_data_dtype() == np.float32
+    assert [int(image.header["intent_code"]) for image in (made, result)] == [0, 22]
     np.testing.assert_array_equal(made.affine, result.affine)
 
 

@@ -30,6 +30,14 @@ _CLASS_TYPES = frozenset({"LABEL", "LABELMAP", "SEGMENTATION", "MASK"})
 _COMPONENTS = {"PHASE": PHASE, "REAL": COMPLEX, "IMAGINARY": COMPLEX, "COMPLEX": COMPLEX}
 _GE_KINDS = {1: PHASE, 2: COMPLEX, 3: COMPLEX}
 _COUNTS = frozenset({"CNTS", "CPS", "PROPCNTS", "PROPCPS"})
+# Of PET (C.8.9.1.1.3); all others are amounts.
+_SIGNED_UNITS = frozenset({"NONE", "STDDEV", "PCNT"})
+_MAGNITUDES = frozenset({"M", "MAGNITUDE", "M_FFE", "M_SE", "M_IR"})
+_MAPPED = tuple(
+    f"{kind}RealWorldValue{end}ValueMapped"
+    for kind in ("", "DoubleFloat")
+    for end in ("First", "Last")
+)
 _UNMEASURED = frozenset({"", "OT", "SC", "SEG"})
 
 
@@ -77,6 +85,47 @@ def are_counts(dataset: Dataset) -> bool:
     return not dataset.get("RealWorldValueMappingSequence")
 
 
+def natural_range(dataset: Dataset) -> tuple[float, float]:
+    """Return the stored values that a header gives a meaning: infinite where it sets no bound.
+
+    Those that real world value mappings are of (C.7.6.16.2.11), and none below zero counts,
+    concentrations and magnitudes.
+
+    Args:
+        dataset: an opened object of gray values.
+    """
+    words = "RealWorldValueMappingSequence"
+    mappings = [*(dataset.get(words) or []), *_items(dataset, words)]
+    ends = [
+        [float(item[word].value) for word in _MAPPED if item.get(word) is not None]
+        for item in mappings
+    ]
+    low, high = -math.inf, math.inf
+    if ends and all(len(pair) == 2 for pair in ends):
+        low, high = min(map(min, ends)), max(map(max, ends))
+    if _are_amounts(dataset) and "ModalityLUTSequence" not in dataset:
+        rescaled = (dataset, *_items(dataset, "PixelValueTransformationSequence"))
+        lines = [
+            (float(i.get("RescaleSlope") or 1), float(i.get("RescaleIntercept") or 0))
+            for i in rescaled
+        ]
+        if all(slope > 0 for slope, _ in lines):
+            low = max(low, min(-intercept / slope for slope, intercept in lines))
+    return low, high
+
+
+def _are_amounts(dataset: Dataset) -> bool:
+    """Tell whether real values are counts, concentrations or magnitudes: none is below zero."""
+    modality, units = str(dataset.get("Modality") or ""), str(dataset.get("Units") or "")
+    if modality == "PT" and units:
+        return units not in _SIGNED_UNITS
+    if modality != "MR":
+        return are_counts(dataset)
+    components = _components(dataset)
+    is_said = components == {"MAGNITUDE"} or bool(set(_image_type(dataset)[2:]) & _MAGNITUDES)
+    return is_said or _raw_type(dataset) == 0
+
+
 def rescaling(dataset: Dataset) -> tuple[float, float]:
     """Return slope and intercept of the first frame; those of nothing where none are given."""
     for item in (dataset, *_items(dataset, "PixelValueTransformationSequence")):
@@ -111,8 +160,7 @@ def _image_type(dataset: Dataset) -> list[str]:
 
 
 def _of_mr(dataset: Dataset, types: set[str]) -> Meaning | None:
-    frames = _items(dataset, "MRImageFrameTypeSequence")
-    components = {str(item.get("ComplexImageComponent") or "") for item in (dataset, *frames)}
+    components = _components(dataset)
     kinds = {_COMPONENTS[c] for c in components & set(_COMPONENTS)}
     is_mixed = "MAGNITUDE" in components and bool(kinds)
     if kinds == {PHASE} and not is_mixed:
@@ -122,10 +170,20 @@ def _of_mr(dataset: Dataset, types: set[str]) -> Meaning | None:
     for found, kind in ((types & PHASE_TYPES, PHASE), (types & PART_TYPES, COMPLEX)):
         if found:
             return Meaning(kind, f"ImageType {min(found)}")
+    raw_kind = _GE_KINDS.get(_raw_type(dataset))
+    return Meaning(raw_kind, "raw data type (0043,102F)") if raw_kind else None
+
+
+def _components(dataset: Dataset) -> set[str]:
+    frames = _items(dataset, "MRImageFrameTypeSequence")
+    return {str(item.get("ComplexImageComponent") or "") for item in (dataset, *frames)}
+
+
+def _raw_type(dataset: Dataset) -> int:
+    """Return the raw data type of GE, 0 for magnitudes; -1 where there is none."""
     raw = _private(dataset, 0x0043, "GEMS_PARM_01", 0x2F)
     first = raw if isinstance(raw, int) or not raw else raw[0]
-    raw_kind = _GE_KINDS.get(first) if isinstance(first, int) else None
-    return Meaning(raw_kind, "raw data type (0043,102F)") if raw_kind else None
+    return first if isinstance(first, int) else -1
 
 
 def _items(dataset: Dataset, keyword: str) -> Iterator[Dataset]:

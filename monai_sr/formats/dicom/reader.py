@@ -22,6 +22,7 @@ from monai_sr.formats.dicom.meaning import (
     dicom_meaning,
     may_be_classes,
     mosaic_side,
+    natural_range,
     rescaling,
 )
 from monai_sr.formats.dicom.pixels import StoredPixels, decode, padding_facts
@@ -189,6 +190,7 @@ class DicomReader(ImageReader):
             # Files hold slices: whatever the spacings, a slice is what can be written back.
             slice_axis=2 if array.ndim == 4 else -1,
             is_rgb=array.shape[0] == 3,
+            natural=_natural(img, slices) if meaning.kind == GRAY else None,
             unit_mm=1.0 if all(map(pixel_spacing, img.headers)) else float("nan"),
             meaning=meaning,
             mosaic=max(mosaic_side(header, img.name) for header in img.headers),
@@ -244,6 +246,15 @@ def _decoded(img: DicomImage, *, keeps_palette: bool) -> list[StoredPixels]:
     if len(img.paths) == 1:
         return [decode(img.headers[0], img.paths[0], keeps_palette=keeps_palette)]
     return [decode(open_dicom(path), path, keeps_palette=keeps_palette) for path in img.paths]
+
+
+def _natural(img: DicomImage, slices: list[StoredPixels]) -> NDArray[Any] | None:
+    """Return the stored values that have a meaning in any slice: (1, 2); None for all storable."""
+    with refuse_damage(f"{img.name}: rescaling tags must be valid; repair the header."):
+        lows, highs = zip(*map(natural_range, img.headers), strict=True)
+    low, high = min(lows), max(highs)
+    is_bound = any(low > s.storable[0] or high < s.storable[1] for s in slices)
+    return np.array([[low, high]]) if is_bound else None
 
 
 def _turn(

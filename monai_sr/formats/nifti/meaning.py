@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from nibabel.nifti1 import intent_codes
 
 from monai_sr.formats.meaning import (
     CODES,
     COMPLEX,
     FRACTION,
     LABEL,
+    NO_SAMPLES,
     PART_TYPES,
     PHASE,
     PHASE_TYPES,
@@ -30,6 +32,13 @@ from monai_sr.formats.meaning import (
 )
 
 _INTENTS = {1002: "LABEL", 1003: "NEURONAMES"}  # both are indices into a list of names
+# Coefficients of FSL, and points and triangles of a mesh.
+_NO_SAMPLES = frozenset({1008, 1009, 2002, 2007, 2008, 2009, 2016, 2017})
+_UNSIGNED = (0.0, np.inf)
+# Real values that a statistic can have: of tests, distributions, and probabilities.
+_NATURAL = {2: (-1.0, 1.0), 7: (0.0, 1.0), 22: (0.0, 1.0)} | dict.fromkeys(
+    (4, 6, 8, 9, 10, 12, 13, 19, 20, 23, 24), _UNSIGNED
+)
 _MOST_NAMED = 64  # values that a name makes labels, whatever their regions are
 # Pictures have such names, too (a template of an atlas, an image within a region of interest).
 _REGION_NAMES = re.compile(
@@ -53,6 +62,8 @@ def nifti_meaning(
     """
     if intent in _INTENTS:
         return Meaning(LABEL, f"intent {_INTENTS[intent]}")
+    if intent in _NO_SAMPLES:
+        return Meaning(NO_SAMPLES, f"intent {intent_codes.label[intent].strip()}")
     for known, kind in ((PHASE_TYPES, PHASE), (PART_TYPES, COMPLEX)):
         if known & _image_types(path):
             return Meaning(kind, "ImageType of its JSON")
@@ -75,6 +86,22 @@ def nifti_meaning(
     low, high = float(channels.min()), float(channels.max())
     is_share = named.kind in CODES and not tally.are_whole and low >= 0 and high <= 1
     return Meaning(FRACTION, named.reason) if is_share else None
+
+
+def natural_bounds(
+    intent: int, channels: int, rescaling: tuple[float, float]
+) -> npt.NDArray[np.float64] | None:
+    """Return the stored values that an intent allows: (C, 2), maybe infinite; None for all.
+
+    Args:
+        intent: intent_code: 2 correlation, 22 p-value, 4 F, ...
+        channels: number of them.
+        rescaling: slope and intercept of real values.
+    """
+    if intent not in _NATURAL:
+        return None
+    slope, intercept = rescaling
+    return np.tile(np.sort((np.array(_NATURAL[intent]) - intercept) / slope), (channels, 1))
 
 
 def nifti_turn(

@@ -22,7 +22,7 @@ from nibabel.spatialimages import HeaderDataError
 from monai_sr.core import BadImageError, PathLike, exact_float, reading
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
-from monai_sr.formats.meaning import INTENSITY, PHASE, check_asked, decided
+from monai_sr.formats.meaning import GRAY, INTENSITY, PHASE, check_asked, decided
 from monai_sr.formats.nifti.format import Nifti
 from monai_sr.formats.nifti.header import (
     GZIP_SLACK,
@@ -34,7 +34,7 @@ from monai_sr.formats.nifti.header import (
     source_affine,
     unit_mm,
 )
-from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
+from monai_sr.formats.nifti.meaning import natural_bounds, nifti_meaning, nifti_turn
 from monai_sr.formats.stored import check_pixels, holes_of_infinity, single_path
 from monai_sr.geometry import slice_axis
 
@@ -169,7 +169,9 @@ class NiftiReader(ImageReader):
         if not is_rgb:
             found = nifti_meaning(image.path, image.intent, channels, image.rescaling)
         meaning = decided(self.kind, found, image.path, is_rgb)
-        turn = None
+        turn = natural = None
+        if meaning.kind == GRAY:
+            natural = natural_bounds(image.intent, len(channels), image.rescaling)
         if meaning.kind == PHASE:
             turn = nifti_turn(channels, *image.rescaling) or (np.nan, np.nan)
         meta = image_meta(
@@ -182,6 +184,7 @@ class NiftiReader(ImageReader):
             declared=turn,
             is_rgb=is_rgb,
             unit_mm=image.unit_mm,
+            natural=natural,
             meaning=meaning,
         )
         return channels.astype(exact_float(channels.dtype), order="C"), meta

@@ -111,6 +111,7 @@ def write_map(
     header.set_data_shape(values.shape)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
+    header.set_intent("none")  # the half width of a p-value is none
     header["descrip"] = MAP_MEANING.encode()
     if (told := map_meaning(meta)) != MAP_MEANING:  # longer than that field
         header.extensions.append(Nifti1Extension(_COMMENT, told.encode()))

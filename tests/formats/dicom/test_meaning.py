@@ -1,0 +1,109 @@
+"""Stored values have a meaning within what a header says, and results stay there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from monai_sr.formats import Facts
+from monai_sr.transforms import ScaleToUnit, load_image
+from tests.dicom_factory import located, stored, write, write_series
+
+
+def mapping(first, last, prefix=""):
+    item = Dataset()
+    if prefix:
+        setattr(item, f"{prefix}RealWorldValueFirstValueMapped", float(first))
+        setattr(item, f"{prefix}RealWorldValueLastValueMapped", float(last))
+    else:
+        item.add_new("RealWorldValueFirstValueMapped", "US", first)
+        item.add_new("RealWorldValueLastValueMapped", "US", last)
+    item.RealWorldValueSlope, item.RealWorldValueIntercept = 0.001, 0.0
+    item.LUTLabel = item.LUTExplanation = "ADC"
+    return item
+
+
+def group(name, item):
+    holder = Dataset()
+    setattr(holder, name, [item])
+    return holder
+
+
+def bounds(path, **options):
+    unit, _ = ScaleToUnit(**options)(load_image(path))
+    return Facts(unit.meta).bounds.tolist()
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, [0, 4095]),
+        ({"RealWorldValueMappingSequence": [mapping(90, 3000)]}, [90, 3000]),
+        ({"RealWorldValueMappingSequence": [mapping(90, 3000, "DoubleFloat")]}, [90, 3000]),
+        ({"RealWorldValueMappingSequence": [mapping(0, 999), mapping(1000, 2500)]}, [0, 2500]),
+        (
+            {
+                "SharedFunctionalGroupsSequence": [
+                    group("RealWorldValueMappingSequence", mapping(100, 2000))
+                ]
+            },
+            [100, 2000],
+        ),
+        ({"RealWorldValueMappingSequence": [mapping(90, 1999)]}, [0, 4095]),
+    ],
+)
+def test_results_have_real_world_values(tmp_path, tags, expected):
+    """Of values 100 to 2000: outside of what is mapped (C.7.6.16.2.11) a value means nothing."""
+    pixels = np.linspace(100, 2000, 54).round().astype(np.uint16).reshape(6, 9)
+    path = write(tmp_path / "a.dcm", pixels, modality="MR", **located(), **tags)
+    assert bounds(path) == [expected]
+    assert bounds(path, value_range=(0, 3000)) == [expected]
+    assert bounds(path, bounds=(7, 4000)) == [[7, 4000]]
+
+
+@pytest.mark.parametrize(
+    ("modality", "tags", "low"),
+    [
+        ("PT", {"Units": "BQML", "RescaleSlope": 2.5, "RescaleIntercept": 0}, 0),
+        ("PT", {"Units": "GML"}, 0),
+        ("PT", {"Units": "STDDEV"}, -32768),
+        ("NM", {}, 0),
+        ("MR", {"ComplexImageComponent": "MAGNITUDE"}, 0),
+        ("MR", {"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND"]}, 0),
+        (
+            "MR",
+            {"ImageType": ["ORIGINAL", "PRIMARY", "M"], "RescaleIntercept": -40, "RescaleSlope": 2},
+            20,
+        ),
+        ("MR", {"ImageType": ["ORIGINAL", "PRIMARY", "OTHER"]}, -32768),
+        ("CT", {}, -32768),
+    ],
+)
+def test_counts_concentrations_and_magnitudes_stay_above_zero(tmp_path, modality, tags, low):
+    pixels = stored((6, 9)).astype(np.int16) + np.int16(20)
+    tags = {"Modality": modality} | tags
+    path = write(tmp_path / "a.dcm", pixels, bits=16, **located(), **tags)
+    assert bounds(path) == [[low, 32767]]
+    below = write(tmp_path / "b.dcm", pixels - np.int16(90), bits=16, **located(), **tags)
+    assert bounds(below) == [[-32768, 32767]]
+
+
+def test_magnitudes_of_ge_are_known_by_their_raw_data_type(tmp_path):
+    path = write(tmp_path / "a.dcm", stored((6, 9)).astype(np.int16), bits=16, modality="MR")
+    header = dcmread(path)
+    header.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x2F, "SS", 0)
+    header.save_as(path)
+    assert bounds(path) == [[0, 32767]]
+
+
+def test_slices_of_a_series_share_the_widest_bounds(tmp_path):
+    folder = tmp_path / "s"
+    folder.mkdir()
+    write_series(folder, [stored((6, 9)).clip(200, 1000)] * 3, modality="MR")
+    for i, file in enumerate(sorted(folder.iterdir())):
+        header = dcmread(file)
+        header.RealWorldValueMappingSequence = [mapping(100 - i, 2000 + i)]
+        header.save_as(file)
+    assert bounds(folder) == [[98, 2002]]
