@@ -265,6 +265,10 @@ def harmless(url: str) -> dict[str, Callable[[Path], Path]]:
 
     return {
         "pam": lambda f: _beside(f, ".aux.xml", pam),
+        "pam_in_lower_case": lambda f: _beside(f, ".aux.xml", pam.replace("OVER", "over")),
+        "pam_in_latin_1": lambda f: _beside(
+            f, ".aux.xml", pam.replace("a.", "ü.").encode("latin-1")
+        ),
         "vrt": beside,
         "vrt_as_photo": below,
         "warped": warped,

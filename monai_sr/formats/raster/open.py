@@ -64,6 +64,7 @@ _SOURCE_SUFFIXES = (
     ".nc", ".vrt",
 )  # fmt: skip
 _BESIDE = re.compile(r"\.(ovr|msk|aux|rrd|r\d)$", re.IGNORECASE)
+_OVERVIEW_FILE = "OVERVIEW_FILE"
 _REMEDY = "if you trust it, set --linked_files anywhere"
 # What pixels mean and where they lie; the rest are statistics and names.
 _WEIGHTY = (
@@ -144,7 +145,7 @@ def _opened(
     with rasterio.Env(**gdal_options(path)):
         dataset = _dataset(path, drivers, options)
         try:
-            if not trusts and dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
+            if not trusts and _named_overviews(dataset):
                 return _without_pam(path, dataset, drivers, depth, options)
             if not trusts and dataset.driver == "HFA":
                 _check_dependents(path, dataset)
@@ -252,11 +253,22 @@ def _beside(folder: str, _mtime_ns: int) -> tuple[str, ...]:
         return tuple(e.name for e in entries if _BESIDE.search(e.name))
 
 
+def _named_overviews(dataset: DatasetReader) -> str:
+    """Return the file in which GDAL would look for overviews, "" for none, as it asks itself.
+
+    It ignores case, and takes names that are no UTF-8.
+    """
+    try:
+        return str(dataset.get_tag_item(_OVERVIEW_FILE, "OVERVIEWS") or "")
+    except UnicodeDecodeError:
+        return "a name that is not UTF-8"
+
+
 def _without_pam(
     path: Path, dataset: DatasetReader, drivers: Sequence[str], depth: int, options: dict[str, Any]
 ) -> DatasetReader:
     """Open a file again without its .aux.xml, which names overviews elsewhere."""
-    named = dataset.tags(ns="OVERVIEWS")["OVERVIEW_FILE"]
+    named = _named_overviews(dataset)
     dataset.close()
     pam = path.with_name(f"{path.name}.aux.xml")
     # GDAL opens the sources of a VRT itself.
@@ -265,7 +277,7 @@ def _without_pam(
                 "drop OVERVIEW_FILE from its metadata; or, ")  # fmt: skip
     with rasterio.Env(GDAL_PAM_ENABLED="NO"):
         dataset = _dataset(path, drivers, options)
-        if dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
+        if _named_overviews(dataset):
             dataset.close()
             _refuse(path, "must name no overviews in other files", repr(named))
     return dataset
@@ -275,7 +287,8 @@ def warn_of_overviews(path: Path) -> None:
     """Say that the .aux.xml of a file that could be opened is left out, where that is so."""
     pam = path.with_name(f"{path.name}.aux.xml")
     with suppress(OSError):
-        if "OVERVIEW_FILE" in pam.read_text(encoding="utf-8", errors="replace"):
+        text = pam.read_text(encoding="utf-8", errors="replace")
+        if _OVERVIEW_FILE in text.upper():
             logger.warning("%s: names overviews in another file and is left out", pam)
 
 
