@@ -21,7 +21,7 @@ from monai_sr.training.degradations import BicubicDegradation, Degradation
 from monai_sr.training.distillation import TeacherResults
 from monai_sr.training.measured_pairs import TrainingPair
 from monai_sr.training.training_arrays import Loaded, of_one_depth
-from monai_sr.training.training_images import Source, first_file
+from monai_sr.training.training_images import Source, first_file, try_read
 from monai_sr.training.training_rasters import Area
 
 logger = get_logger(__name__)
@@ -280,11 +280,7 @@ class PatchLoader:
 
     def _try_read(self, file: Source) -> list[TrainingPair]:
         """Read the images of a file; one that cannot be read is named and left out."""
-        try:
-            return self._read(file)
-        except BadImageError as error:
-            logger.warning("unused: %s", error)
-            return []
+        return try_read(lambda: self._read(file)) or []
 
     def _is_large_enough(self, image: TrainingPair) -> bool:
         return bool(min(image.hr.shape[1:]) >= self.patch_size * max(self.scales))

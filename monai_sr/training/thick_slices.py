@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from monai_sr.functional import (
 )
 from monai_sr.geometry import spacing_of
 from monai_sr.training.degradations import Degradation
-from monai_sr.training.training_images import Source, shown_name
+from monai_sr.training.training_images import Source, shown_name, try_read
 from monai_sr.training.volume_patch_loader import ReadTrainingVolume
 
 _ALIKE = 1.25  # spacings of a plane's axes that count as equal
@@ -142,6 +143,9 @@ class ThickSliceImages(Dataset):
         load: reads the planes of one.
         factors: whole numbers of thin slices in a thick one.
         profile: of the slices; known to the splines.
+
+    Raises:
+        BadImageError: if there are volumes, and none can be used; others are named and left out.
     """
 
     def __init__(
@@ -152,7 +156,13 @@ class ThickSliceImages(Dataset):
         factors: Sequence[int] = (2, 3, 4, 6),
         profile: SliceProfile | None = None,
     ) -> None:
-        planes = [each[len(each) // 2] for file in data for each in load.by_axis(file)]
+        read = [try_read(partial(load.by_axis, file)) or [] for file in data]
+        planes = [each[len(each) // 2] for axes in read for each in axes]
+        if data and not planes:
+            raise BadImageError(
+                f"{shown_name(data[0])}: none of {len(data)} validation volumes can be used, each "
+                "is named above; name another --validation_dir"
+            )
         super().__init__([(plane, factor) for plane in planes for factor in factors], None)
         self.profile = profile or SliceProfile()
 

@@ -1,6 +1,7 @@
 """How each image of a training run becomes arrays."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from monai.data import Dataset, MetaTensor
 from torch import Tensor
 
-from monai_sr.core import BadImageError, OptionError, PathLike
+from monai_sr.core import BadImageError, OptionError, PathLike, get_logger
 from monai_sr.formats import Facts, format_of_meta
 from monai_sr.training.degradations import Degradation
 from monai_sr.training.measured_pairs import (
@@ -23,7 +24,7 @@ from monai_sr.training.measured_pairs import (
     register,
     valid_pairs,
 )
-from monai_sr.training.training_images import Source, shown_name
+from monai_sr.training.training_images import Source, shown_name, try_read
 from monai_sr.training.training_rasters import (
     Area,
     alpha_bands,
@@ -32,7 +33,9 @@ from monai_sr.training.training_rasters import (
     window_of,
 )
 from monai_sr.transforms import ScaleToUnit, declared_range, enlarged_axes, load_image
+logger = get_logger(__name__)
 
+_SMALLEST_SIDE_PX = 3  # of small images: metrics leave out one of their pixels at each border
 # BT.601 luma.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
@@ -224,7 +227,8 @@ class ValidationImages(Dataset):
     """Whole images with their low-resolution versions, for validation while training.
 
     An item is {"image": (C, H / s, W / s), "label": (C, H, W)}, float32 in [0, 1]. Of a volume it
-    is the slice in the middle, see :meth:`ReadTrainingImage.shown`.
+    is the slice in the middle, see :meth:`ReadTrainingImage.shown`. What cannot be read, is of one
+    value or too small to be measured is named in the log and left out, before a run begins.
 
     Args:
         data: images, see :func:`list_images`.
@@ -233,6 +237,9 @@ class ValidationImages(Dataset):
         degradation: how small images are made, see :mod:`monai_sr.training.degradations`; bicubic
             where None. What it draws at random is the same for an image at every validation.
         largest_side: larger images are cropped to their center, to bound the time.
+
+    Raises:
+        BadImageError: if there are images, and none can be used.
     """
 
     def __init__(
@@ -249,19 +256,41 @@ class ValidationImages(Dataset):
         self.scale = scale
         self.degradation = degradation or Degradation()
         self.largest_side = largest_side
+        kept = [file for file in data if try_read(partial(self._pair, file)) is not None]
+        if len(data) > len(kept):
+            if not kept:
+                raise BadImageError(
+                    f"{shown_name(data[0])}: none of {len(data)} validation images can be used, "
+                    "each is named above; name another --validation_dir"
+                )
+            logger.warning("%d of %d validation images are unused", len(data) - len(kept), len(data))
+        self.data = kept
+
+    def _pair(self, source: Source) -> TrainingPair:
+        """Return the part of an image that is looked at, with its small one where measured."""
+        shown = self.load.shown(source)
+        pair = shown if isinstance(shown, TrainingPair) else TrainingPair(shown)
+        kept = [min(side, self.largest_side) // self.scale for side in pair.hr.shape[1:]]
+        large, small = [slice(None)], [slice(None)]
+        for side, count in zip(pair.hr.shape[1:], kept, strict=True):
+            start = (side - count * self.scale) // 2
+            if pair.lr is not None:
+                start = (side // self.scale - count) // 2 * self.scale
+            large.append(slice(start, start + count * self.scale))
+            small.append(slice(start // self.scale, start // self.scale + count))
+        hr = pair.hr[tuple(large)]
+        if min(kept) < _SMALLEST_SIDE_PX or hr.min() == hr.max():
+            raise BadImageError(
+                f"{shown_name(source)}: must show more than one value on sides of "
+                f"{_SMALLEST_SIDE_PX * self.scale} pixels or more to validate on, got "
+                f"{pair.hr.min():g} to {pair.hr.max():g} on {pair.hr.shape[1:]}; remove it"
+            )
+        return TrainingPair(hr, None if pair.lr is None else pair.lr[tuple(small)])
 
     def _transform(self, index: int) -> dict[str, Tensor]:
-        shown = self.load.shown(self.data[index])
-        pair = shown if isinstance(shown, TrainingPair) else TrainingPair(shown)
+        pair = self._pair(self.data[index])
         hr = torch.from_numpy(pair.hr)
         measured = None if pair.lr is None else torch.from_numpy(pair.lr)
-        for axis, side in enumerate(hr.shape[1:], start=1):
-            kept = min(side, self.largest_side) // self.scale
-            start = (side - kept * self.scale) // 2
-            if measured is not None:
-                start = (side // self.scale - kept) // 2 * self.scale
-                measured = measured.narrow(axis, start // self.scale, kept)
-            hr = hr.narrow(axis, start, kept * self.scale)
         lr = self.degradation.shrink(hr, self.scale) if measured is None else measured
         if hr.dtype == torch.uint8:
             lr, hr = lr.float() / 255, hr.float() / 255

@@ -1,14 +1,18 @@
 """Which images a training run uses, and what for."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from monai_sr.core import OptionError, PathLike, sha256
+from monai_sr.core import BadImageError, OptionError, PathLike, get_logger, sha256
 from monai_sr.formats import claims_image, find_series, format_of, image_folders
 from monai_sr.training.split_table import SplitEntry, read_split_table
 from monai_sr.training.training_rasters import Area, places
 
+logger = get_logger(__name__)
+
+T = TypeVar("T")
 Source = Path | tuple[Path, ...] | Area
 """A file, the files of a DICOM series, or an area of a georeferenced file."""
 
@@ -178,6 +182,15 @@ def shown_name(source: Source | PathLike) -> str:
     if isinstance(source, tuple):
         return str(source[0].parent)
     return str(source.file if isinstance(source, Area) else source)
+
+
+def try_read(read: Callable[[], T]) -> T | None:
+    """Return what is read of an image; one that cannot be used is named in the log, and None."""
+    try:
+        return read()
+    except BadImageError as error:
+        logger.warning("unused: %s", error)
+        return None
 
 
 def match_names(references: Sequence[str], names: Sequence[str], scale: int) -> list[list[int]]:

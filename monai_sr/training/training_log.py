@@ -204,8 +204,8 @@ class ImageGrid:
         self.every = every
 
     def attach(self, engine: Engine) -> None:
-        """Register with a trainer."""
-        if rank() == 0:
+        """Register with a trainer, unless there are no images."""
+        if rank() == 0 and len(self.images):
             engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every), self)
             engine.add_event_handler(Events.COMPLETED, self)
 

@@ -210,6 +210,21 @@ def test_of_a_volume_the_slice_in_the_middle_validates(tmp_path):
     assert torch.equal(item["label"], torch.from_numpy(middle)[:, :8, :8])
 
 
+def test_validation_leaves_out_what_cannot_be_measured(tmp_path, caplog):
+    good = write_raster(tmp_path / "a.png", pixels((1, 16, 16)))
+    whole = good.read_bytes()
+    (tmp_path / "b.png").write_bytes(whole[: len(whole) // 2])
+    flat = write_raster(tmp_path / "c.png", np.full((1, 16, 16), 7, np.uint8))
+    tiny = write_raster(tmp_path / "d.png", pixels((1, 5, 16)))
+    bad = [tmp_path / "b.png", flat, tiny]
+    images = ValidationImages([*bad, good], ReadTrainingImage(1), 2)
+    assert [tuple(item["label"].shape) for item in images] == [(1, 16, 16)]
+    for file in bad:
+        assert f"unused: {file}" in caplog.text
+    with pytest.raises(BadImageError, match="none of 3 validation images"):
+        ValidationImages(bad, ReadTrainingImage(1), 2)
+
+
 @pytest.fixture
 def people(tmp_path):
     """Return a folder with two images of each of three patients, and a function for its table."""

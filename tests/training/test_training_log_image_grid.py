@@ -105,3 +105,10 @@ def test_folder_that_cannot_be_made_is_named(tmp_path):
     grid = ImageGrid(Repeat(), [sample(4, 4)], tmp_path / "file" / "images", scale=2)
     with pytest.raises(OutputError, match="images"):
         grid(Engine(lambda engine, batch: None))
+
+
+def test_without_validation_images_nothing_is_drawn(tmp_path):
+    engine = Engine(lambda *_: None)
+    ImageGrid(Repeat(), [], tmp_path / "images", scale=2, every=1).attach(engine)
+    engine.run([0, 1], max_epochs=1)
+    assert not (tmp_path / "images").exists()
