@@ -27,6 +27,8 @@ from .leftovers import replacing as replacing
 from .meaning import ASKED as ASKED
 from .meaning import AUTO as AUTO
 from .meaning import CODES as CODES
+from .meaning import COLOR as COLOR
+from .meaning import GRAY as GRAY
 from .meaning import INTENSITY as INTENSITY
 from .meaning import PHASE as PHASE
 from .meaning import announce as announce

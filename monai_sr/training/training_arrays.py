@@ -10,8 +10,8 @@ import torch
 from monai.data import Dataset, MetaTensor
 from torch import Tensor
 
-from monai_sr.core import BadImageError, OptionError, PathLike, get_logger
-from monai_sr.formats import Facts, format_of_meta
+from monai_sr.core import BadImageError, OptionError, PathLike
+from monai_sr.formats import AUTO, COLOR, GRAY, Facts, check_asked, format_of_meta, kind_of
 from monai_sr.training.degradations import Degradation
 from monai_sr.training.measured_pairs import (
     MeasuredImages,
@@ -32,8 +32,13 @@ from monai_sr.training.training_rasters import (
     valid_parts,
     window_of,
 )
-from monai_sr.transforms import ScaleToUnit, declared_range, enlarged_axes, load_image
-logger = get_logger(__name__)
+from monai_sr.transforms import (
+    ScaleToUnit,
+    code_bands,
+    declared_range,
+    enlarged_axes,
+    load_image,
+)
 
 _SMALLEST_SIDE_PX = 3  # of small images: metrics leave out one of their pixels at each border
 # BT.601 luma.
@@ -50,8 +55,8 @@ class ReadTrainingImage:
     A volume is read as the list of its slices, which share the mapping of the whole volume to
     [0, 1]; slices of one value are left out. A raster of several bands is read as inference feeds
     them: the first three together where they are red, green and blue (or there are four at most),
-    every other one by itself. Opacity is left out, and so are areas without valid pixels: a raster
-    then gives the list of its valid parts.
+    every other one by itself. Opacity is left out, and so are bands of codes and areas without
+    valid pixels: a raster then gives the list of its valid parts.
 
     With ``lr_dir`` an image comes as a :class:`TrainingPair` with its measured small one, in line
     with it. Where no range is declared, that of the small image maps both to [0, 1], as at
@@ -61,14 +66,21 @@ class ReadTrainingImage:
         channels: 1 (colors become BT.601 luma) or 3 (single bands are repeated).
         lr_dir: folder of measured small images of the same names; None: they are made.
         scales: with ``lr_dir``, the one factor between both.
+        kind: what values mean: by each file, or "intensity", see :func:`load_amounts`.
     """
 
     def __init__(
-        self, channels: int, lr_dir: PathLike | None = None, scales: Sequence[int] = ()
+        self,
+        channels: int,
+        lr_dir: PathLike | None = None,
+        scales: Sequence[int] = (),
+        kind: str = AUTO,
     ) -> None:
         if channels not in (1, 3):
             raise OptionError(f"channels: must be 1 or 3, got {channels}")
+        check_asked(kind)
         self.channels = channels
+        self.kind = kind
         self.scale = ScaleToUnit()
         self.measured = None if lr_dir is None else MeasuredImages(lr_dir, scales)
 
@@ -117,9 +129,8 @@ class ReadTrainingImage:
             )
         return slices, len(slices) // 2
 
-    @staticmethod
-    def _load(source: Source | PathLike) -> MetaTensor:
-        image = load_image(source.file if isinstance(source, Area) else source)
+    def _load(self, source: Source | PathLike) -> MetaTensor:
+        image = load_amounts(source, self.kind)
         has_bands = format_of_meta(image.meta).has_bands and image.ndim == 3
         if image.ndim not in (3, 4) or (image.shape[0] not in (1, 3, 4) and not has_bands):
             raise BadImageError(
@@ -178,9 +189,8 @@ class ReadTrainingImage:
     ) -> Iterator[TrainingPair]:
         """Divide a pair, whose last band tells what is valid, as inference feeds its bands."""
         count = len(hr) - 1 if format_of_meta(image.meta).has_bands else min(len(hr) - 1, 3)
-        has_colors = Facts(image.meta).is_rgb or count in (3, 4)
         factor = 255 if is_8bit else 1
-        for group in band_groups(count, has_colors=has_colors):
+        for group in _learned_groups(image.meta, count):
             bands = [
                 self._bands((side[group] * factor).swapaxes(1, 2), is_8bit=is_8bit)
                 for side in (hr, lr)
@@ -197,7 +207,7 @@ class ReadTrainingImage:
             count -= alpha_bands(Path(facts["filename_or_obj"]), count)
         elif count == 4:
             count = 3
-        groups = band_groups(count, has_colors=Facts(facts).is_rgb or count in (3, 4))
+        groups = _learned_groups(facts, count)
         valid = valid if valid.size else np.ones(values.shape, dtype=bool)
         if isinstance(source, Area):
             columns, rows = window_of(source, facts["affine"], values.shape[1:])
@@ -221,6 +231,32 @@ class ReadTrainingImage:
         if self.channels == 3 and values.shape[0] == 1:
             values = np.repeat(values, 3, axis=0)
         return np.rint(values).astype(np.uint8) if is_8bit else values.astype(np.float32)
+
+
+def load_amounts(source: Source | PathLike, kind: str = AUTO) -> MetaTensor:
+    """Read an image to learn from: gray values or colors, not labels, phases or the like.
+
+    Args:
+        source: what to read.
+        kind: what values mean: by each file as at inference, or "intensity".
+
+    Raises:
+        BadImageError: if it cannot be read, or holds something else.
+    """
+    image = load_image(source.file if isinstance(source, Area) else source, kind)
+    if (found := kind_of(image.meta)) not in (GRAY, COLOR):
+        raise BadImageError(
+            f"{shown_name(source)}: must hold gray values or colors to train on, got {found} "
+            f"({Facts(image.meta).kind_reason}); remove it, or set read#kind to intensity"
+        )
+    return image
+
+
+def _learned_groups(facts: Mapping[str, Any], count: int) -> list[slice]:
+    """Return the bands that are learned together; those of codes are in none."""
+    codes = set(code_bands(facts))
+    groups = band_groups(count, has_colors=Facts(facts).is_rgb or (count in (3, 4) and not codes))
+    return [each for each in groups if codes.isdisjoint(range(each.start, each.stop))]
 
 
 class ValidationImages(Dataset):
@@ -257,13 +293,11 @@ class ValidationImages(Dataset):
         self.degradation = degradation or Degradation()
         self.largest_side = largest_side
         kept = [file for file in data if try_read(partial(self._pair, file)) is not None]
-        if len(data) > len(kept):
-            if not kept:
-                raise BadImageError(
-                    f"{shown_name(data[0])}: none of {len(data)} validation images can be used, "
-                    "each is named above; name another --validation_dir"
-                )
-            logger.warning("%d of %d validation images are unused", len(data) - len(kept), len(data))
+        if data and not kept:
+            raise BadImageError(
+                f"{shown_name(data[0])}: none of {len(data)} validation images can be used, each "
+                "is named above; name another --validation_dir"
+            )
         self.data = kept
 
     def _pair(self, source: Source) -> TrainingPair:

@@ -1,6 +1,9 @@
 """Checkpoints from which a run goes on at the very step where it was killed."""
 
 import math
+import os
+import reprlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +13,7 @@ from torch import nn
 
 from monai_sr.core import (
     PART,
+    OptionError,
     OutputError,
     PathLike,
     TrainingFailedError,
@@ -19,6 +23,7 @@ from monai_sr.core import (
     rank,
     sweep,
 )
+from monai_sr.training.schedule import BudgetSchedule
 
 logger = get_logger(__name__)
 
@@ -56,6 +61,8 @@ class TrainingState:
         loader: data stream, told the iteration before each batch.
         every: iterations between checkpoints.
         resume: whether an existing file is continued; else it is replaced.
+        options: name -> value of what a run learns from and how. One that goes on with others says
+            so; one that is over, so that they would have no effect, is refused.
     """
 
     def __init__(
@@ -66,12 +73,15 @@ class TrainingState:
         *,
         every: int = 500,
         resume: bool = True,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = Path(path)
         self.parts = dict(parts)
         self.loader = loader
         self.every = every
         self.resume = resume
+        self.options = {name: _told(value) for name, value in (options or {}).items()}
+        self._before = self.options
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer."""
@@ -98,6 +108,7 @@ class TrainingState:
                     f"lower the learning rate or gradient_norm and continue from {self.path}"
                 )
         state["iteration"] = engine.state.iteration
+        state["options"] = self.options
         try:
             # Through a stream: given a path, torch writes its temporary name into the file.
             with atomic_file(self.path) as partial, partial.open("wb") as stream:
@@ -117,6 +128,7 @@ class TrainingState:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
+            self._before = dict(state.get("options", self.options))
             return int(state["iteration"])
         except Exception as error:
             raise WeightsError(
@@ -131,10 +143,49 @@ class TrainingState:
             length = engine.state.epoch_length or len(self.loader)  # type: ignore[arg-type]
             engine.state.iteration = iteration
             engine.state.epoch = iteration // length
+            self._tell_changes(iteration)
             logger.info("continuing from step %d", iteration)
+
+    def _tell_changes(self, iteration: int) -> None:
+        """Say which options are others than before.
+
+        Raises:
+            OptionError: if the run is over, so that they would have no effect.
+        """
+        changed = [
+            f"{name} {reprlib.repr(value)} (before: {reprlib.repr(self._before[name])})"
+            for name, value in self.options.items()
+            if self._before.get(name, value) != value
+        ]
+        if not changed:
+            return
+        text = f"{self.path.parent}: was trained with other options, got {', '.join(changed)}"
+        schedule = self.parts.get("schedule")
+        if isinstance(schedule, BudgetSchedule) and schedule.progress(iteration) >= 1:
+            raise OptionError(
+                f"{text}, and its budget is spent; name another --output_dir, or start it anew "
+                "with --resume False"
+            )
+        if rank() == 0:
+            logger.warning("%s; from step %d on it learns with these", text, iteration)
 
     def _place_loader(self, engine: Engine) -> None:
         self.loader.iteration = engine.state.iteration
+
+
+def _told(value: Any, depth: int = 4) -> str:
+    """Return what tells one value of an option from others, an object by its attributes."""
+    if isinstance(value, str | Path):
+        return os.path.realpath(value) if os.path.exists(value) else str(value)
+    if isinstance(value, int | float | None):
+        return str(value)
+    if isinstance(value, list | tuple) and depth:
+        return f"[{', '.join(_told(each, depth - 1) for each in value)}]"
+    kind = type(value).__name__
+    parts = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
+    if not depth:
+        return kind
+    return f"{kind}({', '.join(f'{k}={_told(v, depth - 1)}' for k, v in parts.items())})"
 
 
 def _is_finite(network: nn.Module) -> bool:

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from torch import Tensor
 
 from monai_sr.core import BadImageError, PathLike
-from monai_sr.formats import Facts
+from monai_sr.formats import AUTO, Facts, check_asked
 from monai_sr.functional import downsample
 from monai_sr.training.measured_pairs import (
     MeasuredImages,
@@ -21,9 +21,9 @@ from monai_sr.training.measured_pairs import (
     register,
 )
 from monai_sr.training.patch_loader import PatchLoader, _Pool
+from monai_sr.training.training_arrays import load_amounts
 from monai_sr.training.training_images import Source, shown_name
-from monai_sr.training.training_rasters import Area
-from monai_sr.transforms import ScaleToUnit, declared_range, load_image
+from monai_sr.transforms import ScaleToUnit, declared_range
 
 _TURNS = [
     (order, flips)
@@ -42,12 +42,20 @@ class ReadTrainingVolume:
             :class:`monai_sr.training.ReadTrainingImage`; these are not continued. Along axes in
             which they are as fine as the large ones (thick slices) they are shrunk by bicubic.
         scales: with ``lr_dir``, the one factor between both, along every axis.
+        kind: what values mean: by each file, or "intensity", see
+            :func:`monai_sr.training.training_arrays.load_amounts`.
     """
 
     def __init__(
-        self, smallest_side: int = 1, lr_dir: PathLike | None = None, scales: Sequence[int] = ()
+        self,
+        smallest_side: int = 1,
+        lr_dir: PathLike | None = None,
+        scales: Sequence[int] = (),
+        kind: str = AUTO,
     ) -> None:
+        check_asked(kind)
         self.smallest_side = smallest_side
+        self.kind = kind
         self.measured = None if lr_dir is None else MeasuredImages(lr_dir, scales)
 
     def __call__(self, file: Source | PathLike) -> np.ndarray | TrainingPair:
@@ -74,9 +82,8 @@ class ReadTrainingVolume:
 
     shown = __call__
 
-    @staticmethod
-    def _load(file: Source | PathLike) -> MetaTensor:
-        image = load_image(file.file if isinstance(file, Area) else file)
+    def _load(self, file: Source | PathLike) -> MetaTensor:
+        image = load_amounts(file, self.kind)
         if image.ndim != 4 or image.shape[0] != 1:
             raise BadImageError(
                 f"{shown_name(file)}: must be a volume of one value a voxel to train on, "

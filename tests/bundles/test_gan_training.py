@@ -107,8 +107,8 @@ def _assert_resumes(bundle, options, folder, whole, killed_at: int, every: int) 
     torch.manual_seed(12345)  # a new process starts from another random state
     continued = _train(bundle, broken, every=every)
     assert continued["iteration"] == whole["iteration"] == options["steps"]
-    clocks = ("schedule", "discriminator_schedule")
-    for part in set(whole) - set(clocks):
+    others = ("schedule", "discriminator_schedule", "options")  # clocks, and what was told
+    for part in set(whole) - set(others):
         _assert_equal(whole[part], continued[part], part)
     assert (run / "model.pt").read_bytes() == (folder / "broken" / "model.pt").read_bytes()
 

@@ -42,8 +42,8 @@ def test_empty_planes_are_left_out(tmp_path):
 
 
 def test_a_volume_that_shows_nothing_is_refused(tmp_path):
-    values = np.zeros((12, 16, 14), np.int16)
-    values[0, 0, 0] = 1
+    values = np.zeros((12, 16, 14), np.float32)
+    values[0, 0, 0] = 0.5
     with pytest.raises(BadImageError, match=r"a\.nii: must show something, got none; remove it"):
         ReadTrainingPlanes()(write_nifti(tmp_path / "a.nii", values, affine=np.eye(4)))
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.functional.resize import downsample, downsample_uint8
-from monai_sr.training import ReadTrainingImage, ValidationImages
+from monai_sr.training import ReadTrainingImage, ReadTrainingVolume, ValidationImages
 from monai_sr.training.training_images import (
     first_file,
     list_images,
@@ -208,6 +208,29 @@ def test_of_a_volume_the_slice_in_the_middle_validates(tmp_path):
     item = ValidationImages([path], ReadTrainingImage(1), 2)[0]
     middle = ReadTrainingImage(1)(path)[2]
     assert torch.equal(item["label"], torch.from_numpy(middle)[:, :8, :8])
+
+
+@pytest.mark.parametrize("name", ["s_dseg", "s_mask", "s_part-phase_T1w"])
+def test_labels_and_phases_are_no_images_to_learn_from(tmp_path, name):
+    values = np.zeros((24, 24, 4))
+    values[6:18, 6:18] = 1
+    if "phase" in name:
+        values = np.linspace(-np.pi, np.pi, values.size).reshape(values.shape)
+    path = write_nifti(tmp_path / f"{name}.nii", values.astype("float32"))
+    for read in (ReadTrainingImage(1), ReadTrainingVolume()):
+        with pytest.raises(BadImageError, match="must hold gray values or colors"):
+            read(path)
+    assert len(ReadTrainingImage(1, kind="intensity")(path)) == 4
+
+
+def test_bands_of_codes_are_not_learned(tmp_path):
+    image = pixels((3, 64, 64), "uint16")
+    image[1] = np.repeat(np.arange(64) // 16, 64).reshape(64, 64)
+    path = write_raster(tmp_path / "a.tif", image, descriptions=("red", "SCL", "nir"))
+    parts = ReadTrainingImage(1)(path)
+    assert len(parts) == 2
+    for part, band in zip(parts, image[[0, 2]], strict=True):
+        assert np.corrcoef(part.ravel(), band.ravel())[0, 1] > 0.99
 
 
 def test_validation_leaves_out_what_cannot_be_measured(tmp_path, caplog):

@@ -9,7 +9,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import EMAHandler
 from monai.engines import SupervisedTrainer
 
-from monai_sr.core.errors import OutputError, TrainingFailedError, WeightsError
+from monai_sr.core.errors import OptionError, OutputError, TrainingFailedError, WeightsError
 from monai_sr.inferers import AutocastInferer
 from monai_sr.losses import L1Loss
 from monai_sr.networks import create_generator
@@ -17,6 +17,7 @@ from monai_sr.training import (
     BudgetSchedule,
     GradientClipping,
     PatchLoader,
+    RandomDegradation,
     TrainingState,
     prepare_sr_batch,
     training_state,
@@ -32,7 +33,7 @@ class KilledError(Exception):
 class Run:
     """Everything of a small training, built anew as a new process would."""
 
-    def __init__(self, files, path, every=5, resume=True):
+    def __init__(self, files, path, every=5, resume=True, steps=STEPS, options=None):
         torch.manual_seed(int(path.exists()))  # a resumed run must not lean on its first weights
         self.network = create_generator(
             "hybrid_cascade", in_channels=1, block="plain", channels=4, num_blocks=1
@@ -41,7 +42,7 @@ class Run:
         self.loader = PatchLoader(
             files, np.load, patch_size=4, batch_size=2, epoch_length=EPOCH, group_batches=7
         )
-        self.schedule = BudgetSchedule(self.optimizer, 1e-2, steps=STEPS, warmup_steps=10)
+        self.schedule = BudgetSchedule(self.optimizer, 1e-2, steps=steps, warmup_steps=10)
         ema = EMAHandler(self.network, momentum=0.1)
         self.ema = ema.ema_model
         self.state = TrainingState(
@@ -51,6 +52,7 @@ class Run:
             self.loader,
             every=every,
             resume=resume,
+            options=options,
         )
         self.trainer = SupervisedTrainer(
             device=torch.device("cpu"),
@@ -129,6 +131,29 @@ def test_killed_and_resumed_equals_uninterrupted(files, killed, uninterrupted):
         torch.equal(a, b) for a, b in zip(resumed.bytes(), uninterrupted.bytes(), strict=True)
     )
     assert all(resumed.losses[i] == uninterrupted.losses[i] for i in resumed.losses)
+
+
+def test_a_run_that_goes_on_with_other_options_says_so(files, tmp_path, caplog):
+    path, photos = tmp_path / "state.pt", tmp_path / "photos"
+    photos.mkdir()
+    noise = RandomDegradation(noise_sigma=[0, 5])
+    told = {"seed": 0, "dataset_dir": str(photos), "degradation": noise}
+    Run(files, path, steps=5, options=told).go()
+    same = RandomDegradation(noise_sigma=(0, 5))
+    Run(files, path, steps=10, options=told | {"dataset_dir": photos, "degradation": same}).go()
+    assert "other options" not in caplog.text
+    other = RandomDegradation(noise_sigma=[0, 9])
+    Run(files, path, steps=15, options=told | {"seed": 1, "degradation": other}).go()
+    assert "trained with other options, got seed '1' (before: '0'), degradation" in caplog.text
+    assert "from step 10 on" in caplog.text
+
+
+def test_a_run_that_is_over_takes_no_other_options(files, tmp_path):
+    path = tmp_path / "state.pt"
+    Run(files, path, steps=5, options={"seed": 0}).go()
+    assert Run(files, path, steps=5, options={"seed": 0, "more": 1}).go().losses == {}
+    with pytest.raises(OptionError, match=r"got seed '1' .*budget is spent; name another"):
+        Run(files, path, steps=5, options={"seed": 1}).go()
 
 
 def test_epochs_of_a_resumed_run_fall_on_the_same_steps(files, killed, uninterrupted):
