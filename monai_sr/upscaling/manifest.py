@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from monai_sr.core import OutputError, PathLike, atomic_file, safe_cell, true_cell
+from monai_sr.core import OutputError, PathLike, atomic_file, get_logger, safe_cell, true_cell
 from monai_sr.formats import (
     class_file,
     classes_path,
@@ -17,6 +17,8 @@ from monai_sr.formats import (
     split_part,
     uncertainty_path,
 )
+
+logger = get_logger(__name__)
 
 FIELDS = (
     "output", "source", "kind", "size_in", "size_out", "seconds", "lr_psnr", "off_by_one_share",
@@ -32,7 +34,8 @@ _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 class Manifest:
     """``monai_sr_manifest.csv`` of an output folder, one row for each input.
 
-    Several runs may write results into one folder at once: each keeps the rows of the others.
+    Several runs may write results into one folder at once: each keeps the rows of the others. One
+    that becomes unreadable meanwhile is put aside, and what this object knows of it written anew.
 
     Args:
         output_dir: folder of the results.
@@ -49,7 +52,9 @@ class Manifest:
         self._new: list[dict[str, str]] = []
         self._seen: tuple[int, ...] | None = None
         self._own: set[str] = set()
+        self._is_running = False
         self._take()
+        self._is_running = True
 
     def _read(self) -> list[dict[str, str]]:
         try:
@@ -149,7 +154,19 @@ class Manifest:
         now = _stamp(self.path)
         if now is None or now == self._seen:
             return
-        written = self._read()
+        try:
+            written = self._read()
+        except OutputError:
+            if not self._is_running:
+                raise
+            # A spreadsheet saved it in its own way, ...: no reason to end a run of hours.
+            aside = self.path.with_suffix(".damaged")
+            os.replace(self.path, aside)
+            logger.warning(
+                "%s: is no record any more, another program changed it during the run; it is kept "
+                "as %s, and written anew", self.path, aside.name,
+            )  # fmt: skip
+            return
         self.rows.clear()
         self._sources.clear()
         for text in [*written, *self._new]:

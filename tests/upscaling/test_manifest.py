@@ -129,6 +129,22 @@ def test_another_file_of_that_name_is_neither_read_nor_replaced(tmp_path, conten
     assert (tmp_path / Manifest.name).read_bytes() == content
 
 
+@pytest.mark.parametrize("content", [b"", b"output;source\na_x4.png;/a.png\n", b"\xff\xd8\xff"])
+def test_one_that_is_damaged_during_a_run_is_put_aside(tmp_path, caplog, content):
+    saved(tmp_path, {"source": "/old.png", "output": "old_x4.png"})
+    manifest = Manifest(tmp_path)
+    manifest.add(source="/a.png", output="a_x4.png")
+    manifest.save()
+    (tmp_path / Manifest.name).write_bytes(content)
+    assert manifest.begin("/b.png", tmp_path / "b_x4.png")
+    manifest.add(source="/b.png", output="b_x4.png")
+    manifest.end()
+    outputs = {output for _, output in Manifest(tmp_path).rows}
+    assert outputs == {"old_x4.png", "a_x4.png", "b_x4.png"}
+    assert (tmp_path / "monai_sr_manifest.damaged").read_bytes() == content
+    assert "kept as monai_sr_manifest.damaged" in caplog.text
+
+
 def test_a_row_that_was_cut_is_read_as_far_as_it_goes(tmp_path):
     (tmp_path / Manifest.name).write_text("output,source\na_x4.png,/a.png\nb_x4.png")
     assert set(Manifest(tmp_path).rows) == {("/a.png", "a_x4.png"), ("", "b_x4.png")}
