@@ -50,6 +50,7 @@ DAMAGE_ERRORS = (
     MemoryError,
     NotImplementedError,
     RuntimeError,
+    StopIteration,
     TypeError,
     ValueError,
     struct.error,

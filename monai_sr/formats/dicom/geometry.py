@@ -118,7 +118,7 @@ def rescale_geometry(dataset: Dataset, scale: tuple[float, float]) -> str:
     places = Places()
     work.walk(dataset, [dataset], places.look)
     work.walk(dataset, [dataset], work.rescale)
-    places.move(scale)
+    work.dropped |= places.move(scale)
     if not work.dropped:
         return ""
     names = " and ".join(sorted(work.dropped))

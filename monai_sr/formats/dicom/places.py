@@ -42,24 +42,28 @@ class Places:
         if not _is_empty(item, "RTImagePosition"):
             place = [*item.RTImagePosition, 0]
             cosines = _stated(chain, "RTImageOrientation")
-            is_known = pixel_spacing(item) is not None
-            plane = _plane(place, cosines or _UPRIGHT, chain) if is_known else None
+            plane = _plane(place, cosines or _UPRIGHT, chain)
             self._found.append((item, ("RTImagePosition",), plane))
         if len(chain) > 1 and any(_holds(c, item) for c in chain[1:]):
             place = [item.get(word) or 0 for word in _SLIDE]
             plane = _plane(place, _stated(chain, "ImageOrientationSlide"), chain)
             self._found.append((item, tuple(w for w in _SLIDE if w in item), plane))
 
-    def move(self, scale: tuple[float, float]) -> None:
+    def move(self, scale: tuple[float, float]) -> set[str]:
         """Write the new places; one without a plane goes, for it would now be wrong.
 
         Args:
             scale: enlargement of (columns, rows).
+
+        Returns:
+            What went.
         """
+        lost: set[str] = set()
         for item, keywords, plane in self._found:
             if plane is None:
                 for keyword in keywords:
                     del item[keyword]
+                lost |= {"positions without directions and pixel spacing"} if keywords else set()
                 continue
             moved = [float(v) for v in plane.scaled_position(scale)]
             if len(keywords) == 1 and keywords[0] not in _SLIDE:
@@ -68,6 +72,7 @@ class Places:
                 for keyword, value in zip(_SLIDE, moved, strict=True):
                     if keyword in keywords:
                         _set(item, keyword, value)
+        return lost
 
 
 def set_right(item: Dataset) -> None:
@@ -135,4 +140,4 @@ def _plane(
         measures = (item.get("PixelMeasuresSequence") or [item])[0]
         spacing = spacing or pixel_spacing(measures)
     origin = np.array([float(v) for v in place])
-    return Plane(origin, *axes, spacing or (1.0, 1.0))
+    return None if spacing is None else Plane(origin, *axes, spacing)

@@ -146,6 +146,8 @@ class DicomReader(ImageReader):
             order = _slice_order(given, names, headers, planes) if is_series else [0]
         flat = [plane for i in order for plane in planes[i]]
         located = [plane for plane in flat if plane is not None]
+        if 1 < len(located) == len(flat):
+            _report_places(given, located)
         return DicomImage(
             name=given,
             paths=tuple(names[i] for i in order),
@@ -206,8 +208,7 @@ class DicomReader(ImageReader):
         with refuse_damage(f"{img.name}: tags must be valid; repair the header."):
             is_palette = header.get("PhotometricInterpretation") == "PALETTE COLOR"
             # The palette of a detector's counts only shows them; RGB is no NM image (C.8.4.7.1.1).
-            is_nuclear = header.get("SOPClassUID") == NuclearMedicineImageStorage
-            is_display = is_palette and is_nuclear and not may_be_classes(header)
+            is_display = is_palette and header.get("SOPClassUID") == NuclearMedicineImageStorage
         is_known = is_display or self._are_codes(img)
         if is_palette and not is_known and self.kind == AUTO and may_be_classes(header):
             indices = _decoded(img, keeps_palette=True)
@@ -335,7 +336,6 @@ def _slice_order(
             f"{given}: slices of a series must share their PixelSpacing, got several; give the "
             "files of each spacing separately."
         )
-    _report_gaps(given, located)
     normal = located[0].normal
     return sorted(
         range(len(names)),
@@ -350,7 +350,8 @@ def _instance_number(header: FileDataset) -> int:
         return 0
 
 
-def _report_gaps(given: str, planes: list[Plane]) -> None:
+def _report_places(given: str, planes: list[Plane]) -> None:
+    """Say where one affine cannot place slices or frames, which are in order here."""
     gaps = position_gaps(planes)
     repeated = len(planes) - 1 - gaps.size
     if repeated:
@@ -359,6 +360,11 @@ def _report_gaps(given: str, planes: list[Plane]) -> None:
         missing = int(np.maximum(np.rint(gaps / np.median(gaps)) - 1, 0).sum())
         if missing:
             logger.warning("%s: %d slices are missing between others.", given, missing)
+    steps = np.diff([float(plane.position @ planes[0].normal) for plane in planes])
+    if not all(is_parallel(planes[0], plane) for plane in planes):
+        logger.warning("%s: frames have several directions, its affine is of the first.", given)
+    elif not repeated and steps.min() < 0 < steps.max():
+        logger.warning("%s: frames lie in no order, its affine is of the first and last.", given)
 
 
 def _affine(img: DicomImage) -> FloatArray:

@@ -203,6 +203,14 @@ def test_a_place_whose_axes_nobody_states_is_dropped(tmp_path):
     assert not any("ImagePositionPatient" in item for _, item in depths)
 
 
+def test_a_place_without_a_pixel_spacing_is_dropped(tmp_path):
+    """How far the center of the first pixel moves nobody knows: 1 mm was reckoned with."""
+    tags = {"ImagePositionPatient": [1, 2, 3], "ImageOrientationPatient": list(factory.AXIAL)}
+    _, depths = _enlarged(tmp_path, tags)
+    assert not any("ImagePositionPatient" in item for _, item in depths)
+    assert "positions without directions and pixel spacing" in depths[0][1].DerivationDescription
+
+
 def test_a_slide_moves_at_its_first_pixel_and_not_at_its_center():
     made, origin, center = factory.dataset(), Dataset(), Dataset()
     for item in (origin, center):
@@ -337,13 +345,3 @@ def test_what_its_representation_cannot_hold_is_dropped(offset, is_kept):
     made = factory.dataset(OCTZOffsetCorrection=offset)
     rescale_geometry(made, (4, 4))
     assert made.get("OCTZOffsetCorrection") == (4 * offset if is_kept else None)
-
-
-def test_without_a_spacing_places_move_by_that_of_the_reader(tmp_path):
-    """Both take pixels of 1 mm: as far as the affine of the result moves."""
-    tags = factory.located((5, 6, 7), factory.AXIAL)
-    del tags["PixelSpacing"]
-    source = factory.write(tmp_path / "a.dcm", **tags)
-    enlarge(source, tmp_path / "o.dcm", 4)
-    new = pydicom.dcmread(tmp_path / "o.dcm")
-    np.testing.assert_allclose(_numbers(new.ImagePositionPatient), [4.625, 5.625, 7])

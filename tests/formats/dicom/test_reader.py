@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import logging
 import os
@@ -256,6 +257,42 @@ def test_enhanced_frames_form_a_volume(tmp_path):
     array, meta = _load(path)
     np.testing.assert_array_equal(array[0].transpose(2, 1, 0), volume)
     np.testing.assert_allclose(np.linalg.norm(meta["affine"][:3, :3], axis=0), [0.4, 0.7, 2.5])
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ([0, 1, 2, 3], ""),
+        ([3, 2, 1, 0], ""),
+        ([0, 2, 1, 3], "lie in no order"),
+        ([0, 1, 0, 1], "2 slices repeat a position"),
+        ([0, 1, 3, 4], "1 slices are missing"),
+    ],
+)
+def test_frames_that_one_affine_cannot_place_are_told(tmp_path, caplog, order, said):
+    places = factory.slice_positions(5)[order]
+    path = factory.write_enhanced(tmp_path / "e.dcm", factory.stored((4, 6, 9)), places)
+    _load(path)
+    assert said in caplog.text if said else not caplog.records
+
+
+def test_frames_of_several_directions_are_told(tmp_path, caplog):
+    path = factory.write_enhanced(
+        tmp_path / "e.dcm", factory.stored((2, 6, 9)), factory.slice_positions(2)
+    )
+    made = pydicom.dcmread(path)
+    shared = made.SharedFunctionalGroupsSequence[0]
+    orientation = shared.PlaneOrientationSequence
+    del shared.PlaneOrientationSequence
+    for frame, cosines in zip(
+        made.PerFrameFunctionalGroupsSequence, (factory.AXIAL, factory.OBLIQUE), strict=True
+    ):
+        item = copy.deepcopy(orientation[0])
+        item.ImageOrientationPatient = list(cosines)
+        frame.PlaneOrientationSequence = [item]
+    made.save_as(path)
+    _load(path)
+    assert "several directions" in caplog.text
 
 
 def test_folders_are_grouped_into_images(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from monai.transforms import LoadImage
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
-from pydicom.uid import MPEG2MPML
+from pydicom.uid import MPEG2MPML, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from monai_sr.core.errors import BadImageError, user_message
 from monai_sr.formats import find_series
@@ -103,6 +103,19 @@ def test_more_frames_than_declared_are_refused(tmp_path, declared):
         made.NumberOfFrames = declared
     made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
     with pytest.raises(BadImageError, match=f"got {declared or 1} for 3 frames; set it"):
+        _load(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize(
+    ("syntax", "plugin"),
+    [(RLELossless, "pylibjpeg"), (JPEG2000Lossless, "pylibjpeg"), (JPEGLSLossless, "pyjpegls")],
+)
+def test_fewer_compressed_frames_than_declared_are_refused(tmp_path, syntax, plugin):
+    made = factory.dataset(factory.stored((3, 64, 64)))
+    made.compress(syntax, encoding_plugin=plugin)
+    made.NumberOfFrames = 5
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(BadImageError, match=r"match Rows, Columns and NumberOfFrames"):
         _load(tmp_path / "a.dcm")
 
 

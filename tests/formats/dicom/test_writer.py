@@ -282,11 +282,12 @@ def test_display_and_rescale_tags_stay_and_stale_ones_go(tmp_path):
     assert not [e for e in new if 0x6000 <= e.tag.group < 0x6020]
 
 
-def test_counts_that_a_palette_shows_stay_counts(tmp_path):
+@pytest.mark.parametrize("image_type", ["ORIGINAL", "DERIVED"])
+def test_counts_that_a_palette_shows_stay_counts(tmp_path, image_type):
     """An NM image has one sample a pixel (PS3.3 C.8.4.7): as RGB it was none, and had no counts."""
     pixels = factory.stored((6, 9), 16)
     made = factory.dataset(pixels, photometric="PALETTE COLOR", bits=16, Modality="NM")
-    made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.20"
+    made.SOPClassUID, made.ImageType = "1.2.840.10008.5.1.4.1.1.20", [image_type, "PRIMARY"]
     for word in ("Red", "Green", "Blue"):
         setattr(made, f"{word}PaletteColorLookupTableDescriptor", [256, 0, 16])
         setattr(made, f"{word}PaletteColorLookupTableData", bytes(512))
