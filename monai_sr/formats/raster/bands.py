@@ -221,24 +221,6 @@ def _colors_times(
     return result
 
 
-def domains_of(dataset: DatasetReader, band: int = 0) -> list[str]:
-    """Return the domains of metadata; none where a name is not UTF-8, see :func:`lost_domains`."""
-    try:
-        return list(dataset.tag_namespaces(band))
-    except UnicodeDecodeError:
-        return []
-
-
-def lost_domains(dataset: DatasetReader) -> bool:
-    """Tell whether names of domains are not UTF-8, of the file or of a band."""
-    try:
-        for band in (0, *dataset.indexes):
-            dataset.tag_namespaces(band)
-    except UnicodeDecodeError:
-        return True
-    return False
-
-
 @once
 def tiff_tag(path: PathLike, tag: int) -> Any:
     """Read a tag of the first directory, also where Pillow cannot decode the pixels.

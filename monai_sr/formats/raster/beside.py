@@ -22,7 +22,8 @@ from rasterio.io import DatasetReader
 
 from monai_sr.core import atomic_file, gdal_name, ignored_warnings
 from monai_sr.formats.raster.keep_list import is_deidentified, kept_crs, kept_wkt
-from monai_sr.formats.raster.tables import class_table, gdal_facts
+from monai_sr.formats.raster.tables import class_table
+from monai_sr.formats.raster.texts import gdal_facts
 
 _OF_GDAL = (".aux.xml", ".msk", ".msk.ovr", ".ovr")
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0\0\0\0\0"

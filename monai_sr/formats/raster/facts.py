@@ -18,7 +18,6 @@ from rasterio.io import DatasetReader, DatasetWriter
 from monai_sr.core import get_logger
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.meaning import CODES, GRAY, kind_of
-from monai_sr.formats.raster.bands import domains_of
 from monai_sr.formats.raster.keep_list import (
     is_deidentified,
     kept_band,
@@ -28,6 +27,7 @@ from monai_sr.formats.raster.keep_list import (
 )
 from monai_sr.formats.raster.photos import resolution_of
 from monai_sr.formats.raster.source import RGBA
+from monai_sr.formats.raster.texts import domains_of
 from monai_sr.formats.stored import (
     CODES_DISCLAIMER,
     DISCLAIMER,

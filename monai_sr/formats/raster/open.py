@@ -32,6 +32,7 @@ from monai_sr.core import (
     without_secrets,
 )
 from monai_sr.formats.raster.far import Far, far_of, http_options
+from monai_sr.formats.raster.texts import AnyText
 from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
 
 logger = get_logger(__name__)
@@ -159,7 +160,7 @@ def _opened_far(far: Far, options: dict[str, Any]) -> DatasetReader:
     """Open a TIFF where it lies: nothing beside it is looked for, and no other driver asked."""
     try:
         with rasterio.Env(**far.options()):
-            return DatasetReader(far.gdal, driver="GTiff", **options)
+            return AnyText(far.gdal, driver="GTiff", **options)
     except RasterioIOError as error:
         raise RasterioIOError(without_secrets(str(error))) from None
 
@@ -167,7 +168,7 @@ def _opened_far(far: Far, options: dict[str, Any]) -> DatasetReader:
 def _dataset(path: Path, drivers: Sequence[str], options: dict[str, Any]) -> DatasetReader:
     name, links = linked_image(path)
     try:
-        dataset = DatasetReader(name, driver=list(drivers), **options)
+        dataset = AnyText(name, driver=list(drivers), **options)
     except BaseException:
         if links:
             shutil.rmtree(links, ignore_errors=True)

@@ -34,7 +34,6 @@ from monai_sr.formats.raster.bands import (
     Nodata,
     color_table,
     looked_up,
-    lost_domains,
     premultiplied_alpha,
     stored_bits,
     straight,
@@ -52,6 +51,7 @@ from monai_sr.formats.raster.meaning import (
 )
 from monai_sr.formats.raster.open import gdal_options, open_raster, warn_of_overviews
 from monai_sr.formats.raster.photos import check_single, orientation_of, upright
+from monai_sr.formats.raster.texts import warn_of_text
 from monai_sr.formats.stored import check_pixels, holes_of_infinity
 from monai_sr.geometry import has_transform, pixel_affine, source_transform, unit_name
 
@@ -155,8 +155,7 @@ class RasterSource:
         warn_of_overviews(self.path)
         with self._guarded():
             warn_of_doubts(self.path, self.dataset, self.meaning)
-        if lost_domains(self.dataset):
-            logger.warning("%s: metadata that are not UTF-8 are left out", self.path)
+        warn_of_text(self.path, self.dataset)
         given, used = self.dataset.transform, source_transform(self.dataset)
         if has_transform(given) and not has_transform(used) and self.dataset.driver != "PNM":
             logger.warning("%s: geotransform cannot be inverted and is left out", self.path)

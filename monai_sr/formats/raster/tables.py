@@ -5,36 +5,17 @@ GDALRATTableType, https://gdal.org/api/raster_c_api.html; dBASE III, as ArcGIS w
 tables beside rasters of one band (``.vat.dbf``), which GDAL 3.10 does not read.
 """
 
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
-import rasterio.shutil
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
-from monai_sr.core import gdal_name, ignored_warnings
+from monai_sr.formats.raster.texts import gdal_facts
 
 _PIXEL_COUNT, _NAME, _MIN, _MAX = "1", "2", "3", "4"  # GFU_... of GDAL's attribute tables
 _TEXT = "2"  # GFT_String
 _DBF_PART, _DBF_MOST, _DBF_TYPE, _DBF_TEXT, _DBF_END = 32, 2**13, 11, ord("C"), 0x0D
-
-
-def gdal_facts(src: DatasetReader) -> ElementTree.Element:
-    """Return all that GDAL knows of a raster, as a VRT says it; of an unknown one nothing.
-
-    Args:
-        src: an open raster.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "facts.vrt"
-        try:
-            with ignored_warnings(NotGeoreferencedWarning):
-                rasterio.shutil.copy(src, gdal_name(path), driver="VRT")
-            return ElementTree.fromstring(path.read_bytes())
-        except (RasterioError, ElementTree.ParseError):
-            return ElementTree.Element("VRTDataset")
 
 
 def named_bands(src: DatasetReader) -> dict[int, str]:
@@ -95,7 +76,7 @@ def class_table(band: ElementTree.Element) -> ElementTree.Element | None:
     """Return the table of what the codes of a band mean, without its counts of pixels.
 
     Args:
-        band: from :func:`gdal_facts`.
+        band: from :func:`monai_sr.formats.raster.texts.gdal_facts`.
     """
     table = band.find("GDALRasterAttributeTable")
     if table is None or table.get("tableType") != "thematic":
