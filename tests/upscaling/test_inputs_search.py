@@ -14,6 +14,7 @@ from monai.transforms import Compose
 from pydicom.fileset import FileSet
 
 from monai_sr.core.errors import BadImageError
+from monai_sr.formats.dicom.reader import DicomReader
 from monai_sr.transforms import LoadImageSRd
 from monai_sr.upscaling import FileDataset
 from monai_sr.upscaling.inputs import find_inputs
@@ -204,7 +205,7 @@ def test_a_dicomdir_stands_for_what_it_lists(tmp_path, is_series):
 
 def _spread(folder, heights, shift=(0, 0, 0), **tags):
     """Write slices at given numbers of the stack, in subfolders by name."""
-    places = dicom_factory.slice_positions(12) + np.arange(12)[:, None] * shift
+    places = dicom_factory.slice_positions(24) + np.arange(24)[:, None] * shift
     for name, numbers in heights.items():
         for number in numbers:
             place = dicom_factory.located(places[number].round(6))
@@ -221,6 +222,18 @@ def test_a_series_in_several_folders_of_a_medium_is_one(tmp_path):
     assert inputs.root == tmp_path
     _spread(disc, {"DIR001": range(3)}, SeriesInstanceUID="1.2.3")
     assert names(found(disc, tmp_path / "out"), disc) == {".": 7, "DIR001": 3}
+
+
+@pytest.mark.parametrize(("count", "is_one"), [(24, True), (16, False)])
+def test_a_series_of_a_medium_may_lack_a_slice(tmp_path, count, is_one, caplog):
+    """One file of an old disc that cannot be read must not make two results of a series."""
+    heights = {"DIR000": [*range(8), *range(9, 12)], "DIR001": range(12, count)}
+    disc = _spread(tmp_path / "disc", heights)
+    shown = names(found(disc, tmp_path / "out"), disc)
+    assert shown == ({".": 23} if is_one else {"DIR000": 11, "DIR001": 4})
+    if is_one:
+        DicomReader().read([str(file) for file in sorted(disc.glob("*/*"))])
+        assert "1 slices are missing between others" in caplog.text
 
 
 def test_a_series_under_a_gantry_tilt_with_a_localizer_is_one(tmp_path):
@@ -240,6 +253,13 @@ def test_time_points_that_folders_cut_unevenly_stay_apart(tmp_path):
         shutil.copy(file, file.with_name(f"T{file.name}"))
     _spread(tmp_path, {"a": heights["a"], "b": heights["b"]}, FrameReferenceTime=2)
     assert set(names(found(tmp_path, tmp_path / "out"), tmp_path).values()) == {2}
+
+
+def test_positions_of_few_decimals_are_even(tmp_path):
+    for number in range(40):
+        place = dicom_factory.located((0, 0, round(number * 0.625, 1)), dicom_factory.AXIAL)
+        dicom_factory.write(tmp_path / "ab"[number // 20] / f"IM{number:02d}", **place)
+    assert names(found(tmp_path, tmp_path / "out"), tmp_path) == {".": 40}
 
 
 def test_images_side_by_side_in_one_plane_are_no_stack(tmp_path):

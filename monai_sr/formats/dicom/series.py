@@ -55,6 +55,7 @@ _SHARED = (
     "PhotometricInterpretation", "BitsAllocated", "PixelRepresentation",
 )  # fmt: skip
 _LEAST_STACK = 3  # any two lie evenly
+_LEAST_SHARE = 0.95  # of an even stack; parts that lack more slices may be of two regions
 _OFF = 0.25  # of the distance: a slice that lacks or repeats a position moves others by half of it
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", *_SHARED, "NumberOfFrames",
@@ -158,9 +159,10 @@ def merge_copies(volumes: Iterable[Volume]) -> list[Volume]:
 def join_folders(volumes: Iterable[Volume]) -> list[Volume]:
     """Join the parts of a series that lie in several folders, as media of few files in each have.
 
-    Only where all their slices together lie evenly, of which there are three or more, and no volume
-    of the series has more of them than another: else a UID that many series share would make one
-    volume of them, and folders that end between time points volumes that lack slices.
+    Only where all their slices together lie evenly, of which there are three or more and one in
+    twenty may be missing, and no volume of the series has more of them than another: else a UID
+    that many series share would make one volume of them, and folders that end between time points
+    volumes that lack slices.
 
     Returns:
         The volumes, ordered by name.
@@ -199,16 +201,25 @@ def _joined(parts: list[Volume]) -> list[Volume]:
 
 
 def _are_even(files: Sequence[Path]) -> bool:
-    """Tell whether parallel slices lie evenly on a line, straight or under a gantry tilt."""
+    """Tell whether parallel slices lie evenly on a line, straight or under a gantry tilt.
+
+    Single ones of many may be missing, as where a file of a medium cannot be read.
+    """
     slices = [one for one in map(_read, files) if isinstance(one, Slice)]
     if len(slices) < max(len(files), _LEAST_STACK):
         return False
     normal = np.cross(slices[0].cosines[:3], slices[0].cosines[3:])
     places = np.array(sorted((one.position for one in slices), key=lambda p: float(p @ normal)))
-    even = np.linspace(places[0], places[-1], len(places))
-    distance = float((even[1] - even[0]) @ normal)
-    is_on_line = bool(np.abs(places - even).max() < _OFF * distance)
-    return is_on_line and distance > SAME_POSITION_MM
+    gaps = np.diff(places @ normal)
+    if np.median(gaps) <= SAME_POSITION_MM:
+        return False
+    numbers = np.append(0, np.cumsum(np.rint(gaps / np.median(gaps))))
+    if len(places) < _LEAST_SHARE * (numbers[-1] + 1):
+        return False
+    even = places[0] + np.outer(numbers / numbers[-1], places[-1] - places[0])
+    distance = gaps.sum() / numbers[-1]
+    is_on_line = np.abs(places - even).max() < _OFF * distance
+    return bool(is_on_line and np.diff(numbers).min() > 0)
 
 
 @once
