@@ -24,6 +24,7 @@ from .distributed import average_gradients as average_gradients
 from .distributed import from_first as from_first
 from .distributed import global_mean as global_mean
 from .distributed import rank as rank
+from .distributed import text_from_first as text_from_first
 from .distributed import world_size as world_size
 from .dtypes import exact_float as exact_float
 from .dtypes import is_wide as is_wide

@@ -101,3 +101,12 @@ def from_first(value: float) -> float:
     shared = torch.tensor(value, dtype=torch.float64, device=device)
     dist.broadcast(shared, src=0)
     return float(shared)
+
+
+def text_from_first(text: str) -> str:
+    """Return the text that the first process has, on all of them."""
+    if world_size() == 1:
+        return text
+    shared = [text]
+    dist.broadcast_object_list(shared, src=0)
+    return shared[0]

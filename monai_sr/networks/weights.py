@@ -39,7 +39,7 @@ def read_weights(path: PathLike) -> dict[str, torch.Tensor]:
     """
     file = Path(path)
     if not file.is_file():
-        raise WeightsError(f"{path}: weights file does not exist; check --ckpt_path")
+        raise WeightsError(f"{path}: weights file does not exist; check its path")
     try:
         content = file.read_bytes()
     except OSError as error:

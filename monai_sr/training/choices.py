@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import TypeVar
 
-from monai_sr.core import PathLike
+from monai_sr.core import PathLike, rank, text_from_first
 
 T = TypeVar("T")
 
@@ -55,12 +55,16 @@ def shared_handler(handler: T) -> T:
 def run_folder(output_dir: PathLike, is_dry: bool = False) -> str:
     """Return the folder of a run, or for a dry run one that is gone when the process ends.
 
+    Of several processes the first one makes it for all.
+
     Args:
         output_dir: folder of checkpoints, weights and logs; made when first written to.
         is_dry: whether nothing is to be kept.
     """
     if not is_dry:
         return str(output_dir)
-    folder = tempfile.mkdtemp(prefix="monai-sr-dry-run-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    folder = ""
+    if rank() == 0:
+        folder = tempfile.mkdtemp(prefix="monai-sr-dry-run-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return text_from_first(folder)

@@ -8,7 +8,7 @@ from monai.engines import IterationEvents
 from monai.utils.enums import AdversarialIterationEvents
 from torch import nn
 
-from monai_sr.core import PathLike, average_gradients, rank, world_size
+from monai_sr.core import OptionError, PathLike, average_gradients, rank, world_size
 from monai_sr.networks import save_weights
 
 
@@ -24,10 +24,18 @@ class GradientClipping:
 
     Args:
         network: whose gradients are clipped: a trainer's network, or a GAN trainer's discriminator.
-        max_norm: largest Euclidean norm over all parameters.
+        max_norm: largest Euclidean norm over all parameters; inf: none.
+
+    Raises:
+        OptionError: if it is not positive, with which nothing would be learned.
     """
 
     def __init__(self, network: nn.Module, max_norm: float) -> None:
+        if not max_norm > 0:
+            raise OptionError(
+                f"gradient_norm: must be above 0, got {max_norm}, with which nothing is learned; "
+                "inf leaves gradients as they are"
+            )
         self.network = network
         self.max_norm = max_norm
 

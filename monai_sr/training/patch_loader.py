@@ -70,7 +70,7 @@ class PatchLoader:
         targets: a teacher's results, made beforehand.
 
     Raises:
-        OptionError: if there are no files, or ``scales``, their weights or the share do not fit.
+        OptionError: if there are no files, or an option does not fit.
         BadImageError: if an image cannot be read, or none is as large as a patch.
     """
 
@@ -108,6 +108,11 @@ class PatchLoader:
         if scale_weights and (len(scale_weights) != len(scales) or min(scale_weights) < 0):
             raise OptionError(
                 f"scale_weights: needs a weight for each of {list(scales)}, got {scale_weights}"
+            )
+        if not (isinstance(patch_size, int) and isinstance(seed, int) and patch_size > 0 <= seed):
+            raise OptionError(
+                "patch_size, seed: must be whole numbers of at least 1 and 0, got "
+                f"{patch_size} and {seed}"
             )
         if not 0 <= single_band_share <= 1:
             raise OptionError(f"single_band_share: must be in [0, 1], got {single_band_share}")

@@ -22,6 +22,7 @@ from monai_sr.core.distributed import (
     world_size,
 )
 from monai_sr.core.errors import OptionError
+from monai_sr.training import run_folder
 
 SIZE = 2
 VALUES = torch.tensor([[0.5, -2.0, 4.0], [1.0, 7.0, -3.5]])
@@ -60,6 +61,7 @@ def _work(number: int, port: int, folder: str) -> None:
         "weight": layer.weight.grad,
         "bias": layer.bias.grad,
         "first": from_first(0.1 + number),
+        "dry_run": run_folder(folder, is_dry=True),
     }
     torch.save(found, Path(folder) / f"{number}.pt")
 
@@ -107,6 +109,12 @@ def test_gradients_of_every_shape_become_their_mean_and_absent_ones_stay_absent(
 
 def test_value_of_the_first_process_reaches_all_in_full_precision(found):
     assert [each["first"] for each in found] == [0.1] * SIZE
+
+
+def test_processes_of_a_dry_run_share_its_folder(found):
+    """Stage 2 finds there what the first process wrote of stage 1."""
+    assert len({each["dry_run"] for each in found}) == 1
+    assert "monai-sr-dry-run-" in found[0]["dry_run"]
 
 
 def test_a_single_process_is_the_first_of_one():

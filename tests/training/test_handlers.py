@@ -7,6 +7,7 @@ import torch
 from monai.engines import SupervisedTrainer
 from torch import nn
 
+from monai_sr.core.errors import OptionError
 from monai_sr.losses import CompositeLoss, L1Loss, VanillaAdversarialLoss
 from monai_sr.training import GradientClipping, SRAdversarialTrainer
 
@@ -31,6 +32,12 @@ def test_step_is_made_with_gradients_of_at_most_that_norm(max_norm, norm):
     taken = before - network.weight.detach()
     assert taken.norm().item() == pytest.approx(norm or expected.norm().item(), rel=1e-4)
     torch.testing.assert_close(taken / taken.norm(), expected / expected.norm())
+
+
+@pytest.mark.parametrize("max_norm", [0.0, -1.0, float("nan")])
+def test_a_norm_with_which_nothing_is_learned_is_refused(max_norm):
+    with pytest.raises(OptionError, match=r"gradient_norm: must be above 0.*inf leaves"):
+        GradientClipping(nn.Linear(3, 2), max_norm)
 
 
 class Judge(nn.Module):

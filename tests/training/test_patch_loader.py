@@ -178,6 +178,12 @@ def test_scales_that_do_not_fit_are_refused(images, options):
         loader(images, **options)
 
 
+@pytest.mark.parametrize("options", [{"seed": -1}, {"seed": 1.5}, {"patch_size": 0}])
+def test_numbers_that_are_none_are_refused(images, options):
+    with pytest.raises(OptionError, match="patch_size, seed: must be whole numbers"):
+        loader(images, **options)
+
+
 def test_only_small_images_are_refused_with_the_remedy(images):
     with pytest.raises(
         BadImageError, match="at least 64 pixels; add larger ones or lower patch_si"
