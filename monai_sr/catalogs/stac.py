@@ -10,14 +10,14 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from monai_sr.catalogs.stac_item import AssetResult, written_item
+from monai_sr.catalogs.stac_item import AssetResult, codes_of, written_item
 from monai_sr.catalogs.stac_nodata import nodata_to_use
 from monai_sr.catalogs.stac_stack import stacked
 from monai_sr.core import (
@@ -140,8 +140,8 @@ def upscale_item(
     """Enlarge assets of an item into a folder of its name, with an item of the results.
 
     A nodata value that the item states and the file does not is taken as if the option ``nodata``
-    named it. What an upscaler made with ``skip_done`` finds done is left as it is, so that an
-    interrupted run goes on.
+    named it; where it states classes or bit fields, ``kind`` is "label" or "bits". What an upscaler
+    made with ``skip_done`` finds done is left as it is, so that an interrupted run goes on.
 
     Args:
         source: file or address of the item.
@@ -171,8 +171,10 @@ def upscale_item(
         label = "-".join(group)
         try:
             nodata = nodata_to_use(found.item, group, [places[key] for key in group])
-            fitting = upscaler if nodata is None else upscaler.with_defaults(nodata=nodata)
-            with _image(group, places, found.shown) as image:
+            codes = {k: said for k in group if (said := codes_of(found.item.assets[k]))}
+            stated = {"nodata": nodata, "kind": None if len(group) > 1 else codes.get(group[0])}
+            fitting = upscaler.with_defaults(**{k: v for k, v in stated.items() if v is not None})
+            with _image(group, places, found.shown, codes) as image:
                 (result,) = fitting.upscale_all(image, folders[label])
             done.append(AssetResult(group, Path(str(result.output)), folders[label]))
         except SRError as error:
@@ -227,7 +229,9 @@ def _folders(
 
 
 @contextmanager
-def _image(group: tuple[str, ...], places: dict[str, str], shown: str) -> Iterator[str]:
+def _image(
+    group: tuple[str, ...], places: dict[str, str], shown: str, codes: Collection[str]
+) -> Iterator[str]:
     """Yield what is to be enlarged: an asset, or a temporary raster of several."""
     if len(group) == 1:
         yield places[group[0]]
@@ -236,7 +240,7 @@ def _image(group: tuple[str, ...], places: dict[str, str], shown: str) -> Iterat
     show_as(folder, os.path.abspath(shown) if os.path.exists(shown) else shown)
     try:
         target = folder / f"{_file_name('-'.join(group))}.tif"
-        yield str(stacked([places[key] for key in group], group, target))
+        yield str(stacked([places[key] for key in group], group, target, codes))
     finally:
         forget(str(folder))
         shutil.rmtree(folder, ignore_errors=True)

@@ -21,7 +21,7 @@ from rasterio.io import DatasetReader
 from monai_sr.catalogs.stac_place import Outline, joined, outline_of
 from monai_sr.core import atomic_file, file_sha256, ignored_warnings, import_extra
 from monai_sr.core.version import __version__
-from monai_sr.formats import open_raster, uncertainty_path
+from monai_sr.formats import BITS, LABEL, open_raster, uncertainty_path
 from monai_sr.upscaling import Manifest
 
 _SCHEMA = "https://stac-extensions.github.io/{}/schema.json"
@@ -35,7 +35,8 @@ _OF_BANDS = (
     "name", "description", "unit", "eo:common_name", "eo:center_wavelength",
     "eo:full_width_half_max", "eo:solar_illumination",
 )  # fmt: skip
-_OF_ALL = (*_OF_BANDS, "nodata")
+_OF_CODES = {"classification:classes": LABEL, "classification:bitfields": BITS}
+_OF_ALL = (*_OF_BANDS, *_OF_CODES, "nodata")
 _OLD_BANDS = {
     "eo:bands": {
         "common_name": "eo:common_name", "center_wavelength": "eo:center_wavelength",
@@ -127,15 +128,16 @@ def _asset(source: Any, result: AssetResult, dataset: DatasetReader, home: Path)
     if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
         kind += "; profile=cloud-optimized"
     titles = " + ".join(str(o.title or key) for o, key in zip(origins, result.keys, strict=True))
+    made = json.loads(dataset.tags().get(_TAG, "{}"))
     asset = {
         "href": f"./{result.output.relative_to(home).as_posix()}",
         "type": kind,
         "title": f"{titles}, enlarged",
         "roles": list(dict.fromkeys(role for o in origins for role in (o.roles or ["data"]))),
-        **_made(dataset, result),
+        **_made(made, result),
         **_projection(dataset),
         **_file_facts(result.output),
-        "bands": _bands(origins, dataset),
+        "bands": _bands(origins, dataset, are_codes=_has_codes(made, result)),
     }
     if (side := _meters(dataset)) is not None:
         asset["raster:spatial_resolution"] = side
@@ -143,9 +145,13 @@ def _asset(source: Any, result: AssetResult, dataset: DatasetReader, home: Path)
     return {**asset, **({"gsd": gsd.pop()} if len(gsd) == 1 else {})}
 
 
-def _made(dataset: DatasetReader, result: AssetResult) -> dict[str, Any]:
+def _has_codes(made: dict[str, Any], result: AssetResult) -> bool:
+    """Tell whether bands that the source's item says to be codes still are."""
+    return "resampling" in made or (len(result.keys) > 1 and "kind" not in made)
+
+
+def _made(made: dict[str, Any], result: AssetResult) -> dict[str, Any]:
     """Return by what an asset was made, and how well it agrees with the measured one."""
-    made = json.loads(dataset.tags().get(_TAG, "{}"))
     fields = {
         "monai_sr:model": made.get("bundle"),
         "monai_sr:weights_sha256": made.get("weights_sha256"),
@@ -197,8 +203,15 @@ def _projection(dataset: DatasetReader) -> dict[str, Any]:
         **found,
         "proj:shape": [dataset.height, dataset.width],
         "proj:transform": list(dataset.transform)[:6],
-        "proj:bbox": list(dataset.bounds),
+        "proj:bbox": _bounds(dataset),
     }
+
+
+def _bounds(dataset: DatasetReader) -> list[float]:
+    """Return the smallest and largest x and y of a raster: left, bottom, right, top."""
+    edges = (0, dataset.width), (0, dataset.height)
+    corners = [dataset.transform * (column, row) for column in edges[0] for row in edges[1]]
+    return [float(pick(each)) for pick in (min, max) for each in zip(*corners, strict=True)]
 
 
 def _meters(dataset: DatasetReader) -> float | None:
@@ -211,16 +224,19 @@ def _meters(dataset: DatasetReader) -> float | None:
     return round(side, 6)
 
 
-def _bands(origins: Sequence[Any], dataset: DatasetReader) -> list[dict[str, Any]]:
+def _bands(
+    origins: Sequence[Any], dataset: DatasetReader, *, are_codes: bool
+) -> list[dict[str, Any]]:
     """Return what is said of each band: as the source's item does, and as the file is."""
     said = [band for origin in origins for band in said_of_bands(origin)]
     if len(said) != dataset.count:
         said = [{} for _ in dataset.indexes]
+    kept = (*_OF_BANDS, *_OF_CODES) if are_codes else _OF_BANDS
     found = []
     for number, band in zip(dataset.indexes, said, strict=True):
         facts: dict[str, Any] = {
             "name": dataset.descriptions[number - 1] or f"b{number}",
-            **{key: band[key] for key in _OF_BANDS if key in band},
+            **{key: band[key] for key in kept if key in band},
             "data_type": dataset.dtypes[number - 1],
         }
         nodata = dataset.nodatavals[number - 1]
@@ -238,6 +254,15 @@ def _bands(origins: Sequence[Any], dataset: DatasetReader) -> list[dict[str, Any
                 facts[f"raster:{key}"] = value
         found.append(facts)
     return found
+
+
+def codes_of(asset: Any) -> str:
+    """Return what kind of codes an item says that all bands of an asset are, "" for none."""
+    (kind, *others) = {
+        next((kind for key, kind in _OF_CODES.items() if band.get(key)), "")
+        for band in said_of_bands(asset)
+    }
+    return "" if others else kind
 
 
 def said_of_bands(asset: Any) -> list[dict[str, Any]]:

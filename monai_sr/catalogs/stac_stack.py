@@ -1,6 +1,6 @@
 """Joins bands of several rasters of one grid into one raster, which is enlarged as one image."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,15 +12,20 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.windows import Window
 
-from monai_sr.core import BadImageError, ignored_warnings, is_address
+from monai_sr.core import BadImageError, get_logger, ignored_warnings, is_address
 from monai_sr.formats import open_raster
+from monai_sr.geometry import source_rpcs
 from monai_sr.upscaling import Archives, FarInputs
+
+logger = get_logger(__name__)
 
 _TILE_PX = 512
 _GEOLOCATION = "GEOLOCATION"
 
 
-def stacked(places: Sequence[str], keys: Sequence[str], target: Path) -> Path:
+def stacked(
+    places: Sequence[str], keys: Sequence[str], target: Path, codes: Collection[str] = ()
+) -> Path:
     """Copy single bands into one GeoTIFF, with their names, units, scales and offsets.
 
     The result lies where they lie, by transform, ground control points or RPCs; it has their mask
@@ -30,6 +35,7 @@ def stacked(places: Sequence[str], keys: Sequence[str], target: Path) -> Path:
         places: files or addresses.
         keys: what the bands are called.
         target: the file to make.
+        codes: those of the keys whose values are codes.
 
     Raises:
         BadImageError: one has several bands, or another place, type, nodata or mask than the first.
@@ -59,6 +65,9 @@ def stacked(places: Sequence[str], keys: Sequence[str], target: Path) -> Path:
             dst.offsets = [band.offsets[0] for band in bands]
             dst.units = [band.units[0] or "" for band in bands]
             _copy_tags(bands, dst)
+            for number, key in enumerate(keys, 1):
+                if key in codes:
+                    dst.update_tags(number, LAYER_TYPE="thematic")
             for _, window in dst.block_windows(1):
                 for number, band in enumerate(bands, 1):
                     dst.write(band.read(1, window=window), number, window=window)
@@ -84,7 +93,7 @@ def _check(key: str, band: DatasetReader, name: str, first: DatasetReader) -> No
 def _facts(band: DatasetReader) -> dict[str, object]:
     """Return what must be the same of all bands."""
     points, system = band.gcps
-    rpcs = band.rpcs
+    rpcs = source_rpcs(band)
     return {
         "crs": band.crs,
         "transform": band.transform,
@@ -93,7 +102,7 @@ def _facts(band: DatasetReader) -> dict[str, object]:
         "nodata": band.nodata,
         "ground control points": [(p.row, p.col, p.x, p.y, p.z) for p in points],
         "crs of ground control points": system,
-        "RPCs": None if rpcs is None else rpcs.to_gdal(),
+        "RPCs": band.tags(ns="RPC") if rpcs is None else rpcs.to_gdal(),
         "geolocation arrays": band.tags(ns=_GEOLOCATION),
         "mask": "one" if _has_mask(band) else "none",
     }
@@ -107,8 +116,13 @@ def _place(band: DatasetReader) -> dict[str, object]:
 
 
 def _copy_tags(bands: Sequence[DatasetReader], dst: DatasetWriter) -> None:
-    if bands[0].rpcs is not None:
-        dst.rpcs = bands[0].rpcs
+    if (rpcs := source_rpcs(bands[0])) is not None:
+        dst.rpcs = rpcs
+    elif bands[0].tags(ns="RPC"):
+        logger.warning(
+            "%s: its rational polynomials cannot be read and are not in the result; orthorectify "
+            "it first (gdalwarp -rpc)", bands[0].name,
+        )  # fmt: skip
     for domain in (None, _GEOLOCATION):
         common = set.intersection(*(set(band.tags(ns=domain).items()) for band in bands))
         dst.update_tags(ns=domain, **dict(sorted(common)))

@@ -26,10 +26,12 @@ from .identity import input_record as input_record
 from .leftovers import replacing as replacing
 from .meaning import ASKED as ASKED
 from .meaning import AUTO as AUTO
+from .meaning import BITS as BITS
 from .meaning import CODES as CODES
 from .meaning import COLOR as COLOR
 from .meaning import GRAY as GRAY
 from .meaning import INTENSITY as INTENSITY
+from .meaning import LABEL as LABEL
 from .meaning import PHASE as PHASE
 from .meaning import announce as announce
 from .meaning import check_asked as check_asked

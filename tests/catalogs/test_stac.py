@@ -290,6 +290,15 @@ def test_what_is_no_item_is_refused_in_one_line(tmp_path, text):
         read_item(tmp_path / "no.json")
 
 
+def test_the_box_of_rows_that_go_north_rises(tmp_path, upscaler):
+    item = write_item(tmp_path / "in")
+    place = {**GRID, "transform": rasterio.Affine(10, 0, 5e5, 0, 10, 5.8e6)}
+    write_scene(item.with_name("B04.tif"), (1, 40, 30), dtype="uint16", nodata=0, **place)
+    made = upscale_item(item, tmp_path / "out", upscaler, ["B04"])
+    asset = json.loads(made.read_text())["assets"]["B04"]
+    assert asset["proj:bbox"] == [5e5, 5.8e6, 5e5 + 300, 5.8e6 + 400]
+
+
 def test_items_are_known_by_their_names():
     assert names_item("a.JSON")
     assert names_item("https://host/a.geojson?token=1")

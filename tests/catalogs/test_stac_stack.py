@@ -102,3 +102,16 @@ def test_bands_of_other_places_or_masks_are_refused(tmp_path, first, second, wha
         stacked(pair(tmp_path, first, second), ["vv", "vh"], tmp_path / "out.tif")
     assert "name it alone" in str(no.value)
     assert "\n" not in str(no.value)
+
+
+def test_camera_models_that_cannot_be_read_are_left_out(tmp_path, caplog):
+    places = pair(tmp_path, {}, {})
+    text = '<PAMDataset><Metadata domain="RPC"><MDI key="LINE_OFF">x</MDI></Metadata></PAMDataset>'
+    for name in ("vv", "vh"):
+        (tmp_path / f"{name}.tif.aux.xml").write_text(text)
+    with (
+        ignored_warnings(NotGeoreferencedWarning),
+        rasterio.open(stacked(places, ["vv", "vh"], tmp_path / "out.tif")) as dst,
+    ):
+        assert dst.rpcs is None
+    assert "vv.tif: its rational polynomials cannot be read" in caplog.text
