@@ -132,10 +132,11 @@ class ReadTrainingImage:
     def _load(self, source: Source | PathLike) -> MetaTensor:
         image = load_amounts(source, self.kind)
         has_bands = format_of_meta(image.meta).has_bands and image.ndim == 3
-        if image.ndim not in (3, 4) or (image.shape[0] not in (1, 3, 4) and not has_bands):
+        is_one = image.shape[0] == 1 or Facts(image.meta).is_rgb or has_bands
+        if image.ndim not in (3, 4) or not is_one:  # three time points are no red, green and blue
             raise BadImageError(
-                f"{shown_name(source)}: must be an image or volume of 1, 3 or 4 bands to train on, "
-                f"got shape {tuple(image.shape)}; remove it from the folder"
+                f"{shown_name(source)}: must be an image or volume of one value or a color a pixel "
+                f"to train on, got shape {tuple(image.shape)}; remove it from the folder"
             )
         return image
 

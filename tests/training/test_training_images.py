@@ -170,7 +170,7 @@ def test_volumes_without_content_and_odd_bands_are_named(tmp_path):
     read = ReadTrainingImage(1)
     with pytest.raises(BadImageError, match=r"v\.nii: must hold more than one value"):
         read(write_nifti(tmp_path / "v.nii", np.ones((4, 5, 3), np.int16)))
-    with pytest.raises(BadImageError, match=r"w\.nii: must be an image or volume of 1, 3 or 4"):
+    with pytest.raises(BadImageError, match=r"w\.nii: must be an image or volume of one value"):
         read(write_nifti(tmp_path / "w.nii", np.ones((4, 5, 3, 1, 2), np.int16)))
 
 
@@ -221,6 +221,13 @@ def test_labels_and_phases_are_no_images_to_learn_from(tmp_path, name):
         with pytest.raises(BadImageError, match="must hold gray values or colors"):
             read(path)
     assert len(ReadTrainingImage(1, kind="intensity")(path)) == 4
+
+
+@pytest.mark.parametrize("shape", [(24, 20, 4, 3), (24, 20, 1, 4)])
+def test_time_points_are_no_colors(tmp_path, shape):
+    path = write_nifti(tmp_path / "dwi.nii", pixels(shape, "int16"))
+    with pytest.raises(BadImageError, match="one value or a color a pixel to train on"):
+        ReadTrainingImage(1)(path)
 
 
 def test_bands_of_codes_are_not_learned(tmp_path):
