@@ -321,6 +321,11 @@ def _scaled(files: Files, square: tuple[int, int] | None = None) -> tuple[Array,
 def _photo(path: Path) -> Array:
     try:
         with Image.open(path, formats=_PILLOW) as image:
+            frames = getattr(image, "n_frames", 1) if image.format == "PNG" else 1  # beside: MPO
+            if frames > 1:
+                raise BadImageError(
+                    f"{path}: must hold one image, got {frames} frames; save one frame as PNG"
+                )
             is_deep = image.mode == "RGB" and _DEEP_COLORS in image.tile[0]
             upright = ImageOps.exif_transpose(image)
             if upright.mode not in ("L", "RGB", "I;16", "P") or upright.has_transparency_data:

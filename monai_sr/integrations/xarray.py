@@ -188,7 +188,9 @@ class _Raster:
             return None
         value, dtype = float(np.asarray(value).item()), self.stored.dtype
         limits = np.iinfo(dtype) if dtype.kind in "iu" else None
-        if limits and not (limits.min <= value <= limits.max and value == int(value)):
+        most = float(2**53)  # what GeoTIFF declares exactly
+        is_held = limits is None or (limits.min <= value <= limits.max and abs(value) <= most)
+        if limits and not (is_held and value == int(value)):
             raise self._bad_nodata(f"{value:g}")
         return value
 

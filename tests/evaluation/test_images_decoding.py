@@ -137,3 +137,12 @@ def test_a_volume_that_was_written_anew_is_read_anew(tmp_path):
         expected = (wide - wide.min()) / np.ptp(wide)
         found = read_volume((file,)).transpose(2, 1, 0)
         assert np.sort(found.ravel()) == pytest.approx(np.sort(expected.ravel()), abs=1e-6)
+
+
+def test_an_animation_is_refused_and_no_frame_of_it_judged(tmp_path):
+    first, second = (Image.fromarray(pixels((8, 9, 3), seed=seed)) for seed in (0, 1))
+    first.save(tmp_path / "a.png", save_all=True, append_images=[second])
+    with pytest.raises(BadImageError, match="must hold one image, got 2 frames; save one frame"):
+        read_image((tmp_path / "a.png",))
+    first.save(tmp_path / "b.jpg", format="MPO", save_all=True, append_images=[second])
+    assert read_image((tmp_path / "b.jpg",))[0].shape == (3, 8, 9)  # a photo and its preview

@@ -300,6 +300,10 @@ WRONG = {
     "uneven coordinates": (_uneven, "evenly spaced"),
     "no pixels": (lambda: _spiked().isel(x=slice(0, 0)), "must hold pixels"),
     "too few names": (lambda: _spiked().assign_attrs(long_name=["a"]), "long_name"),
+    "nodata that no GeoTIFF declares": (
+        lambda: _placed(np.ones((1, 9, 9), "int64")).assign_attrs(_FillValue=-(2**63)),
+        "write_nodata",
+    ),
     "nodata that no value is": (lambda: _spiked().assign_attrs(_FillValue=-1.5), "write_nodata"),
     "nothing but nodata": (lambda: _placed(np.zeros((1, 9, 9), "uint8")).rio.write_nodata(0),
                            "holds no valid pixel"),

@@ -22,6 +22,7 @@ from monai_sr.core import BadImageError, PathLike, once
 from monai_sr.formats.raster.far import open_bytes
 
 _OPAQUE = 255
+_EXACT_INTEGER = 2.0**53
 _EXTRA_SAMPLES = 338
 _ASSOCIATED_ALPHA = 1
 _BIG_TIFF = 43
@@ -44,7 +45,11 @@ class Nodata:
 
     @classmethod
     def of(
-        cls, values: Sequence[float | None], dtype: np.dtype[Any], has_own_masks: bool
+        cls,
+        values: Sequence[float | None],
+        dtype: np.dtype[Any],
+        has_own_masks: bool,
+        path: PathLike,
     ) -> Nodata:
         """Tell what to write: GeoTIFF declares one value for all bands and has one mask.
 
@@ -55,8 +60,19 @@ class Nodata:
             values: as declared; what no pixel can equal counts as none.
             dtype: of the pixels.
             has_own_masks: whether some band has a mask that is not that of all.
+            path: of the file, for the message.
+
+        Raises:
+            BadImageError: that of integers lies beyond 2^53, as their lowest of 64 bits: no result
+                can declare it, for rasterio writes 17 digits, of which GDAL reads another number.
         """
         each = tuple(_fitting(value, dtype) for value in values)
+        for value in each if dtype.kind in "iu" else ():
+            if value is not None and abs(value) > _EXACT_INTEGER:
+                raise BadImageError(
+                    f"{path}: nodata of integers must lie within +-2^53, got {value:.0f}; give it "
+                    "another (gdalwarp -dstnodata -9999)."
+                )
         declared = [value for value in each if value is not None]
         is_common = len({str(value) for value in each}) == 1
         if is_common and not has_own_masks:

@@ -1,7 +1,8 @@
 """Finds what GDAL does not say of photos: orientation, frames or pages, resolution, color space.
 
-EXIF 2.32 (CIPA DC-008) and TIFF 6.0, tag 274 (Orientation); W3C PNG, third edition (acTL, eXIf,
-pHYs, gAMA, cHRM, sRGB); ITU-T T.871 (JFIF), 10.1; ICC.1:2022, 7.2.8 (data color space).
+EXIF 2.32 (CIPA DC-008) and TIFF 6.0, tags 262 (PhotometricInterpretation) and 274 (Orientation);
+W3C PNG, third edition (acTL, eXIf, pHYs, gAMA, cHRM, sRGB); ITU-T T.871 (JFIF), 10.1; ICC.1:2022,
+7.2.8 (data color space).
 """
 
 import base64
@@ -23,7 +24,8 @@ from monai_sr.geometry import has_transform, source_transform
 
 logger = get_logger(__name__)
 
-_ORIENTATION, _X_RESOLUTION = 274, 282
+_ORIENTATION, _X_RESOLUTION, _PHOTOMETRIC = 274, 282, 262
+_CIELAB = 8
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _COLORS, _PROFILE = "COLOR_PROFILE", "SOURCE_ICC_PROFILE"
 _OF_PNG = ("PNG_GAMMA", "SOURCE_WHITEPOINT", *(f"SOURCE_PRIMARIES_{c.name.upper()}" for c in _RGB))
@@ -39,14 +41,17 @@ _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFErr
 
 
 def check_single(path: Path, dataset: DatasetReader) -> None:
-    """Refuse files of several images; overviews, masks and thumbnails are none.
+    """Refuse files of several images, and colors that GDAL gives as numbers whose ends meet.
+
+    Overviews, masks and thumbnails are no images of their own.
 
     Args:
         path: file named in the message.
         dataset: the open file.
 
     Raises:
-        BadImageError: no image or several: frames, pages, subdatasets, thousands of bands.
+        BadImageError: no image or several: frames, pages, subdatasets, thousands of bands; CIELAB
+            of 16 bits, whose a* and b* are signed, so that -1 is read as 65535.
     """
     pages = len(dataset.subdatasets)
     remedy = "extract one with gdal_translate (gdalinfo lists them)"
@@ -59,6 +64,11 @@ def check_single(path: Path, dataset: DatasetReader) -> None:
     elif (frames := _frame_count(path, dataset)) > 1:
         found, remedy = f"{frames} frames", "save one frame as PNG"
     else:
+        is_deep = dataset.driver == "GTiff" and dataset.dtypes[:3] == ("uint16",) * 3
+        if is_deep and tiff_tag(path, _PHOTOMETRIC) == _CIELAB:
+            raise BadImageError(
+                f"{path}: colors must be RGB or gray, got CIELAB of 16 bits; convert it to RGB."
+            )
         return
     raise BadImageError(f"{path}: must hold one image, got {found}; {remedy}.")
 

@@ -208,7 +208,7 @@ class RasterSource:
         has_color = self.has_mask and MaskFlags.nodata in flags[0]
         self._own_masks = [band for band, found in enumerate(flags) if not found]
         values = (None,) * dataset.count if has_color else dataset.nodatavals
-        self._nodata = Nodata.of(values, self.dtype, bool(self._own_masks))
+        self._nodata = Nodata.of(values, self.dtype, bool(self._own_masks), self.path)
         self.bits = stored_bits(dataset, self.dtype)
         colors, count = list(dataset.colorinterp), dataset.count
         self._table: npt.NDArray[np.uint8] | None = None

@@ -56,6 +56,15 @@ def test_thousands_of_bands_are_refused(tmp_path):
         load(path)
 
 
+def test_lab_whose_ends_meet_is_refused_and_other_deep_colors_are_not(tmp_path):
+    values = pixels((8, 9, 3), "uint16")
+    tifffile.imwrite(tmp_path / "lab.tif", values, photometric="cielab")
+    with pytest.raises(BadImageError, match=r"lab\.tif: colors must be RGB .* convert it to RGB"):
+        load(tmp_path / "lab.tif")
+    tifffile.imwrite(tmp_path / "rgb.tif", values, photometric="rgb")
+    np.testing.assert_array_equal(load(tmp_path / "rgb.tif")[0], values.transpose(2, 1, 0))
+
+
 def test_overviews_and_masks_are_no_pages(tmp_path):
     array = pixels((3, 64, 70))
     path = write_raster(tmp_path / "a.tif", array, transform=NORTH_UP, tiled=True)
