@@ -168,7 +168,7 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
                "([how](how-to/robust-auto.md))", excludes=("system", "spatial_dims")),
         Option("perception", "0: faithful (default) ... 1: perceptual, invents detail",
                kind="float", entry="0.0", follows_model=True, example="A",
-               more="by a GAN, not for diagnosis (`natural_sr`, `satellite_sr`, `xray_sr`)"),
+               more="by a GAN, not for diagnosis (all but `ct_sr`)", excludes=("robust",)),
         Option("ckpt_path", "weights file instead of the bundle's", kind="path", example="FILE",
                more="[also of others](how-to/foreign-weights.md)",
                entry="\n"
@@ -367,7 +367,7 @@ EVALUATE = Command("evaluate", "judge a bundle's model and systems on benchmarks
         Option("scale", "2, 3 or 4 (default: the bundle's)", entry="4", kind="int", example="2"),
         _SIZE._replace(excludes=(), follows_model=False),
         Option("perception", "of the model: 0 faithful ... 1", entry="0.0", kind="float",
-               example="A"),
+               example="A", excludes=("robust",)),
         Option("robust", "its weights for degraded input", entry="false", kind="flag"),
         Option("uncertainty", "whether its interval holds", entry="false", kind="flag"),
         Option("consistency", "back-projection steps of all systems", entry="null", kind="int",

@@ -64,6 +64,7 @@ def test_documents_show_the_options_of_today(repo_root):
         ({"scale": 2, "spacing": 0.5}, "--scale or --spacing"),
         ({"window": [0, 0, 1, 1], "bbox": [0, 0, 1, 1]}, "--window or --bbox"),
         ({"size": "fast", "robust": True}, "--size or --robust"),
+        ({"perception": 1.0, "robust": "auto"}, "--perception or --robust"),
         ({"size": "fast", "spatial_dims": "3"}, "--size or --spatial_dims"),
     ],
 )
