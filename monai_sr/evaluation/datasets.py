@@ -334,8 +334,8 @@ def folder_benchmark(
 
     Args:
         root: holds photos, GeoTIFF, NIfTI or DICOM files, maybe in subfolders.
-        protocol: "natural" or "natural_opencv"; or "native": 8-bit and 16-bit images on their own
-            range with rounding, others unrounded on the range of the file.
+        protocol: "natural" or "natural_opencv"; or "native": 8-bit images and PNG of 16 bits on
+            their own range with rounding, others unrounded on the range of the file.
         lr_root: folder of their low-resolution images; None makes them.
         slice_step: of volumes, every how many slices one is judged.
         patient: see :class:`Benchmark`.

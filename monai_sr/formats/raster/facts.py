@@ -25,7 +25,7 @@ from monai_sr.formats.raster.keep_list import (
     kept_tags,
     kept_unit,
 )
-from monai_sr.formats.raster.photos import resolution_of
+from monai_sr.formats.raster.photos import is_lying, resolution_of
 from monai_sr.formats.raster.source import RGBA
 from monai_sr.formats.raster.texts import domains_of
 from monai_sr.formats.stored import (
@@ -153,6 +153,8 @@ def copy_facts(
     for domain in () if is_private else filter(is_kept_domain, domains_of(src)):
         dst.update_tags(ns=domain, **_kept_tags(src.tags(ns=domain), domain))
     tags = kept_tags(src.tags()) if is_private else src.tags()
+    if is_lying(src):
+        tags = _turned(tags)
     dst.update_tags(**result_tags(tags, meta, grid, driver))
     if has_points:
         # GDAL 3.10 shifts control points by half a pixel on writing "Point", and by another half,
@@ -163,6 +165,12 @@ def copy_facts(
     _warn_of_geolocation(src)
     if has_same_bands(src, dst.count, kind):
         _copy_bands(src, dst, is_private)
+
+
+def _turned(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags of a picture that lies on its side with the resolutions of its upright axes."""
+    other = {k.format(a): k.format(b) for k in _RESOLUTIONS for a, b in ("XY", "YX")}
+    return {other.get(key, key): value for key, value in tags.items()}
 
 
 def _copy_bands(src: DatasetReader, dst: DatasetWriter, is_private: bool) -> None:

@@ -280,7 +280,7 @@ def natural_bounds(dataset: DatasetReader, channels: int) -> npt.NDArray[np.floa
         texts = [re.sub(r"[_\-]+", " ", text.lower()) for text in (description or "", unit)]
         found = (ends for rule, ends in _NATURAL if any(rule.search(text) for text in texts))
         physical = np.asarray(next(found, _UNBOUNDED))
-        if scale:
+        if scale and math.isfinite(scale) and math.isfinite(offset):
             pair[:] = np.sort((physical - offset) / scale)
     return bounds
 

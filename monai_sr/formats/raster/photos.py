@@ -115,13 +115,17 @@ def _opened_by_pillow(path: PathLike, driver: str, has_place: bool) -> _Photo:
 
 def resolution_of(dataset: DatasetReader) -> tuple[float, float] | None:
     """Return the pixels an inch along columns and rows of an upright photo; None where unknown."""
-    path = Path(dataset.name)
-    dpi = _seen_by_pillow(path, dataset).dpi
+    dpi = _seen_by_pillow(Path(dataset.name), dataset).dpi
     if dpi is None or not all(0 < each < _MOST_DPI for each in dpi):
         return None
     x, y = map(float, dpi)
+    return (y, x) if is_lying(dataset) else (x, y)
+
+
+def is_lying(dataset: DatasetReader) -> bool:
+    """Tell whether a photo is stored with rows and columns exchanged."""
     is_placed = has_transform(source_transform(dataset))
-    return (x, y) if is_placed or orientation_of(path, dataset) < 5 else (y, x)
+    return not is_placed and orientation_of(Path(dataset.name), dataset) >= 5
 
 
 def profile_of(dataset: DatasetReader, colors: Sequence[ColorInterp]) -> str:

@@ -90,15 +90,16 @@ def test_a_png_of_several_parts_is_whole_behind_its_resolution(tmp_path):
 
 def test_resolution_of_a_jpeg_grows_and_turns_with_it(tmp_path):
     exif = Image.Exif()
-    exif[274], exif[282], exif[283] = 6, 100.0, 100.0
-    exif.get_ifd(0x8769)[0xA20E] = 4000.0  # pixels of the sensor a unit
+    exif[274], exif[282], exif[283] = 6, 100.0, 200.0
+    exif.get_ifd(0x8769).update({0xA20E: 4000.0, 0xA20F: 3000.0})  # pixels of the sensor a unit
     photo().save(tmp_path / "a.jpg", exif=exif, dpi=(100, 200))
     upscale(tmp_path / "a.jpg", tmp_path / "b.png", 4)
     with Image.open(tmp_path / "b.png") as image:
         assert image.info["dpi"] == pytest.approx((800, 400), rel=1e-4)
     with opened(tmp_path / "b.png") as dst:
-        assert float(dst.tags()["EXIF_XResolution"]) == 400
-        assert float(dst.tags()["EXIF_FocalPlaneXResolution"]) == 16000
+        said = {key: float(value) for key, value in dst.tags().items() if "Resolution" in key}
+    assert [said[f"EXIF_{axis}Resolution"] for axis in "XY"] == [800, 400]
+    assert [said[f"EXIF_FocalPlane{axis}Resolution"] for axis in "XY"] == [12000, 16000]
 
 
 @pytest.mark.parametrize("told", [None, 0.0, 100.0])

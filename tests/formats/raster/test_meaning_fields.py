@@ -48,6 +48,8 @@ def test_bands_of_one_unit_scale_and_offset_are_one_group(tmp_path):
         ("snow_fraction", "", 0.01, 0.0, (0, 100)),
         ("elevation", "m", 1.0, 0.0, (-np.inf, np.inf)),
         ("", "", 1.0, 0.0, (-np.inf, np.inf)),
+        ("NDVI", "", np.nan, 0.0, (-np.inf, np.inf)),
+        ("NDVI", "", 1.0, np.nan, (-np.inf, np.inf)),
     ],
 )
 def test_bounds_follow_what_a_band_is_declared_to_be(
