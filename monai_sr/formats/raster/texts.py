@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import rasterio.shutil
+from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
@@ -37,7 +38,7 @@ logging.getLogger("rasterio._base").addFilter(_take_undecoded)
 
 
 class AnyText(DatasetReader):  # type: ignore[misc]
-    """A dataset of rasterio whose tags, names of bands and units may be in any text.
+    """A dataset of rasterio whose tags, names of bands, units and system may be in any text.
 
     Attributes:
         has_guessed: whether one of those that were asked for is not UTF-8.
@@ -66,6 +67,15 @@ class AnyText(DatasetReader):  # type: ignore[misc]
     def units(self) -> tuple[str | None, ...]:
         """Unit of each band, None where it has none."""
         return self._of_bands("units", "UnitType")
+
+    def read_crs(self) -> CRS | None:
+        """Return the reference system, None for none; rasterio asks on opening."""
+        try:
+            return super().read_crs()
+        except UnicodeDecodeError:
+            self.has_guessed = True
+            text = gdal_facts(self).findtext("SRS")
+            return CRS.from_wkt(text) if text else None
 
     def _of_bands(self, what: str, element: str) -> tuple[str | None, ...]:
         try:

@@ -7,6 +7,7 @@ import pytest
 import rasterio
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from rasterio.crs import CRS
 
 from monai_sr.formats.raster.open import open_raster
 from monai_sr.formats.raster.reader import RasterReader
@@ -51,6 +52,21 @@ def test_text_of_png_is_latin_1(tmp_path, caplog):
         assert result.text["Title"] == "Zürich – Süd"
         assert result.text["Author"] == "Jane"
     assert "decode" not in caplog.text.lower()
+
+
+def test_a_reference_system_is_known_by_a_name_in_any_text(tmp_path):
+    text = CRS.from_epsg(31468).to_wkt(version="WKT1_GDAL")
+    text = text.replace("DHDN / 3-degree Gauss-Kruger zone 4", "GauS-KrUger 4")
+    text = text.replace('AUTHORITY["EPSG","31468"]', 'AUTHORITY["mine","4"]')
+    source = write_raster(tmp_path / "a.tif", crs=CRS.from_wkt(text), transform=NORTH_UP)
+    with rasterio.open(source) as src:
+        expected = src.crs.to_dict()
+    said = source.read_bytes()
+    assert said.count(b"GauS-KrU") == 1
+    source.write_bytes(said.replace(b"GauS-KrU", "Gauß-Krü".encode("latin-1")))
+    with rasterio.open(result_of(source, tmp_path / "b.tif")) as dst:
+        assert "Gauß-Krüger 4" in dst.crs.to_wkt()
+        assert dst.crs.to_dict() == expected
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
