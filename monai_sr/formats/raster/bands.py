@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import TiffImagePlugin
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
 from monai_sr.core import BadImageError, PathLike, once
@@ -24,6 +24,7 @@ from monai_sr.formats.raster.far import open_bytes
 _OPAQUE = 255
 _EXACT_INTEGER = 2.0**53
 _EXTRA_SAMPLES = 338
+_MADE_RGB = ("CMYK", "CIELAB")
 _ASSOCIATED_ALPHA = 1
 _BIG_TIFF = 43
 _ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
@@ -45,11 +46,7 @@ class Nodata:
 
     @classmethod
     def of(
-        cls,
-        values: Sequence[float | None],
-        dtype: np.dtype[Any],
-        has_own_masks: bool,
-        path: PathLike,
+        cls, values: Sequence[float | None], dtype: np.dtype[Any], has_own_masks: bool
     ) -> Nodata:
         """Tell what to write: GeoTIFF declares one value for all bands and has one mask.
 
@@ -60,19 +57,8 @@ class Nodata:
             values: as declared; what no pixel can equal counts as none.
             dtype: of the pixels.
             has_own_masks: whether some band has a mask that is not that of all.
-            path: of the file, for the message.
-
-        Raises:
-            BadImageError: that of integers lies beyond 2^53, as their lowest of 64 bits: no result
-                can declare it, for rasterio writes 17 digits, of which GDAL reads another number.
         """
         each = tuple(_fitting(value, dtype) for value in values)
-        for value in each if dtype.kind in "iu" else ():
-            if value is not None and abs(value) > _EXACT_INTEGER:
-                raise BadImageError(
-                    f"{path}: nodata of integers must lie within +-2^53, got {value:.0f}; give it "
-                    "another (gdalwarp -dstnodata -9999)."
-                )
         declared = [value for value in each if value is not None]
         is_common = len({str(value) for value in each}) == 1
         if is_common and not has_own_masks:
@@ -103,6 +89,37 @@ def _fitting(value: float | None, dtype: np.dtype[Any]) -> float | None:
             return float(dtype.type(value))
     limits = np.iinfo(dtype)
     return float(value) if limits.min <= value <= limits.max and value == int(value) else None
+
+
+def stored_nodata(path: PathLike, dataset: DatasetReader) -> Sequence[float | None]:
+    """Return the nodata of each band; None where there is none.
+
+    Args:
+        path: of the file, for the message.
+        dataset: the same, open.
+
+    Raises:
+        BadImageError: that of 64-bit integers lies beyond 2^53, as their lowest and highest: no
+            result can declare it, for rasterio writes 17 digits, of which GDAL reads another.
+    """
+    values: Sequence[float | None] = dataset.nodatavals
+    for value, dtype, flags in zip(values, dataset.dtypes, dataset.mask_flag_enums, strict=True):
+        # The highest is none for rasterio, though GDAL has it.
+        is_hidden = value is None and MaskFlags.nodata in flags
+        if dtype in ("int64", "uint64") and (is_hidden or abs(value or 0) > _EXACT_INTEGER):
+            got = np.iinfo(dtype).max if value is None else int(value)
+            raise BadImageError(
+                f"{path}: nodata of integers must lie within +-2^53, got {got}; give it another "
+                "(gdalwarp -ot Float64 -dstnodata -9999)."
+            )
+    return values
+
+
+def stored_colors(dataset: DatasetReader) -> list[ColorInterp]:
+    """Return what bands are, without the opaque alpha that GDAL adds to RGB of inks and CIELAB."""
+    colors = list(dataset.colorinterp)
+    is_made = dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") in _MADE_RGB
+    return [c for c in colors if c != ColorInterp.alpha] if is_made else colors
 
 
 def stored_bits(dataset: DatasetReader, dtype: np.dtype[Any]) -> int:

@@ -36,6 +36,8 @@ from monai_sr.formats.raster.bands import (
     looked_up,
     premultiplied_alpha,
     stored_bits,
+    stored_colors,
+    stored_nodata,
     straight,
 )
 from monai_sr.formats.raster.far import raise_if_far
@@ -144,8 +146,7 @@ class RasterSource:
         if window is None:
             # The pixels, which of them are valid, and the reader's floats of them.
             item_bytes = self.dtype.itemsize + 1 + np.dtype(exact_float(self.dtype)).itemsize
-            remedy = "cut it (gdal_translate -srcwin)"
-            check_memory(self.path, self.shape, item_bytes, remedy)
+            check_memory(self.path, self.shape, item_bytes, "cut it (gdal_translate -srcwin)")
         with self._guarded():
             image = self._read(window)
         return image
@@ -207,10 +208,12 @@ class RasterSource:
         # Both flags: one color is invalid, not the value of each band (transparency of PNG).
         has_color = self.has_mask and MaskFlags.nodata in flags[0]
         self._own_masks = [band for band, found in enumerate(flags) if not found]
-        values = (None,) * dataset.count if has_color else dataset.nodatavals
-        self._nodata = Nodata.of(values, self.dtype, bool(self._own_masks), self.path)
+        colors = stored_colors(dataset)
+        count = len(colors)
+        self._indexes = None if count == dataset.count else dataset.indexes[:count]
+        values = (None,) * count if has_color else stored_nodata(self.path, dataset)[:count]
+        self._nodata = Nodata.of(values, self.dtype, bool(self._own_masks))
         self.bits = stored_bits(dataset, self.dtype)
-        colors, count = list(dataset.colorinterp), dataset.count
         self._table: npt.NDArray[np.uint8] | None = None
         self._adds_alpha = False
         found = raster_meaning(self.path, dataset) if kind == AUTO else None
@@ -235,8 +238,7 @@ class RasterSource:
         self._false_alpha = self.alpha
         if may_be_data and alpha_is_data(dataset, self.alpha):
             self.alpha = -1
-        groups = band_groups(dataset, count, self.alpha)
-        self._fields = (groups, natural_bounds(dataset, count))
+        self._fields = band_groups(dataset, count, self.alpha), natural_bounds(dataset, count)
         self.unit = unit_name(dataset)
         transform = source_transform(dataset)
         self.affine = pixel_affine(transform)
@@ -267,7 +269,6 @@ class RasterSource:
             pixels = upright(pixels, self.orientation)
             mask = None if mask is None else upright(mask[None], self.orientation)[0]
             own = None if own is None else upright(own, self.orientation)
-        hides = bool(pixels[self.alpha].any()) if window is None else self.alpha_hides
         return RasterImage(
             path=self.path,
             pixels=pixels,
@@ -278,7 +279,7 @@ class RasterSource:
             alpha=self.alpha,
             mask=mask,
             fill=self.fill,
-            alpha_hides=hides,
+            alpha_hides=bool(pixels[self.alpha].any()) if window is None else self.alpha_hides,
             own=own,
             unit=self.unit,
             groups=self._fields[0],
@@ -290,7 +291,7 @@ class RasterSource:
     def _stored(self, window: Window | None) -> npt.NDArray[Any]:
         """Read all bands; those of several types become the one that holds every value."""
         if len(set(self.dataset.dtypes)) == 1:
-            stored: npt.NDArray[Any] = self.dataset.read(window=window)
+            stored: npt.NDArray[Any] = self.dataset.read(self._indexes, window=window)
             return stored
         bands = [self.dataset.read(band, window=window) for band in self.dataset.indexes]
         for band in bands:

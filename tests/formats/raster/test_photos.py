@@ -65,6 +65,16 @@ def test_lab_whose_ends_meet_is_refused_and_other_deep_colors_are_not(tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "rgb.tif")[0], values.transpose(2, 1, 0))
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(("mode", "bands"), [("CMYK", 4), ("LAB", 3)])
+def test_alpha_that_gdal_adds_to_colors_it_converts_is_left_out(tmp_path, mode, bands):
+    Image.fromarray(pixels((8, 9, bands)), mode).save(tmp_path / "a.tif")
+    with rasterio.open(tmp_path / "a.tif") as src:
+        assert src.count == 4
+        expected = src.read([1, 2, 3])
+    np.testing.assert_array_equal(load(tmp_path / "a.tif")[0], expected.transpose(0, 2, 1))
+
+
 def test_overviews_and_masks_are_no_pages(tmp_path):
     array = pixels((3, 64, 70))
     path = write_raster(tmp_path / "a.tif", array, transform=NORTH_UP, tiled=True)

@@ -202,10 +202,14 @@ def test_a_camera_model_that_cannot_be_read_is_no_place(tmp_path):
     assert RasterReader("auto").read(path).pixels.shape == (1, 8, 9)
 
 
-@pytest.mark.parametrize("hole", [-(2**63), 7])
-def test_nodata_that_no_result_can_declare_is_refused(tmp_path, hole):
-    path = write_raster(tmp_path / "a.tif", np.full((1, 8, 9), hole, np.int64), transform=ROTATED)
+@pytest.mark.parametrize("pixel", ["nodata", 7])
+@pytest.mark.parametrize(
+    ("dtype", "nodata"), [("int64", -(2**63)), ("int64", 2**63 - 1), ("uint64", 2**64 - 1)]
+)
+def test_nodata_that_no_result_can_declare_is_refused(tmp_path, dtype, nodata, pixel):
+    values = np.full((1, 8, 9), nodata if pixel == "nodata" else pixel, dtype)
+    path = write_raster(tmp_path / "a.tif", values, transform=ROTATED)
     text = "<PAMDataset><PAMRasterBand band='1'><NoDataValue>{}</NoDataValue></PAMRasterBand>"
-    path.with_name("a.tif.aux.xml").write_text(text.format(-(2**63)) + "</PAMDataset>")
-    with pytest.raises(BadImageError, match=r"within \+-2\^53, got -9223372036854775808; .*-9999"):
+    path.with_name("a.tif.aux.xml").write_text(text.format(nodata) + "</PAMDataset>")
+    with pytest.raises(BadImageError, match=rf"within \+-2\^53, got {nodata}; .*-9999"):
         RasterReader().read(path)
