@@ -259,10 +259,15 @@ def _bands(
 def codes_of(asset: Any) -> str:
     """Return what kind of codes an item says that all bands of an asset are, "" for none."""
     (kind, *others) = {
-        next((kind for key, kind in _OF_CODES.items() if band.get(key)), "")
+        next((kind for key, kind in _OF_CODES.items() if _has_classes(band.get(key))), "")
         for band in said_of_bands(asset)
     }
     return "" if others else kind
+
+
+def _has_classes(said: Any) -> bool:
+    """Tell whether classes, or bit fields, are more than names of nodata values beside amounts."""
+    return not all(isinstance(each, dict) and each.get("nodata") for each in said or ())
 
 
 def said_of_bands(asset: Any) -> list[dict[str, Any]]:

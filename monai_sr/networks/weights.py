@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -137,14 +138,14 @@ def load_faces(
         perception: 0 is faithful, 1 is perceptual.
 
     Raises:
-        OptionError: if ``perception`` is not in [0, 1], or there is no perceptual face.
+        OptionError: if ``perception`` is no number in [0, 1], or there is no perceptual face.
         WeightsError: as :func:`load_weights`.
 
     References:
         Wang et al. (2018), ESRGAN, section 3.4 (network interpolation).
     """
-    if not 0 <= perception <= 1:
-        raise OptionError(f"perception: must be in [0, 1], got {perception}")
+    if not isinstance(perception, Real) or not 0 <= perception <= 1:
+        raise OptionError(f"perception: must be a number in [0, 1], got {perception!r}")
     if path is None:
         if perception:
             raise OptionError(

@@ -48,6 +48,13 @@ def test_a_user_may_know_better_and_no_classes_are_stated_then(tmp_path, upscale
     assert "classification:classes" not in band
 
 
+def test_names_of_nodata_values_alone_make_no_codes(tmp_path, upscaler):
+    classes = [{"value": 0, "name": "fill", "nodata": True}]
+    item = write(tmp_path, {"a": ({"classification:classes": classes}, CODES, None)})
+    _, large = result(upscale_item(item, tmp_path / "out", upscaler))
+    assert (large != CODES.repeat(2, 1).repeat(2, 2)).any()
+
+
 def test_codes_beside_another_band_stay_codes(tmp_path, upscaler):
     other = {"roles": []}, CODES[:, ::-1], None
     item = write(tmp_path, {"a": other, "b": (STATED[0], CODES, None)})

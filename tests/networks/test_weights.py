@@ -275,10 +275,10 @@ def test_absent_perceptual_face_is_an_error_with_the_remedy(faces, perceptual):
         load_faces(tiny(), faces[2], perceptual, 0.5)
 
 
-@pytest.mark.parametrize("perception", [-0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("perception", [-0.1, 1.5, float("nan"), "0.5"])
 def test_share_outside_0_and_1_is_refused_before_anything_is_loaded(faces, perception):
     network, untouched = tiny(seed=3), tiny(seed=3)
-    with pytest.raises(OptionError, match=r"perception: must be in \[0, 1\], got"):
+    with pytest.raises(OptionError, match=r"perception: must be a number in \[0, 1\], got"):
         load_faces(network, *faces[2:], perception)
     assert_same(network, untouched)
 
