@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator, Mapping
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +143,7 @@ def load_faces(
     References:
         Wang et al. (2018), ESRGAN, section 3.4 (network interpolation).
     """
-    if not isinstance(perception, Real) or not 0 <= perception <= 1:
+    if not isinstance(perception, (int, float)) or not 0 <= perception <= 1:
         raise OptionError(f"perception: must be a number in [0, 1], got {perception!r}")
     if path is None:
         if perception:
