@@ -1,11 +1,11 @@
 """Change the code in small ways, one at a time, and see whether the tests notice.
 
 ``python benchmarks/mutants.py --sample 300`` draws mutants of ``geometry``, ``functional``,
-``transforms``, ``metrics``, ``readers`` and ``writers`` by a seed and writes what became of each to
+``transforms``, ``metrics`` and ``formats`` by a seed and writes what became of each to
 ``benchmarks/results/mutants.csv``. A mutant has one operator, comparison, condition or number
 changed; messages, logs, decorators and annotations are left alone. It lives in memory: a process
 that has imported torch, MONAI and pytest forks for each, the fork imports this package with the
-changed file in place, and runs the tests of the six rooms that reach the changed line, quickest
+changed file in place, and runs the tests of these rooms that reach the changed line, quickest
 first, until one fails; if none does, those of the rooms that use them. Which tests do, a first run
 without changes finds out and keeps (``--reach``). ``--again`` judges anew what the results list as
 not noticed, after tests were added, and leaves their other lines: the sample stays what it was, but
@@ -18,7 +18,6 @@ Mutants of which a person found that they change nothing are listed in
 from __future__ import annotations
 
 import argparse
-import ast
 import csv
 import json
 import os
@@ -28,168 +27,26 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("geometry", "functional", "transforms", "metrics", "readers", "writers")
-USERS = ("losses", "engines", "inferers", "evaluators", "reports", "apps")
+from mutations import ROOT, Site, mutated, sites
+
+ROOMS = ("geometry", "functional", "transforms", "metrics", "formats")
+USERS = ("losses", "inferers", "training", "evaluation", "reports", "upscaling")
 RESULTS = ROOT / "benchmarks" / "results" / "mutants.csv"
 EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutants.csv"
 HEADER = ("file", "line", "column", "before", "after", "outcome", "tests", "cpu_s", "source")
 _OFTEN = 10  # seconds of CPU for imports; tests may take thrice what they took unchanged
-_PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT))
-
-_COMPARED: dict[type, type] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
-}  # fmt: skip
-_COMPUTED: dict[type, type] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
-    ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr,
-    ast.BitOr: ast.BitAnd, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
-}  # fmt: skip
-_SAID = ("raise", "logger.", "warnings.")
-
-
-@dataclass(frozen=True)
-class Site:
-    """One change that can be made: the n-th node of a file, in the n-th way.
-
-    ``column``: of the node in its stripped line; ``lines``: of its statement; ``names``: what that
-    defines for the module, if it does.
-    """
-
-    file: str
-    node: int
-    way: int
-    line: int
-    column: int
-    before: str
-    after: str
-    lines: tuple[int, int]
-    names: tuple[str, ...]
-
-
-Way = tuple[str, str, Callable[[], None]]
-
-
-def ways(node: ast.AST) -> list[Way]:
-    """Return how a node can change: text before and after, and what does it."""
-    if isinstance(node, ast.Compare):
-        kinds = [(index, _COMPARED.get(type(each))) for index, each in enumerate(node.ops)]
-        return [_way(node, "ops", kind(), index) for index, kind in kinds if kind]
-    if isinstance(node, ast.BinOp | ast.AugAssign):
-        parts = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.value,)
-        kind = _COMPUTED.get(type(node.op))
-        return [_way(node, "op", kind())] if kind and not any(map(_is_text, parts)) else []
-    if isinstance(node, ast.BoolOp):
-        return [_way(node, "op", ast.Or() if isinstance(node.op, ast.And) else ast.And())]
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return [_way(node, "operand", _negated(node.operand))]
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return [_way(node, "op", ast.UAdd())]
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-        return [_way(node, "value", _other(node.value))]
-    is_branch = isinstance(node, ast.If | ast.IfExp | ast.While)
-    if is_branch and not isinstance(node.test, ast.UnaryOp):
-        text = ast.unparse(node.test)
-        _, _, apply = _way(node, "test", _negated(node.test))
-        return [(text, f"not ({text})", apply)]
-    return []
-
-
-def _way(node: ast.AST, field: str, value: object, index: int | None = None) -> Way:
-    old = getattr(node, field)
-    new = value if index is None else [*old[:index], value, *old[index + 1 :]]
-
-    def apply() -> None:
-        setattr(node, field, new)
-
-    before = ast.unparse(node)
-    apply()
-    after = ast.unparse(node)
-    setattr(node, field, old)
-    return before, after, apply
-
-
-def _negated(node: ast.expr) -> ast.expr:
-    return ast.UnaryOp(op=ast.Not(), operand=node)
-
-
-def _other(value: float) -> float:
-    other = value + 1 if isinstance(value, int) else value * 1.5 or 1.0
-    return not value if isinstance(value, bool) else other
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(getattr(node, "value", node), str | bytes | ast.JoinedStr)
-
-
-def nodes(tree: ast.AST) -> list[tuple[ast.AST, ast.stmt, bool]]:
-    """Return every node that may change, its statement, and whether that belongs to the module."""
-    found: list[tuple[ast.AST, ast.stmt, bool]] = []
-
-    def visit(node: ast.AST, statement: ast.stmt | None, inside: bool) -> None:
-        if isinstance(node, ast.stmt):
-            statement = node
-            text = ast.unparse(node) if isinstance(node, ast.Raise | ast.Expr) else ""
-            if text.startswith(_SAID) or (isinstance(node, ast.If) and "TYPE_CHECKING" in
-                                          ast.unparse(node.test)):  # fmt: skip
-                return
-        if statement is not None:
-            found.append((node, statement, not inside))
-        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for field, value in ast.iter_fields(node):
-            if field in ("annotation", "returns", "decorator_list"):
-                continue
-            for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST):
-                    visit(child, statement, inside or (is_function and field == "body"))
-
-    visit(tree, None, False)
-    return found
-
-
-def sites(path: Path) -> Iterator[Site]:
-    """List what can change in a file."""
-    text = path.read_text(encoding="utf-8")
-    tree, indents = ast.parse(text), [len(t) - len(t.lstrip()) for t in text.splitlines()]
-    for number, (node, statement, is_module) in enumerate(nodes(tree)):
-        for way, (before, after, _) in enumerate(ways(node)):
-            names: list[str] = []
-            if is_module:
-                targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-                names = [n.id for t in targets if t for n in ast.walk(t) if isinstance(n, ast.Name)]
-            line = getattr(node, "lineno", statement.lineno)
-            column = getattr(node, "col_offset", 0) - indents[line - 1]
-            yield Site(
-                path.relative_to(ROOT).as_posix(), number, way, line, column, before, after,
-                _lines(node, statement), tuple(names),
-            )  # fmt: skip
-
-
-def _lines(node: ast.AST, statement: ast.stmt) -> tuple[int, int]:
-    """Return the first and last line of a statement; of one with a body, those of its head."""
-    last = statement.end_lineno or statement.lineno
-    body = getattr(statement, "body", None)
-    if body:
-        last = max(statement.lineno, body[0].lineno - 1, getattr(node, "end_lineno", 0) or 0)
-    return statement.lineno, last
-
-
-def mutated(site: Site) -> CodeType:
-    """Compile a file with its change."""
-    path = ROOT / site.file
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    _, _, apply = ways(nodes(tree)[site.node][0])[site.way]
-    apply()
-    return compile(ast.fix_missing_locations(tree), str(path), "exec")
+# Plugins may have been imported with the rest (zarr's).
+_PYTEST = (
+    "-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning",
+    "--rootdir", str(ROOT),
+)  # fmt: skip
 
 
 class Reach:
