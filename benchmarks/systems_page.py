@@ -274,7 +274,7 @@ def untrained_section(
     Args:
         systems: name -> content of its YAML file.
         untrained: what :func:`find_untrained` found.
-        rows: every measured row; a system that learns and has none is named, too.
+        rows: every measured row; a system that learns and has none of photos is named, too.
         facts: costs and training of the systems.
     """
     domains = {key_of(fact): fact.domain for fact in facts}
@@ -282,7 +282,7 @@ def untrained_section(
         (key[0], domains.get(key, "natural"), key[1]): f"{psnr:+.2f} dB and {lpips:+.4f} LPIPS"
         for key, (psnr, lpips) in untrained.items()
     }
-    measured = {row.system for row in rows}
+    measured = {row.system for row in rows if domains.get(key_of(row), "natural") == "natural"}
     for name, content in systems.items():
         if learns(content) and name not in measured:
             named[name, "natural", 4] = "no weights"

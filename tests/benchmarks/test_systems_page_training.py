@@ -69,9 +69,11 @@ def test_a_command_stands_in_place_of_figures():
     ) in text
 
 
-def test_a_system_that_learns_and_has_no_rows_is_named_too():
+def test_a_system_that_learns_and_has_no_rows_of_photos_is_named_too():
+    facts = [Facts(system="deep", domain="xray", scale=4, weights_sha256="cd")]
+    rows = [*BICUBIC, row("deep", 40.0, 0.1, set="xray", weights_sha256="cd")]
     (line,) = [
-        line for line in untrained_section(SYSTEMS, {}, BICUBIC, []) if line.startswith("| deep")
+        line for line in untrained_section(SYSTEMS, {}, rows, facts) if line.startswith("| deep")
     ]
     assert line.startswith("| deep | natural | x4 | `monai-sr train ")
     assert line.endswith("| no weights |")
