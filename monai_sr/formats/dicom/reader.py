@@ -250,9 +250,15 @@ def _decoded(img: DicomImage, *, keeps_palette: bool) -> list[StoredPixels]:
 
 
 def _natural(img: DicomImage, slices: list[StoredPixels]) -> NDArray[Any] | None:
-    """Return the stored values that have a meaning in any slice: (1, 2); None for all storable."""
-    with refuse_damage(f"{img.name}: rescaling tags must be valid; repair the header."):
-        lows, highs = zip(*map(natural_range, img.headers), strict=True)
+    """Return the stored values that have a meaning in any slice: (1, 2); None for all storable.
+
+    Rescaling tags that cannot be read bound nothing, for values stay as stored.
+    """
+    try:
+        with refuse_damage(img.name):
+            lows, highs = zip(*map(natural_range, img.headers), strict=True)
+    except BadImageError:
+        return None
     low, high = min(lows), max(highs)
     is_bound = any(low > s.storable[0] or high < s.storable[1] for s in slices)
     return np.array([[low, high]]) if is_bound else None

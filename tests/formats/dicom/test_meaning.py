@@ -107,3 +107,12 @@ def test_slices_of_a_series_share_the_widest_bounds(tmp_path):
         header.RealWorldValueMappingSequence = [mapping(100 - i, 2000 + i)]
         header.save_as(file)
     assert bounds(folder) == [[98, 2002]]
+
+
+def test_rescaling_that_cannot_be_read_bounds_nothing(tmp_path):
+    tags = {"ImageType": ["ORIGINAL", "PRIMARY", "M"], "RescaleSlope": "1.2345"}
+    pixels = stored((6, 9)).astype(np.int16)
+    path = write(tmp_path / "a.dcm", pixels, bits=16, modality="MR", RescaleIntercept="0", **tags)
+    path.write_bytes(path.read_bytes().replace(b"1.2345", b"1.23x5"))
+    image = load_image(path)
+    assert not Facts(image.meta).knows("natural")
