@@ -288,7 +288,7 @@ def test_network_without_weights_has_no_other_face():
     load_faces(network, None)
     with pytest.raises(OptionError, match=r"perception: must be 0 .*, got 0\.5"):
         load_faces(network, None, None, 0.5)
-    with pytest.raises(OptionError, match="must be in"):
+    with pytest.raises(OptionError, match="must be a number in"):
         load_faces(network, None, None, 2.0)
     assert_same(network, untouched)
 
