@@ -31,13 +31,13 @@ class GradientClipping:
     """
 
     def __init__(self, network: nn.Module, max_norm: float) -> None:
-        if not max_norm > 0:
+        self.max_norm = float(max_norm)  # "inf" comes as text from a command line
+        if not self.max_norm > 0:
             raise OptionError(
                 f"gradient_norm: must be above 0, got {max_norm}, with which nothing is learned; "
                 "inf leaves gradients as they are"
             )
         self.network = network
-        self.max_norm = max_norm
 
     def attach(self, engine: Engine) -> None:
         """Register with a MONAI trainer."""

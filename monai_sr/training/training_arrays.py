@@ -315,10 +315,11 @@ class ValidationImages(Dataset):
             small.append(slice(start // self.scale, start // self.scale + count))
         hr = pair.hr[tuple(large)]
         if min(kept) < _SMALLEST_SIDE_PX or hr.min() == hr.max():
+            seen = hr if hr.size else pair.hr
             raise BadImageError(
-                f"{shown_name(source)}: must show more than one value on sides of "
-                f"{_SMALLEST_SIDE_PX * self.scale} pixels or more to validate on, got "
-                f"{pair.hr.min():g} to {pair.hr.max():g} on {pair.hr.shape[1:]}; remove it"
+                f"{shown_name(source)}: must show more than one value in its middle, on sides of "
+                f"{_SMALLEST_SIDE_PX * self.scale} pixels or more, to validate on, got "
+                f"{seen.min():g} to {seen.max():g} on {seen.shape[1:]}; remove it"
             )
         return TrainingPair(hr, None if pair.lr is None else pair.lr[tuple(small)])
 

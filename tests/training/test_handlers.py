@@ -12,7 +12,7 @@ from monai_sr.losses import CompositeLoss, L1Loss, VanillaAdversarialLoss
 from monai_sr.training import GradientClipping, SRAdversarialTrainer
 
 
-@pytest.mark.parametrize(("max_norm", "norm"), [(0.5, 0.5), (1e6, None)])
+@pytest.mark.parametrize(("max_norm", "norm"), [(0.5, 0.5), (1e6, None), ("inf", None)])
 def test_step_is_made_with_gradients_of_at_most_that_norm(max_norm, norm):
     network = nn.Linear(3, 2, bias=False)
     before = network.weight.detach().clone()

@@ -255,6 +255,16 @@ def test_validation_leaves_out_what_cannot_be_measured(tmp_path, caplog):
         ValidationImages(bad, ReadTrainingImage(1), 2)
 
 
+def test_validation_says_of_which_part_an_image_is_flat(tmp_path, caplog):
+    framed = pixels((1, 40, 40))
+    framed[:, 12:28, 12:28] = 7
+    path = write_raster(tmp_path / "a.png", framed)
+    with pytest.raises(BadImageError, match="none of 1"):
+        ValidationImages([path], ReadTrainingImage(1), 2, largest_side=16)
+    assert "in its middle, on sides of 6 pixels or more" in caplog.text
+    assert "got 7 to 7 on (16, 16)" in caplog.text
+
+
 @pytest.fixture
 def people(tmp_path):
     """Return a folder with two images of each of three patients, and a function for its table."""
