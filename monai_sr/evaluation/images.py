@@ -321,7 +321,7 @@ def _scaled(files: Files, square: tuple[int, int] | None = None) -> tuple[Array,
 def _photo(path: Path) -> Array:
     try:
         with Image.open(path, formats=_PILLOW) as image:
-            frames = getattr(image, "n_frames", 1) if image.format == "PNG" else 1  # beside: MPO
+            frames = getattr(image, "n_frames", 1) if image.format == "PNG" else 1
             if frames > 1:
                 raise BadImageError(
                     f"{path}: must hold one image, got {frames} frames; save one frame as PNG"

@@ -156,8 +156,8 @@ class Manifest:
             return
         try:
             written = self._read()
-        except OutputError:
-            if not self._is_running:
+        except OutputError as error:
+            if not self._is_running or isinstance(error.__cause__, OSError):  # it may be whole
                 raise
             # A spreadsheet saved it in its own way, ...: no reason to end a run of hours.
             aside = self.path.with_suffix(".damaged")

@@ -385,18 +385,3 @@ def test_blocks_that_must_be_read_whole_are_not_read_for_their_kind(tmp_path, si
     with rasterio.open(path) as dataset:
         found = raster_meaning(path, dataset)
     assert (found.kind if found else "gray") == expected
-
-
-@pytest.mark.parametrize(("image_type", "expected"), [("DERIVED", "label"), ("ORIGINAL", "color")])
-def test_palettes_of_classes_in_dicom_stay_indices(tmp_path, image_type, expected):
-    codes = patches(0, 1, 2, 5, 9)
-    made = dataset(codes, modality="US", bits=8, photometric="PALETTE COLOR")
-    made.ImageType = [image_type, "SECONDARY"]
-    for number, color in enumerate(("Red", "Green", "Blue")):
-        table = np.roll(np.arange(256, dtype=np.uint16), 70 * number) * 257
-        setattr(made, f"{color}PaletteColorLookupTableDescriptor", [256, 0, 16])
-        setattr(made, f"{color}PaletteColorLookupTableData", table.tobytes())
-    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
-    image = load_image(tmp_path / "a.dcm", "auto")
-    assert kind_of(image.meta) == expected
-    assert (len(image) == 1 and np.array_equal(image[0].numpy().T, codes)) == (expected == "label")

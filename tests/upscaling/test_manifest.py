@@ -145,6 +145,15 @@ def test_one_that_is_damaged_during_a_run_is_put_aside(tmp_path, caplog, content
     assert "kept as monai_sr_manifest.damaged" in caplog.text
 
 
+def test_one_that_cannot_be_read_now_is_not_put_aside(tmp_path):
+    manifest = saved(tmp_path, {"source": "/old.png", "output": "old_x4.png"})
+    (tmp_path / Manifest.name).unlink()
+    (tmp_path / Manifest.name).mkdir()  # opening it is an OSError, as of a disk that fails
+    with pytest.raises(OutputError, match="must be the record"):
+        manifest.begin("/b.png", tmp_path / "b_x4.png")
+    assert not (tmp_path / "monai_sr_manifest.damaged").exists()
+
+
 def test_a_row_that_was_cut_is_read_as_far_as_it_goes(tmp_path):
     (tmp_path / Manifest.name).write_text("output,source\na_x4.png,/a.png\nb_x4.png")
     assert set(Manifest(tmp_path).rows) == {("/a.png", "a_x4.png"), ("", "b_x4.png")}

@@ -125,8 +125,10 @@ def warn_of_text(path: Path, dataset: DatasetReader) -> None:
             dataset.tag_namespaces(band)
     except UnicodeDecodeError:
         logger.warning("%s: metadata that are not UTF-8 are left out", path)
-    said = [dataset.descriptions, dataset.units, *map(dataset.tags, bands)]
-    if said and dataset.has_guessed:
+    for band in bands:
+        dataset.tags(band)
+    _ = dataset.descriptions, dataset.units
+    if dataset.has_guessed:
         logger.warning(
             "%s: text that is not UTF-8 is read as that of a western Windows (code page 1252)", path
         )

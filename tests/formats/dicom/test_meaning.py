@@ -1,4 +1,4 @@
-"""Stored values have a meaning within what a header says, and results stay there."""
+"""Stored values have the meaning that a header says, and results stay within it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from monai_sr.formats import Facts
+from monai_sr.formats import Facts, kind_of
 from monai_sr.transforms import ScaleToUnit, load_image
-from tests.dicom_factory import located, stored, write, write_series
+from tests.dicom_factory import dataset, located, stored, write, write_series
+from tests.formats.test_meaning import patches
 
 
 def mapping(first, last, prefix=""):
@@ -116,3 +117,18 @@ def test_rescaling_that_cannot_be_read_bounds_nothing(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"1.2345", b"1.23x5"))
     image = load_image(path)
     assert not Facts(image.meta).knows("natural")
+
+
+@pytest.mark.parametrize(("image_type", "expected"), [("DERIVED", "label"), ("ORIGINAL", "color")])
+def test_palettes_of_classes_in_dicom_stay_indices(tmp_path, image_type, expected):
+    codes = patches(0, 1, 2, 5, 9)
+    made = dataset(codes, modality="US", bits=8, photometric="PALETTE COLOR")
+    made.ImageType = [image_type, "SECONDARY"]
+    for number, color in enumerate(("Red", "Green", "Blue")):
+        table = np.roll(np.arange(256, dtype=np.uint16), 70 * number) * 257
+        setattr(made, f"{color}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        setattr(made, f"{color}PaletteColorLookupTableData", table.tobytes())
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    image = load_image(tmp_path / "a.dcm", "auto")
+    assert kind_of(image.meta) == expected
+    assert (len(image) == 1 and np.array_equal(image[0].numpy().T, codes)) == (expected == "label")
