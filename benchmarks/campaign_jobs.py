@@ -7,6 +7,7 @@ A job is one stage of one network in one bundle. Its name is the folder of its r
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ SHIPPED = "shipped"
 FAITHFUL = "faithful"
 _BATCH_SIZE = 16
 """That of the bundles' recipes."""
+_logger = logging.getLogger("monai_sr.campaign")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Job:
         largest_lpips: that perceptual weights of a bundle may have, of that of its faithful ones.
         share: of the time of a profile that has a common budget; its hours where None.
         degradation: one of configs/degradations; these are the weights for degraded input then.
+        images: entry of the campaign's data that it learns from, if all its folders are there;
+            else, and where it names none, that of its bundle.
         options: further overrides of the configuration.
     """
 
@@ -69,6 +73,7 @@ class Job:
     largest_lpips: float = 0.8
     share: float | None = None
     degradation: str | None = None
+    images: str = ""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -161,12 +166,10 @@ class Campaign:
     def options(self, job: Job, data: Path, root: Path = ROOT) -> dict[str, Any]:
         """Return the overrides of the configuration that the images and the profile ask for."""
         found: dict[str, Any] = {}
-        for key, value in self.data[job.bundle].items():
+        for key, value in self._images(job, data).items():
             base = root if key == "split_table" else data
-            if key.endswith(("_dir", "_table")):
-                paths = [
-                    str(base / part) for part in ([value] if isinstance(value, str) else value)
-                ]
+            if _is_place(key):
+                paths = [str(base / part) for part in _listed(value)]
                 found[key] = paths[0] if len(paths) == 1 else paths
             else:
                 found[key] = value
@@ -178,6 +181,17 @@ class Campaign:
             usual = job.options.get("batch_size", own.get("batch_size", _BATCH_SIZE))
             found["batch_size"] = int(factor) * int(usual)
         return found
+
+    def _images(self, job: Job, data: Path) -> dict[str, Any]:
+        """Return where a job's images are: its bundle's, where of its own a folder is missing."""
+        own = self.data[job.images or job.bundle]
+        folders = [key for key in own if _is_place(key) and key != "split_table"]
+        places = [part for key in folders for part in _listed(own[key])]
+        missing = [part for part in places if not (data / part).exists()]
+        if not job.images or not missing:
+            return own
+        _logger.warning("%s: no %s, learns from less", job.name, ", ".join(missing))
+        return self.data[job.bundle]
 
     def command(
         self, job: Job, data: Path, run: Path, minutes: float, pretrained: Path | None
@@ -199,6 +213,14 @@ class Campaign:
         words = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(folder)]
         words += ["--config_file", str(files)]
         return words + [word for key, value in told.items() for word in (f"--{key}", str(value))]
+
+
+def _is_place(key: str) -> bool:
+    return key == "teacher" or key.endswith(("_dir", "_table"))
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def _share(job: Job) -> float:
@@ -230,8 +252,9 @@ def read_campaign(file: Path = JOBS, profile: str = "cpu") -> Campaign:
                 f"{file}: {job.name}: start must name an earlier job, got {job.start!r}; "
                 "reorder the jobs"
             )
-        if job.bundle not in content["data"]:
-            raise OptionError(f"{file}: data must say where {job.bundle}'s images are; add it")
+        images = job.images or job.bundle
+        if images not in content["data"]:
+            raise OptionError(f"{file}: data must say where {images}'s images are; add it")
         jobs.append(job)
     return Campaign(jobs, content["data"], dict(content["profiles"][profile] or {}))
 

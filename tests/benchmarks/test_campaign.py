@@ -42,6 +42,22 @@ def test_jobs_are_trained_in_order_and_the_second_stage_starts_from_the_first(ru
     assert (line.hours, line.steps, line.start) == (2.0, 9, "model.pt")
 
 
+def test_a_job_learns_from_images_of_its_own_where_all_are_there(modules, tmp_path):
+    more = {"dataset_dir": ["photos", "more"], "validation_dir": "held", "teacher": "taught"}
+    data = {"natural_sr": {"dataset_dir": "photos", "validation_dir": "held"}, "more": more}
+    job = modules.campaign_jobs.Job("natural_sr", 1, 1.0, images="more")
+    campaign = modules.campaign_jobs.Campaign([job], data, {})
+    for part in ("photos", "more", "held"):
+        (tmp_path / part).mkdir()
+    told = campaign.options(job, tmp_path)
+    assert "teacher" not in told
+    assert told["dataset_dir"] == str(tmp_path / "photos")
+    (tmp_path / "taught").mkdir()
+    told = campaign.options(job, tmp_path)
+    assert told["dataset_dir"] == [str(tmp_path / "photos"), str(tmp_path / "more")]
+    assert told["teacher"] == str(tmp_path / "taught")
+
+
 def test_a_finished_job_is_not_trained_again(runner, tmp_path):
     assert runner(ONE).run() == 0
     marker = tmp_path / "runs/natural_sr/srgan_8_x4/stage_1/told.txt"

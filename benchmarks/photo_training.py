@@ -1,0 +1,93 @@
+"""Make the further photos that natural_sr's own models are trained on.
+
+``python benchmarks/photo_training.py --clones CLONES --data DATA`` writes the tiles of the photos
+of ``benchmarks/photo_training.csv`` to ``DATA/train/more_photos``. CLONES holds a git clone of each
+repository that the table names, at ``CLONES/<owner>/<name>``. A photo is reduced by two at least,
+which leaves no trace of JPEG, and to 2.5 megapixels at most; of its tiles of 480 x 480 pixels the
+six with the most detail are kept, and of those none that is as flat as the flattest tenth of the
+tiles of ``DATA/train/photos``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+PHOTOS = Path(__file__).with_suffix(".csv")
+TILE = 480
+MOST_TILES = 6
+LARGEST = 2.5e6
+"""Pixels of a reduced photo."""
+LEAST_DETAIL = 9.35
+"""Grey levels by which neighbors differ, down plus right: the lowest tenth of train/photos."""
+
+
+def read_photo(clone: Path, blob: str) -> Image.Image:
+    """Return one version of a file of a git repository.
+
+    Raises:
+        SystemExit: if the clone does not hold it.
+    """
+    shown = subprocess.run(
+        ["git", "-C", str(clone), "cat-file", "blob", blob], capture_output=True, check=False
+    )
+    if shown.returncode:
+        raise SystemExit(f"{clone}: does not hold {blob}; clone it with its whole history")
+    return Image.open(io.BytesIO(shown.stdout)).convert("RGB")
+
+
+def reduced(photo: Image.Image) -> Image.Image:
+    """Return a photo without traces of JPEG."""
+    factor = max(2.0, (photo.width * photo.height / LARGEST) ** 0.5)
+    size = int(photo.width / factor), int(photo.height / factor)
+    return photo.resize(size, Image.Resampling.LANCZOS)
+
+
+def detail(pixels: npt.NDArray[np.uint8]) -> float:
+    """Return how much the brightness (H, W, 3) of neighboring pixels differs, in grey levels."""
+    grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
+
+
+def tiles(photo: Image.Image) -> Iterator[tuple[int, int, npt.NDArray[np.uint8]]]:
+    """Yield x, y and pixels of the tiles to learn from."""
+    pixels = np.asarray(photo)
+    found = [
+        (detail(pixels[y : y + TILE, x : x + TILE]), y, x)
+        for y in range(0, pixels.shape[0] - TILE + 1, TILE)
+        for x in range(0, pixels.shape[1] - TILE + 1, TILE)
+    ]
+    for measure, y, x in sorted(found, reverse=True)[:MOST_TILES]:
+        if measure >= LEAST_DETAIL:
+            yield x, y, pixels[y : y + TILE, x : x + TILE]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write all tiles; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--clones", type=Path, required=True, help="folder of git clones")
+    parser.add_argument("--data", type=Path, required=True, help="as benchmarks/campaign.py has it")
+    parser.add_argument("--photos", type=Path, default=PHOTOS, help="table of the photos")
+    options = parser.parse_args(arguments)
+    folder = options.data / "train" / "more_photos"
+    folder.mkdir(parents=True, exist_ok=True)
+    with options.photos.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            photo = read_photo(options.clones / row["repository"], row["blob"])
+            for x, y, pixels in tiles(reduced(photo)):
+                file = folder / f"{row['photo']}_{x}_{y}.png"
+                Image.fromarray(pixels).save(file, compress_level=1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
