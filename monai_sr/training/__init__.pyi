@@ -7,6 +7,8 @@ from .batches import training_batch as training_batch
 from .choices import default_scale_weights as default_scale_weights
 from .choices import default_scales as default_scales
 from .choices import default_steps as default_steps
+from .choices import positive as positive
+from .choices import positive_count as positive_count
 from .choices import run_folder as run_folder
 from .choices import shared_handler as shared_handler
 from .choices import training_budget as training_budget

@@ -1,12 +1,13 @@
 """What a bundle's training options are where the user says nothing, by what other options say."""
 
 import atexit
+import math
 import shutil
 import tempfile
 from collections.abc import Sequence
 from typing import TypeVar
 
-from monai_sr.core import PathLike, rank, text_from_first
+from monai_sr.core import OptionError, PathLike, rank, text_from_first
 
 T = TypeVar("T")
 
@@ -24,6 +25,33 @@ def default_steps(steps: int, minutes: float = 0) -> int:
 def training_budget(steps: int, minutes: float = 0, *, dry_run: bool = False) -> dict[str, float]:
     """Return where training ends: both limits, or the one step of a dry run."""
     return {"steps": 1} if dry_run else {"steps": steps, "minutes": minutes}
+
+
+def positive(value: float, option: str) -> float:
+    """Return the value of an option that must be a number above zero.
+
+    Args:
+        value: what was told; a whole number stays one.
+        option: its name.
+
+    Raises:
+        OptionError: if it is none.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        raise OptionError(f"{option}: must be a number above 0, got {value!r}")
+    return value
+
+
+def positive_count(value: int, option: str) -> int:
+    """Return the value of an option that must be a whole number of at least one.
+
+    Raises:
+        OptionError: if it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise OptionError(f"{option}: must be a whole number of at least 1, got {value!r}")
+    return value
 
 
 def default_scales(scales: Sequence[int], scale: int, lr_dir: PathLike | None = None) -> list[int]:

@@ -89,9 +89,14 @@ class WeightAverage(EMAHandler):
 
     Attributes:
         ema_model: the averaged network.
+
+    Raises:
+        OptionError: if momentum is none.
     """
 
     def __init__(self, model: nn.Module, momentum: float = 1e-3) -> None:
+        if not (isinstance(momentum, int | float) and 0 < momentum < 1):
+            raise OptionError(f"ema_momentum: must lie between 0 and 1, got {momentum!r}")
         super().__init__(model, momentum=momentum)
 
     def attach(  # type: ignore[override]

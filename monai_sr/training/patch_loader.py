@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from monai_sr.core import BadImageError, OptionError, PathLike, get_logger, rank, world_size
+from monai_sr.training.choices import positive_count
 from monai_sr.training.degradations import BicubicDegradation, Degradation
 from monai_sr.training.distillation import TeacherResults
 from monai_sr.training.measured_pairs import TrainingPair
@@ -114,6 +115,7 @@ class PatchLoader:
                 "patch_size, seed: must be whole numbers of at least 1 and 0, got "
                 f"{patch_size} and {seed}"
             )
+        positive_count(epoch_length, "epoch_length")
         if not 0 <= single_band_share <= 1:
             raise OptionError(f"single_band_share: must be in [0, 1], got {single_band_share}")
         self.single_band_share = single_band_share

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
+from monai_sr.core.errors import OptionError
 from monai_sr.training import (
     default_scale_weights,
     default_scales,
     default_steps,
+    positive,
+    positive_count,
     shared_handler,
     training_budget,
 )
@@ -33,3 +38,17 @@ def test_measured_images_have_one_scale() -> None:
 def test_a_shared_handler_is_the_same_object() -> None:
     handler = object()
     assert shared_handler(handler) is handler
+
+
+@pytest.mark.parametrize("value", [0, -1, "fast", None, True, math.inf, math.nan])
+def test_rates_are_numbers_above_zero(value: float) -> None:
+    assert positive(2.5e-4, "learning_rate") == 2.5e-4
+    with pytest.raises(OptionError, match="learning_rate: must be a number above 0, got"):
+        positive(value, "learning_rate")
+
+
+@pytest.mark.parametrize("value", [0, -3, 1.5, "often", True])
+def test_counts_are_whole_numbers_from_one_on(value: int) -> None:
+    assert positive_count(3, "val_interval") == 3
+    with pytest.raises(OptionError, match="val_interval: must be a whole number of at least 1"):
+        positive_count(value, "val_interval")

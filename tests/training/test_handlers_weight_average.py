@@ -7,6 +7,7 @@ import torch
 from ignite.engine import Engine
 from torch import nn
 
+from monai_sr.core.errors import OptionError
 from monai_sr.training import WeightAverage
 
 
@@ -40,3 +41,9 @@ def test_average_follows_its_formula():
         newest = max(0.3, 9 / (t + 9))
         expected += newest * (value - expected)
     assert average == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("momentum", [0, 1, 2, -0.1, "slow"])
+def test_a_momentum_that_is_no_share_is_refused(momentum):
+    with pytest.raises(OptionError, match="ema_momentum: must lie between 0 and 1"):
+        WeightAverage(nn.Linear(1, 1), momentum)

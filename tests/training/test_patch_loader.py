@@ -184,6 +184,11 @@ def test_numbers_that_are_none_are_refused(images, options):
         loader(images, **options)
 
 
+def test_an_epoch_without_batches_is_refused(images):
+    with pytest.raises(OptionError, match="epoch_length: must be a whole number of at least 1"):
+        loader(images, epoch_length=0)
+
+
 def test_only_small_images_are_refused_with_the_remedy(images):
     with pytest.raises(
         BadImageError, match="at least 64 pixels; add larger ones or lower patch_si"
