@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core import OptionError, PathLike, get_logger, weights_sha256
+from monai_sr.core import OptionError, PathLike, get_logger, usual_defaults, weights_sha256
 from monai_sr.functional import (
     SliceProfile,
     agree_with_slices,
@@ -185,7 +185,7 @@ class SliceRestorer:
 
     def _loaded(self, device: torch.device) -> SliceRefiner:
         if self._network is None:
-            with torch.random.fork_rng(devices=[]):
+            with usual_defaults(), torch.random.fork_rng(devices=[]):
                 network = SliceRefiner(**self._sizes)
             load_weights(network, self.weights)
             self._network = network.eval()

@@ -139,7 +139,7 @@ class TileRun:
                 )
         _free_unused(lr.device)
         shape = (*lr.shape[:2], *(p.stop - p.start for p in tile.place))
-        result = torch.empty(shape, device=lr.device)
+        result = torch.empty(shape, dtype=torch.float32, device=lr.device)
         for part in grid.halves(tile):
             large = self(lr[spatial(within(part.outer, tile.outer))], part, grid)
             result[spatial(within(part.place, tile.place))] = large

@@ -18,7 +18,7 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from monai_sr.core import OptionError, check_precision, get_logger, go_on_without_threads, printable
+from monai_sr.core import OptionError, check_precision, get_logger, printable, undisturbed
 from monai_sr.formats import CODES, PHASE, Facts, kind_of
 from monai_sr.functional import resize_to
 from monai_sr.geometry import LARGEST_SCALE, covering_samples, scaled_sizes
@@ -139,11 +139,11 @@ class TiledInferer(Inferer):
             )
         return int(scale) if scale == int(scale) else float(scale)
 
+    @undisturbed()
     def __call__(
         self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Tensor:
         """Enlarge a batch; see the class."""
-        go_on_without_threads()
         scale = self.check(network)
         meta = dict(inputs.meta) if isinstance(inputs, MetaTensor) else None
         image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
@@ -200,6 +200,7 @@ class TiledInferer(Inferer):
         names = (meta or {}).get("filename_or_obj", "")
         return Path(names if isinstance(names, str) else next(iter(names), "")).name
 
+    @undisturbed()
     def plan(
         self, network: Callable[..., Any], meta: dict[str, Any], shape: Sequence[int]
     ) -> tuple[TileGrid, TileRun]:
@@ -213,11 +214,10 @@ class TiledInferer(Inferer):
         Raises:
             OptionError: as for calling the object, or where the network must be applied twice.
         """
-        go_on_without_threads()
         channels = int(shape[0])
         if kind_of(meta) == PHASE:  # the caller gives cosines and sines
             meta, channels = circle_meta(meta), 2 * channels
-        scale, like = self.check(network), torch.empty(1, channels)
+        scale, like = self.check(network), torch.empty(1, channels, dtype=torch.float32)
         sizes = planned_sizes(meta, 2) or scaled_sizes(shape[1:], scale, (0, 1))
         step = _next_scale(network, shape[1:], sizes, (0, 1))
         missing = max(b / a for a, b in zip(shape[1:], sizes, strict=True))
@@ -281,7 +281,8 @@ class TiledInferer(Inferer):
         bar: tqdm[Any],
     ) -> Tensor:
         """Apply the generator once, to all or slice by slice."""
-        result = torch.empty((*image.shape[:2], *targets), device=image.device)
+        shape = (*image.shape[:2], *targets)
+        result = torch.empty(shape, dtype=torch.float32, device=image.device)
         if image.ndim - 2 == _dims(run.network):
             self._in_tiles(image[None], run, result[None], scale, bar)
         else:

@@ -296,7 +296,7 @@ class ArrayPlan:
         scene.meta = dict(scene.meta)
         if known is not None:
             Facts(scene.meta).range, Facts(scene.meta).bounds = known.range, known.bounds
-            to_unit(torch.zeros(len(pixels), 0), scene.meta)
+            to_unit(torch.zeros(len(pixels), 0, dtype=torch.float32), scene.meta)
         return scene
 
 

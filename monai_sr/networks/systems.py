@@ -22,6 +22,7 @@ from monai_sr.core import (
     check_truths,
     find_config,
     list_configs,
+    usual_defaults,
 )
 from monai_sr.networks.published import published_network
 from monai_sr.networks.registry import GENERATORS, Generator, create_generator
@@ -115,6 +116,7 @@ def check_size(size: str, *, system: PathLike | None = None, spatial_dims: int =
     UPSCALE.check({"size": size, "system": system, "spatial_dims": spatial_dims})
 
 
+@usual_defaults()
 def create_network(
     name: str,
     *,

@@ -231,7 +231,7 @@ class CompiledGenerator(nn.Module):
         step, least = self.info.multiple_of, self.info.minimum_size
         fitting = [-(-max(side, least) // step) * step for side in sides]
         noise = torch.Generator().manual_seed(0)
-        return torch.rand(1, self.in_channels, *fitting, generator=noise)
+        return torch.rand(1, self.in_channels, *fitting, generator=noise, dtype=torch.float32)
 
 
 logger = get_logger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from monai_sr.core import OptionError, PathLike, WeightsError, unwrapped
+from monai_sr.core import OptionError, PathLike, WeightsError, undisturbed, unwrapped
 from monai_sr.upscaling.evaluator import UpscaleEvaluator
 from monai_sr.upscaling.files import FileDataset
 from monai_sr.upscaling.record import FileResult
@@ -46,6 +46,7 @@ class Engines:
         with unwrapped():
             self.dataset: FileDataset = workflow.parser.get_parsed_content("dataset")
 
+    @undisturbed()
     def prepare(self) -> UpscaleEvaluator:
         """Load the model, unless that was done; the engine that has it is never run itself.
 

@@ -21,9 +21,9 @@ from monai_sr.core import (
     find_bundle,
     find_model,
     get_logger,
-    go_on_without_threads,
     listening,
     printable,
+    undisturbed,
 )
 from monai_sr.formats import classes_path, files_of_gdal, format_of, report_path, uncertainty_path
 from monai_sr.upscaling.auto_weights import AutoWeights
@@ -297,10 +297,10 @@ class FileUpscaler:
             logger.info("%s: bundle %s, since %s", printable(what), choice.bundle, choice.reason)
         return [choice.bundle for choice in found]
 
+    @undisturbed()
     def _enlarge(
         self, plan: FileDataset | None, item: dict[str, Any], bundle: Path | str
     ) -> tuple[FileResult, Exception | None]:
-        go_on_without_threads()
         enlarging: AutoWeights | Hints | Engines
         if self._is_auto:
             enlarging = self._auto_of(bundle)

@@ -263,7 +263,7 @@ class SceneJob:
         # One is filled, one stored, others wait. Results in the network's memory, freed by another
         # thread at any time, would leave holes there that its tensors do not fit into.
         largest = self.shape[0] * max(math.prod(p.stop - p.start for p in t.place) for t in chosen)
-        spare = deque(torch.empty(largest) for _ in range(_WAITING + 2))
+        spare = deque(torch.empty(largest, dtype=torch.float32) for _ in range(_WAITING + 2))
 
         def keep(item: Item) -> None:
             tile, large, key, buffer = item
@@ -329,7 +329,7 @@ class SceneJob:
         Facts(meta).far_share = far
         for each in (meta, self.again.meta):
             Facts(each).range, Facts(each).bounds = np.array(ranges), np.array(bounds)
-            to_unit(torch.zeros(self.shape[0], 0), each)
+            to_unit(torch.zeros(self.shape[0], 0, dtype=torch.float32), each)
         return float(occupied)
 
     def _check_disk(self, journal: Journal, occupied: float, dtype: np.dtype[Any]) -> None:

@@ -105,7 +105,7 @@ class SceneSource:
         self._named = nodata
         _, meta = RasterReader().get_data(self.raster.read(Window(0, 0, 1, 1)))
         if nodata is not None:
-            declare_nodata(torch.zeros(channels, 0), meta, nodata)
+            declare_nodata(torch.zeros(channels, 0, dtype=torch.float32), meta, nodata)
         meta.update(
             affine=self.raster.affine.copy(),
             original_affine=self.raster.affine.copy(),

@@ -22,7 +22,7 @@ from monai_sr.core import (
     check_plain,
     check_truths,
     find_model,
-    go_on_without_threads,
+    undisturbed,
     unwrapped,
     usable_device,
     weights_sha256,
@@ -106,6 +106,7 @@ class SuperResolver:
         self.in_channels = int(getattr(network, "in_channels", 1))
 
     @classmethod
+    @undisturbed()
     def from_bundle(
         cls,
         bundle: PathLike,
@@ -182,6 +183,7 @@ class SuperResolver:
     def __call__(self, image: Tensor) -> Tensor: ...
     @overload
     def __call__(self, image: PathLike) -> MetaTensor: ...
+    @undisturbed()
     def __call__(self, image: np.ndarray | Tensor | PathLike) -> np.ndarray | Tensor:
         """Enlarge one image.
 
@@ -203,13 +205,13 @@ class SuperResolver:
                 masked values; if a MetaTensor of rank 4 is no batch, and its ``spatial_shape`` that
                 of a plane.
         """
-        go_on_without_threads()
         if isinstance(image, np.ndarray):
             return self._enlarge(self._planned(_as_tensor(image))).cpu().numpy()
         if isinstance(image, Tensor):
             return self._enlarge(self._planned(image)).to(image.device)
         return self._enlarge_file(image)
 
+    @undisturbed()
     def upscale_scene(self, source: PathLike, output: PathLike) -> SceneResult:
         """Enlarge a raster of any size, or a part of it, into a file.
 
@@ -225,7 +227,6 @@ class SuperResolver:
             BadImageError: if the raster cannot be used.
             OutputError: if the result cannot be written.
         """
-        go_on_without_threads()
         if self.scenes is None:
             raise OptionError("scenes: need a resolver made by SuperResolver.from_bundle")
         with unwrapped():

@@ -12,6 +12,7 @@ from monai.bundle import ConfigWorkflow
 
 from monai_sr.core.address import is_address
 from monai_sr.core.contents import file_sha256
+from monai_sr.core.defaults import undisturbed
 from monai_sr.core.devices import usable_device
 from monai_sr.core.distributed import from_first
 from monai_sr.core.errors import OptionError
@@ -113,6 +114,7 @@ class SRWorkflow(ConfigWorkflow):
             if key.replace("::", "#").split("#")[0] not in self.parser:
                 raise unknown_name("option", key, self.parser.get())
 
+    @undisturbed()
     def run(self) -> Any:
         """Run; results are recorded with the fingerprint of what made them."""
         if str(self.workflow_type).startswith("infer") and self.has_file_dataset():

@@ -1,0 +1,64 @@
+"""Torch's own defaults, whatever the program around has set for new tensors."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+
+from monai_sr.core.devices import go_on_without_threads
+
+_LOCK = threading.Lock()
+_given: list[torch.dtype] = []  # of the program: one entry for each block that is under way
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Compute within as ever, in a fork and in a program that has another default device.
+
+    Files, masks and plans are read and kept in the processor's memory, whatever
+    ``torch.set_default_device`` was told; tensors of other threads lie where they did. As a
+    decorator, it holds for each call.
+
+    Example:
+        >>> torch.set_default_device("meta")
+        >>> with undisturbed():
+        ...     print(torch.zeros(1).device)
+        cpu
+        >>> torch.set_default_device(None)
+    """
+    go_on_without_threads()
+    is_usual = torch.get_default_device().type == "cpu"
+    with nullcontext() if is_usual else torch.device("cpu"):
+        yield
+
+
+@contextmanager
+def usual_defaults() -> Iterator[None]:
+    """Build networks in float32 on the processor within, as their weights are trained.
+
+    The default type is one of the whole process: where a program has set another
+    (``torch.set_default_dtype``), it is put back at the end, and its other threads see float32
+    meanwhile. Keep it to what is short.
+
+    Example:
+        >>> torch.set_default_dtype(torch.float64)
+        >>> with usual_defaults():
+        ...     print(torch.zeros(1).dtype)
+        torch.float32
+        >>> torch.zeros(1).dtype
+        torch.float64
+        >>> torch.set_default_dtype(torch.float32)
+    """
+    with undisturbed():
+        with _LOCK:
+            # The first of several threads keeps what the last of them puts back.
+            _given.append(_given[0] if _given else torch.get_default_dtype())
+            torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            with _LOCK:
+                given = _given.pop()
+                if not _given:
+                    torch.set_default_dtype(given)
