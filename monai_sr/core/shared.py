@@ -5,8 +5,10 @@ each thread changed them and put back what it had found, two that overlap would 
 behind for good. So the first who comes changes, and the last who goes puts back.
 """
 
+import itertools
 import logging
 import os
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -100,6 +102,7 @@ def _silent(name: str) -> AbstractContextManager[None]:
 
 
 _FILTERS = SharedChange(_filters_kept)
+_ours: set[object] = set()
 silent_pydicom = SharedChange(partial(_silent, "pydicom"))
 """Context without pydicom's log."""
 silent_pynetdicom = SharedChange(partial(_silent, "pynetdicom"))
@@ -117,4 +120,13 @@ def ignored_warnings(
         category: class of the warnings.
         module: regular expression that begins the name of the module that warns.
     """
-    return _FILTERS(lambda: warnings.filterwarnings("ignore", category=category, module=module))
+    mine = ("ignore", None, category, re.compile(module) if module else None, 0)
+
+    def ignore() -> None:
+        # `filterwarnings` takes an equal filter out before it puts it in; meanwhile other threads
+        # would be without it. Hence only where another's filter comes first.
+        _ours.add(mine)
+        if mine not in itertools.takewhile(_ours.__contains__, warnings.filters):
+            warnings.filterwarnings("ignore", category=category, module=module)
+
+    return _FILTERS(ignore)

@@ -31,6 +31,21 @@ def test_filters_of_warnings_are_put_back_by_the_last():
         warnings.warn("is heard", UserWarning, stacklevel=1)
 
 
+def test_who_comes_later_never_takes_a_filter_away(monkeypatch):
+    with ignored_warnings(UserWarning), ignored_warnings(DeprecationWarning):
+        held = list(warnings.filters)
+        monkeypatch.setattr(warnings, "filterwarnings", None)
+        with ignored_warnings(UserWarning):
+            assert warnings.filters == held
+
+
+def test_a_later_filter_of_another_is_overruled():
+    with ignored_warnings(UserWarning), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with ignored_warnings(UserWarning):
+            warnings.warn("is not heard", UserWarning, stacklevel=1)
+
+
 def test_only_what_is_named_is_ignored():
     with ignored_warnings(DeprecationWarning), pytest.warns(UserWarning, match="other"):
         warnings.warn("other", UserWarning, stacklevel=1)

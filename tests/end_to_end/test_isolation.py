@@ -217,8 +217,6 @@ def test_files_of_all_formats_are_read_side_by_side(bundle, files, folder, monke
     assert logging.getLogger("pydicom").level == level
 
 
-# Filters belong to all threads: one of another test that changes them meanwhile is no fault here.
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_scenes_are_written_side_by_side(bundle, files, folder, tmp_path):
     resolver = SuperResolver.from_bundle(bundle, scale=2, device="cpu", runtime="torch")
     targets = [tmp_path / f"{number}" / "scene_x2.tif" for number in range(THREADS)]
