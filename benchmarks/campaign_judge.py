@@ -54,7 +54,11 @@ class Judge:
         self.job = job
         options = campaign.options(job, data) | {"device": "cpu", "compile": False}
         kept = ("dataset_dir", "validation_dir", "validation_share", "split_table", "device")
-        self._told = {key: value for key, value in options.items() if key in kept}
+        self._told = {
+            key: value
+            for key, value in options.items()
+            if key in kept or key.startswith("network_def")
+        }
         workflow = self._workflow(job)
         self.parsed: Callable[[str], Any] = workflow.parser.get_parsed_content
         protocol = str(workflow.parser["validate#key_metric#val_psnr#protocol"])

@@ -3,7 +3,8 @@
 ``python benchmarks/trials.py --data DATA`` trains the job of ``benchmarks/trials.yaml`` once for
 each of its trials, from the same weights and for the same minutes, judges what they end with on
 the campaign's validation images, and writes a line each to ``benchmarks/results/trials.csv``.
-Nothing is shipped. A trial whose run has ended is only judged.
+Those under ``from_scratch`` start from no weights: of other networks there are none. Nothing is
+shipped. A trial whose run has ended is only judged.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import csv
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,19 +58,16 @@ def detail(patches: Tensor) -> Tensor:
     return down.mean(dim=(1, 2, 3)) + right.mean(dim=(1, 2, 3))
 
 
-def train(
-    campaign: Campaign, job: Job, told: Mapping[str, Any], folder: Path, options: Any
-) -> Path:
+def train(campaign: Campaign, job: Job, folder: Path, options: Any) -> Path:
     """Train one trial, or go on with it, and return its weights.
 
     Raises:
         SystemExit: if training fails.
     """
     run = Run(folder)
-    tried = replace(job, options={**job.options, **told})
     if not run.is_done:
-        start = job.shipped(ROOT)
-        command = campaign.command(tried, options.data, folder, options.minutes, start)
+        start = job.shipped(ROOT) if job.start else None
+        command = campaign.command(job, options.data, folder, options.minutes, start)
         path = os.pathsep.join((str(TRIALS.parent), python_path()))
         with run.open_log() as log:
             process = subprocess.run(
@@ -119,11 +116,18 @@ def main(arguments: list[str] | None = None) -> int:
     judge = Judge(campaign, job, options.data)
     start = judge.weights(job.shipped(ROOT))
     lines = [line("start", start, start, Had())]
-    for name, told in content["trials"].items():
+    from_scratch = content["from_scratch"]
+    for name, told in {**content["trials"], **from_scratch}.items():
         run = Run(options.runs / name.replace(" ", "_"))
         if run.is_done or not options.trials or name in options.trials:
-            weights = train(campaign, job, told, run.folder, options)
-            lines.append(line(name, judge.weights(weights), start, run.here))
+            tried = replace(
+                job,
+                start=None if name in from_scratch else job.start,
+                options={**job.options, **told},
+            )
+            weights = train(campaign, tried, run.folder, options)
+            found = Judge(campaign, tried, options.data).weights(weights)
+            lines.append(line(name, found, start, run.here))
             print(", ".join(lines[-1].values()), flush=True)
             write(lines, options.results)
     for name, parts in content["averages"].items():

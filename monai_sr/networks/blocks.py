@@ -1,7 +1,8 @@
 """Parts that several generators share; all of them compile with TorchScript."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -205,6 +206,22 @@ class PlainBlock(nn.Module):
         residual: Tensor = self.second(self.activation(self.first(x)))
         result: Tensor = self.sum(x + residual)
         return result
+
+
+def plain_sizes(state: Mapping[str, Tensor], own: str) -> dict[str, Any]:
+    """Return width and depth of a trunk of plain blocks by its state dict.
+
+    Args:
+        state: of any network.
+        own: name that only the networks in question have, besides ``head`` and ``blocks``.
+
+    Returns:
+        ``channels`` and ``num_blocks``, or nothing where the names are others.
+    """
+    depth = sum(name.startswith("blocks.") and name.endswith("first.weight") for name in state)
+    if not depth or not {own, "head.weight"} <= state.keys():
+        return {}
+    return {"channels": state["head.weight"].shape[0], "num_blocks": depth}
 
 
 class SubPixelStage(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +88,18 @@ class Generator(nn.Module):
         Earlier ones are early passes or coarser grids; most generators have none.
         """
         return [self(image, scale)]
+
+    @classmethod
+    def sizes_of(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Return the options that tell how large the network of some weights is.
+
+        Args:
+            state: state dict of a network of this class, or of any other.
+
+        Returns:
+            Options of the class; none where the names are not its own, or it cannot tell.
+        """
+        return {}
 
     def fit(self, lr: Tensor, hr: Tensor) -> None:
         """Learn from patches without gradients, where ``info.learns`` is "fit".

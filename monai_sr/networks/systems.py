@@ -26,7 +26,7 @@ from monai_sr.core import (
 )
 from monai_sr.networks.published import published_network
 from monai_sr.networks.registry import GENERATORS, Generator, create_generator
-from monai_sr.networks.weights import refuse_partial_weights
+from monai_sr.networks.weights import read_weights, refuse_partial_weights
 
 SIZES = ("best", "fast")
 """How large a bundle's own model is."""
@@ -126,6 +126,7 @@ def create_network(
     size: str = "best",
     fast: Mapping[str, Any] | None = None,
     weights: PathLike | None = None,
+    start: PathLike | None = None,
     **options: Any,
 ) -> Generator:
     """Build the generator of a bundle, or that of a system in its place.
@@ -140,7 +141,9 @@ def create_network(
         fast: options of the bundle's own model that are others where ``size`` is "fast"; with
             another ``name`` they stand alone.
         weights: file that will be loaded; where it is of another network that others published,
-            that is built in place of the bundle's own.
+            that is built in place of the bundle's own. The bundle's own is built in the sizes of
+            the file, such as one trained for an earlier release.
+        start: file of weights that training starts from; the bundle's own is built in its sizes.
         options: of the bundle's own model; a system takes ``in_channels`` and ``spatial_dims``.
 
     Raises:
@@ -152,6 +155,9 @@ def create_network(
     if options.get("spatial_dims") == 3:
         options |= volume or {}
     if system is None:
+        for file in (weights, start):
+            if file is not None and Path(file).is_file():
+                options |= GENERATORS.get(name).sizes_of(read_weights(file))
         network = create_generator(name, **options)
         refuse_partial_weights(network)
         if network.spatial_dims == 3:
@@ -162,7 +168,7 @@ def create_network(
     content = read_system(system)
     definition = content["network_def"]
     # The latter of a definition out of train.yaml or inference.yaml.
-    foreign = ("_target_", "name", "size", "fast", "weights")
+    foreign = ("_target_", "name", "size", "fast", "weights", "start")
     sizes = {k: v for k, v in definition.items() if k not in foreign}
     kept = {key: options[key] for key in ("in_channels", "spatial_dims") if key in options}
     scale = sizes["scale"] if isinstance(sizes.get("scale"), int) else _whole(system_scale)

@@ -17,7 +17,9 @@ from monai_sr.networks import (
     create_network,
     find_system,
     list_systems,
+    load_weights,
     read_system,
+    save_weights,
     weights_file,
 )
 from monai_sr.networks.generators import SRCNN
@@ -123,6 +125,40 @@ def test_fast_size_changes_options_or_the_network(fast):
     assert (network.head.out_channels, network.in_channels, network.scale) == (7, 1, 2)
     # Options of a network of another name are not those of the best size.
     assert len(network.blocks) == (4 if "name" in fast else 1)
+
+
+CASCADE = {"name": "hybrid_cascade", "block": "plain", "recursions": 1, "in_channels": 1}
+
+
+@pytest.mark.parametrize("asked", ["weights", "start"])
+@pytest.mark.parametrize(
+    ("own", "sizes"),
+    [
+        ({"name": "compact_residual"}, {"channels": 6, "num_blocks": 3}),
+        (CASCADE, {"channels": 6, "num_blocks": 3, "cascade_channels": 2}),
+    ],
+    ids=lambda own: own.get("name", ""),
+)
+def test_weights_of_another_release_keep_their_sizes(own, sizes, asked, tmp_path):
+    file = tmp_path / "model.pt"
+    earlier = create_generator(**{**own, "in_channels": 1}, scale=4, **sizes).eval()
+    save_weights(earlier, file)
+    options = {**own, "in_channels": 1, "scale": 4, "channels": 8, "num_blocks": 2}
+    network = create_network(**options, **{asked: file}).eval()
+    load_weights(network, file)
+    assert network.halo == earlier.halo
+    image = torch.rand(1, 1, 9, 8)
+    load_weights(earlier, file)  # rounded to half precision, as saved
+    assert torch.equal(network(image, 2), earlier(image, 2))
+
+
+def test_weights_of_a_dense_network_or_another_tell_no_sizes():
+    dense = create_generator("hybrid_cascade", in_channels=1, channels=4, num_blocks=1)
+    compact = create_generator("compact_residual", in_channels=1, channels=4, num_blocks=1)
+    cascade = GENERATORS.get("hybrid_cascade")
+    assert cascade.sizes_of(dense.state_dict()) == cascade.sizes_of(compact.state_dict()) == {}
+    assert GENERATORS.get("compact_residual").sizes_of(dense.state_dict()) == {}
+    assert GENERATORS.get("srcnn").sizes_of(dense.state_dict()) == {}
 
 
 @pytest.mark.parametrize("ask", [find_system, read_system, lambda n: create_network("", system=n)])

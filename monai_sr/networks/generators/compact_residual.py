@@ -7,12 +7,14 @@ integer arithmetic does at its full rate.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
 from monai_sr.core import OptionError, at_least_one
 from monai_sr.functional import REACH
-from monai_sr.networks.blocks import Interpolation, PlainBlock, he_conv, mark, shuffled
+from monai_sr.networks.blocks import Interpolation, PlainBlock, he_conv, mark, plain_sizes, shuffled
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
 
@@ -69,6 +71,11 @@ class CompactResidual(Generator):
         self.tail_x2: nn.Module = nn.Identity()
         if scale == 4:
             self.tail_x2 = he_conv(spatial_dims, channels, in_channels * 2**spatial_dims, gain=0.0)
+
+    @classmethod
+    def sizes_of(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Return ``channels`` and ``num_blocks``; ``limit`` is not in the weights."""
+        return plain_sizes(state, "tail.weight")
 
     def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
         """Enlarge ``image``; ``scale`` must be one of ``self.scales``."""

@@ -7,6 +7,8 @@ and ReLU: no normalization, attention or pooling, so that tiles equal the whole 
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +16,14 @@ from torch import Tensor, nn
 
 from monai_sr.core import OptionError, at_least_one
 from monai_sr.functional import REACH
-from monai_sr.networks.blocks import Interpolation, PlainBlock, he_conv, mark, shuffled
+from monai_sr.networks.blocks import (
+    Interpolation,
+    PlainBlock,
+    he_conv,
+    mark,
+    plain_sizes,
+    shuffled,
+)
 from monai_sr.networks.registry import Generator, GeneratorInfo, register_generator
 
 
@@ -116,6 +125,12 @@ class HybridCascade(Generator):
         else:
             self.tail_x4 = nn.Identity()
             self.interpolate_x4 = nn.Identity()
+
+    @classmethod
+    def sizes_of(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Return ``channels``, ``num_blocks`` and ``cascade_channels`` of one of plain blocks."""
+        found = plain_sizes(state, "to_x2.weight")
+        return found and found | {"cascade_channels": state["refine.0.weight"].shape[0]}
 
     def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
         """Enlarge ``image``; ``scale`` must be one of ``self.scales``."""
