@@ -19,6 +19,7 @@ from .registry import list_discriminators as list_discriminators
 from .registry import list_generators as list_generators
 from .registry import register_discriminator as register_discriminator
 from .registry import register_generator as register_generator
+from .reshaping import reshape_trunk as reshape_trunk
 from .slices import SliceRefiner as SliceRefiner
 from .systems import check_size as check_size
 from .systems import consistency_steps as consistency_steps
