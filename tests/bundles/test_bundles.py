@@ -156,7 +156,7 @@ def test_network_is_the_same_in_every_configuration(bundle) -> None:
         given = bundle.config(name)["network_def"].items()
         elsewhere = (
             "_target_", "system", "system_scale", "in_channels", "spatial_dims", "volume",
-            "weights",
+            "weights", "start",
         )  # fmt: skip
         return {key: value for key, value in given if key not in elsewhere}
 
@@ -171,7 +171,9 @@ def test_network_is_the_same_in_every_configuration(bundle) -> None:
     teacher = bundle.config("train")["teach"]["network"]
     best = sizes("train").items()
     assert {key: value for key, value in best if key not in ("scale", "size", "fast")} == {
-        key: value for key, value in teacher.items() if key not in ("_target_", "in_channels")
+        key: value
+        for key, value in teacher.items()
+        if key not in ("_target_", "in_channels", "start")
     }
 
 
@@ -186,6 +188,8 @@ def test_bundles_differ_in_nothing_but_what_is_listed(bundle, name: str) -> None
             for key in parents:
                 entry = entry[key]
             del entry[last]
+        if name == "train":
+            del content["teach"]["network"]
         if name == "inference":
             del content["slices"]["profile"]["kind"]  # of CT a boxcar
             del content["restore"]["provenance"]["usual_overshoot"]
