@@ -99,6 +99,7 @@ def _named(arguments: argparse.Namespace) -> Model | None:
 def _upscale(arguments: argparse.Namespace) -> None:
     from monai_sr.core import import_monai_light
 
+    _check_one(arguments)
     UPSCALE.check(vars(arguments))
     model = _named(arguments)
     # A bundle of somebody else may need any part of MONAI.
@@ -137,6 +138,14 @@ def _upscale(arguments: argparse.Namespace) -> None:
         upscale_each(None if model is None else model.bundle, **options)
     else:
         _run(SRWorkflow(model.bundle, **options))
+
+
+def _check_one(arguments: argparse.Namespace) -> None:
+    """Refuse several inputs where one data set or item is meant."""
+    if isinstance(arguments.input, list) and (arguments.bids or arguments.assets is not None):
+        raise OptionError(
+            f"input: must be one with --bids or --assets, got {len(arguments.input)}; name one"
+        )
 
 
 def _names_item(arguments: argparse.Namespace) -> bool:

@@ -19,8 +19,9 @@ def add_command(commands: Any, command: Command) -> None:
 
 def _add(group: Any, option: Option) -> None:
     words: dict[str, Any] = {"help": option.help.replace("%", "%%") or None}
-    if option.nargs == "positional":
-        group.add_argument(option.name, **words)
+    if option.nargs in ("positional", "positionals"):
+        several = {"nargs": "+", "action": _OneOrMore} if option.nargs == "positionals" else {}
+        group.add_argument(option.name, **words, **several)
         return
     words |= {"required": option.required, "default": option.default}
     if option.kind == "flag":
@@ -36,6 +37,16 @@ def _add(group: Any, option: Option) -> None:
     short = [flag for flag in option.flags if not flag.startswith("--")]
     long = [flag for flag in option.flags if flag.startswith("--")]
     group.add_argument(*short, f"--{option.name}", *long, **words)
+
+
+class _OneOrMore(argparse.Action):
+    """Keeps several values as a list, and one as it is."""
+
+    def __call__(
+        self, _: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        """Keep them."""
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else values)
 
 
 def _chosen(text: str) -> str | bool:

@@ -26,7 +26,7 @@ class Option(NamedTuple):
         kind: of its value: "text", "path", "flag" (stands alone), "choice" (or has one), "switch"
             (or its denial), "int", "float", or one that :mod:`monai_sr.cli.options` reads.
         choices: values that the command line takes.
-        nargs: how many values, as of argparse; "positional" is an argument without a flag.
+        nargs: how many values, as of argparse; "positional" and "positionals" have no flag.
         metavar: of the values in ``--help``.
         flags: other spellings.
         required: whether the command line asks for it.
@@ -73,7 +73,7 @@ class Option(NamedTuple):
         """Return its row of a table in the documents."""
         is_flag = self.kind in ("flag", "switch")
         value = "" if is_flag else self.example or "|".join(map(str, self.choices or ()))
-        flag = self.name.upper() if self.nargs == "positional" else f"--{self.name}"
+        flag = self.name.upper() if "positional" in str(self.nargs) else f"--{self.name}"
         others = " or ".join(f"`--{name}`" for name in self.excludes)
         says = "; ".join(filter(None, (self.help, self.more, others and f"not with {others}")))
         option = f"{flag} {value}".rstrip().replace("|", "` or `")
@@ -145,7 +145,7 @@ UPSCALE = Command("upscale", "enlarge a file, a DICOM series folder or a folder"
     "files": (
         Option("input",
                "file, folder, zip, DICOMDIR, .SAFE, 'pattern*.tif', address, or .txt of these",
-               kind="path", nargs="positional", entry="null"),
+               kind="path", nargs="positionals", entry="null", more="one or several"),
         Option("dataset_dir", "the same by MONAI's name for it", kind="path", entry='"@input"',
                of="configuration"),
         Option("assets", "of a STAC item: B04,B08, or B04+B08 as one image (default: role data)",

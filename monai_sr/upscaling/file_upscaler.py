@@ -31,6 +31,7 @@ from monai_sr.upscaling.choice import choices, planned
 from monai_sr.upscaling.degraded import AUTO
 from monai_sr.upscaling.engines import Engines
 from monai_sr.upscaling.files import FileDataset
+from monai_sr.upscaling.given import Given
 from monai_sr.upscaling.hint import Hints, may_hint
 from monai_sr.upscaling.record import FileResult, RunFailedError, RunRecord
 from monai_sr.upscaling.verdict import Judge, check_auto
@@ -169,12 +170,11 @@ class FileUpscaler:
             with self._lock:
                 self._making.remove((output, origin))
 
-    def upscale_all(self, source: PathLike | None, output_dir: PathLike) -> list[FileResult]:
+    def upscale_all(self, source: Given, output_dir: PathLike) -> list[FileResult]:
         """Enlarge everything that an input names as one run, with a manifest beside the results.
 
         Args:
-            source: what :func:`monai_sr.upscaling.inputs.find_inputs` takes: a file, a folder, a
-                zip, a DICOMDIR, a Sentinel-2 product, a pattern or a list.
+            source: one or several of what :func:`monai_sr.upscaling.inputs.find_inputs` takes.
             output_dir: where results go.
 
         Returns:
@@ -202,7 +202,7 @@ class FileUpscaler:
         record.finish()
         return record.results
 
-    def plan(self, source: PathLike | None, output_dir: PathLike) -> FileDataset:
+    def plan(self, source: Given, output_dir: PathLike) -> FileDataset:
         """Find and name everything that an input names; each item is one of :meth:`enlarge`.
 
         Args:

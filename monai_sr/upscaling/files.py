@@ -40,6 +40,7 @@ from monai_sr.formats import (
 from monai_sr.geometry import scaled_sizes
 from monai_sr.transforms import enlarged_axes, planned_sizes
 from monai_sr.upscaling.far_inputs import FarInputs
+from monai_sr.upscaling.given import Given
 from monai_sr.upscaling.inputs import Inputs, find_inputs, one_series
 from monai_sr.upscaling.manifest import Manifest, is_done
 from monai_sr.upscaling.scene import Scenes
@@ -68,7 +69,7 @@ class FileDataset(Dataset):
 
     Args:
         data: what :func:`monai_sr.upscaling.inputs.find_inputs` takes: a file, a folder, a zip, a
-            DICOMDIR, a Sentinel-2 product, a pattern or a list.
+            DICOMDIR, a Sentinel-2 product, a pattern or a list, or several of these.
         transform: loads and prepares a sample.
         output_dir: where results go; subfolders of the input are repeated there.
         scale: factor, part of the results' names.
@@ -94,7 +95,7 @@ class FileDataset(Dataset):
 
     def __init__(
         self,
-        data: PathLike | None,
+        data: Given,
         transform: Callable[[dict[str, Any]], dict[str, Any]],
         output_dir: PathLike,
         scale: float,
@@ -147,7 +148,7 @@ class FileDataset(Dataset):
         self._far = None if plan is None else plan._far
         self._products = _products_of(items)
 
-    def of_all(self, data: PathLike | None, output_dir: PathLike) -> FileDataset:
+    def of_all(self, data: Given, output_dir: PathLike) -> FileDataset:
         """Return a dataset of everything that an input names by the options of this one.
 
         Raises:
@@ -195,7 +196,7 @@ class FileDataset(Dataset):
             raise BadImageError(one.data[0]["refused"])
         return one
 
-    def _planned(self, data: PathLike | None) -> list[dict[str, Any]]:
+    def _planned(self, data: Given) -> list[dict[str, Any]]:
         manifest = Manifest(self.output_dir)
         self._recorded, self._begun = manifest.results(), manifest.begun()
         made = [*self._recorded, *self._begun]

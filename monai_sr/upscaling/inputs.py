@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from monai_sr.core import BadImageError, OutputError, PathLike, get_logger, is_address
+from monai_sr.core import BadImageError, OutputError, get_logger
 from monai_sr.formats import (
-    SIDECARS,
     Volume,
     claims_image,
-    classes_path,
     find_volumes,
     format_of,
     image_folders,
@@ -24,17 +22,13 @@ from monai_sr.formats import (
     listed_files,
     merge_copies,
     pair_of,
-    report_path,
-    uncertainty_path,
 )
 from monai_sr.upscaling.far_inputs import FarInputs
+from monai_sr.upscaling.given import Given, given_paths, is_beside, with_maps
 from monai_sr.upscaling.manifest import Manifest
-from monai_sr.upscaling.temporary import Archives, is_archive, named_product, product_parts
+from monai_sr.upscaling.temporary import Archives, is_archive, product_parts
 
 logger = get_logger(__name__)
-
-
-_LIST_SUFFIX = ".txt"
 
 
 @dataclass(frozen=True)
@@ -58,9 +52,7 @@ class Inputs:
     far: FarInputs = field(default_factory=FarInputs)
 
 
-def find_inputs(
-    data: PathLike | None, output_dir: Path, made_from: Iterable[Path], is_named: bool
-) -> Inputs:
+def find_inputs(data: Given, output_dir: Path, made_from: Iterable[Path], is_named: bool) -> Inputs:
     """Return every input that a name stands for.
 
     Args:
@@ -68,7 +60,8 @@ def find_inputs(
             series; a folder of mixed files (searched with its subfolders; hidden files and what
             lies in ``output_dir`` are left out); a zip of such a folder; a DICOMDIR; a Sentinel-2
             product (``.SAFE`` folder, its zip, or its ``MTD_*.xml``); a pattern such as
-            ``scenes/*.tif``; or a ``.txt`` with one of these but lists on each line.
+            ``scenes/*.tif``; or a ``.txt`` with one of these but lists on each line. Of several
+            results on record are left out, as a pattern leaves them that a shell has expanded.
         output_dir: where results go.
         made_from: results on record there.
         is_named: whether messages may show names, and other formats than DICOM are meant.
@@ -76,14 +69,20 @@ def find_inputs(
     Raises:
         BadImageError: if the input is missing or holds no image.
     """
-    results = _with_maps(made_from)
+    results = with_maps(made_from)
     search = Search(output_dir, is_named)
-    given = _given(data, results, search)
+    given = given_paths(data, results, partial(search.far.bring, archives=search.archives))
     for path, is_asked in given.items():
-        search.find(path, results | _recorded(path, is_named), is_asked)
+        try:
+            search.find(path, results | _recorded(path, is_named), is_asked)
+        except BadImageError as error:  # one bad input never ends a run of several
+            if len(given) == 1 or not is_named:
+                raise
+            search.refused[path] = str(error)
     if not search.found and not search.refused:
         got = f", got {search.no_images} other files" if search.no_images else ""
-        raise BadImageError(f"{data}: holds no file to enlarge{got}; name a file or another folder")
+        name = "input" if isinstance(data, list) else data
+        raise BadImageError(f"{name}: holds no file to enlarge{got}; name a file or another folder")
     root = search.root(next(iter(given)))
     if len(given) > 1:
         root = Path(os.path.commonpath([path.parent for path in given]))
@@ -107,59 +106,6 @@ def one_series(files: Sequence[Path]) -> Inputs:
     return Inputs({folder: list(files)}, folder.parent, Archives(), {}, 0)
 
 
-def _given(data: PathLike | None, results: set[Path], search: Search) -> dict[Path, bool]:
-    """Return the paths that an input stands for, and whether it names each of them itself."""
-    if data is None or str(data) == "":
-        raise BadImageError("input: no file or folder given; add --input PATH")
-    if is_address(str(data)):
-        return _brought([str(data)], search)
-    path = Path(str(data))  # a name such as 2021 arrives from MONAI's command as a number
-    if path.is_file() and path.suffix.lower() == _LIST_SUFFIX:
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        named = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    else:
-        named = [str(path)]
-    if any(map(is_address, named)):
-        return _brought(named, search)
-    given: dict[Path, bool] = {}
-    for name in named:
-        for match in _matches(Path(name), results) or [Path(name)]:
-            is_asked = Path(name).exists() or match == Path(name)
-            given[match] = is_asked or given.get(match, False)
-    if named == [str(path)] and not any(p.exists() for p in given):
-        raise BadImageError(f"{data}: no such file or folder; check --input")
-    if len({p.is_absolute() for p in given}) > 1:
-        given = {p.absolute(): is_asked for p, is_asked in given.items()}
-    return {named_product(p) or p: is_asked for p, is_asked in given.items()}
-
-
-def _brought(named: list[str], search: Search) -> dict[Path, bool]:
-    """Return the files of addresses, which a list may not mix with files of this machine."""
-    for name in named:
-        if not is_address(name):
-            raise BadImageError(
-                f"{name}: must be an address as the others in its list, got a file or folder; put "
-                "it into another list"
-            )
-    return {search.far.bring(name, search.archives): True for name in named}
-
-
-def _matches(path: Path, results: set[Path]) -> list[Path]:
-    """Return what a path or pattern names; results of earlier runs match no pattern."""
-    if path.exists():
-        # "." and ".." give results no name.
-        return [path.resolve() if path.name in ("", "..") else path]
-    made = {result.resolve() for result in results}
-    found = (Path(name) for name in sorted(glob.glob(str(path), recursive=True)))
-    return [p for p in found if not is_beside(p) and p.resolve() not in made]
-
-
-def _with_maps(results: Iterable[Path]) -> set[Path]:
-    """Add the maps of uncertainty and the classes that may lie beside results."""
-    made = set(results)
-    return made.union(*((uncertainty_path(r), classes_path(r), report_path(r)) for r in made))
-
-
 def _recorded(root: Path, is_named: bool) -> set[Path]:
     """Return the results that earlier runs left in subfolders of the input.
 
@@ -168,18 +114,13 @@ def _recorded(root: Path, is_named: bool) -> set[Path]:
     results: set[Path] = set()
     for record in root.glob(f"*/**/{Manifest.name}"):
         try:
-            results |= _with_maps(Manifest(record.parent).sources())
+            results |= with_maps(Manifest(record.parent).sources())
         except OutputError as error:
             logger.warning("%s", error if is_named else "the record of an earlier run is damaged")
     return results
 
 
 Found = dict[Path, list[Path]]
-
-
-def is_beside(path: Path) -> bool:
-    """Tell whether a file is no image of its own."""
-    return path.name.lower().endswith(SIDECARS) or path.name in ("DICOMDIR", Manifest.name)
 
 
 class Search:

@@ -188,6 +188,23 @@ def test_a_folder_with_a_bad_file_does_the_others_and_counts(bundle, photo, tmp_
     assert (tmp_path / "out" / "photo_x4.png").is_file()
 
 
+def test_several_inputs_are_one_run(bundle, photo, tmp_path, capsys):
+    other = write_raster(tmp_path / "other.png", pixels((3, 5, 7)))
+    words = ["upscale", str(photo), str(other), str(tmp_path / "gone.png")]
+    assert main([*words, "-o", str(tmp_path / "out"), "--bundle", str(bundle)]) == 2
+    out, err = capsys.readouterr()
+    assert "1 of 3 inputs could not be enlarged, 2 done" in err
+    assert "gone.png" in out
+    for name in ("photo_x4.png", "other_x4.png"):
+        assert (tmp_path / "out" / name).is_file()
+
+
+@pytest.mark.parametrize("options", [["--bids"], ["--assets", "B04"]])
+def test_one_data_set_or_item_is_taken_at_a_time(photo, tmp_path, capsys, options):
+    assert main(["upscale", str(photo), str(photo), "-o", str(tmp_path), *options]) == 2
+    assert "input: must be one with --bids or --assets, got 2" in only_line(capsys)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("steps", [0, 2])
 def test_a_system_takes_the_place_of_the_bundles_model(bundle, photo, tmp_path, scale, steps):

@@ -81,6 +81,38 @@ def test_relative_and_absolute_names_may_stand_in_one_list(scenes, tmp_path):
     assert root == str(scenes)
 
 
+def test_several_names_are_one_run(scenes):
+    given = ["scenes/b.tif", "scenes/2023", "scenes/gone.tif", "scenes/[c].png"]
+    names, root = found(given)
+    assert names == ["scenes/b.tif", "scenes/2023/a.tif", "scenes/gone.tif", "scenes/c.png"]
+    assert root == "scenes"
+    assert found(["scenes/a.tif"]) == found("scenes/a.tif")
+
+
+def test_what_a_shell_made_of_a_pattern_is_what_the_pattern_names(scenes):
+    write_raster(scenes / "a_x4.tif")
+    (scenes / "a.tif.aux.xml").write_text("<PAMDataset/>")
+    made = {(scenes / "a_x4.tif"): {}}
+    expanded = [str(f.relative_to(scenes.parent)) for f in sorted(scenes.glob("a*.tif*"))]
+    assert len(expanded) == 3
+    assert found(expanded, "scenes", made) == found("scenes/a*.tif*", "scenes", made)
+
+
+def test_a_bad_zip_among_several_is_refused_alone(scenes):
+    (scenes / "bad.zip").write_bytes(b"PK\x03\x04 cut")
+    inputs = find_inputs(["scenes/bad.zip", "scenes/a.tif"], Path("out"), (), True)
+    assert [str(name) for name in inputs.files] == ["scenes/a.tif"]
+    assert "bad.zip" in inputs.refused[Path("scenes/bad.zip")]
+
+
+def test_results_never_leave_the_output_folder(scenes, monkeypatch):
+    monkeypatch.chdir(scenes / "2023")
+    names, root = found(["a.tif", "../b.tif", "../2024/d.tif"])
+    assert names == [str(scenes / name) for name in ("2023/a.tif", "b.tif", "2024/d.tif")]
+    assert root == str(scenes)
+    assert found(["../a.tif", "../b.tif"]) == (["../a.tif", "../b.tif"], "..")
+
+
 def test_an_empty_list_is_refused(tmp_path):
     (tmp_path / "list.txt").write_text("# nothing\n")
     with pytest.raises(BadImageError, match="holds no file to enlarge"):
