@@ -30,6 +30,7 @@ EXIT_CODE = 2
 _AUTO = "auto"  # monai_sr.upscaling's, which takes seconds to import
 INTERRUPTED = 130
 TRACEBACK_VARIABLE = "MONAI_SR_TRACEBACK"
+_OF_SEVERAL = ("system", "dataset_dir", "lr_dir", "validation_dir")  # in training and evaluation
 _OF_LOGS = ("meta_file", "logging_file")  # of MONAI, which has obeyed them already
 _FLAG = re.compile(r"--[^-]|-[a-zA-Z]")  # -1024 is a value
 
@@ -87,12 +88,8 @@ def check_options(argv: list[str]) -> None:
             raise unknown_name("option", f"--{top}", (f"--{k}" for k in known if k[0] != "_"))
         value = DefaultParseValue(options[name])
         check_plain({f"--{name}": [options[name], value]})
-        is_number = isinstance(value, int | float) and str(value) != options[name]
-        if is_number and top in path_options():
-            raise OptionError(
-                f"--{name} {options[name]}: this command reads that as the number {value}; write "
-                f"./{options[name]}, or use monai-sr"
-            )
+        if top in path_options():
+            _check_path(name, options[name], value, Path(files[0]).stem)
         if "#" in options[name]:
             raise OptionError(
                 f"--{name} {options[name]}: '#' begins a comment for this command, which would cut "
@@ -100,6 +97,19 @@ def check_options(argv: list[str]) -> None:
             )
     if Path(files[0]).stem != "evaluate":  # which reads such text itself
         check_truths({f"--{k}": DefaultParseValue(v) for k, v in options.items()}, content)
+
+
+def _check_path(name: str, text: str, value: object, config: str) -> None:
+    """Refuse a path that Fire reads as something else: 2022_02 as 202202, a,b as ('a', 'b')."""
+    is_number = isinstance(value, int | float) and str(value) != text
+    is_parts = isinstance(value, tuple | set | dict) and not text.startswith("(")
+    if is_parts and config != "inference" and name in _OF_SEVERAL:
+        return
+    if is_number or is_parts:
+        found = f"the number {value}" if is_number else "several values"
+        raise OptionError(
+            f"--{name} {text}: this command reads that as {found}; write ./{text}, or use monai-sr"
+        )
 
 
 def run_auto(argv: list[str]) -> None:
