@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -215,6 +215,8 @@ class Search:
             outputs.add(self._output_dir.resolve())
         self._warn_of_links(root)
         every = sorted(root.rglob("*"))
+        # Counted once: with a look into its folder for each header, time grew with their square.
+        sharing = Counter(f.with_suffix("") for f in every)
         images = image_folders(every)
         entries = [
             f
@@ -237,7 +239,7 @@ class Search:
         for file in files:
             if opens_zips and is_archive(file):
                 found.update(self._archive(file, False))
-            elif file not in dicom and not _is_part(file):
+            elif file not in dicom and not _is_part(file, sharing):
                 if claims_image(file):
                     found[file] = [file]
                 else:
@@ -311,12 +313,16 @@ def _series_name(
     return name
 
 
-def _is_part(file: Path) -> bool:
-    """Tell whether a file belongs to another image: voxels of a pair, headers of raw rasters."""
+def _is_part(file: Path, sharing: Mapping[Path, int]) -> bool:
+    """Tell whether a file belongs to another image: voxels of a pair, headers of raw rasters.
+
+    Args:
+        file: one of a folder that was searched.
+        sharing: path without suffix -> how many have it.
+    """
     if file.suffix.lower() not in (".hdr", ".img", ".gz"):
         return False
     pair = pair_of(file)
     if pair is not None:
         return file != pair[0]
-    is_header = file.suffix.lower() == ".hdr"
-    return is_header and any(f.stem == file.stem and f != file for f in file.parent.iterdir())
+    return file.suffix.lower() == ".hdr" and sharing[file.with_suffix("")] > 1

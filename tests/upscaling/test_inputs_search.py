@@ -283,3 +283,17 @@ def test_folders_whose_slices_are_no_stack_together_stay_apart(tmp_path, heights
     _spread(tmp_path, {"b": heights["b"]}, AcquisitionTime="120000")
     shown = names(found(folder, tmp_path / "out"), tmp_path)
     assert sorted(shown.values()) == sorted(map(len, heights.values()))
+
+
+def test_a_folder_is_not_looked_through_for_each_header(tmp_path, monkeypatch):
+    root = tmp_path / "in"
+    root.mkdir()
+    looks, look = [], Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda self: looks.append(self) or look(self))
+    counts = []
+    for number in range(6):
+        write_raster(root / f"{number}.dat", driver="ENVI")
+        looks.clear()
+        assert len(found(root, tmp_path / "out").files) == number + 1
+        counts.append(len(looks))
+    assert len(set(counts)) == 1
