@@ -316,7 +316,8 @@ class SceneJob:
         if "survey" not in facts:
             natural = Facts(meta).natural if Facts(meta).knows("natural") else ()
             is_declared = scale_to_unit.value_range or declared_range(meta)
-            read = chosen if is_declared and not np.isfinite(natural).any() else tiles
+            is_bounded = scale_to_unit.bounds is not None or not np.isfinite(natural).any()
+            read = chosen if is_declared and is_bounded else tiles
             found = self.source.survey(read, with_levels=scale_to_unit.needs_levels(meta))
             if len(read) == len(tiles) and not found.has_valid:
                 raise no_valid_pixel(self.source.raster.path)

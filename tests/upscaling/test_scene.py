@@ -171,6 +171,17 @@ def test_natural_bounds_of_a_window_rest_on_the_whole(tmp_path):
         np.testing.assert_array_equal(dst.read(), expected)
 
 
+def test_a_window_whose_range_and_bounds_are_given_is_read_alone(tmp_path, monkeypatch):
+    source = write_scene(tmp_path / "a.tif", dtype="float32", descriptions=("reflectance",))
+    counts, survey = [], SceneSource.survey
+    counted = lambda *args, **given: counts.append(len(args[1])) or survey(*args, **given)  # noqa: E731
+    monkeypatch.setattr(SceneSource, "survey", counted)
+    options = {"window": (0, 0, 4, 4), "value_range": (0, 0.3), "tile_size": 8}
+    for bounds in (None, (0, 1)):
+        in_windows(source, tmp_path / "a_x4.tif", network(), bounds=bounds, **options)
+    assert counts == [48, 1]
+
+
 def test_a_window_has_the_control_points_and_rpcs_of_its_place(tmp_path):
     source = write_with_points(tmp_path / "scene.tif")
     whole = contents(in_windows(source, tmp_path / "whole.tif", network()).output)
