@@ -89,6 +89,14 @@ def _flags(parser: argparse.ArgumentParser, command: str) -> Iterator[str]:
         yield from (word for word in action.option_strings if word.startswith("--"))
 
 
+def _unknown(word: str, arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+    """Say what is wrong with a word that belongs to nothing."""
+    if arguments.command == UPSCALE.name and not word.startswith("-"):
+        return f"argument {word!r} is unknown; name inputs side by side, upscale A B -o OUT"
+    kind = "option" if word.startswith("-") else "argument"
+    return str(unknown_name(kind, word, _flags(parser, arguments.command)))
+
+
 def _named(arguments: argparse.Namespace) -> Model | None:
     """Return the model that was named; None where the bundle is chosen by each input."""
     if arguments.model is not None:
@@ -230,8 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
-        kind = "option" if unknown[0].startswith("-") else "argument"
-        message = printable(unknown_name(kind, unknown[0], _flags(parser, arguments.command)))
+        message = printable(_unknown(unknown[0], arguments, parser))
         sys.stderr.write(f"monai-sr: error: {message}\n")
         return _EXIT_CODE
     if getattr(arguments, "linked_files", None):

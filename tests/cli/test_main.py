@@ -199,6 +199,11 @@ def test_several_inputs_are_one_run(bundle, photo, tmp_path, capsys):
         assert (tmp_path / "out" / name).is_file()
 
 
+def test_an_input_apart_from_the_others_is_one_line(photo, capsys):
+    assert main(["upscale", str(photo), "-o", "out", "other.png"]) == 2
+    assert "argument 'other.png' is unknown; name inputs side by side" in only_line(capsys)
+
+
 @pytest.mark.parametrize("options", [["--bids"], ["--assets", "B04"]])
 def test_one_data_set_or_item_is_taken_at_a_time(photo, tmp_path, capsys, options):
     assert main(["upscale", str(photo), str(photo), "-o", str(tmp_path), *options]) == 2
