@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
-from monai.utils import CommonKeys, MetaKeys
+from monai.utils import CommonKeys
 from torch import Tensor, nn
 
 from monai_sr.core import (
@@ -33,13 +33,12 @@ from monai_sr.networks import load_faces
 from monai_sr.transforms import VALID_SUFFIX, PlanGrid, are_codes
 from monai_sr.upscaling.degraded import AUTO
 from monai_sr.upscaling.either_weights import EitherWeights
+from monai_sr.upscaling.in_memory import as_tensor, check_image, settled
 from monai_sr.upscaling.scene import Scenes
 from monai_sr.upscaling.scene_job import SceneResult
 from monai_sr.upscaling.verdict import Judge, check_auto
 
 Sample = dict[str, Any]
-
-_OVERSHOOT = 0.5  # bicubic resizing overshoots a step of 1 by 0.15 in two dimensions
 
 
 class SuperResolver:
@@ -206,7 +205,7 @@ class SuperResolver:
                 of a plane.
         """
         if isinstance(image, np.ndarray):
-            return self._enlarge(self._planned(_as_tensor(image))).cpu().numpy()
+            return self._enlarge(self._planned(as_tensor(image))).cpu().numpy()
         if isinstance(image, Tensor):
             return self._enlarge(self._planned(image)).to(image.device)
         return self._enlarge_file(image)
@@ -244,7 +243,7 @@ class SuperResolver:
 
     def _enlarge(self, image: Tensor) -> Tensor:
         """Check and enlarge an image or a batch."""
-        is_batch = _check(image)
+        is_batch = check_image(image)
         batch = image if is_batch else image[None]
         if self.either is None:
             result = self._run(batch)
@@ -266,6 +265,7 @@ class SuperResolver:
         return result
 
     def _planned(self, image: Tensor) -> Tensor:
+        image = settled(image)
         is_batch = isinstance(image, MetaTensor) and (image.is_batch or image.ndim < 3)
         return image if self.grid is None or is_batch else self.grid(image)
 
@@ -285,7 +285,7 @@ class SuperResolver:
                 finding = self.either.of_image(path, image, valid)
                 resolver = self.either.chosen(finding, self)
                 Facts(image.meta).found = "" if finding is None else finding.verdict
-            _check(image)
+            check_image(image)
             sample[CommonKeys.PRED] = resolver._run(image[None])[0].cpu()
             assert resolver.restore is not None
             result: MetaTensor = resolver.restore(sample)[CommonKeys.PRED]
@@ -333,63 +333,3 @@ def weights_in_use(parser: ConfigParser) -> str:
         faces = (("ckpt_path", 1 - share), ("perceptual_path", share))
         files = [parser.get_parsed_content(key) for key, part in faces if part]
     return "+".join(weights_sha256(file) for file in files if file)
-
-
-def _check(image: Tensor) -> bool:
-    """Refuse what cannot be enlarged; tell whether it is a batch."""
-    if not image.is_floating_point():
-        raise _not_floating(image.dtype)
-    is_single = isinstance(image, MetaTensor) and not image.is_batch
-    is_volumes = image.ndim == 5 and isinstance(image, MetaTensor) and not is_single
-    if not (image.ndim in (3, 4) or is_volumes) or 0 in image.shape:
-        raise BadImageError(
-            f"image: must be (C, H, W), (N, C, H, W) or (C, X, Y, Z), got {tuple(image.shape)}"
-        )
-    if is_single and image.ndim == 4 and _knows_a_plane(image):
-        raise BadImageError(
-            "image: a MetaTensor (C, X, Y, Z) must know three sizes (spatial_shape), got "
-            f"{tuple(image.shape)} that knows those of a plane; collate images to a batch "
-            "(monai.data.list_data_collate, or image.is_batch = True), or name the volume's sizes"
-        )
-    is_code = isinstance(image, MetaTensor) and are_codes(image.meta)
-    if not is_code and not bool(torch.isfinite(image).all()):
-        raise BadImageError("image: holds NaN or infinite values; fill them first")
-    _check_range(image)
-    return image.ndim >= 4 and not is_single
-
-
-def _knows_a_plane(image: Tensor) -> bool:
-    """Tell whether readers have said of an image that it has two axes."""
-    meta = image.meta if isinstance(image, MetaTensor) else {}
-    return np.asarray(meta.get(MetaKeys.SPATIAL_SHAPE, ())).size == 2
-
-
-def _not_floating(dtype: object) -> BadImageError:
-    return BadImageError(
-        f"image: must be floating point in [0, 1], got {dtype}; divide it by its range"
-    )
-
-
-def _as_tensor(image: np.ndarray) -> Tensor:
-    """Return a float32 tensor; read-only arrays and foreign byte orders are copied."""
-    if image.dtype.kind != "f":
-        raise _not_floating(image.dtype)
-    if np.ma.is_masked(image):
-        raise BadImageError(
-            "image: must hold a value everywhere, got an array with masked values; fill them first "
-            "(image.filled(...)), or give the path of the file"
-        )
-    with np.errstate(over="ignore"):
-        return torch.from_numpy(np.require(image, np.float32, ["C", "W"]))
-
-
-def _check_range(image: Tensor) -> None:
-    """Refuse values that would be clipped to nothing; our readers' images say their own limits."""
-    if isinstance(image, MetaTensor) and Facts(image.meta).knows("clip"):
-        return
-    low, high = float(image.min()), float(image.max())
-    if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
-        raise BadImageError(
-            f"image: values must lie in [0, 1], got {low:g} to {high:g}; map them first "
-            "(monai.transforms.ScaleIntensityRange), or give the path of the file"
-        )
