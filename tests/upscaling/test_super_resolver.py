@@ -229,7 +229,7 @@ def test_other_weights_are_loaded(bundle, tmp_path):
         ({"uncertainty": "no"}, OptionError, "uncertainty: must be True or False"),
         ({"device": "gpu"}, OptionError, "device"),
         ({"weights": "none.pt"}, WeightsError, "does not exist"),
-        ({"network_def#channels": 24}, WeightsError, "another network"),
+        ({"network_def#block": "dense"}, WeightsError, "another network"),
     ],
 )
 def test_wrong_options_are_our_own_errors(bundle, options, error, words):
