@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -14,11 +14,12 @@ _given: list[torch.dtype] = []  # of the program: one entry for each block that 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Compute within as ever, in a fork and in a program that has another default device.
+    """Compute within as ever: in a fork, with another default device, and in ``torch.autocast``.
 
     Files, masks and plans are read and kept in the processor's memory, whatever
-    ``torch.set_default_device`` was told; tensors of other threads lie where they did. As a
-    decorator, it holds for each call.
+    ``torch.set_default_device`` was told, and results agree with their input in full precision;
+    that of a network is an option. Other threads compute as they did. As a decorator, it holds for
+    each call.
 
     Example:
         >>> torch.set_default_device("meta")
@@ -28,8 +29,11 @@ def undisturbed() -> Iterator[None]:
         >>> torch.set_default_device(None)
     """
     go_on_without_threads()
-    is_usual = torch.get_default_device().type == "cpu"
-    with nullcontext() if is_usual else torch.device("cpu"):
+    with ExitStack() as stack:
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for kind in filter(torch.is_autocast_enabled, ("cpu", "cuda")):
+            stack.enter_context(torch.autocast(kind, enabled=False))
         yield
 
 

@@ -26,6 +26,14 @@ def test_a_decorated_function_is_undisturbed_in_each_call():
     assert torch.zeros(1).device.type == "meta"
 
 
+def test_an_autocast_of_the_program_ends_within_and_goes_on_after():
+    matrix = torch.rand(3, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        with undisturbed():
+            assert (matrix @ matrix).dtype == torch.float32
+        assert (matrix @ matrix).dtype == torch.bfloat16
+
+
 def test_the_last_of_several_threads_puts_the_default_type_back():
     torch.set_default_dtype(torch.float64)
     entered, left = threading.Event(), threading.Event()
