@@ -8,10 +8,12 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
-from monai_sr.core import BadImageError, PathLike, is_address
+from monai_sr.core import BadImageError, PathLike, get_logger, is_address
 from monai_sr.formats import SIDECARS, classes_path, report_path, uncertainty_path
 from monai_sr.upscaling.manifest import Manifest
 from monai_sr.upscaling.temporary import named_product
+
+logger = get_logger(__name__)
 
 Given: TypeAlias = PathLike | list[PathLike] | None
 """An input as it is named; several at once are a list."""
@@ -40,12 +42,16 @@ def given_paths(data: Given, results: set[Path], bring: Callable[[str], Path]) -
         return _brought(named, bring)
     made = {result.resolve() for result in results}
     given: dict[Path, bool] = {}
+    again = 0
     for name in named:
         for match in _matches(Path(name), made) or [Path(name)]:
             if isinstance(data, list) and _is_left_out(match, made):
+                again += not is_beside(match)
                 continue
             is_asked = Path(name).exists() or match == Path(name)
             given[match] = is_asked or given.get(match, False)
+    if again:
+        logger.info("%d inputs are results on record: left out; name one alone to use it", again)
     if named == [str(data)] and not any(p.exists() for p in given):
         raise BadImageError(f"{data}: no such file or folder; check --input")
     return {named_product(p) or p: is_asked for p, is_asked in _below_one(given).items()}

@@ -89,13 +89,15 @@ def test_several_names_are_one_run(scenes):
     assert found(["scenes/a.tif"]) == found("scenes/a.tif")
 
 
-def test_what_a_shell_made_of_a_pattern_is_what_the_pattern_names(scenes):
+def test_what_a_shell_made_of_a_pattern_is_what_the_pattern_names(scenes, caplog):
     write_raster(scenes / "a_x4.tif")
     (scenes / "a.tif.aux.xml").write_text("<PAMDataset/>")
     made = {(scenes / "a_x4.tif"): {}}
     expanded = [str(f.relative_to(scenes.parent)) for f in sorted(scenes.glob("a*.tif*"))]
     assert len(expanded) == 3
+    caplog.set_level("INFO", "monai_sr")
     assert found(expanded, "scenes", made) == found("scenes/a*.tif*", "scenes", made)
+    assert caplog.messages == ["1 inputs are results on record: left out; name one alone to use it"]
 
 
 def test_a_bad_zip_among_several_is_refused_alone(scenes):
