@@ -106,6 +106,7 @@ def test_the_pages_start_fits_the_fast_size(workplace):
     definition = ConfigParser.load_config_file("bundles/natural_sr/configs/inference.yaml")
     assert isinstance(definition, dict)
     options = {**definition["network_def"], "spatial_dims": 2, "size": "fast", "system": None}
+    options |= {"start": "start.pt"}
     network = create_network(**{k: v for k, v in options.items() if k != "_target_"})
     load_weights(network, "start.pt")
 
