@@ -132,7 +132,8 @@ class TrainingState:
             return int(state["iteration"])
         except Exception as error:
             raise WeightsError(
-                f"{self.path}: is no checkpoint of this run; remove it or start with --resume False"
+                f"{self.path}: is no checkpoint of this run; name the sizes of the network that it "
+                "began with, remove it or start with --resume False"
             ) from error
 
     def _start(self, engine: Engine) -> None:
