@@ -25,6 +25,7 @@ from .handlers import GradientAveraging as GradientAveraging
 from .handlers import GradientClipping as GradientClipping
 from .handlers import WeightAverage as WeightAverage
 from .handlers import WeightsExport as WeightsExport
+from .muon import MuonWithAdam as MuonWithAdam
 from .own_planes import Tuned as Tuned
 from .own_planes import tuned_on_planes as tuned_on_planes
 from .patch_loader import PatchLoader as PatchLoader
