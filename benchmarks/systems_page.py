@@ -343,8 +343,9 @@ def trials_section(results: PathLike) -> list[str]:
         "Short runs of `natural_sr`, fast, at x4, each from the shipped weights, with one thing "
         "changed (`python benchmarks/trials.py`, `benchmarks/trials.yaml`). PSNR and LPIPS are "
         "those of the validation photos; another seed says what is chance. The trials named after "
-        "their convolutions are networks of equal arithmetic that start from nothing. Minutes are "
-        "of one core, validation included; MP are megapixels of high-resolution patches.\n",
+        "their convolutions are networks of equal arithmetic that start from nothing; those that "
+        "name no optimizer have Adam. Minutes are of one core, validation included; MP are "
+        "megapixels of high-resolution patches.\n",
         "| trial | minutes | steps | MP | PSNR (dB) | LPIPS | against the start (dB) |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]

@@ -44,6 +44,7 @@ class MuonWithAdam(Adam):
         fused: bool | None = None,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, fused=fused)
+        self._step_supports_amp_scaling = False  # a GradScaler then unscales what Muon sees
         self.momentum = momentum
         self.smallest = smallest
 
@@ -55,33 +56,36 @@ class MuonWithAdam(Adam):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            alike: dict[torch.Size, list[Tensor]] = {}
+            alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
             for weight in group["params"]:
                 if weight.grad is not None and self._is_hidden(weight):
-                    alike.setdefault(weight.shape, []).append(weight)
-            for weights in alike.values():
-                self._move(weights, group["lr"])
+                    direction = self._direction(weight, weight.grad)
+                    alike.setdefault(weight.shape, []).append((weight, direction.flatten(1)))
+                    weight.grad = None
+            for moved in alike.values():
+                self._move(moved, group["lr"])
         super().step()
         return loss
 
     def _is_hidden(self, weight: Tensor) -> bool:
         return weight.ndim >= 2 and min(weight.shape[:2]) >= self.smallest
 
-    def _move(self, weights: list[Tensor], lr: float) -> None:
-        """Move weights of one shape."""
-        directions = torch.stack([self._direction(weight).flatten(1) for weight in weights])
-        size = _STEP_SIZE * max(directions.shape[1:]) ** 0.5
-        for weight, move in zip(weights, _orthogonal(directions), strict=True):
-            weight.sub_(move.view(weight.shape), alpha=lr * size)
+    @staticmethod
+    def _move(moved: list[tuple[Tensor, Tensor]], lr: float) -> None:
+        """Move weights of one shape along their directions, made orthogonal all at once."""
+        directions = torch.stack([direction for _, direction in moved])
+        size = lr * _STEP_SIZE * max(directions.shape[1:]) ** 0.5
+        for (weight, _), move in zip(moved, _orthogonal(directions), strict=True):
+            weight.sub_(move.view(weight.shape), alpha=size)
 
-    def _direction(self, weight: Tensor) -> Tensor:
-        """Return the averaged gradient, with Nesterov's look ahead, and take the gradient away."""
-        gradient, weight.grad = weight.grad, None
+    def _direction(self, weight: Tensor, gradient: Tensor) -> Tensor:
+        """Return the averaged gradient, with Nesterov's look ahead."""
         state = self.state[weight]
-        state.setdefault("step", torch.zeros(()))  # Adam looks for it where a state is loaded
-        average = state.setdefault("momentum_buffer", torch.zeros_like(weight))
-        average.lerp_(gradient, 1 - self.momentum)
-        return torch.lerp(gradient, average, self.momentum)
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+            state.setdefault("step", torch.zeros(()))  # Adam looks for it where a state is loaded
+        average: Tensor = state["momentum_buffer"]
+        return gradient.lerp(average.lerp_(gradient, 1 - self.momentum), self.momentum)
 
 
 def _orthogonal(matrices: Tensor) -> Tensor:
@@ -93,4 +97,5 @@ def _orthogonal(matrices: Tensor) -> Tensor:
     for _ in range(_ROUNDS):
         gram = found @ found.mT
         found = a * found + (b * gram + c * gram @ gram) @ found
-    return found.mT if is_tall else found
+    result: Tensor = found.mT if is_tall else found
+    return result

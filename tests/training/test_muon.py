@@ -32,9 +32,7 @@ def test_hidden_convolutions_move_as_the_muon_of_torch_moves_matrices(shape):
     ours = nn.Parameter(torch.zeros(shape))
     theirs = nn.Parameter(torch.zeros(shape).flatten(1))
     mine = MuonWithAdam([ours], lr=0.1)
-    reference = torch.optim.Muon(
-        [theirs], lr=0.1, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
-    )
+    reference = torch.optim.Muon([theirs], lr=0.1, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
     for _ in range(3):
         gradient = torch.randn(shape, generator=generator)
         ours.grad, theirs.grad = gradient, gradient.flatten(1).clone()
