@@ -28,7 +28,7 @@ from pydicom.uid import (
 from monai_sr.core import canonical, sha256
 from monai_sr.formats.dicom.attributes import PRESENTED
 from monai_sr.formats.dicom.bounds import is_irreversible
-from monai_sr.formats.dicom.files import sequences
+from monai_sr.formats.dicom.files import format_ds, sequences
 from monai_sr.formats.stored import disclaimer
 
 _MAX_DESCRIPTION = 1024  # Short Text, PS3.5 6.2
@@ -131,7 +131,8 @@ def keep_lossy_history(dataset: FileDataset, decoded_bytes: int) -> None:
     if method is None or str(dataset.get("LossyImageCompression") or "") == "01":
         return
     dataset.LossyImageCompression = "01"
-    dataset.LossyImageCompressionRatio = round(decoded_bytes / len(dataset.PixelData), 2)
+    ratio = round(decoded_bytes / len(dataset.PixelData), 2)
+    dataset.LossyImageCompressionRatio = format_ds(ratio)
     dataset.LossyImageCompressionMethod = method
 
 

@@ -23,6 +23,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+from pydicom.valuerep import DSfloat
 
 from monai_sr.core import (
     BadImageError,
@@ -72,6 +73,14 @@ def quiet_pydicom() -> Iterator[None]:
     is_wanted = logger.isEnabledFor(logging.DEBUG)
     with ignored_warnings(module=r"pydicom"), nullcontext() if is_wanted else silent_pydicom():
         yield
+
+
+def format_ds(value: float) -> str:
+    """Format a number for a Decimal String: at most 16 characters, all digits that fit.
+
+    A string, for pydicom takes no float where a program has asked it for decimals.
+    """
+    return str(DSfloat(value, auto_format=True))
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import numpy as np
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.valuerep import DSfloat
 
 from monai_sr.core import get_logger
 from monai_sr.formats.dicom.attributes import (
@@ -23,7 +22,7 @@ from monai_sr.formats.dicom.attributes import (
     PRESENTED,
     rules,
 )
-from monai_sr.formats.dicom.files import sequences
+from monai_sr.formats.dicom.files import format_ds, sequences
 from monai_sr.formats.dicom.identity import DROPPED, KEPT, SCALED
 from monai_sr.formats.dicom.places import Places, set_right
 
@@ -247,11 +246,6 @@ def assign(item: Dataset, keyword: str, values: list[float]) -> None:
     else:
         made = [format_ds(v) for v in values] if element.VR == "DS" else values
         element.value = made[0] if len(made) == 1 else made
-
-
-def format_ds(value: float) -> DSfloat:
-    """Format a number for a Decimal String: at most 16 characters, all digits that fit."""
-    return DSfloat(value, auto_format=True)
 
 
 def is_region(item: Dataset) -> bool:

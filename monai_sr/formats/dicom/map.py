@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom import config
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import CTImageStorage, generate_uid
 
-from monai_sr.core import PathLike, atomic_file, ignored_warnings, import_extra
+from monai_sr.core import OutputError, PathLike, atomic_file, ignored_warnings, import_extra
 from monai_sr.core.version import __version__
-from monai_sr.formats.dicom.files import open_dicom, quiet_pydicom
-from monai_sr.formats.dicom.geometry import format_ds
+from monai_sr.formats.dicom.files import format_ds, open_dicom, quiet_pydicom
 from monai_sr.formats.dicom.pixel_module import check_size
 from monai_sr.formats.stored import map_meaning, provenance_of
 from monai_sr.geometry import (
@@ -54,9 +54,15 @@ def check_map_size(name: PathLike, shape: Sequence[int]) -> None:
 
     Raises:
         MissingDependencyError: highdicom is not installed.
-        OutputError: the pixels of the map are too many for one file.
+        OutputError: the pixels of the map are too many for one file, or pydicom gives decimals,
+            which highdicom does not compute with.
     """
     import_extra("highdicom", extra="dicom")
+    if config.use_DS_decimal:
+        raise OutputError(
+            f"{name}: a map of uncertainty needs numbers as floats, which "
+            "pydicom.config.DS_decimal has turned off; call DS_decimal(False) first, or write NIfTI"
+        )
     _, columns, rows, frames = (*shape, 1)[:4]
     check_size(name, (frames, rows, columns, 1), np.dtype(np.float32).itemsize)
 

@@ -17,8 +17,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from monai_sr.core import BadImageError, get_logger
-from monai_sr.formats.dicom.files import open_dicom, refuse_damage
-from monai_sr.formats.dicom.geometry import format_ds
+from monai_sr.formats.dicom.files import format_ds, open_dicom, refuse_damage
 from monai_sr.geometry import Stack, StackError, covering_samples, even_stack, frame_planes
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.valuerep import DSfloat
 
+from monai_sr.formats.dicom.files import format_ds
 from monai_sr.geometry import Plane, orthonormal, pixel_spacing
 
 _SPACES = {"ImagePositionPatient": "Patient", "ImagePositionVolume": "Volume", "ImagePosition": ""}
@@ -94,7 +94,7 @@ def _set(item: Dataset, keyword: str, values: float | list[float]) -> None:
     element = item[keyword]
     if element.VR == "DS":
         one = np.ndim(values) == 0
-        made = [DSfloat(v, auto_format=True) for v in np.atleast_1d(values)]
+        made = [format_ds(float(v)) for v in np.atleast_1d(values)]
         element.value = made[0] if one else made
     else:
         element.value = values

@@ -8,7 +8,8 @@ import pytest
 from monai.transforms import LoadImage
 from pydicom.dataset import Dataset
 
-from monai_sr.formats.dicom.map import write_parametric_map
+from monai_sr.core.errors import OutputError
+from monai_sr.formats.dicom.map import check_map_size, write_parametric_map
 from monai_sr.formats.dicom.reader import DicomReader
 from monai_sr.formats.facts import Facts
 from monai_sr.geometry import frame_planes
@@ -93,3 +94,10 @@ def test_frames_of_no_stack_have_pixel_measures_of_their_own(tmp_path):
     assert {
         f.PixelMeasuresSequence[0].SliceThickness for f in made.PerFrameFunctionalGroupsSequence
     } == {2.5}
+
+
+def test_map_is_refused_before_it_is_computed_where_pydicom_gives_decimals(monkeypatch):
+    check_map_size("a.dcm", (1, 9, 6))
+    monkeypatch.setattr(pydicom.config, "use_DS_decimal", True)
+    with pytest.raises(OutputError, match=r"a\.dcm.*DS_decimal\(False\)"):
+        check_map_size("a.dcm", (1, 9, 6))

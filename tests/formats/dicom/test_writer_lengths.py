@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from monai_sr.formats.dicom.geometry import format_ds, rescale_geometry
+from monai_sr.formats.dicom.files import format_ds
+from monai_sr.formats.dicom.geometry import rescale_geometry
 from tests import dicom_factory as factory
+from tests.dicom_factory import enlarge
 
 TOLERANCE_MM = 1e-6
 
@@ -135,3 +137,23 @@ def _between_frames(dataset, a, b):
         for frame, point in zip(dataset.PerFrameFunctionalGroupsSequence, (a, b), strict=True)
     ]
     return float(np.linalg.norm(ends[0] - ends[1]))
+
+
+@pytest.fixture
+def decimals():
+    """Have pydicom give decimals in place of floats, as a program around us may have asked."""
+    pydicom.config.DS_decimal(True)
+    yield
+    pydicom.config.DS_decimal(False)
+
+
+def test_tags_are_the_same_where_a_program_has_asked_pydicom_for_decimals(tmp_path, request):
+    tags = factory.located(factory.slice_positions(1)[0]) | {"WindowCenter": 40, "WindowWidth": 400}
+    source = factory.write(tmp_path / "a.dcm", RescaleSlope=1, RescaleIntercept=-1024, **tags)
+    enlarge(source, tmp_path / "float.dcm", 3)
+    request.getfixturevalue("decimals")
+    enlarge(source, tmp_path / "decimal.dcm", 3)
+    made, reference = (pydicom.dcmread(tmp_path / f"{kind}.dcm") for kind in ("decimal", "float"))
+    numbers = {e.keyword: str(e.value) for e in reference if e.VR == "DS"}
+    assert {e.keyword: str(e.value) for e in made if e.VR == "DS"} == numbers
+    assert {"PixelSpacing", "ImagePositionPatient", "RescaleSlope", "WindowWidth"} <= set(numbers)

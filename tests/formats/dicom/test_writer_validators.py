@@ -14,7 +14,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from monai_sr.formats import DicomReader
-from monai_sr.formats.dicom.geometry import format_ds
+from monai_sr.formats.dicom.files import format_ds
 from monai_sr.formats.naming import write_uncertainty
 from monai_sr.geometry import frame_planes, scaled_affine
 from tests import dicom_factory as factory
