@@ -68,6 +68,8 @@ class PatchLoader:
         degradation: how small images are made and spoiled; bicubic, as benchmarks, if None.
         single_band_share: share of patches of which one band is learned, repeated in every
             channel: so are the bands fed that inference enlarges one by one.
+        permute_channels: whether the channels of each patch change places at random, for large
+            networks and few photos (Yoo et al., 2020, arXiv:2004.00448).
         targets: a teacher's results, made beforehand.
 
     Raises:
@@ -94,6 +96,7 @@ class PatchLoader:
         group_batches: int = 500,
         degradation: Degradation | None = None,
         single_band_share: float = 0.0,
+        permute_channels: bool = False,
         targets: TeacherResults | None = None,
     ) -> None:
         if not files:
@@ -119,6 +122,7 @@ class PatchLoader:
         if not 0 <= single_band_share <= 1:
             raise OptionError(f"single_band_share: must be in [0, 1], got {single_band_share}")
         self.single_band_share = single_band_share
+        self.permute_channels = permute_channels
         self.files = [f if isinstance(f, tuple | Area) else Path(f) for f in files]
         self.load = load
         self.scales = tuple(scales)
@@ -174,14 +178,20 @@ class PatchLoader:
         seeds = torch.randint(0, 2**32, (n,), generator=random)
         is_single = torch.rand(n, generator=random) < self.single_band_share
         band = torch.randint(0, self.channels, (n,), generator=random)
+        order = torch.rand(n, self.channels, generator=random).argsort(dim=1)
         first, last = (n * r // world_size() for r in (rank(), rank() + 1))
-        which, corner, turn, seeds = (t[first:last] for t in (which, corner, turn, seeds))
+        which, corner, turn, seeds, order = (
+            t[first:last] for t in (which, corner, turn, seeds, order)
+        )
         image = self._cut(pool, scale, which, corner, turn, lr_size)
         large = {"label": 1, "taught": -scale} if -scale in pool.buffers else {"label": 1}
         versions = [image] + [
             self._cut(pool, key, which, corner * scale, turn, lr_size * scale)
             for key in large.values()
         ]
+        if self.permute_channels:
+            places = torch.arange(len(order)).unsqueeze(1), order
+            versions = [patches[places] for patches in versions]
         versions = self.degradation.vary(versions, seeds)
         versions[0] = self.degradation.corrupt(versions[0], seeds)
         batch = dict(zip(("image", *large), versions, strict=True))

@@ -77,6 +77,23 @@ def test_eight_bit_images_shrink_as_benchmarks_do(tmp_path):
     assert all(any(torch.equal(patch, one) for one in turned) for patch in batch["image"])
 
 
+@pytest.mark.parametrize("scale", [2, 4])
+def test_channels_change_places_in_all_versions_of_a_patch_alike(tmp_path, scale):
+    files = write(tmp_path, *np.random.default_rng(4).random((3, 3, 40, 40), dtype=np.float32))
+    plain, permuted = (
+        loader(files, scales=[scale], permute_channels=told).batch(5) for told in (False, True)
+    )
+    orders = set()
+    for i in range(16):
+        order = [
+            next(k for k in range(3) if torch.equal(band, plain["label"][i, k]))
+            for band in permuted["label"][i]
+        ]
+        assert torch.equal(permuted["image"][i], plain["image"][i, order])
+        orders.add(tuple(order))
+    assert len(orders) > 3
+
+
 def test_double_precision_images_give_single_precision_patches(tmp_path):
     batch = loader(write(tmp_path, np.full((1, 40, 40), 0.5))).batch(0)
     assert batch["image"].dtype == batch["label"].dtype == torch.float32
