@@ -5,7 +5,8 @@ of ``benchmarks/photo_training.csv`` to ``DATA/train/more_photos``. CLONES holds
 repository that the table names, at ``CLONES/<owner>/<name>``. A photo is reduced by two at least,
 which leaves no trace of JPEG, and to 2.5 megapixels at most; of its tiles of 480 x 480 pixels the
 six with the most detail are kept, and of those none that is as flat as the flattest tenth of the
-tiles of ``DATA/train/photos``.
+tiles of ``DATA/train/photos``. With ``--largest 0.7e6 --folder small_photos`` the same photos give
+further tiles, with more in each.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ from PIL import Image
 PHOTOS = Path(__file__).with_suffix(".csv")
 TILE = 480
 MOST_TILES = 6
-LARGEST = 2.5e6
-"""Pixels of a reduced photo."""
 LEAST_DETAIL = 9.35
 """Grey levels by which neighbors differ, down plus right: the lowest tenth of train/photos."""
 
@@ -45,9 +44,9 @@ def read_photo(clone: Path, blob: str) -> Image.Image:
     return Image.open(io.BytesIO(shown.stdout)).convert("RGB")
 
 
-def reduced(photo: Image.Image) -> Image.Image:
-    """Return a photo without traces of JPEG."""
-    factor = max(2.0, (photo.width * photo.height / LARGEST) ** 0.5)
+def reduced(photo: Image.Image, largest: float) -> Image.Image:
+    """Return a photo of at most ``largest`` pixels without traces of JPEG."""
+    factor = max(2.0, (photo.width * photo.height / largest) ** 0.5)
     size = int(photo.width / factor), int(photo.height / factor)
     return photo.resize(size, Image.Resampling.LANCZOS)
 
@@ -77,13 +76,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clones", type=Path, required=True, help="folder of git clones")
     parser.add_argument("--data", type=Path, required=True, help="as benchmarks/campaign.py has it")
     parser.add_argument("--photos", type=Path, default=PHOTOS, help="table of the photos")
+    parser.add_argument("--largest", type=float, default=2.5e6, help="pixels of a reduced photo")
+    parser.add_argument("--folder", default="more_photos", help="of the tiles, below DATA/train")
     options = parser.parse_args(arguments)
-    folder = options.data / "train" / "more_photos"
+    folder = options.data / "train" / options.folder
     folder.mkdir(parents=True, exist_ok=True)
     with options.photos.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
             photo = read_photo(options.clones / row["repository"], row["blob"])
-            for x, y, pixels in tiles(reduced(photo)):
+            for x, y, pixels in tiles(reduced(photo, options.largest)):
                 file = folder / f"{row['photo']}_{x}_{y}.png"
                 Image.fromarray(pixels).save(file, compress_level=1)
     return 0

@@ -47,8 +47,9 @@ def test_detailed_tiles_of_a_reduced_photo_are_kept(tmp_path):
 
 
 def test_large_photos_are_reduced_further():
-    assert script.reduced(Image.new("RGB", (4000, 3000))).size == (1825, 1369)
-    assert script.reduced(Image.new("RGB", (1000, 600))).size == (500, 300)
+    assert script.reduced(Image.new("RGB", (4000, 3000)), 2.5e6).size == (1825, 1369)
+    assert script.reduced(Image.new("RGB", (1000, 600)), 2.5e6).size == (500, 300)
+    assert script.reduced(Image.new("RGB", (4000, 3000)), 0.7e6).size == (966, 724)
 
 
 def test_a_clone_without_the_version_is_named(tmp_path):
