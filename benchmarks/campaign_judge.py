@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from campaign_jobs import Campaign, Job
-from torch import Tensor
+from torch import Tensor, nn
 from volumes import cubic_spline, measured_volume
 
 from monai_sr.core.atomic import atomic_file
@@ -69,12 +69,18 @@ class Judge:
         }
         self.pairs = list(self._pairs())
 
-    def _workflow(self, job: Job) -> SRWorkflow:
+    def _workflow(self, job: Job, **more: Any) -> SRWorkflow:
         size = {} if job.system else {"size": job.size}
         return SRWorkflow(
             job.bundle, "train", system=job.system, scale=job.scale, minutes=1,
-            overlays=job.overlays, **self._told, **size,
+            overlays=job.overlays, **self._told, **size, **more,
         )  # fmt: skip
+
+    def _network(self, file: Path) -> nn.Module:
+        """Build the job's network in the sizes of a file, such as one of an earlier layout."""
+        parser = self._workflow(self.job, pretrained=str(file)).parser
+        network: nn.Module = parser.get_parsed_content("network_def")
+        return network.eval()
 
     def bicubic(self) -> Figures:
         """Judge bicubic enlargement, of volumes that by cubic splines."""
@@ -85,12 +91,12 @@ class Judge:
         """Judge the bundle's own model on the same images."""
         own = dataclasses.replace(self.job, system=None, stage=1, size="best")
         judge = copy.copy(self)
-        judge.job, judge.parsed = own, self._workflow(own).parser.get_parsed_content
+        judge.job = own
         return judge.weights(own.shipped(root))
 
     def weights(self, file: Path) -> Figures:
         """Judge weights of the job's network as inference uses them."""
-        network = self.parsed("network_def").eval()
+        network = self._network(file)
         load_weights(network, file)
         # As inference.yaml has it: systems as their papers judge them, perceptual weights thrice.
         own = 0 if self.job.is_robust else 3 if self.job.stage == 2 else 2
@@ -107,7 +113,7 @@ class Judge:
         References:
             Wang et al. (2018), ESRGAN, section 3.4 (network interpolation).
         """
-        network = self.parsed("network_def").eval()
+        network = self._network(faithful)
         load_faces(network, faithful, weights, share)
         file = weights.with_name(f"model_blend_{round(100 * share)}.pt")
         save_weights(network, file)

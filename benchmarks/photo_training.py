@@ -5,8 +5,9 @@ of ``benchmarks/photo_training.csv`` to ``DATA/train/more_photos``. CLONES holds
 repository that the table names, at ``CLONES/<owner>/<name>``. A photo is reduced by two at least,
 which leaves no trace of JPEG, and to 2.5 megapixels at most; of its tiles of 480 x 480 pixels the
 six with the most detail are kept, and of those none that is as flat as the flattest tenth of the
-tiles of ``DATA/train/photos``. With ``--largest 0.7e6 --folder small_photos`` the same photos give
-further tiles, with more in each.
+tiles of ``DATA/train/photos``. The photos from ``Aeen-alireza-unsplash`` on are for weights to
+come; what shipped weights learned from is in the bundle's ``data_license.txt``. With ``--largest
+0.7e6 --folder small_photos`` the same photos give further tiles, with more in each.
 """
 
 from __future__ import annotations

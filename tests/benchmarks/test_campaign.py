@@ -252,3 +252,14 @@ def test_a_list_that_cannot_be_is_refused(modules, tmp_path, jobs, message):
     file.write_text(yaml.safe_dump(content))
     with pytest.raises(OptionError, match=message):
         modules.campaign_jobs.read_campaign(file)
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_weights_of_another_layout_are_judged_as_they_are(modules, tmp_path, stage):
+    save_weights(
+        create_generator("compact_residual", channels=8, num_blocks=2), tmp_path / "former.pt"
+    )
+    judge = object.__new__(modules.campaign_judge.Judge)
+    judge.job, judge._told = modules.campaign_jobs.Job("natural_sr", stage, 1.0, size="fast"), {}
+    network = judge._network(tmp_path / "former.pt")
+    assert (network.head.weight.shape[0], len(network.blocks)) == (8, 2)

@@ -114,9 +114,11 @@ def test_the_pages_start_fits_the_fast_size(workplace):
 def test_a_reshaped_start_brings_its_sizes(workplace):
     (block,) = (b for b in SECTIONS["Another width and depth"] if b.kind == "python")
     exec(compile(block.text, str(PAGE), "exec"), {})
-    network = create_network("compact_residual", in_channels=3, start="start.pt")
+    network = create_network(
+        "hybrid_cascade", in_channels=3, block="plain", recursions=1, start="start.pt"
+    )
     load_weights(network, "start.pt")
-    assert (network.head.out_channels, len(network.blocks)) == (32, 10)
+    assert (network.head.out_channels, len(network.blocks)) == (48, 14)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
