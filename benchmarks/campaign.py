@@ -252,6 +252,9 @@ class Runner:
 
     def run(self) -> int:
         """Work until nothing is left, or the time is over; return the exit code."""
+        for job in self.campaign.jobs:
+            if self.options.jobs and self.wanted(job) and self.is_done(job):
+                _logger.info("%s: has had its %.1f minutes", job.name, self.spent_minutes(job))
         until = time.monotonic() + 60 * (self.options.stop_after or 10**9)
         lanes = int(self.campaign.profile.get("parallel", 0))
         free: list[list[int]] = [[]] * lanes if lanes else [[core] for core in self.options.cores]

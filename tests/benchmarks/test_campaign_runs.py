@@ -96,6 +96,14 @@ def test_a_line_without_later_columns_loads(modules, tmp_path):
     assert line.told_share == ""
 
 
+def test_a_job_that_was_asked_for_by_name_and_is_done_is_told_of(runner, folder, caplog):
+    assert runner(ONE).run() == 0
+    asked = runner(ONE, options={"jobs": ["srgan"]})
+    with caplog.at_level("INFO"):
+        assert asked.run() == 0
+    assert f"{NAME}: has had its 60.0 minutes" in caplog.text
+
+
 def test_hours_on_another_kind_of_machine_do_not_count(runner, folder):
     assert runner(ONE).run() == 0
     shutil.rmtree(folder)
