@@ -38,6 +38,8 @@ _PLUGINS: dict[UID, tuple[str, ...]] = {
     **dict.fromkeys(JPEGLSTransferSyntaxes, ("pyjpegls", "gdcm")),
     **dict.fromkeys(JPEG2000TransferSyntaxes, ("pylibjpeg",)),
 }
+# What lies above BitsStored is for the caller to judge: pydicom clears it, whatever it is.
+_OPTIONS: dict[str, Any] = {"raw": False, "correct_unused_bits": False}
 # Extended and lossless JPEG (T.81 B.2.2), JPEG-LS (T.87 C.1.1).
 _START_OF_FRAME = (b"\xff\xc1", b"\xff\xc3", b"\xff\xf7")
 
@@ -50,7 +52,7 @@ def run_decoder(dataset: FileDataset, name: PathLike) -> tuple[NDArray[Any], dic
         name: what messages call it.
 
     Returns:
-        The values, YBR as RGB, and pydicom's description of them.
+        The values, YBR as RGB and bits above BitsStored as they are, and pydicom's description.
 
     Raises:
         BadImageError: a compression without decoder.
@@ -71,7 +73,7 @@ def run_decoder(dataset: FileDataset, name: PathLike) -> tuple[NDArray[Any], dic
             if syntax == JPEGExtended12Bit:
                 return _run_gdcm_extended(dataset)
         try:
-            return decoder.as_array(dataset, raw=False, decoding_plugin=plugin)
+            return decoder.as_array(dataset, decoding_plugin=plugin, **_OPTIONS)
         except RuntimeError as error:
             failure = error
     raise BadImageError(
@@ -89,7 +91,7 @@ def _run_gdcm_extended(dataset: FileDataset) -> tuple[NDArray[Any], dict[str, An
     relabeled.file_meta = copy.copy(dataset.file_meta)
     relabeled.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
     with _QUIET():
-        return get_decoder(JPEGBaseline8Bit).as_array(relabeled, raw=False, decoding_plugin="gdcm")
+        return get_decoder(JPEGBaseline8Bit).as_array(relabeled, decoding_plugin="gdcm", **_OPTIONS)
 
 
 @contextmanager

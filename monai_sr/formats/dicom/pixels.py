@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID
 
-from monai_sr.core import BadImageError, PathLike, check_memory, is_wide
+from monai_sr.core import BadImageError, PathLike, check_memory, get_logger, is_wide
 from monai_sr.formats.dicom.bounds import check_frames
 from monai_sr.formats.dicom.decoders import run_decoder
 from monai_sr.formats.dicom.files import refuse_damage
@@ -23,10 +23,11 @@ from monai_sr.formats.stored import holes_of_infinity
 from monai_sr.geometry import covering_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+logger = get_logger(__name__)
 
 _DECLARED_BITS = 12  # deeper files seldom fill their range: the values themselves must tell
 # Some values are gray, others indices of a supplemental palette (C.7.6.19, C.8.13.3.1.1).
@@ -81,8 +82,8 @@ def decode(dataset: FileDataset, name: PathLike, *, keeps_palette: bool = False)
 
     Raises:
         BadImageError: no pixels, a mask of one bit that is to be gray values, a whole slide, an
-            odd pixel description, a compression without decoder, or data that are truncated or
-            damaged.
+            odd pixel description, values beyond BitsStored, a compression without decoder, or data
+            that are truncated or damaged.
     """
     truncated = (
         f"{name}: pixel data must be whole and match Rows, Columns and NumberOfFrames, got "
@@ -92,6 +93,7 @@ def decode(dataset: FileDataset, name: PathLike, *, keeps_palette: bool = False)
         _check_header(dataset, name, keeps_palette)
         check_frames(dataset)
         array, facts = run_decoder(dataset, name)
+        array = _stored_bits(array, dataset, name)
         photometric = str(facts["photometric_interpretation"])
         samples = int(facts["samples_per_pixel"])
         if photometric == "PALETTE COLOR" and not keeps_palette:
@@ -138,13 +140,8 @@ def _state_facts(
 ) -> StoredPixels:
     low, high = stored_range(dataset, keeps_palette=keeps_palette)
     declared = (np.nan, np.nan)
-    if np.isfinite(high):
-        outside = frames.min() < low or frames.max() > high
-        if outside:  # wider than BitsStored says: trust the type of the values
-            limits = np.iinfo(frames.dtype)
-            low, high = float(limits.min), float(limits.max)
-        elif high - low < 2.0**_DECLARED_BITS:
-            declared = (low, high)
+    if high - low < 2.0**_DECLARED_BITS:
+        declared = (low, high)
     return StoredPixels(
         frames=frames,
         storable=(low, high),
@@ -219,6 +216,42 @@ def _no_pixels(dataset: FileDataset, name: PathLike) -> str:
         f"{name}: must be an image, got a DICOM object without pixels ({kind}); "
         "remove it from the input."
     )
+
+
+def _stored_bits(array: NDArray[Any], dataset: Dataset, name: PathLike) -> NDArray[Any]:
+    """Clear the bits above BitsStored (PS3.5 8.1.1); refuse values that this would wrap.
+
+    Old overlays lie there (C.9.2), and signed values come extended by their sign or by zeros.
+    """
+    bits = int(dataset.get("BitsStored", 0))
+    unused = array.dtype.itemsize * 8 - bits
+    if array.dtype.kind == "f" or unused <= 0 or dataset.BitsAllocated == 1:
+        return array
+    values = array << unused >> unused
+    overlays = sum(1 << bit for bit in {*_overlay_bits(dataset)} if bit >= bits)
+    judged = np.array(~((1 << bits) - 1) & ~overlays).astype(array.dtype)
+    above = array & judged
+    is_changed = (values ^ array) & judged != 0
+    is_wrong = is_changed & (above != 0)
+    if is_wrong.any():
+        raise BadImageError(
+            f"{name}: values must fit into its BitsStored of {bits}, got "
+            f"{np.count_nonzero(is_wrong)} that do not; correct BitsStored and HighBit, or clear "
+            "the bits above."
+        )
+    if above.any() and is_changed.any():
+        logger.warning(
+            "%s: %d values lack the sign that others have above BitsStored, and are read as below "
+            "zero; correct BitsStored and HighBit if they are not",
+            name, np.count_nonzero(is_changed),
+        )  # fmt: skip
+    return values
+
+
+def _overlay_bits(dataset: Dataset) -> Iterator[int]:
+    for group in range(0x6000, 0x6020, 2):
+        if (group, 0x0100) in dataset and int(dataset[group, 0x0100].value or 1) > 1:
+            yield int(dataset[group, 0x0102].value)
 
 
 def _expand_palette(array: NDArray[Any], dataset: Dataset, name: PathLike) -> NDArray[Any]:

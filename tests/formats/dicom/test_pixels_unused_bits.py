@@ -1,0 +1,53 @@
+"""What lies above BitsStored: old overlays, signs of either kind, and values that do not fit."""
+
+import numpy as np
+import pytest
+
+from monai_sr.core.errors import BadImageError
+from monai_sr.formats.dicom.reader import DicomReader
+from tests import dicom_factory as factory
+
+OVERLAY = ((0x10, "US", 6), (0x11, "US", 9), (0x40, "CS", "G"), (0x50, "SS", [1, 1]),
+           (0x100, "US", 16), (0x102, "US", 15))  # fmt: skip
+
+
+def _read(path):
+    reader = DicomReader()
+    return reader.get_data(reader.read(path))[0][0].T
+
+
+def test_values_beyond_bits_stored_are_refused(tmp_path):
+    """The decoder keeps the stored bits alone: 5000 would come out as 904."""
+    unsigned = np.full((6, 9), 5000, np.uint16)
+    for pixels in (unsigned, unsigned.astype(np.int16), -unsigned.astype(np.int16)):
+        path = factory.write(tmp_path / "a.dcm", pixels)
+        with pytest.raises(BadImageError, match=r"BitsStored of 12.*correct BitsStored and High"):
+            _read(path)
+
+
+def test_a_sign_that_single_values_lack_is_told(tmp_path, caplog):
+    pixels = np.full((6, 9), -1000, np.int16)
+    pixels[0, 0] = 3000
+    read = _read(factory.write(tmp_path / "a.dcm", pixels))
+    assert read[0, 0] == 3000 - 2**12
+    assert "1 values lack the sign" in caplog.text
+
+
+@pytest.mark.parametrize("has_sign", [True, False])
+def test_signed_values_may_be_extended_by_zeros(tmp_path, has_sign):
+    pixels = factory.stored((6, 9), signed=True)
+    kept = pixels if has_sign else pixels & 0x0FFF
+    np.testing.assert_array_equal(_read(factory.write(tmp_path / "a.dcm", kept)), pixels)
+
+
+def test_declared_overlay_is_no_part_of_the_values(tmp_path):
+    pixels = factory.stored((6, 9))
+    drawn = pixels | np.uint16(1 << 15)
+    made = factory.dataset(drawn)
+    made.save_as(tmp_path / "undeclared.dcm", enforce_file_format=True)
+    for element, kind, value in OVERLAY:
+        made.add_new((0x6000, element), kind, value)
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    np.testing.assert_array_equal(_read(tmp_path / "a.dcm"), pixels)
+    with pytest.raises(BadImageError, match="clear the bits above"):
+        _read(tmp_path / "undeclared.dcm")
