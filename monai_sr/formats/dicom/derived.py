@@ -111,10 +111,23 @@ def mark_derived(
     comments = [str(dataset.get("ImageComments") or ""), disclaimer(provenance)]
     dataset.ImageComments = "; ".join(filter(None, comments))[-_MAX_COMMENT:]
     way = "enlarged" if provenance.get("resampling") else "super-resolution"  # SR is a report
-    label = f"{way}{size}"
-    before = str(dataset.get("SeriesDescription") or "")[: _MAX_LABEL - len(label) - 2]
-    dataset.SeriesDescription = f"{before}, {label}" if before else label
+    describe_series(dataset, dataset.get("SeriesDescription"), f"{way}{size}")
     _renew_uids(dataset, provenance, volume, "" if made is None else str(made.number))
+
+
+def describe_series(dataset: Dataset, before: Any, words: str) -> None:
+    """Describe a series as another one with words behind, which stay whole (LO, 64 characters).
+
+    A backslash, which no LO may hold, parts a description in two: it becomes a slash.
+
+    Args:
+        dataset: gets the description.
+        before: that of the other series, as pydicom gives it, or None.
+        words: what is said of this one.
+    """
+    parts = [before or ""] if isinstance(before, str | None) else before
+    text = "/".join(map(str, parts))[: _MAX_LABEL - len(words) - 2]
+    dataset.SeriesDescription = ", ".join(filter(None, (text, words)))
 
 
 def keep_lossy_history(dataset: FileDataset, decoded_bytes: int) -> None:

@@ -19,6 +19,7 @@ from pydicom.uid import CTImageStorage, generate_uid
 
 from monai_sr.core import OutputError, PathLike, atomic_file, ignored_warnings, import_extra
 from monai_sr.core.version import __version__
+from monai_sr.formats.dicom.derived import describe_series
 from monai_sr.formats.dicom.files import format_ds, open_dicom, quiet_pydicom
 from monai_sr.formats.dicom.pixel_module import check_size
 from monai_sr.formats.stored import map_meaning, provenance_of
@@ -232,7 +233,7 @@ def _build(
         content_label="UNCERTAINTY",
         content_description="Half width of the 90 % interval of a super-resolution",
     )
-    made.SeriesDescription = f"{first.get('SeriesDescription') or ''} uncertainty".strip()[:64]
+    describe_series(made, first.get("SeriesDescription"), "uncertainty")
     made.ImageComments = map_meaning(meta)
     made.Laterality = None
     if invalid.any():

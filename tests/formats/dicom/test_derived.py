@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext as ok
+
 import numpy as np
 import pydicom
 import pytest
@@ -36,6 +38,22 @@ def test_result_is_marked_as_derived(tmp_path):
     assert new.StudyInstanceUID == old.StudyInstanceUID
     assert (new.PatientName, new.PatientID) == (old.PatientName, old.PatientID)
     assert new.SeriesDescription == "chest, super-resolution x4"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("T1\\T2 axial", "T1/T2 axial, super-resolution x4"),
+        ("A" * 100, "A" * 43 + ", super-resolution x4"),
+        (None, "super-resolution x4"),
+    ],
+)
+def test_series_description_is_one_value_of_64_characters(tmp_path, before, after):
+    """A backslash parts an LO into values, which pydicom gives as a list."""
+    with pytest.warns(UserWarning, match="maximum length") if "A" * 65 in str(before) else ok():
+        source = factory.write(tmp_path / "a.dcm", SeriesDescription=before)
+    enlarge(source, tmp_path / "o.dcm")
+    assert pydicom.dcmread(tmp_path / "o.dcm").SeriesDescription == after
 
 
 def test_an_enhanced_result_lists_its_source_as_evidence(tmp_path):

@@ -41,6 +41,12 @@ def test_ct_is_in_hounsfield_units_unless_it_says_else(tmp_path, rescale_type, u
     assert _unit(_map(tmp_path, RescaleSlope=1, RescaleIntercept=0, **tags)) == unit
 
 
+def test_map_of_a_long_description_still_says_what_it_is(tmp_path):
+    """The result's own description has all 64 characters that there are."""
+    made = _map(tmp_path, SeriesDescription="A" * 43 + ", super-resolution x4")
+    assert made.SeriesDescription == "A" * 43 + ", super-, uncertainty"
+
+
 def test_maps_of_projections_are_series_of_their_own(tmp_path):
     """A series has one frame of reference, and two exposures share none."""
     made = [_map(tmp_path, n, modality="XA", InstanceNumber=i) for i, n in enumerate("ab", 1)]
