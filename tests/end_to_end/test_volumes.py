@@ -124,6 +124,17 @@ def test_every_time_point_and_color_is_enlarged_as_if_alone(tmp_path, number):
     assert not found["G"].any()
 
 
+@pytest.mark.parametrize("number", [0, 3])
+def test_alpha_of_two_levels_stays_so_and_what_it_hides_leaves_no_trace(tmp_path, number):
+    colors = np.zeros((6, 5, 4), [("R", "u1"), ("G", "u1"), ("B", "u1"), ("A", "u1")])
+    colors["R"][:3], colors["A"][:3] = 200, 255
+    source = write_nifti(tmp_path / "a.nii", colors)
+    found = np.asarray(enlarge(RESOLVERS[number], source, tmp_path / "b.nii").dataobj)
+    assert (found["A"][:6] == 255).all()
+    assert not found["A"][6:].any()
+    assert (found["R"][:6] == 200).all()
+
+
 def test_all_slices_share_one_intensity_mapping(tmp_path):
     # Each slice is constant: by mappings of their own all would become equal.
     values = np.arange(0, 5000, 1000, dtype=np.int16) * np.ones((6, 7, 1), np.int16)

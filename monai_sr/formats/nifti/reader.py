@@ -22,7 +22,7 @@ from nibabel.spatialimages import HeaderDataError
 from monai_sr.core import BadImageError, PathLike, exact_float, reading
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
-from monai_sr.formats.meaning import GRAY, INTENSITY, PHASE, check_asked, decided
+from monai_sr.formats.meaning import GRAY, INTENSITY, PHASE, Meaning, check_asked, decided
 from monai_sr.formats.nifti.format import Nifti
 from monai_sr.formats.nifti.header import (
     GZIP_SLACK,
@@ -37,6 +37,8 @@ from monai_sr.formats.nifti.header import (
 from monai_sr.formats.nifti.meaning import natural_bounds, nifti_meaning, nifti_turn
 from monai_sr.formats.stored import check_pixels, holes_of_infinity, single_path
 from monai_sr.geometry import slice_axis
+
+_RGBA = 4
 
 
 @dataclass(frozen=True)
@@ -165,9 +167,11 @@ class NiftiReader(ImageReader):
         channels = channels_first(image.pixels)
         spatial = channels.shape[1:]
         is_rgb = image.pixels.dtype.names is not None
-        found = None
+        found = valid = groups = None
         if not is_rgb:
             found = nifti_meaning(image.path, image.intent, channels, image.rescaling)
+        elif "A" in (image.pixels.dtype.names or ()):
+            found, valid, groups = _alpha(channels)
         meaning = decided(self.kind, found, image.path, is_rgb)
         turn = natural = None
         if meaning.kind == GRAY:
@@ -182,12 +186,33 @@ class NiftiReader(ImageReader):
             dtype=channels.dtype,
             slice_axis=slice_axis(image.affine, spatial),
             declared=turn,
-            is_rgb=is_rgb,
+            valid=valid,
+            groups=groups,
+            # Of several times the first three channels are of one color.
+            is_rgb=is_rgb and len(channels) <= _RGBA,
             unit_mm=image.unit_mm,
             natural=natural,
             meaning=meaning,
         )
         return channels.astype(exact_float(channels.dtype), order="C"), meta
+
+
+def _alpha(
+    channels: npt.NDArray[Any],
+) -> tuple[Meaning | None, npt.NDArray[np.bool_] | None, list[int]]:
+    """State what alpha, the last quarter of the channels, hides, and that it is no color.
+
+    Returns:
+        Which channels hide or show and have nothing between; what is valid, None where alpha is 0
+        everywhere, for writers that do not know it; and the groups of like channels.
+    """
+    first = len(channels) - len(channels) // _RGBA
+    alpha = channels[first:]
+    valid = np.concatenate([*[alpha != 0] * (_RGBA - 1), np.ones_like(alpha, dtype=bool)])
+    is_hard = bool(((alpha == alpha.min()) | (alpha == alpha.max())).all())
+    hard = Meaning(GRAY, "alpha of two levels", tuple(range(first, len(channels))))
+    groups = [0] * first + [1] * len(alpha)
+    return hard if is_hard else None, valid if alpha.any() else None, groups
 
 
 def channels_first(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:

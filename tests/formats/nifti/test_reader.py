@@ -71,6 +71,13 @@ def test_colors_become_three_channels(tmp_path):
     assert meta["sr_declared_range"].tolist() == [0, 255]
 
 
+def test_colors_of_several_times_are_not_taken_for_one_color(tmp_path):
+    """Their channels are R0, R1, G0, ...: a network of colors would see two times as one."""
+    for shape, is_rgb in (((7, 5, 3), True), ((7, 5, 3, 2), False)):
+        nib.Nifti1Image(rgb_array(shape), np.eye(4)).to_filename(tmp_path / "a.nii")
+        assert load(tmp_path / "a.nii")[1]["sr_rgb"] == is_rgb
+
+
 def test_time_points_become_channels(tmp_path):
     array = pixels((7, 5, 3, 4), "int16")
     values, _ = load(write_nifti(tmp_path / "a.nii", array))
