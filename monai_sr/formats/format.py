@@ -183,6 +183,10 @@ class Format:
         """
         return UNKNOWN
 
+    def person(self, path: Path) -> str:
+        """Return what is the same for all images of a person, a hash; "" where nothing tells."""
+        return ""
+
     def window(self, path: Path) -> tuple[float, float] | None:
         """Return the stored values that a header wants shown black and white; None: it says none.
 

@@ -79,9 +79,9 @@ def split_images(
     """Hold out a share of the images for validation, never parts of one subject in both.
 
     A subject is what ``subjects`` says; without it, the ground of a georeferenced raster (see
-    :func:`monai_sr.training.training_rasters.places`), else what precedes the first "_" of a file's
-    name (the patient of an NIH X-ray, the photo of a tile), or the folder of a series. The choice
-    depends on that name alone.
+    :func:`monai_sr.training.training_rasters.places`), the Patient ID of DICOM, else what precedes
+    the first "_" of a file's name (the patient of an NIH X-ray, the photo of a tile), or the folder
+    of a series. The choice depends on that alone.
 
     Returns:
         Images to train on and images to validate on.
@@ -104,16 +104,20 @@ def split_images(
     held = [f for f in images if position(f) < share]
     if not train or (share and not held):
         raise OptionError(
-            f"validation_share: {share} of {len(images)} images leaves nothing to "
+            f"validation_share: {share} of {len(images)} images of "
+            f"{len(set(subjects.values()))} subjects leaves nothing to "
             f"{'validate' if train else 'train'} on; name a --validation_dir"
         )
     return train, held
 
 
 def _subject(image: Source) -> str:
+    file = first_file(image)
+    if person := format_of(file).person(file):
+        return person
     if isinstance(image, tuple):
         return image[0].parent.name
-    return first_file(image).stem.split("_")[0]
+    return file.stem.split("_")[0]
 
 
 def training_split(

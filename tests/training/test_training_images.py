@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import nrrd
 import numpy as np
+import pydicom
 import pytest
 import torch
 from PIL import Image
@@ -76,6 +77,25 @@ def test_the_split_depends_on_names_alone(tmp_path):
     assert {f.name for f in split_images(moved, 0.2)[1]} == held
     some = {f.name for f in split_images(files[:90], 0.2)[1]}
     assert some == held & {f.name for f in files[:90]}
+
+
+def test_all_dicom_of_a_patient_is_in_one_part(tmp_path, caplog):
+    """Names tell nothing: a PACS numbers files, and a series lies in a folder of any name."""
+    for i in range(24):
+        dicom_factory.write(tmp_path / f"IM{i:04d}", PatientID=f"ID-{i % 6}")
+    for i in range(6):
+        for number, place in enumerate(dicom_factory.slice_positions(2)):
+            tags = {"PatientID": f"ID-{i} ", **dicom_factory.located(place.round(9))}
+            dicom_factory.write(tmp_path / f"series{i}" / f"{number}", **tags)
+    dicom_factory.write(tmp_path / "nobody_1", PatientID="")
+    train, held = training_split(tmp_path, None, 0.4)
+    of = [{pydicom.dcmread(first_file(f)).PatientID for f in part} for part in (train, held)]
+    assert of[0] | of[1] == {"", *(f"ID-{i}" for i in range(6))}
+    assert all(of)
+    assert not of[0] & of[1]
+    with pytest.raises(OptionError, match="31 images of 7 subjects leaves nothing") as caught:
+        training_split(tmp_path, None, 1e-9)
+    assert "ID-" not in str(caught.value) + caplog.text
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 1.5])
