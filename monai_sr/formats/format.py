@@ -179,7 +179,7 @@ class Format:
         """Tell by the header what an image shows.
 
         Raises:
-            SRError, OSError, ValueError, ImageFileError: it cannot be read.
+            SRError, OSError, ValueError: it cannot be read.
         """
         return UNKNOWN
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nibabel.filebasedimages import ImageFileError
-
 from monai_sr.core import (
     DEFAULT,
     OptionError,
@@ -52,7 +50,7 @@ def choose_bundle(source: PathLike | Sequence[PathLike]) -> Choice:
     first = source if isinstance(source, str | Path) else source[0]  # type: ignore[index]
     try:
         found = format_of(first).subject(Path(first))
-    except (SRError, OSError, ValueError, ImageFileError):
+    except (SRError, OSError, ValueError):
         found = UNKNOWN
     return Choice(f"{found.domain}_sr" if found.domain else DEFAULT, found.reason)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import zipfile
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -97,6 +98,23 @@ def test_a_mixed_folder_gets_each_file_its_own_and_one_record(tmp_path, capsys):
     with (tmp_path / "out" / "monai_sr_manifest.csv").open(newline="") as stream:
         rows = {row["output"]: row["error"] for row in csv.DictReader(stream)}
     assert {"photo_x4.png", "slice_x4.dcm", "study.zip/IM1_x4.dcm"} <= set(rows)
+
+
+def test_what_is_damaged_chooses_nothing_and_ends_no_run(tmp_path):
+    """Compressed volumes end early where a copy was broken off; a bit flips in a DICOM tag."""
+    random = np.random.default_rng(0).integers(0, 4000, (24, 24, 9), np.int16)
+    whole = nifti(tmp_path / "whole.nii.gz", random).read_bytes()
+    size = len(whole)
+    dicom = Path(get_testdata_file("CT_small.dcm")).read_bytes()
+    for name, data in (
+        ("cut.nii.gz", whole[: size // 3]),
+        ("flipped.nii.gz", whole[:99] + bytes(size)),
+        ("tag.dcm", dicom.replace(b"\x08\0\x60\0CS", b"\x08\0\x60\0C%")),
+    ):
+        (tmp_path / name).write_bytes(data)
+        assert choose_bundle(tmp_path / name).reason == "nothing is known of it", name
+    assert main(["upscale", str(tmp_path), "-o", str(tmp_path / "out"), "--system", "bicubic"]) == 2
+    assert (tmp_path / "out" / "whole_x4.nii.gz").exists()
 
 
 def test_names_that_look_like_expressions_stay_names(tmp_path):

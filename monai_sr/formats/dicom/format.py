@@ -81,15 +81,16 @@ class Dicom(Format):
 
     def subject(self, path: Path) -> Subject:
         """Go by the modality; gray images of others are nearest to X-rays."""
-        header = read_header(path)
-        if "Rows" not in header:
-            return UNKNOWN
-        modality = str(header.get("Modality", "") or "").strip().upper()
-        if header.get("SamplesPerPixel", 1) == 3:
-            return Subject(NATURAL, "it is a DICOM image in color")
-        is_known = modality.isalnum()
-        known = f"it is DICOM of the modality {modality}" if is_known else "it is gray DICOM"
-        return Subject(_DOMAIN_OF.get(modality, XRAY), known)
+        with refuse_damage(f"{path}: tags must be valid; repair the header."):
+            header = read_header(path)
+            if "Rows" not in header:
+                return UNKNOWN
+            modality = str(header.get("Modality", "") or "").strip().upper()
+            if header.get("SamplesPerPixel", 1) == 3:
+                return Subject(NATURAL, "it is a DICOM image in color")
+            is_known = modality.isalnum()
+            known = f"it is DICOM of the modality {modality}" if is_known else "it is gray DICOM"
+            return Subject(_DOMAIN_OF.get(modality, XRAY), known)
 
     def person(self, path: Path) -> str:
         """Go by Patient ID, which leaves this place as a hash alone."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from monai_sr.core import PathLike, reading
-from monai_sr.formats.format import CT, MRI, NATURAL, Format, Head, Subject
-from monai_sr.formats.nifti.header import is_nifti2, load_nifti, pair_of
+from monai_sr.formats.format import CT, MRI, NATURAL, UNKNOWN, Format, Head, Subject
+from monai_sr.formats.nifti.header import DAMAGE_ERRORS, is_nifti2, load_nifti, pair_of
 
 # NIfTI-1 and -2: bytes of the header, where and what the magic of a single file is.
 _SINGLES = ((348, 344, b"n+1\0"), (540, 4, b"n+2\0\r\n\x1a\n"))
@@ -43,20 +43,10 @@ class Nifti(Format):
 
     def subject(self, path: Path) -> Subject:
         """Look for air in Hounsfield units, in the middle slice; the header tells nothing."""
-        with reading(path) if pair_of(path) is None else nullcontext() as stream:
-            image = load_nifti(path, stream)
-            if image.get_data_dtype().names:
-                return Subject(NATURAL, "it is a NIfTI image in color")
-            middle = tuple(
-                slice(None) if axis < 2 else slice(size // 2, size // 2 + 1)
-                for axis, size in enumerate(image.shape)
-            )
-            values = np.array(image.dataobj[middle])
-        if values.dtype.kind in "iuf":
-            body = values[np.isfinite(values) & (values > _FILL_HU)]
-            if body.size and _AIR_HU[0] <= float(body.min()) <= _AIR_HU[1]:
-                return Subject(CT, "its values reach down to air, in Hounsfield units of CT")
-        return Subject(MRI, "it is NIfTI")
+        try:
+            return _subject(path)
+        except DAMAGE_ERRORS:  # its reader will say what is wrong
+            return UNKNOWN
 
     def window(self, path: Path) -> tuple[float, float] | None:
         """Return cal_min and cal_max, which are real values, as stored ones."""
@@ -85,3 +75,20 @@ class Nifti(Format):
     def lifts_limit(self, path: PathLike) -> bool:
         """Tell whether a file is NIfTI-2, whose dim is int64."""
         return is_nifti2(path)
+
+
+def _subject(path: Path) -> Subject:
+    with reading(path) if pair_of(path) is None else nullcontext() as stream:
+        image = load_nifti(path, stream)
+        if image.get_data_dtype().names:
+            return Subject(NATURAL, "it is a NIfTI image in color")
+        middle = tuple(
+            slice(None) if axis < 2 else slice(size // 2, size // 2 + 1)
+            for axis, size in enumerate(image.shape)
+        )
+        values = np.array(image.dataobj[middle])
+    if values.dtype.kind in "iuf":
+        body = values[np.isfinite(values) & (values > _FILL_HU)]
+        if body.size and _AIR_HU[0] <= float(body.min()) <= _AIR_HU[1]:
+            return Subject(CT, "its values reach down to air, in Hounsfield units of CT")
+    return Subject(MRI, "it is NIfTI")

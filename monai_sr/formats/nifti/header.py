@@ -18,6 +18,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from nibabel.filebasedimages import ImageFileError
 from nibabel.fileholders import FileHolder
 from nibabel.spatialimages import HeaderDataError
 
@@ -34,6 +35,18 @@ from monai_sr.core import (
 )
 
 logger = get_logger(__name__)
+
+DAMAGE_ERRORS = (
+    ImageFileError,
+    HeaderDataError,
+    OSError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    ValueError,
+    zlib.error,
+)
+"""What nibabel and gzip raise, by experiment, on damaged files."""
 
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _FIRST_BYTES = 1024  # as nibabel looks at; a header of NIfTI-2 has 540

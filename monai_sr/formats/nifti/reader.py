@@ -5,7 +5,6 @@ sform_code, scl_slope).
 """
 
 import gzip
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from monai.data.image_reader import ImageReader
 from monai.utils import ensure_tuple
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
 from monai_sr.core import BadImageError, PathLike, exact_float, reading
 from monai_sr.formats.facts import image_meta
@@ -25,6 +22,7 @@ from monai_sr.formats.format import head_of
 from monai_sr.formats.meaning import GRAY, INTENSITY, PHASE, Meaning, check_asked, decided
 from monai_sr.formats.nifti.format import Nifti
 from monai_sr.formats.nifti.header import (
+    DAMAGE_ERRORS,
     GZIP_SLACK,
     check_length,
     check_offset,
@@ -139,7 +137,7 @@ class NiftiReader(ImageReader):
             raise BadImageError(
                 f"{path}: must fit into memory, got shape {image.shape}; check its header."
             ) from error
-        except (OSError, EOFError, ValueError, OverflowError, zlib.error) as error:
+        except DAMAGE_ERRORS as error:
             raise BadImageError(
                 f"{path}: must be a complete NIfTI file, got damaged or truncated data; "
                 "copy or download it again."
@@ -281,7 +279,7 @@ def _load(path: Path, **kwargs: Any) -> Any:
     try:
         with np.errstate(invalid="ignore"):  # an infinite pixdim is reported by nifti_header
             image: Any = load_nifti(path, **kwargs)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+    except DAMAGE_ERRORS as error:
         raise BadImageError(
             f"{path}: must be a NIfTI file, got an unknown or damaged header; "
             "copy or export it again."
