@@ -206,10 +206,7 @@ def _doubts(image: Any, header: Any) -> Iterator[str]:
                 "correct the other"
             )
         return
-    try:
-        qform = np.asarray(image.header.get_qform(), dtype=np.float64)
-    except HeaderDataError:  # no rotation has this quaternion
-        qform = np.full((4, 4), np.nan)
+    qform = qform_of(image)
     if not np.isfinite(qform).all():
         yield "qform is no rotation; sform is used, set it again (nibabel: image.set_qform)"
         return
@@ -219,6 +216,14 @@ def _doubts(image: Any, header: Any) -> Iterator[str]:
     if is_mirrored or apart > _SAME:
         how = "mirror each other" if is_mirrored else f"differ by up to {apart:.3g} units"
         yield f"sform and qform {how}; sform is used, copy one to the other (image.set_qform)"
+
+
+def qform_of(image: Any) -> npt.NDArray[np.float64]:
+    """Return the matrix of qform, NaN where no rotation has its quaternion."""
+    try:
+        return np.asarray(image.header.get_qform(), dtype=np.float64)
+    except (HeaderDataError, ValueError):
+        return np.full((4, 4), np.nan)
 
 
 def _apart(sform: npt.NDArray[Any], qform: npt.NDArray[Any], shape: tuple[int, ...]) -> float:

@@ -18,7 +18,7 @@ from monai_sr.core import OutputError, PathLike, atomic_file
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.naming import check_output_size
-from monai_sr.formats.nifti.header import load_nifti, raw_header, source_affine
+from monai_sr.formats.nifti.header import load_nifti, qform_of, raw_header, source_affine
 from monai_sr.formats.nifti.reader import stored_layout
 from monai_sr.formats.raster.keep_list import is_deidentified
 from monai_sr.formats.stored import (
@@ -136,11 +136,11 @@ def _header(
     _move_pixdim(header, matrix, scale)
     # sform and qform may differ (scanner and template space): each moves in its own space.
     sform, sform_code = image.header.get_sform(coded=True)
-    qform, qform_code = image.header.get_qform(coded=True)
+    qform, qform_code = qform_of(image), int(image.header["qform_code"])
     # One that is no matrix stays as broken as it is.
     with np.errstate(invalid="ignore", over="ignore"):
         if qform_code and np.isfinite(qform @ matrix).all():
-            header.set_qform(qform @ matrix, int(qform_code))
+            header.set_qform(qform @ matrix, qform_code)
         if sform_code and np.isfinite(sform @ matrix).all():
             header.set_sform(sform @ matrix, int(sform_code))
     places = axis_places(source_affine(image), np.asarray(meta["affine"]))

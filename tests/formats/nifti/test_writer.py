@@ -17,6 +17,7 @@ from nibabel.nifti1 import Nifti1Extension
 from monai_sr.core.errors import OutputError
 from monai_sr.formats.nifti.reader import NiftiReader, channels_first
 from monai_sr.formats.nifti.writer import NiftiWriter
+from monai_sr.geometry import scaled_affine
 from tests.image_factory import TURNS, enlarged, pixels, same_places, turned, write_nifti
 
 OBLIQUE = np.array([[0.9, 0.1, 0, -40], [-0.1, 0.8, 0.3, 20], [0, -0.2, 5, 7], [0, 0, 0, 1]])
@@ -52,6 +53,19 @@ def test_raw_values_slope_and_offset_are_kept_bit_by_bit(tmp_path, dtype, name):
     assert (raw == result[0]).all()
     for field in ("scl_slope", "scl_inter"):
         assert raw_header(target)[field].tobytes() == raw_header(source)[field].tobytes()
+
+
+def test_a_quaternion_of_no_rotation_stays_beside_a_right_sform(tmp_path):
+    """Rounded ones are longer than 1; nibabel refuses to make a matrix of them."""
+    source = write_nifti(tmp_path / "a.nii", affine=OBLIQUE, qform_code=1, sform_code=1)
+    data = bytearray(source.read_bytes())
+    data[256:268] = quaternion = np.array([0.70711, 0.70711, 0.01], "<f4").tobytes()
+    source.write_bytes(data)
+    upscale(source, tmp_path / "b.nii")
+    assert (tmp_path / "b.nii").read_bytes()[256:268] == quaternion
+    np.testing.assert_allclose(
+        nib.load(tmp_path / "b.nii").affine, scaled_affine(OBLIQUE, (2, 2, 1)), atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0])
