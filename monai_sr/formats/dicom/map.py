@@ -40,7 +40,7 @@ _PATIENT = (
     "PositionReferenceIndicator",
 )  # fmt: skip
 _PATIENT_OPTIONAL = (
-    "SpecificCharacterSet", "StudyDescription", "PatientAge", "PatientIdentityRemoved",
+    "StudyDescription", "PatientAge", "PatientIdentityRemoved",
     "DeidentificationMethod", "DeidentificationMethodCodeSequence",
     "LongitudinalTemporalInformationModified",
 )  # fmt: skip
@@ -233,6 +233,8 @@ def _build(
         content_label="UNCERTAINTY",
         content_description="Half width of the 90 % interval of a super-resolution",
     )
+    if "SpecificCharacterSet" in first:  # highdicom takes no empty first value (C.12.1.1.2)
+        made["SpecificCharacterSet"] = first["SpecificCharacterSet"]
     describe_series(made, first.get("SeriesDescription"), "uncertainty")
     made.ImageComments = map_meaning(meta)
     made.Laterality = None

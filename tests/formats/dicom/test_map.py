@@ -47,6 +47,14 @@ def test_map_of_a_long_description_still_says_what_it_is(tmp_path):
     assert made.SeriesDescription == "A" * 43 + ", super-, uncertainty"
 
 
+def test_map_has_the_character_set_of_the_result(tmp_path):
+    """With an empty first value, as files from Japan and Korea have it (C.12.1.1.2)."""
+    name = "Yamada^Tarou=山田^太郎"
+    made = _map(tmp_path, SpecificCharacterSet=["", "ISO 2022 IR 87"], PatientName=name)
+    assert list(made.SpecificCharacterSet) == ["", "ISO 2022 IR 87"]
+    assert made.PatientName == name
+
+
 def test_maps_of_projections_are_series_of_their_own(tmp_path):
     """A series has one frame of reference, and two exposures share none."""
     made = [_map(tmp_path, n, modality="XA", InstanceNumber=i) for i, n in enumerate("ab", 1)]
