@@ -130,10 +130,11 @@ def _window(meta: Mapping[str, Any]) -> tuple[str, int, npt.NDArray[np.float64]]
     """Return caption, first stored value and table of the window, (0028,1050), PS3.3 C.11.2."""
     header = dicom_header(meta)
     facts = _facts(header)
-    low, high = (int(v) for v in Facts(meta).storable.ravel())
+    storable = Facts(meta).storable.ravel()  # infinite, of floats
     is_table = "VOILUTSequence" in facts
-    if (not is_table and "WindowCenter" not in facts) or high - low >= 2**16:
+    if (not is_table and "WindowCenter" not in facts) or np.ptp(storable) >= 2**16:
         return None
+    low, high = (int(v) for v in storable)
     domain = np.arange(low, high + 1)
     try:
         values = np.asarray(apply_modality_lut(domain, facts), dtype=np.float64)

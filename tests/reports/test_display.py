@@ -63,6 +63,18 @@ def test_real_windows_are_those_of_pydicom(shared_data):
     assert seen
 
 
+def test_floats_have_no_table_of_a_window(tmp_path):
+    """Parametric maps and other float objects have windows, but no least and greatest value."""
+    values = np.linspace(-3, 7, 54, dtype=np.float32).reshape(6, 9)
+    made = factory.dataset(WindowCenter=2, WindowWidth=10)
+    del made.PixelData, made.BitsStored, made.HighBit, made.PixelRepresentation
+    made.BitsAllocated, made.FloatPixelData = 32, values.tobytes()
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    display, levels = shown(tmp_path / "a.dcm")
+    assert "stored values" in display.caption
+    assert levels[0, 0] == 0 < levels[3, 4] < 255 == levels[-1, -1]
+
+
 def test_a_voi_table_is_applied(tmp_path):
     item = pydicom.Dataset()
     item.LUTDescriptor = [16, 100, 8]
