@@ -13,7 +13,6 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from monai_sr.core import get_logger
 from monai_sr.formats.dicom.attributes import (
     CURVES,
     DRAWN_CURVES,
@@ -30,7 +29,6 @@ Scale = tuple[float, float]
 
 Arithmetic = Callable[[Sequence[float], Scale], list[float]]
 
-logger = get_logger(__name__)
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _GROUPS = {
@@ -121,7 +119,6 @@ def rescale_geometry(dataset: Dataset, scale: tuple[float, float]) -> str:
     if not work.dropped:
         return ""
     names = " and ".join(sorted(work.dropped))
-    logger.info("%s do not fit the enlarged image and were dropped.", names)
     return f"{names} of the source are left out"
 
 

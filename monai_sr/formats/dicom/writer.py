@@ -87,6 +87,7 @@ class DicomWriter(ImageWriter):
         self._meta: dict[str, Any] = {}
         self._volume = ""
         self._more: MoreSlices | None = None
+        self._noted: set[str] = set()
 
     def set_data_array(self, data_array: Any, channel_dim: int | None = 0, **kwargs: Any) -> None:
         """Take the image.
@@ -132,7 +133,7 @@ class DicomWriter(ImageWriter):
             )
         sources = Facts(self._meta).files
         frames = self._frames()
-        self._volume, self._more = "", None
+        self._volume, self._more, self._noted = "", None, set()
         if len(sources) == 1:
             with atomic_file(filename) as temporary:
                 self._write_one(filename, temporary, sources[0], frames)
@@ -203,6 +204,9 @@ class DicomWriter(ImageWriter):
         keep_lossy_history(dataset, round(values.nbytes / (scale[0] * scale[1])))
         swap_to_little_endian(dataset)
         note = rescale_geometry(dataset, scale)
+        if note and note not in self._noted:
+            self._noted.add(note)
+            logger.info("%s: %s", name, note)
         if are_counts(dataset):
             if index == 0:
                 logger.warning(

@@ -109,6 +109,18 @@ def test_what_does_not_fit_is_dropped_and_noted(tmp_path, rule):
     assert rule.note in depths[0][1].DerivationDescription
 
 
+def test_what_a_result_lacks_is_told_once_for_each_input(tmp_path, caplog):
+    source = factory.write_series(tmp_path / "s")
+    for file in source.iterdir():
+        header = pydicom.dcmread(file)
+        header.add_new((0x6000, 0x0010), "US", 6)
+        header.save_as(file)
+    with caplog.at_level("INFO", logger="monai_sr"):
+        factory.enlarge(source, tmp_path / "out")
+    told = [r.getMessage() for r in caplog.records if "left out" in r.getMessage()]
+    assert told == [f"{tmp_path / 'out'}: overlays of the source are left out"]
+
+
 @pytest.mark.parametrize("rule", [r for r in RULES if r.action == KEPT], ids=lambda r: r.words[:40])
 def test_what_depends_on_neither_is_kept(tmp_path, rule):
     words = [w for w in rule.keywords if w not in STRUCTURE]
