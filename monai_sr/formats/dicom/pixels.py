@@ -6,7 +6,7 @@ Rescale slope, windows and look-up tables for display are not applied: values st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID
 
-from monai_sr.core import BadImageError, PathLike, check_memory, get_logger, is_wide
+from monai_sr.core import BadImageError, PathLike, check_memory, is_wide
 from monai_sr.formats.dicom.bounds import check_frames
 from monai_sr.formats.dicom.decoders import run_decoder
 from monai_sr.formats.dicom.files import refuse_damage
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
-logger = get_logger(__name__)
 
 _DECLARED_BITS = 12  # deeper files seldom fill their range: the values themselves must tell
 # Some values are gray, others indices of a supplemental palette (C.7.6.19, C.8.13.3.1.1).
@@ -57,6 +56,7 @@ class StoredPixels:
         declared: range that the header declares, (nan, nan) where the values must tell.
         is_inverted: True for MONOCHROME1, where the least value is white.
         padding: least and greatest value that is padding, None where none is declared.
+        without_sign: count of values below zero that the bits above BitsStored do not say so of.
     """
 
     frames: NDArray[Any]
@@ -64,6 +64,7 @@ class StoredPixels:
     declared: tuple[float, float]
     is_inverted: bool
     padding: tuple[float, float] | None
+    without_sign: int = 0
 
 
 def decode(dataset: FileDataset, name: PathLike, *, keeps_palette: bool = False) -> StoredPixels:
@@ -93,7 +94,7 @@ def decode(dataset: FileDataset, name: PathLike, *, keeps_palette: bool = False)
         _check_header(dataset, name, keeps_palette)
         check_frames(dataset)
         array, facts = run_decoder(dataset, name)
-        array = _stored_bits(array, dataset, name)
+        array, without_sign = _stored_bits(array, dataset, name)
         photometric = str(facts["photometric_interpretation"])
         samples = int(facts["samples_per_pixel"])
         if photometric == "PALETTE COLOR" and not keeps_palette:
@@ -112,7 +113,8 @@ def decode(dataset: FileDataset, name: PathLike, *, keeps_palette: bool = False)
             )
         if frames.dtype.kind == "f":
             frames = holes_of_infinity(name, frames)
-        return _state_facts(dataset, frames, photometric, keeps_palette)
+        stated = _state_facts(dataset, frames, photometric, keeps_palette)
+        return replace(stated, without_sign=without_sign)
 
 
 def stored_range(dataset: Dataset, *, keeps_palette: bool = False) -> tuple[float, float]:
@@ -218,15 +220,18 @@ def _no_pixels(dataset: FileDataset, name: PathLike) -> str:
     )
 
 
-def _stored_bits(array: NDArray[Any], dataset: Dataset, name: PathLike) -> NDArray[Any]:
+def _stored_bits(
+    array: NDArray[Any], dataset: FileDataset, name: PathLike
+) -> tuple[NDArray[Any], int]:
     """Clear the bits above BitsStored (PS3.5 8.1.1); refuse values that this would wrap.
 
-    Old overlays lie there (C.9.2), and signed values come extended by their sign or by zeros.
+    Old overlays lie there (C.9.2), and signed values come extended by their sign or by zeros: how
+    many of these are below zero is returned, too. JPEG has no sign, so there it says nothing.
     """
     bits = int(dataset.get("BitsStored", 0))
     unused = array.dtype.itemsize * 8 - bits
     if array.dtype.kind == "f" or unused <= 0 or dataset.BitsAllocated == 1:
-        return array
+        return array, 0
     values = array << unused >> unused
     overlays = sum(1 << bit for bit in {*_overlay_bits(dataset)} if bit >= bits)
     judged = np.array(~((1 << bits) - 1) & ~overlays).astype(array.dtype)
@@ -239,13 +244,8 @@ def _stored_bits(array: NDArray[Any], dataset: Dataset, name: PathLike) -> NDArr
             f"{np.count_nonzero(is_wrong)} that do not; correct BitsStored and HighBit, or clear "
             "the bits above."
         )
-    if above.any() and is_changed.any():
-        logger.warning(
-            "%s: %d values lack the sign that others have above BitsStored, and are read as below "
-            "zero; correct BitsStored and HighBit if they are not",
-            name, np.count_nonzero(is_changed),
-        )  # fmt: skip
-    return values
+    is_native = not dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    return values, int(np.count_nonzero(is_changed)) if is_native else 0
 
 
 def _overlay_bits(dataset: Dataset) -> Iterator[int]:

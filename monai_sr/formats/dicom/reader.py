@@ -169,6 +169,11 @@ class DicomReader(ImageReader):
         """
         slices = self._decoded(img)
         _check_alike(img, slices)
+        if without_sign := sum(s.without_sign for s in slices):
+            logger.warning(
+                "%s: %d values are below zero by BitsStored alone; if they are not, correct "
+                "BitsStored and HighBit", img.name, without_sign,
+            )  # fmt: skip
         frames = np.concatenate([s.frames for s in slices])
         array = _to_monai(frames)
         nodata, valid = padding_facts(slices)

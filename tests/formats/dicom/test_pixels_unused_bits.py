@@ -25,19 +25,13 @@ def test_values_beyond_bits_stored_are_refused(tmp_path):
             _read(path)
 
 
-def test_a_sign_that_single_values_lack_is_told(tmp_path, caplog):
-    pixels = np.full((6, 9), -1000, np.int16)
-    pixels[0, 0] = 3000
-    read = _read(factory.write(tmp_path / "a.dcm", pixels))
-    assert read[0, 0] == 3000 - 2**12
-    assert "1 values lack the sign" in caplog.text
-
-
-@pytest.mark.parametrize("has_sign", [True, False])
-def test_signed_values_may_be_extended_by_zeros(tmp_path, has_sign):
+def test_a_sign_above_the_stored_bits_may_be_absent_and_that_is_told(tmp_path, caplog):
     pixels = factory.stored((6, 9), signed=True)
-    kept = pixels if has_sign else pixels & 0x0FFF
-    np.testing.assert_array_equal(_read(factory.write(tmp_path / "a.dcm", kept)), pixels)
+    path = factory.write(tmp_path / "a.dcm", pixels)
+    np.testing.assert_array_equal(_read(path), pixels)
+    assert caplog.text == ""
+    np.testing.assert_array_equal(_read(factory.write(path, pixels & 0x0FFF)), pixels)
+    assert f"{(pixels < 0).sum()} values are below zero by BitsStored alone" in caplog.text
 
 
 def test_declared_overlay_is_no_part_of_the_values(tmp_path):
