@@ -15,7 +15,6 @@ from monai_sr.formats.dicom.files import (
     is_dicom,
     open_dicom,
     quiet_pydicom,
-    read_elements,
     refuse_damage,
 )
 from monai_sr.formats.dicom.map import check_map_size
@@ -96,8 +95,7 @@ class Dicom(Format):
         """Go by Patient ID, which leaves this place as a hash alone."""
         try:
             with quiet_pydicom():
-                header = read_elements(path, stop_before_pixels=True, specific_tags=["PatientID"])
-                number = str(header.get("PatientID") or "").strip()
+                number = str(read_header(path).get("PatientID") or "").strip()
         except (OSError, BadImageError, *DAMAGE_ERRORS):  # it is named when it is read
             return ""
         return sha256(number) if number else ""

@@ -26,7 +26,7 @@ from monai_sr.formats.dicom.meaning import (
     rescaling,
 )
 from monai_sr.formats.dicom.pixels import StoredPixels, decode, padding_facts
-from monai_sr.formats.dicom.series import find_series, find_volumes
+from monai_sr.formats.dicom.series import check_one_person, find_series, find_volumes
 from monai_sr.formats.facts import Facts, image_meta
 from monai_sr.formats.meaning import (
     AUTO,
@@ -318,6 +318,7 @@ def _slice_order(
     given: str, names: list[str], headers: list[FileDataset], planes: list[list[Plane | None]]
 ) -> list[int]:
     """Order single-frame files along the normal; by InstanceNumber where positions lack."""
+    check_one_person(given, headers)
     for name, header, own in zip(names, headers, planes, strict=True):
         if len(own) > 1:
             raise BadImageError(

@@ -47,12 +47,12 @@ logger = get_logger(__name__)
 
 # Each exposure is an image of its own, even where a vendor adds positions.
 _PROJECTIONS = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "RG", "RTIMAGE", "XA"})
-# A series is of one study and frame of reference (PS3.3 A.1.2.5): where a copied UID says else, the
-# images of two patients would be one. Colors, palettes and gray values, or other types, are no one
-# array.
+# A series is of one patient, study and frame of reference (PS3.3 A.1.2.5): where a copied UID says
+# else, the images of two patients would be one. Colors, palettes and gray values, or other types,
+# are no one array.
 _SHARED = (
     "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns",
-    "PhotometricInterpretation", "BitsAllocated", "PixelRepresentation",
+    "PhotometricInterpretation", "BitsAllocated", "PixelRepresentation", "PatientID",
 )  # fmt: skip
 _LEAST_STACK = 3  # any two lie evenly
 _LEAST_SHARE = 0.95  # of an even stack; parts that lack more slices may be of two regions
@@ -133,6 +133,26 @@ def find_volumes(folder: PathLike, recursive: bool = False) -> list[Volume]:
         for alike in _by_grid(slices):
             volumes += _volumes(alike)
     return merge_copies(volumes)
+
+
+def check_one_person(name: PathLike, headers: Sequence[FileDataset]) -> None:
+    """Refuse files of several patients that were named as one series; warn of several series.
+
+    Args:
+        name: what messages call them.
+        headers: of the files.
+
+    Raises:
+        BadImageError: they state several values of Patient ID.
+    """
+    people, series = ({_said(h, w) for h in headers} for w in ("PatientID", "SeriesInstanceUID"))
+    if len(people - {""}) > 1:
+        raise BadImageError(
+            f"{name}: files of a series must be of one patient, got {len(people - {''})}; give "
+            "those of each separately."
+        )
+    if len(series - {""}) > 1:
+        logger.warning("%s: files of %d series are taken as one.", name, len(series))
 
 
 def merge_copies(volumes: Iterable[Volume]) -> list[Volume]:

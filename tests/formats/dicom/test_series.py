@@ -11,6 +11,7 @@ import pytest
 from monai.transforms import LoadImage
 from pydicom.uid import RLELossless
 
+from monai_sr.core.errors import BadImageError
 from monai_sr.formats import DicomReader
 from monai_sr.formats.dicom.series import find_volumes, merge_copies
 from tests import dicom_factory as factory
@@ -32,6 +33,27 @@ def _write(folder, volumes, **common):
                 **{**place_tags, "InstanceNumber": next(number), **common, **own},
             )
     return folder
+
+
+def test_patients_whose_uids_are_copies_are_not_mixed(tmp_path):
+    """Times and numbers alike, in an order of files that changes from slice to slice."""
+    names = iter("abcdef")
+    for place, people in zip(PLACES, ("AB", "BA", "AB"), strict=True):
+        for person in people:
+            tags = factory.located(place.round(9)) | {"PatientID": person}
+            factory.write(tmp_path / next(names), factory.stored((6, 9), seed=ord(person)), **tags)
+    people = [{pydicom.dcmread(p).PatientID for p in v.paths} for v in find_volumes(tmp_path)]
+    assert sorted(people, key=str) == [{"A"}, {"B"}]
+    with pytest.raises(BadImageError, match=r"of one patient, got 2; give those of each"):
+        DicomReader().read(sorted(tmp_path.iterdir()))
+
+
+def test_files_of_several_series_are_taken_as_one_with_a_warning(tmp_path, caplog):
+    for i, place in enumerate(PLACES):
+        tags = factory.located(place.round(9)) | {"SeriesInstanceUID": f"1.2.{i}"}
+        factory.write(tmp_path / f"{i}", **tags)
+    assert len(DicomReader().read(sorted(tmp_path.iterdir())).paths) == 3
+    assert "files of 3 series are taken as one" in caplog.text
 
 
 def _found(folder):
