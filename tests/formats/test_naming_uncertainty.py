@@ -93,6 +93,14 @@ def test_a_dicom_slice_gets_a_parametric_map_in_rescaled_units(tmp_path, slope, 
     np.testing.assert_allclose(affines[1], affines[0], atol=1e-6)
 
 
+def test_messages_name_the_result_and_not_where_it_waits_for_its_map(tmp_path, caplog):
+    source = factory.write(tmp_path / "a.dcm", ImagePositionPatient=[0, 0, 0])
+    with caplog.at_level("INFO", logger="monai_sr"):
+        _save(source, tmp_path / "o" / "a_x2.dcm")
+    (told,) = [r.getMessage() for r in caplog.records if "left out" in r.getMessage()]
+    assert told.startswith(f"{tmp_path / 'o' / 'a_x2.dcm'}: positions without")
+
+
 def test_a_series_gets_one_map_whose_frames_are_where_its_slices_are(tmp_path):
     source = factory.write_series(tmp_path / "s", factory.stored((3, 16, 12)))
     half_width = _save(source, tmp_path / "o" / "s_x2")

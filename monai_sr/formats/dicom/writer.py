@@ -134,9 +134,11 @@ class DicomWriter(ImageWriter):
         sources = Facts(self._meta).files
         frames = self._frames()
         self._volume, self._more, self._noted = "", None, set()
+        # A result that appears with its map is first written elsewhere.
+        name = Facts(self._meta).output or filename
         if len(sources) == 1:
             with atomic_file(filename) as temporary:
-                self._write_one(filename, temporary, sources[0], frames)
+                self._write_one(name, temporary, sources[0], frames)
                 check_unchanged(Facts(self._meta).input)
             return
         if len(frames) < len(sources):
@@ -145,7 +147,7 @@ class DicomWriter(ImageWriter):
                 f"for {len(sources)} files; keep all slices or write NIfTI."
             )
         if len(frames) > len(sources):
-            self._more = MoreSlices(filename, sources, len(frames))
+            self._more = MoreSlices(name, sources, len(frames))
             sources = [sources[i] for i in self._more.nearest]
         first = open_dicom(sources[0], stop_before_pixels=True).get("SOPInstanceUID")
         self._volume = str(first or "series")
@@ -154,7 +156,7 @@ class DicomWriter(ImageWriter):
         with atomic_folder(folder) as temporary:
             for i, (source, frame) in enumerate(zip(sources, frames, strict=True)):
                 path = temporary / f"slice_{i + 1:04d}.dcm"
-                self._write_one(filename, path, source, frame[None], i)
+                self._write_one(name, path, source, frame[None], i)
             check_unchanged(Facts(self._meta).input)
 
     def _frames(self) -> NDArray[Any]:
