@@ -124,6 +124,12 @@ def sizes_for_spacing(
     across = max(others, default=1.0)
     enlarged = [across, *(ratios[a] for a in axes)]
     may_shrink = len(axes) == 3 or across > 1
+    if max(enlarged) <= 1 < max(ratios):
+        raise OptionError(
+            f"{name}: spacing must be finer than the input's {has} {unit} within the slices, for "
+            f"this model makes no others, got {_text(target)}; take one that does "
+            "(docs/how-to/thick-slices.md), or ask for finer pixels, too"
+        )
     if max(enlarged) <= 1 or (min(ratios) < 1 and not may_shrink):
         raise OptionError(
             f"{name}: spacing must be finer than the input's {has} {unit}, got {_text(target)}; "

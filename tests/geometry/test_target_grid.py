@@ -69,7 +69,7 @@ def test_what_is_no_length_is_refused(spacing):
         ([0.8, 0.8, None], IN_PLANE, "finer than the input's 0.75 x 0.75 x 5.5 mm.*smaller"),
         ([0.75, 0.75, None], IN_PLANE, "ask for a smaller --spacing"),
         ([0.5, 0.8, None], IN_PLANE, "ask for a smaller --spacing"),
-        ([None, None, 2.0], IN_PLANE, "ask for a smaller --spacing"),
+        ([None, None, 2.0], IN_PLANE, "this model makes no others, got - x - x 2; take one that"),
         ([0.5, 0.5, 6.0], IN_PLANE, "ask for a smaller --spacing"),
         ([6.0, 6.0, 6.0], ALL, "ask for a smaller --spacing"),
         ([0.18, 0.5, None], IN_PLANE, r"at least 0.1875 x 0.1875 x 1.375 mm.*a larger --spacing"),
