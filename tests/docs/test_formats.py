@@ -56,7 +56,7 @@ def rows():
 def source(folder, name):
     array = pixels((7, 5), "uint16")
     if name == "DICOM":
-        return write(folder / "a.dcm", array, **located())
+        return write(folder / "a.dcm", array, bits=16, **located())
     if name == "GeoTIFF":
         return write_raster(folder / "a.tif", array[None], transform=NORTH_UP)
     if name == "NIfTI":
