@@ -106,7 +106,7 @@ def split_images(
         raise OptionError(
             f"validation_share: {share} of {len(images)} images of "
             f"{len(set(subjects.values()))} subjects leaves nothing to "
-            f"{'validate' if train else 'train'} on; name a --validation_dir"
+            f"{'validate' if train else 'train'} on; name a --validation_dir or a --split_table"
         )
     return train, held
 
