@@ -105,7 +105,7 @@ def test_a_share_outside_0_to_1_is_refused(tmp_path, share):
 
 
 def test_a_share_that_leaves_nothing_is_refused(tmp_path):
-    with pytest.raises(OptionError, match=r"nothing to validate on; name a --validation_dir or a --split"):
+    with pytest.raises(OptionError, match=r"validate on; name a --validation_dir or a --split"):
         split_images([tmp_path / "a.png"], 1e-9)
     assert split_images([tmp_path / "a.png"], 0)[1] == []
 
