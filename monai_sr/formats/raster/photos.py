@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-from PIL import JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
@@ -33,7 +33,8 @@ _SRGB = {("SOURCE_ICC_PROFILE_NAME", "sRGB")}  # other names are those of profil
 # Not Image.open: it refuses large images, which are meant to be read here.
 _PILLOW: dict[str, Any] = {
     "PNG": PngImagePlugin.PngImageFile, "WEBP": WebPImagePlugin.WebPImageFile,
-    "JPEG": JpegImagePlugin.JpegImageFile,
+    "JPEG": JpegImagePlugin.JpegImageFile, "GIF": GifImagePlugin.GifImageFile,
+    "BIGGIF": GifImagePlugin.GifImageFile,
 }  # fmt: skip
 _MOST_DPI = 1e7  # of what a file of PNG can hold, in pixels a meter of 31 bits
 _MOST_BANDS = 4096  # GDAL takes minutes over more, which damaged headers declare
@@ -74,11 +75,15 @@ def check_single(path: Path, dataset: DatasetReader) -> None:
 
 
 def _frame_count(path: Path, dataset: DatasetReader) -> int:
-    """Count the frames of an animation: GDAL makes bands of them, or passes the first one."""
-    colors = dataset.colorinterp
+    """Count the frames of an animation.
+
+    GDAL makes bands of those of a GIF that are as large as the first and drops the others, as most
+    are that hold no more than what changes; of other formats it passes the first one.
+    """
+    frames, colors = _seen_by_pillow(path, dataset).frames, dataset.colorinterp
     if colors[0] == ColorInterp.palette:
-        return sum(color != ColorInterp.alpha for color in colors)
-    return _seen_by_pillow(path, dataset).frames
+        frames = max(frames, sum(1 for color in colors if color != ColorInterp.alpha))
+    return frames
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,15 @@ def test_animation_is_refused(tmp_path, name, frames):
         load(tmp_path / name)
 
 
+def test_animation_whose_later_frames_hold_what_changes_is_refused(tmp_path):
+    first = photos(1)[0].quantize(16)
+    second = first.copy()
+    second.paste(3, (4, 4, 9, 9))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
+    with pytest.raises(BadImageError, match="must hold one image, got 2 frames; save one frame"):
+        load(tmp_path / "a.gif")
+
+
 def test_first_and_only_frame_of_a_gif_is_read(tmp_path):
     indexed = photos(1)[0].quantize(16)
     indexed.save(tmp_path / "a.gif", transparency=3)
