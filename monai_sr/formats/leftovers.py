@@ -18,9 +18,11 @@ from monai_sr.formats.raster.format import SIDECARS
 from monai_sr.formats.registry import known_suffix
 from monai_sr.formats.sentinel2.classes import classes_path
 
-_WORLD = {
-    ".tif": (".tfw", ".tifw", ".wld"),
-    ".tiff": (".tfw", ".tiffw", ".wld"),
+# Beside a TIFF GDAL looks for RPCs and for the table of MapInfo, too.
+_TIFF_PLACES = (".tfw", ".wld", ".tab", "_RPC.TXT", "_rpc.txt", ".RPB", ".rpb", ".IMD", ".imd")
+_PLACES = {
+    ".tif": (".tifw", *_TIFF_PLACES),
+    ".tiff": (".tiffw", *_TIFF_PLACES),
     ".png": (".pgw", ".pngw", ".wld"),
 }
 
@@ -52,7 +54,8 @@ def _beside(result: Path, has_maps: bool) -> list[Path]:
     """Return what is there that may belong to a result alone."""
     by_stem: list[Path] = []
     if result.exists():
-        by_stem += [result.with_suffix(end) for end in _WORLD.get(result.suffix.lower(), ())]
+        ends = _PLACES.get(result.suffix.lower(), ())
+        by_stem += [result.with_name(f"{result.stem}{end}") for end in ends]
         if has_maps:
             maps = [uncertainty_path(result), classes_path(result)]
             by_stem += [*maps, report_path(result)]

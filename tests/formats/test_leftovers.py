@@ -18,6 +18,7 @@ BESIDE = (
     "a.tif.aux.xml", "a.tif.msk", "a.tif.msk.ovr", "a.tif.ovr", "a_uncertainty.tif",
     "a_uncertainty.tif.aux.xml", "a_SCL.tif", "a_SCL.tif.ovr", "a_report.html",
     "a.tfw", "a.tifw", "a.wld",
+    "a.tab", "a_RPC.TXT", "a.RPB", "a.IMD", "a.tif.vat.dbf",
 )  # fmt: skip
 OTHERS = ("a.pgw", "a.jgw", "a.prj", "b.tif.msk", "b_uncertainty.tif", "a_b.tif", "a.txt")
 

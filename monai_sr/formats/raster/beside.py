@@ -25,7 +25,8 @@ from monai_sr.formats.raster.keep_list import is_deidentified, kept_crs, kept_wk
 from monai_sr.formats.raster.tables import class_table
 from monai_sr.formats.raster.texts import gdal_facts
 
-_OF_GDAL = (".aux.xml", ".msk", ".msk.ovr", ".ovr")
+# .vat.dbf: ArcGIS keeps names of classes there.
+_BESIDE = (".aux.xml", ".msk", ".msk.ovr", ".ovr", ".vat.dbf")
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0\0\0\0\0"
 _IHDR_END = 33
 _METERS_PER_INCH = 0.0254
@@ -34,8 +35,8 @@ _IEND = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def files_of_gdal(image: Path) -> list[Path]:
-    """Name the files in which GDAL keeps what belongs to an image: facts, mask and overviews."""
-    return [image.with_name(f"{image.name}{end}") for end in _OF_GDAL]
+    """Name the files of what belongs to an image: facts, mask, overviews and names of classes."""
+    return [image.with_name(f"{image.name}{end}") for end in _BESIDE]
 
 
 @contextlib.contextmanager
