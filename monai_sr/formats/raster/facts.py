@@ -107,7 +107,7 @@ def has_same_bands(src: DatasetReader, count: int, kind: str = GRAY) -> bool:
     Returns:
         True when what the source says of each band holds for the result.
     """
-    is_expanded = src.colorinterp[0] == ColorInterp.palette and kind not in CODES
+    is_expanded = src.colorinterp[0] == ColorInterp.palette and kind not in CODES and count == 1
     return bool(src.count == count and not is_expanded)
 
 
@@ -194,8 +194,13 @@ def _copy_colors(src: DatasetReader, dst: DatasetWriter, kind: str) -> None:
     colors = colors_of(src, dst.count, kind)
     if colors[0] == ColorInterp.palette:
         dst.write_colormap(1, src.colormap(1))
-    else:
+    if dst.count > 1 or colors[0] != ColorInterp.palette:
         dst.colorinterp = colors
+    if ColorInterp.palette in colors[1:]:
+        logger.warning(
+            "%s: GeoTIFF holds the color table of band 1 alone; those of other bands are left out, "
+            "their codes stay", src.name,
+        )  # fmt: skip
 
 
 def scaled_dpi(src: DatasetReader, grid: Grid) -> list[float] | None:

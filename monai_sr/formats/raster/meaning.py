@@ -1,7 +1,8 @@
 """What a raster says about the meaning of its bands: tables, names and the values themselves.
 
-A color table on a map names classes, a palette without one may be that of a picture: there its
-values decide. JPEG and other lossy compression hold no codes: they would not survive.
+A color table on a map names classes, and so does that of a band among several; a palette of one
+band without a map may be that of a picture: there its values decide. JPEG and other lossy
+compression hold no codes: they would not survive.
 """
 
 import math
@@ -78,13 +79,16 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     """
     if _is_lossy(dataset):
         return None
-    colors = dataset.colorinterp
-    if colors[0] == ColorInterp.palette and is_on_map(dataset):
-        return Meaning(LABEL, "a color table on a map")
-    declared, has_integers = named_bands(dataset), np.dtype(dataset.dtypes[0]).kind in "iu"
-    if dataset.count == 1 and declared and has_integers:
-        return Meaning(LABEL, declared[1])
+    colors, is_map = dataset.colorinterp, is_on_map(dataset)
     bands = [band for band in dataset.indexes if colors[band - 1] != ColorInterp.alpha]
+    reason = "a color table on a map" if is_map else "a color table of one band among several"
+    may_be_classes = is_map or len(bands) > 1
+    tables = {b: reason for b in bands if may_be_classes and colors[b - 1] == ColorInterp.palette}
+    if tables and len(tables) == len(bands):
+        return Meaning(LABEL, reason)
+    declared = named_bands(dataset) | tables
+    if dataset.count == 1 and declared and np.dtype(dataset.dtypes[0]).kind in "iu":
+        return Meaning(LABEL, declared[1])
     if not bands or _is_dear(dataset):
         return None
     texts = {band: dataset.descriptions[band - 1] or "" for band in bands}

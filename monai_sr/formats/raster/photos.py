@@ -77,13 +77,10 @@ def check_single(path: Path, dataset: DatasetReader) -> None:
 def _frame_count(path: Path, dataset: DatasetReader) -> int:
     """Count the frames of an animation.
 
-    GDAL makes bands of those of a GIF that are as large as the first and drops the others, as most
-    are that hold no more than what changes; of other formats it passes the first one.
+    GDAL makes bands of those of a GIF that are as large as the first, and drops those that hold no
+    more than what changes; of other formats it passes the first one.
     """
-    frames, colors = _seen_by_pillow(path, dataset).frames, dataset.colorinterp
-    if colors[0] == ColorInterp.palette:
-        frames = max(frames, sum(1 for color in colors if color != ColorInterp.alpha))
-    return frames
+    return _seen_by_pillow(path, dataset).frames
 
 
 @dataclass(frozen=True)

@@ -217,16 +217,16 @@ class RasterSource:
         self._table: npt.NDArray[np.uint8] | None = None
         self._adds_alpha = False
         found = raster_meaning(self.path, dataset) if kind == AUTO else None
-        is_rgb = colors[:3] == list(RGBA[:3]) or colors[0] == ColorInterp.palette
-        self.meaning = decided(kind, found, self.path, is_rgb)
+        is_palette = colors[0] == ColorInterp.palette and set(colors[1:]) <= {ColorInterp.alpha}
+        self.meaning = decided(kind, found, self.path, is_palette or colors[:3] == list(RGBA[:3]))
         self.turn = raster_turn(dataset) if self.meaning.kind == PHASE else None
-        if colors[0] == ColorInterp.palette and self.meaning.kind in CODES:
-            colors[0] = ColorInterp.gray
-        if colors[0] == ColorInterp.palette:
+        if is_palette and self.meaning.kind not in CODES:
             self._table = color_table(self.path, dataset, self._nodata.common)
             self._nodata = Nodata()
             self.dtype, self.bits, count = np.dtype(np.uint8), 8, self._table.shape[1]
             colors = list(RGBA[:count]) if count > 1 else [ColorInterp.gray]
+        elif colors[0] == ColorInterp.palette:
+            colors[0] = ColorInterp.gray
         elif has_color and dataset.driver == "PNG" and colors == list(RGBA[:3]):
             self._adds_alpha, self.has_mask, count = True, False, 4
             colors = list(RGBA)

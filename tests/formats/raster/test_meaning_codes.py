@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from rasterio.enums import ColorInterp
 
 from monai_sr.core import BadImageError
+from monai_sr.formats import output_suffix
 from monai_sr.formats.raster import meaning
 from monai_sr.formats.raster.meaning import raster_meaning
 from monai_sr.formats.raster.reader import RasterReader
 from monai_sr.formats.raster.source import RasterSource
-from tests.image_factory import NORTH_UP, pixels, write_raster
+from monai_sr.formats.raster.writer import RasterWriter
+from tests.formats.raster.test_facts import opened
+from tests.image_factory import NORTH_UP, enlarged, pixels, write_raster
 
 COVER = {0: (0, 0, 0, 255), 10: (0, 90, 0, 255), 20: (200, 200, 0, 255), 30: (0, 0, 255, 255)}
 ASPECT = np.degrees(np.arctan2(*(np.mgrid[0:48, 0:48] - 23.4)))[None] % 360
@@ -60,6 +65,53 @@ def test_a_palette_on_a_map_is_codes_unless_lerc_changed_it(tmp_path, error, exp
         compress="LERC", max_z_error=error,
     )  # fmt: skip
     assert kind(path) == expected
+
+
+def with_tables(path, colors, *, place=True):
+    """Make a VRT of two bands, of which those called Palette have a color table."""
+    values = np.concatenate([patches(0, 10, 20, 30), patches(0, 10, 20)])
+    place = {"transform": NORTH_UP, "crs": "EPSG:32633"} if place else {}
+    write_raster(path.with_suffix(".tif"), values, **place)
+    rasterio.shutil.copy(path.with_suffix(".tif"), path, driver="VRT")
+    root = ElementTree.parse(path).getroot()
+    for band, color in zip(root.findall("VRTRasterBand"), colors, strict=True):
+        for old in band.findall("ColorInterp"):
+            band.remove(old)
+        ElementTree.SubElement(band, "ColorInterp").text = color
+        table = ElementTree.SubElement(band, "ColorTable") if color == "Palette" else ()
+        for level in range(31) if color == "Palette" else ():
+            ElementTree.SubElement(table, "Entry", c1=str(level), c2="0", c3="9", c4="255")
+    ElementTree.ElementTree(root).write(path)
+    return path
+
+
+@pytest.mark.parametrize("place", [True, False])
+@pytest.mark.parametrize(
+    ("colors", "kind", "codes"),
+    [
+        (("Gray", "Palette"), "gray", (1,)),
+        (("Palette", "Gray"), "gray", (0,)),
+        (("Palette", "Palette"), "label", ()),
+    ],
+)
+def test_color_tables_of_some_bands_make_those_codes(tmp_path, colors, kind, codes, place, caplog):
+    path = with_tables(tmp_path / "a.vrt", colors, place=place)
+    with RasterSource(path, "auto") as source:
+        assert (source.meaning.kind, source.meaning.bands) == (kind, codes)
+        assert source.shape[0] == 2
+        stored = source.dataset.read()
+        assert np.array_equal(source.read().pixels, stored)
+    reader, writer = RasterReader("auto"), RasterWriter()
+    pixels, meta = enlarged(*reader.get_data(reader.read(path)), 2)
+    writer.set_data_array(pixels)
+    writer.set_metadata(meta)
+    assert output_suffix(path) == ".tif"
+    writer.write(tmp_path / "b.tif")
+    with opened(tmp_path / "b.tif") as result:
+        assert np.array_equal(result.read()[:, ::2, ::2], stored)
+        if colors[0] == "Palette":
+            assert result.colormap(1)[7] == (7, 0, 9, 255)
+    assert ("color table of band 1 alone" in caplog.text) == (colors[1] == "Palette")
 
 
 @pytest.mark.parametrize("nodata", [None, -9999, math.nan])
