@@ -28,8 +28,11 @@ _SCHEMA = "https://stac-extensions.github.io/{}/schema.json"
 _WRITTEN = ("projection/v2.0.0", "raster/v2.0.0", "file/v2.1.0", "processing/v1.2.0")
 _PREFIXES = {"projection": "proj", "scientific": "sci"}
 # Of the source's files, grid and making; ours say it anew.
-_OTHERS = ("proj:", "raster:", "file:", "processing:")
-_TIMES = ("created", "updated")
+_OTHERS = ("proj:", "raster:", "file:", "processing:", "cube:", "storage:", "table:")
+_LEFT_OUT = (
+    "datetime", "created", "updated", "renders", "bands", "statistics",
+    "sar:pixel_spacing_range", "sar:pixel_spacing_azimuth",
+)  # fmt: skip
 # What holds for a band however large its pixels are.
 _OF_BANDS = (
     "name", "description", "unit", "eo:common_name", "eo:center_wavelength",
@@ -108,7 +111,7 @@ def _properties(source: Any) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in source.properties.items()
-        if not key.startswith(_OTHERS) and key not in (*_TIMES, "datetime")
+        if not key.startswith(_OTHERS) and key not in _LEFT_OUT
     }
     lineage = (
         "Enlarged by single-image super-resolution: pixels are smaller, detail beyond the measured "

@@ -94,6 +94,30 @@ def test_it_says_what_holds_of_the_source_and_what_is_new(made):
     assert "collection" not in item or item["collection"] is None
 
 
+def test_what_counts_pixels_or_names_files_of_the_source_is_left_out(upscaler, tmp_path):
+    source = write_item(tmp_path / "in")
+    item = json.loads(source.read_text())
+    stale = {
+        "sar:pixel_spacing_range": 10, "sar:pixel_spacing_azimuth": 10,
+        "cube:dimensions": {"x": {"type": "spatial", "axis": "x", "extent": [0, 300], "step": 10}},
+        "renders": {"truecolor": {"assets": ["B04", "B03", "B02"]}},
+        "storage:requester_pays": True, "table:row_count": 5,
+        "bands": [{"name": "B04", "raster:spatial_resolution": 10}],
+    }  # fmt: skip
+    kept = {"sar:resolution_range": 20, "sar:polarizations": ["VV"], "view:off_nadir": 3}
+    item["properties"] |= stale | kept
+    names = ("sar", "datacube", "render", "storage", "table")
+    item["stac_extensions"] += [
+        f"https://stac-extensions.github.io/{name}/v1.0.0/schema.json" for name in names
+    ]
+    source.write_text(json.dumps(item))
+    made = json.loads(upscale_item(source, tmp_path / "out", upscaler, ["B04"]).read_text())
+    assert stale.keys().isdisjoint(made["properties"])
+    assert made["properties"].items() >= kept.items()
+    extensions = [url.split("/")[-3] for url in made["stac_extensions"]]
+    assert extensions[-2:] == ["view", "sar"]
+
+
 def test_an_asset_says_where_what_and_how_large(made):
     asset = json.loads(made.read_text())["assets"]["B04"]
     file = made.parent / "B04_x4.tif"
