@@ -24,7 +24,6 @@ from monai_sr.formats.raster.far import open_bytes
 _OPAQUE = 255
 _EXACT_INTEGER = 2.0**53
 _EXTRA_SAMPLES = 338
-_MADE_RGB = ("CMYK", "CIELAB")
 _ASSOCIATED_ALPHA = 1
 _BIG_TIFF = 43
 _ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
@@ -116,9 +115,9 @@ def stored_nodata(path: PathLike, dataset: DatasetReader) -> Sequence[float | No
 
 
 def stored_colors(dataset: DatasetReader) -> list[ColorInterp]:
-    """Return what bands are, without the opaque alpha that GDAL adds to RGB of inks and CIELAB."""
+    """Return what bands are, without the opaque alpha that GDAL adds to RGB of inks."""
     colors = list(dataset.colorinterp)
-    is_made = dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") in _MADE_RGB
+    is_made = dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") == "CMYK"
     return [c for c in colors if c != ColorInterp.alpha] if is_made else colors
 
 

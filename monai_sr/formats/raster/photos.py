@@ -51,8 +51,8 @@ def check_single(path: Path, dataset: DatasetReader) -> None:
         dataset: the open file.
 
     Raises:
-        BadImageError: no image or several: frames, pages, subdatasets, thousands of bands; CIELAB
-            of 16 bits, whose a* and b* are signed, so that -1 is read as 65535.
+        BadImageError: no image or several: frames, pages, subdatasets, thousands of bands; CIELAB,
+            whose white GDAL makes yellow, and of 16 bits whose a* and b* are signed.
     """
     pages = len(dataset.subdatasets)
     remedy = "extract one with gdal_translate (gdalinfo lists them)"
@@ -65,13 +65,24 @@ def check_single(path: Path, dataset: DatasetReader) -> None:
     elif (frames := _frame_count(path, dataset)) > 1:
         found, remedy = f"{frames} frames", "save one frame as PNG"
     else:
-        is_deep = dataset.driver == "GTiff" and dataset.dtypes[:3] == ("uint16",) * 3
-        if is_deep and tiff_tag(path, _PHOTOMETRIC) == _CIELAB:
+        if _is_cielab(path, dataset):
             raise BadImageError(
-                f"{path}: colors must be RGB or gray, got CIELAB of 16 bits; convert it to RGB."
+                f"{path}: colors must be RGB or gray, got CIELAB; convert it to RGB."
             )
         return
     raise BadImageError(f"{path}: must hold one image, got {found}; {remedy}.")
+
+
+def _is_cielab(path: Path, dataset: DatasetReader) -> bool:
+    """Tell whether a TIFF's colors are L*a*b*, which GDAL gives as RGB of 8 bits or as numbers.
+
+    The RGB is that of a display whose white is D50: beside others it is yellow, by some 15 of 255.
+    """
+    if dataset.driver != "GTiff" or dataset.count < 3:
+        return False
+    is_made = dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") == "CIELAB"
+    is_deep = dataset.dtypes[:3] == ("uint16",) * 3
+    return bool(is_made or (is_deep and tiff_tag(path, _PHOTOMETRIC) == _CIELAB))
 
 
 def _frame_count(path: Path, dataset: DatasetReader) -> int:
