@@ -19,6 +19,9 @@ from PIL import Image, ImageOps
 
 from monai_sr.core import BadImageError, OptionError, PathLike, get_logger, sha256
 from monai_sr.formats import (
+    AUTO,
+    COLOR,
+    GRAY,
     Facts,
     dependencies,
     digest,
@@ -26,6 +29,7 @@ from monai_sr.formats import (
     image_folders,
     image_stem,
     is_plain_photo,
+    kind_of,
 )
 from monai_sr.training import Area, Box, list_images, match_names, window_of
 from monai_sr.transforms import ScaleToUnit, enlarged_axes, load_image
@@ -306,7 +310,13 @@ def dicom_patient(files: Files) -> str:
 
 
 def _scaled(files: Files, square: tuple[int, int] | None = None) -> tuple[Array, dict[str, Any]]:
-    image = load_image(files if len(files) > 1 else files[0])
+    image = load_image(files if len(files) > 1 else files[0], AUTO)
+    found, facts = kind_of(image.meta), Facts(image.meta)
+    if found not in (GRAY, COLOR) or facts.code_bands.size:
+        raise BadImageError(
+            f"{files[0]}: must hold gray values or colors to be judged, got "
+            f"{'codes' if facts.code_bands.size else found} ({facts.kind_reason}); leave it out"
+        )
     if square is not None:
         image = image[:, slice(*square), slice(*square)]  # type: ignore[assignment]
     scaled, valid = ScaleToUnit(is_exact=True)(image)

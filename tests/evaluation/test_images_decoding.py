@@ -15,7 +15,7 @@ from pydicom.data import get_testdata_file
 from monai_sr.core.errors import BadImageError
 from monai_sr.evaluation.datasets import folder_benchmark
 from monai_sr.evaluation.images import read_image, read_volume
-from tests.image_factory import pixels, write_nifti, write_raster
+from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -137,6 +137,18 @@ def test_a_volume_that_was_written_anew_is_read_anew(tmp_path):
         expected = (wide - wide.min()) / np.ptp(wide)
         found = read_volume((file,)).transpose(2, 1, 0)
         assert np.sort(found.ravel()) == pytest.approx(np.sort(expected.ravel()), abs=1e-6)
+
+
+@pytest.mark.parametrize("bands", [(1,), (1, 2)])
+def test_no_figure_is_made_of_classes(tmp_path, bands):
+    path = write_raster(tmp_path / "a.tif", pixels((2, 16, 16)), transform=NORTH_UP)
+    with rasterio.open(path, "r+") as dst:
+        for band in bands:
+            dst.update_tags(band, LAYER_TYPE="thematic")
+    with pytest.raises(
+        BadImageError, match=r"a\.tif: must hold gray values or colors to be judged"
+    ):
+        read_image((path,))
 
 
 def test_an_animation_is_refused_and_no_frame_of_it_judged(tmp_path):
