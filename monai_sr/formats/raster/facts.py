@@ -193,7 +193,8 @@ def _copy_bands(src: DatasetReader, dst: DatasetWriter, is_private: bool) -> Non
 def _copy_colors(src: DatasetReader, dst: DatasetWriter, kind: str) -> None:
     colors = colors_of(src, dst.count, kind)
     if colors[0] == ColorInterp.palette:
-        dst.write_colormap(1, src.colormap(1))
+        with suppress(ValueError):  # a band may be called palette and have none
+            dst.write_colormap(1, src.colormap(1))
     if dst.count > 1 or colors[0] != ColorInterp.palette:
         dst.colorinterp = colors
     if ColorInterp.palette in colors[1:]:

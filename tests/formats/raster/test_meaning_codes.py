@@ -114,6 +114,21 @@ def test_color_tables_of_some_bands_make_those_codes(tmp_path, colors, kind, cod
     assert ("color table of band 1 alone" in caplog.text) == (colors[1] == "Palette")
 
 
+def test_bands_called_palettes_without_a_table_are_codes(tmp_path):
+    path = with_tables(tmp_path / "a.vrt", ("Palette", "Palette"))
+    root = ElementTree.parse(path).getroot()
+    for band in root.findall("VRTRasterBand"):
+        band.remove(band.find("ColorTable"))
+    ElementTree.ElementTree(root).write(path)
+    reader, writer = RasterReader("auto"), RasterWriter()
+    pixels, meta = enlarged(*reader.get_data(reader.read(path)), 2)
+    writer.set_data_array(pixels)
+    writer.set_metadata(meta)
+    writer.write(tmp_path / "b.tif")
+    with opened(path) as src, opened(tmp_path / "b.tif") as result:
+        assert np.array_equal(result.read()[:, ::2, ::2], src.read())
+
+
 @pytest.mark.parametrize("nodata", [None, -9999, math.nan])
 def test_classes_in_floats_are_those_in_integers(tmp_path, nodata):
     whole = patches(1, 2, 5, 9)
