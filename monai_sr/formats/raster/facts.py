@@ -192,16 +192,18 @@ def _copy_bands(src: DatasetReader, dst: DatasetWriter, is_private: bool) -> Non
 
 def _copy_colors(src: DatasetReader, dst: DatasetWriter, kind: str) -> None:
     colors = colors_of(src, dst.count, kind)
-    if colors[0] == ColorInterp.palette:
+    others = set(colors[1:]) - {ColorInterp.alpha}
+    # TIFF's table is for one band: beside it GDAL takes a second one for alpha.
+    if colors[0] == ColorInterp.palette and not others:
         with suppress(ValueError):  # a band may be called palette and have none
             dst.write_colormap(1, src.colormap(1))
+    elif ColorInterp.palette in colors:
+        logger.warning(
+            "%s: GeoTIFF has no place for color tables of several bands: they are left out, codes "
+            "stay", src.name,
+        )  # fmt: skip
     if dst.count > 1 or colors[0] != ColorInterp.palette:
         dst.colorinterp = colors
-    if ColorInterp.palette in colors[1:]:
-        logger.warning(
-            "%s: GeoTIFF holds the color table of band 1 alone; those of other bands are left out, "
-            "their codes stay", src.name,
-        )  # fmt: skip
 
 
 def scaled_dpi(src: DatasetReader, grid: Grid) -> list[float] | None:
