@@ -145,7 +145,8 @@ class ScaleToUnit(Transform):
         if levels and (given is None or facts.unit):
             groups: Any = facts.groups if facts.knows("groups") else np.full(channels, 0)
             found, fill = band_ranges(levels, groups, facts.is_rgb, bool(facts.unit))
-            warn_of_fill(name, fill, channels)
+            codes = set(facts.code_bands.ravel().tolist())  # a class may have many pixels
+            warn_of_fill(name, [each for each in fill if each[0] not in codes], channels)
             if given is None:
                 ends = [each.extremes for each in levels if each.counts.size]
                 low, high = min(ends)[0], max(end[1] for end in ends)

@@ -333,3 +333,12 @@ def test_every_band_may_have_a_range_of_its_own():
     assert unit.flatten().tolist() == [0, 1, 0, 1, 0.875, 1]
     with pytest.raises(OptionError, match="two rising numbers"):
         ScaleToUnit([(0, 10, 20), (0, 1, 2)])
+
+
+@pytest.mark.parametrize("codes", [(), (0,)])
+def test_no_class_beside_other_bands_is_taken_for_undeclared_nodata(caplog, codes):
+    values = torch.rand(2, 48, 48, generator=torch.Generator().manual_seed(0)) * 50 + 100
+    values[0, :20, :20] = 0
+    image = MetaTensor(values.round(), meta={"sr_code_bands": np.array(codes, dtype=int)})
+    ScaleToUnit()(image)
+    assert ("looks like nodata" in caplog.text) == (not codes)
