@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import trial_networks
 import trials
 import yaml
 from campaign_jobs import Job
 from campaign_judge import Figures
 from campaign_runs import Had
+from torch import nn
 
 from monai_sr.training import PatchLoader
 from monai_sr.upscaling.workflow import SRWorkflow
@@ -45,7 +47,7 @@ def test_detail_is_the_mean_difference_of_neighbors():
 def test_every_trial_changes_a_recipe_that_can_be_read():
     content = yaml.safe_load(trials.TRIALS.read_text(encoding="utf-8"))
     job = Job(**content["job"])
-    for told in content["trials"].values():
+    for told in (content["trials"] | content["from_scratch"]).values():
         options = {**job.options, **told}
         workflow = SRWorkflow(job.bundle, "train", size=job.size, scale=4, minutes=1, **options)
         for key, value in told.items():
@@ -60,3 +62,14 @@ def test_a_line_tells_the_gain_over_the_start():
         "trial": "x", "minutes": "5.0", "steps": "100", "hr_megapixels": "12",
         "val_psnr": "30.5000", "val_lpips": "0.2000", "against_start": "+0.2500",
     }  # fmt: skip
+
+
+def test_the_network_with_attentive_blocks_sees_as_far_as_it_says():
+    torch.manual_seed(0)
+    network = trial_networks.AttentiveResidual(2, 1, channels=4, num_blocks=2).double().eval()
+    nn.init.normal_(network.tail.weight)
+    image = torch.rand(1, 1, 41, 41, dtype=torch.float64, requires_grad=True)
+    network(image)[..., 40, 40].backward()
+    seen = image.grad[0, 0, 20].nonzero()
+    assert seen.min() == 20 - network.halo
+    assert seen.max() == 20 + network.halo
