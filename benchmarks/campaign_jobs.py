@@ -173,7 +173,7 @@ class Campaign:
                 found[key] = paths[0] if len(paths) == 1 else paths
             else:
                 found[key] = value
-        found |= {"precision": "bfloat16", "train#state#every": 50}
+        found |= {"train#state#every": 50}
         found |= dict(job.options) | dict(self.profile.get("options", {}))
         factor = self.profile.get("batch_factor")
         if factor:

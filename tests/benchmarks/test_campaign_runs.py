@@ -193,6 +193,13 @@ def test_a_command_of_a_gpu_knows_every_option(modules, tmp_path):
         assert ("--pretrained" in told) == bool(job.before)
 
 
+def test_a_processor_chooses_its_precision_itself(modules, tmp_path):
+    campaign = modules.campaign_jobs.read_campaign()
+    words = campaign.command(campaign.jobs[0], tmp_path, tmp_path / "run", 1.0, None)
+    assert "--minutes" in words
+    assert "--precision" not in words
+
+
 def test_the_share_of_the_own_models_gain_is_told(modules):
     line = modules.campaign_judge.Line("a", val_psnr=29.4, bicubic_psnr=27.0, own_psnr=30.0)
     assert line.share_of_gain == pytest.approx(0.8)
