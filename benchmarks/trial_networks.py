@@ -14,6 +14,10 @@ from monai_sr.networks.registry import GeneratorInfo, register_generator
 
 __all__ = ["AttentiveResidual", "create_network"]  # the latter knows the networks of this file
 
+# What passes is squared where it is small: at 1 nothing is left after four blocks, at 1.75 it grows
+# a thousandfold in seven.
+_GAIN = 1.45
+
 
 class AttentiveBlock(nn.Module):
     """Three convolutions whose result also says, pixel by pixel, what of it passes (SPAN's block).
@@ -25,7 +29,9 @@ class AttentiveBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.convolutions = nn.ModuleList(he_conv(2, channels, channels) for _ in range(3))
+        self.convolutions = nn.ModuleList(
+            he_conv(2, channels, channels, gain=_GAIN) for _ in range(3)
+        )
         self.activation = nn.SiLU()
 
     def forward(self, x: Tensor) -> Tensor:
