@@ -142,7 +142,7 @@ def _claims(
             " / ".join(_figure(measure, float(claim[measure])) for measure in stated) or "-",
             _ours(name, claim, stated, rows, is_trained=_is_trained(name, systems[name], rows)),
             _plain(claim.get("source")),
-            _why(name, claim, rows, facts),
+            _why(name, claim, rows, facts, is_gan="discriminator_def" in systems[name]),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
@@ -152,15 +152,25 @@ def _is_trained(name: str, content: Mapping[str, Any], rows: Sequence[Row]) -> b
     return not learns(content) or any(row.system == name for row in rows)
 
 
-def _why(name: str, claim: Mapping[str, Any], rows: Sequence[Row], facts: Sequence[Facts]) -> str:
-    """Return the reason that the claim gives, and how long training was here."""
+def _why(
+    name: str,
+    claim: Mapping[str, Any],
+    rows: Sequence[Row],
+    facts: Sequence[Facts],
+    *,
+    is_gan: bool,
+) -> str:
+    """Return the reason that the claim gives, how long training was here, and what it left out."""
     wanted = {_key(part) for part in str(claim.get("set", "")).split("+")}
     scale = claim.get("scale")
     weights = {key_of(r) for r in rows if r.system == name and _key(r.set) in wanted}
     own = [f for f in facts if f.system == name and scale in (None, f.scale)]
     meant = [f for f in own if key_of(f) in weights]
-    time = told_time(meant or [f for f in own if f.domain == "natural"])
+    meant = meant or [f for f in own if f.domain == "natural"]
+    time = told_time(meant)
     told = f"trained here for {time}" if time else ""
+    if told and is_gan and all(f.minutes_stage_2 == 0 for f in meant):
+        told += ", without its adversarial stage"
     if told and not any(row.system == name for row in rows):
         told = f"{time} of training here were not enough"
     return "; ".join(filter(None, (_plain(claim.get("why")), told)))

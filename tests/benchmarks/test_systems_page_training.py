@@ -80,9 +80,9 @@ def test_a_system_that_learns_and_has_no_rows_of_photos_is_named_too():
     assert untrained_section({"nearest": SYSTEMS["nearest"]}, {}, BICUBIC, []) == []
 
 
-def claim_line(rows, facts):
+def claim_line(rows, facts, **content):
     claim = {"set": "Set5", "scale": 4, "psnr": 32.0, "source": "A", "why": "other data"}
-    systems = {"deep": {**SYSTEMS["deep"], "claims": [claim]}}
+    systems = {"deep": {**SYSTEMS["deep"], "claims": [claim], **content}}
     lines = system_section(systems, rows, facts)
     return next(line for line in lines if "other data" in line)
 
@@ -99,6 +99,15 @@ def test_a_claim_tells_the_time_of_the_weights_that_were_measured():
     gone = claim_line([], facts)
     assert "| not trained here |" in gone
     assert gone.endswith("| other data; 2.3 hours of training here were not enough |")
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(0, ", without its adversarial stage"), (9, "")])
+def test_weights_of_a_gan_that_had_no_adversarial_stage_say_so(minutes, told):
+    facts = [Facts(system="deep", domain="natural", scale=4, weights_sha256="ab",
+                   minutes_stage_1=60 - minutes, minutes_stage_2=minutes)]  # fmt: skip
+    line = claim_line([row("deep", 31.0, 0.2)], facts, discriminator_def={})
+    assert line.endswith(f"; trained here for 60 minutes{told} |")
+    assert "adversarial" not in claim_line([row("deep", 31.0, 0.2)], facts)
 
 
 def test_times_are_told_by_scale_where_they_differ():
