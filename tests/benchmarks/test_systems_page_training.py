@@ -107,7 +107,6 @@ def test_weights_of_a_gan_that_had_no_adversarial_stage_say_so(minutes, told):
                    minutes_stage_1=60 - minutes, minutes_stage_2=minutes)]  # fmt: skip
     line = claim_line([row("deep", 31.0, 0.2)], facts, discriminator_def={})
     assert line.endswith(f"; trained here for 60 minutes{told} |")
-    assert "adversarial" not in claim_line([row("deep", 31.0, 0.2)], facts)
 
 
 def test_times_are_told_by_scale_where_they_differ():
