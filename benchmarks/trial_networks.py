@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from monai_sr.networks import create_network
 from monai_sr.networks.blocks import he_conv
 from monai_sr.networks.generators.compact_residual import CompactResidual
-from monai_sr.networks.registry import GeneratorInfo, register_generator
-
-__all__ = ["AttentiveResidual", "create_network"]  # the latter knows the networks of this file
+from monai_sr.networks.registry import GeneratorInfo
 
 # What passes is squared where it is small: at 1 nothing is left after four blocks, at 1.75 it grows
 # a thousandfold in seven.
@@ -64,7 +62,6 @@ class AttentiveTrunk(nn.Module):
         return result
 
 
-@register_generator("attentive_residual")
 class AttentiveResidual(CompactResidual):
     """The compact network with a trunk after SPAN in place of plain residual blocks.
 
@@ -90,3 +87,11 @@ class AttentiveResidual(CompactResidual):
         self.blocks = nn.ModuleList([AttentiveTrunk(channels, num_blocks)])
         self.fusion = nn.Identity()
         self.halo = max(self.halo, 1 + num_blocks * AttentiveBlock.reach + 1 + 1)
+
+
+def attentive_network(
+    *, scale: int, in_channels: int, fast: Mapping[str, Any], **_: Any
+) -> AttentiveResidual:
+    """Build it in the sizes of a recipe's fast network; not registered, tests take all that are."""
+    sizes = {name: fast[name] for name in ("channels", "num_blocks")}
+    return AttentiveResidual(scale, in_channels, **sizes)

@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser, create_workflow
 from packaging.version import Version
 
 import monai_sr
+from monai_sr.core import devices
 from monai_sr.core.bundles import json_twin, write_json_twins
 from monai_sr.core.registry import list_bundles
 from monai_sr.networks import load_weights
@@ -266,6 +267,7 @@ def test_training_is_in_the_precision_that_is_fast(bundle, stage, known, precisi
     monkeypatch.setattr(
         torch.cpu, "get_capabilities", lambda: {"avx512_bf16": known}, raising=False
     )
+    monkeypatch.setattr(devices, "is_half_faster", lambda: True)
     config = ConfigParser()
     config.read_config(bundle.folder / "configs" / f"{stage}.yaml")
     config["device"] = "cpu"
