@@ -1,14 +1,13 @@
 """Gives results their final names only once they are complete: each appears whole, or none."""
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from monai_sr.core.errors import OutputError, SRError
-from monai_sr.core.private_folder import PART, hold
+from monai_sr.core.private_folder import PART, make_held
 
 _REMEDY = "choose another output folder or make it writable"
 
@@ -105,13 +104,11 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 @contextmanager
 def _hidden_folder(final: Path, path: str | os.PathLike[str]) -> Iterator[Path]:
     """Make a locked folder beside the final name; remove what is left, after a failure all."""
-    # Two processes may write the same result: the name must be nobody else's.
-    hidden = final.with_name(f".{secrets.token_hex(6)}{PART}")
     made = _make_folder(final.parent, path)
-    complete, handle = False, None
+    complete, hidden, handle = False, None, None
     try:
-        hidden.mkdir(mode=0o700)
-        handle = hold(hidden)
+        # Two processes may write the same result: the name is nobody else's.
+        hidden, handle = make_held(final.parent, ".", PART)
         yield hidden
         complete = True
     except OutputError:
@@ -119,7 +116,8 @@ def _hidden_folder(final: Path, path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise _output_error(path, error) from error
     finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+        if hidden is not None:
+            shutil.rmtree(hidden, ignore_errors=True)
         if handle is not None:
             os.close(handle)
         if not complete:

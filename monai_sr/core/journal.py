@@ -7,6 +7,7 @@ file for each block with a checksum. It goes away with :meth:`Journal.remove`.
 import json
 import os
 import shutil
+import sys
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,8 +54,12 @@ class Journal:
                         "%s: finished tiles of an interrupted run are made anew, for its input, "
                         "options, weights or version was another", result,
                     )  # fmt: skip
-                self._clear()
-                self._write(_PLAN, text.encode())
+                try:
+                    self._clear()
+                    self._write(_PLAN, text.encode())
+                except BaseException:
+                    self._lock.close()  # who keeps the error keeps this object, and may try again
+                    raise
         except OSError as error:
             if isinstance(error, OutputError):
                 raise
@@ -95,9 +100,14 @@ class Journal:
         self._write(name, block, _checksum(block))
 
     def remove(self) -> None:
-        """Forget everything: the result is complete."""
-        self.close()
+        """Forget everything: the result is complete. A second time it does nothing."""
+        if self._lock.closed:
+            return
+        # Before it is unlocked: what comes after may be another process's.
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
+        if sys.platform == "win32":  # which keeps files that are open
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
         """Let other processes have it; half files and other files of the job go away."""

@@ -6,6 +6,7 @@ SIGTERM, and what a killed process left is swept away by the next one.
 
 import atexit
 import os
+import secrets
 import shutil
 import signal
 import stat
@@ -65,6 +66,19 @@ def hold(folder: Path) -> int | None:
     return handle
 
 
+def make_held(folder: Path, prefix: str, suffix: str = "") -> tuple[Path, int | None]:
+    """Make a folder of the mode 0700 that is in use from its first moment.
+
+    Returns:
+        Its path, and what to close when it is done, as of :func:`hold`.
+    """
+    new = Path(tempfile.mkdtemp(prefix=".new_", dir=folder))
+    handle = hold(new)
+    # Only now of a name that other processes sweep, which they would before it is locked.
+    held = new.rename(folder / f"{prefix}{secrets.token_hex(6)}{suffix}")
+    return held, handle
+
+
 def sweep(where: Path, pattern: str) -> None:
     """Remove folders of this user that killed processes left."""
     for folder in where.glob(pattern):
@@ -82,8 +96,7 @@ def sweep(where: Path, pattern: str) -> None:
 @cache
 def _folder_of_process(process: int, top: str) -> Path:
     sweep(Path(top), f"{PREFIX}*")
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=top))
-    hold(folder)  # until the process ends
+    folder, _ = make_held(Path(top), PREFIX)  # until the process ends
     atexit.register(_remove, folder, process)
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from monai_sr.core import private_folder
 from monai_sr.core.atomic import appear_together, atomic_file, atomic_folder
 from monai_sr.core.private_folder import hold, make_private_folder, sweep
 
@@ -88,6 +89,20 @@ def test_half_results_are_private_and_swept_when_nobody_writes_them(tmp_path, ki
     left.mkdir(mode=0o700)
     sweep(tmp_path, ".*.part")
     assert not left.exists()
+
+
+@pytest.mark.parametrize("kind", [atomic_file, atomic_folder, appear_together])
+def test_what_is_just_begun_is_not_swept_before_it_is_locked(tmp_path, kind, monkeypatch):
+    def late(folder):
+        sweep(tmp_path, ".*.part")  # as another process may at any moment
+        return hold(folder)
+
+    monkeypatch.setattr(private_folder, "hold", late)
+    with kind(tmp_path / "out") as hidden:
+        (hidden.parent if kind is atomic_file else hidden).stat()
+        if kind is atomic_file:
+            hidden.touch()
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_folder_is_held_once(tmp_path):

@@ -5,9 +5,7 @@ A limit of file sizes stands for a full disk: both refuse a write in the middle 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -18,29 +16,15 @@ from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.formats.sentinel2.classes import with_classes
 from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory
+from tests.full_disk import at_most
 from tests.image_factory import NORTH_UP, write_nifti, write_raster
 from tests.network_factory import tiny_bundle
-
-if sys.platform == "win32":
-    pytest.skip("has no limit of file sizes", allow_module_level=True)
-import resource
 
 # Of the largest file: the record of a run, of some 600 bytes, fits; no result of these does.
 SHARE, LEAST_BYTES = 0.6, 2000
 NOISE = np.random.default_rng(0).integers(0, 256, (4, 40, 60), np.uint8)
 MAP = ("--uncertainty", "True")
 WINDOWS = ("--scene_limit", "0")
-
-
-@contextlib.contextmanager
-def at_most(size):
-    """Let no file grow beyond so many bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="module")

@@ -131,6 +131,9 @@ def _save(
 ) -> None:
     """Write all levels and their metadata.
 
+    Through memory: zarr writes chunks in threads of its own, which go on where one could not write,
+    and put files where the folder has been removed.
+
     Args:
         folder: where, empty.
         source: metadata of the source.
@@ -142,7 +145,9 @@ def _save(
     """
     zarr = import_extra("zarr", extra="zarr")
     is_v3 = source.zarr_format == 3
-    group = zarr.open_group(folder, mode="w", zarr_format=source.zarr_format)
+    files: dict[str, Any] = {}
+    store = zarr.storage.MemoryStore(files)
+    group = zarr.open_group(store, mode="w", zarr_format=source.zarr_format)
     has_codes = kind_of(meta) in CODES
     scale, start = source.scale_and_start()
     for column, axis in enumerate(source.space_axes):
@@ -177,6 +182,9 @@ def _save(
     if "name" in source.multiscale and not is_deidentified(meta):
         multiscale["name"] = source.multiscale["name"]
     group.update_attributes(_own_form(source, attributes, multiscale))
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content.to_bytes())
 
 
 def _levels(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from monai_sr.formats.meaning import LABEL
 from monai_sr.formats.ome_zarr.reader import OmeZarrReader
 from monai_sr.formats.ome_zarr.writer import OmeZarrWriter, write_map
 from tests.formats.ome_zarr.test_reader import STARTS, STEPS, write_zarr
+from tests.full_disk import at_most
 from tests.image_factory import TURNS, enlarged, pixels, turned
 
 zarr = pytest.importorskip("zarr")
@@ -205,4 +207,14 @@ def test_turns_are_refused(tmp_path, turn):
     writer.set_metadata(updated)
     with pytest.raises(OutputError, match="leave out the transform that turns it"):
         writer.write(tmp_path / "b.zarr")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_a_chunk_that_cannot_be_written_leaves_nothing_of_the_others(tmp_path):
+    array = np.full((512, 512), 7, np.uint8)
+    array[:64, :64] = pixels((64, 64))  # its chunk alone is large
+    write_zarr(tmp_path / "a.zarr", array, "yx", chunks=(128, 128))
+    with at_most(3000), pytest.raises(OutputError, match=r"b\.zarr: cannot be written"):
+        upscale(tmp_path / "a.zarr", tmp_path / "b.zarr")
+    time.sleep(0.3)  # what threads may still write
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
