@@ -7,6 +7,7 @@ compression hold no codes: they would not survive.
 
 import math
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,10 @@ _NATURAL = (
 _FLOW = re.compile(r"(?<![a-z0-9])(?:(?:flow|d8)[ _-]?dir(?:ections?)?|fdir|fdr)(?![a-z0-9])")
 _DIRECTION = re.compile(
     r"(?<![a-z0-9])(?:aspect(?![ _-]?ratio)|(?:wind|wave|swell|current|flow)[ _-]?dir|directions?"
-    r"|(?:wind|wave|swell|current|flow)directions?|azimuth|heading|bearing|fdr)(?![a-z0-9])"
+    r"|(?:wind|wave|swell|current|flow)directions?|azimuth|heading|bearing|fdr|mwd|wdir(?:\d+m)?"
+    r"|[vs]aa|hue|longitude|polar[ _-]?angle)(?![a-z0-9])"
 )
+_CF_NAMES = ("standard_name", "long_name", "NETCDF_VARNAME")
 _SEEN = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 _EIGHT_WAYS, _NO_WAY = {2.0**n for n in range(8)}, {-1.0, 0.0, 247.0, 255.0}
 _UNBOUNDED = (-np.inf, np.inf)
@@ -92,14 +95,15 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     if not bands or _is_dear(dataset):
         return None
     texts = {band: dataset.descriptions[band - 1] or "" for band in bands}
-    named = {band: _said(texts[band], dataset, band, declared.get(band, "")) for band in bands}
+    said = {band: " ".join((texts[band], *_cf_texts(dataset, band))) for band in bands}
+    named = {band: _said(said[band], dataset, band, declared.get(band, "")) for band in bands}
     codes = tuple(band for band, said in named.items() if said is not None and said.kind in CODES)
     if codes and len(codes) < len(bands):
         names = ", ".join(texts[band] or f"band {band}" for band in codes)
         return Meaning(GRAY, f"bands of codes: {names}", tuple(band - 1 for band in codes))
     if all(named.values()):
         return named[bands[0]]
-    stem = path.name.partition(".")[0]
+    stem = path.stem  # NASA puts dots between the words of a name
     first = _said(stem, dataset, bands[0])
     if first and all(_said(stem, dataset, band) == first for band in bands[1:]):
         return first
@@ -128,7 +132,8 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
     if meaning.kind not in (GRAY, COLOR) or meaning.reason == AS_ASKED:
         return
     for band in dataset.indexes:
-        text = dataset.descriptions[band - 1] or (path.name if dataset.count == 1 else "")
+        texts = (dataset.descriptions[band - 1], *_cf_texts(dataset, band))
+        text = " ".join(filter(None, texts)) or (path.name if dataset.count == 1 else "")
         if band - 1 not in meaning.bands and _DIRECTION.search(text.lower()):
             logger.warning(
                 "%s: band %d looks like directions and is enlarged as amounts: wrong where they "
@@ -186,6 +191,12 @@ def is_on_map(dataset: DatasetReader) -> bool:
     """Tell whether a raster lies anywhere on Earth."""
     places = (dataset.crs, dataset.gcps[0], source_rpcs(dataset))
     return any(bool(place) for place in places) or has_transform(source_transform(dataset))
+
+
+def _cf_texts(dataset: DatasetReader, band: int) -> list[str]:
+    """Return what names a band by the CF conventions, as in netCDF."""
+    tags = dataset.tags(band)
+    return [tags[name] for name in _CF_NAMES if name in tags]
 
 
 def _said(text: str, dataset: DatasetReader, band: int, declared: str = "") -> Meaning | None:
@@ -279,14 +290,33 @@ def natural_bounds(dataset: DatasetReader, channels: int) -> npt.NDArray[np.floa
     bounds = np.tile(np.asarray(_UNBOUNDED), (channels, 1))
     if channels != dataset.count:
         return bounds
-    facts = zip(dataset.descriptions, _units(dataset), dataset.scales, dataset.offsets, strict=True)
-    for pair, (description, unit, scale, offset) in zip(bounds, facts, strict=True):
-        texts = [re.sub(r"[_\-]+", " ", text.lower()) for text in (description or "", unit)]
+    facts = zip(
+        dataset.indexes, dataset.descriptions, _units(dataset), dataset.scales, dataset.offsets,
+        strict=True,
+    )  # fmt: skip
+    for pair, (band, description, unit, scale, offset) in zip(bounds, facts, strict=True):
+        said = (description or "", unit, *_cf_texts(dataset, band))
+        texts = [re.sub(r"[_\-]+", " ", text.lower()) for text in said]
         found = (ends for rule, ends in _NATURAL if any(rule.search(text) for text in texts))
         physical = np.asarray(next(found, _UNBOUNDED))
         if scale and math.isfinite(scale) and math.isfinite(offset):
             pair[:] = np.sort((physical - offset) / scale)
+        low, high = _valid_range(dataset, band)
+        pair[:] = max(pair[0], low), min(pair[1], high)
     return bounds
+
+
+def _valid_range(dataset: DatasetReader, band: int) -> tuple[float, float]:
+    """Return the stored values that CF attributes call valid; readers take others for missing."""
+    tags = dataset.tags(band)
+    ends = tags.get("valid_range", "").strip("{}").split(",")
+    given = ends if len(ends) == 2 else (tags.get("valid_min"), tags.get("valid_max"))
+    found = list(_UNBOUNDED)
+    for place, text in enumerate(given):
+        with suppress(TypeError, ValueError):
+            value = float(text)  # type: ignore[arg-type]
+            found[place] = value if math.isfinite(value) else found[place]
+    return (found[0], found[1]) if found[0] < found[1] else _UNBOUNDED
 
 
 def alpha_is_data(dataset: DatasetReader, band: int) -> bool:

@@ -13,6 +13,7 @@ from rasterio.io import DatasetReader
 
 from monai_sr.formats.raster.texts import gdal_facts
 
+_FLAGS = frozenset({"flag_values", "flag_masks"})  # CF conventions, 3.5
 _PIXEL_COUNT, _NAME, _MIN, _MAX = "1", "2", "3", "4"  # GFU_... of GDAL's attribute tables
 _TEXT = "2"  # GFT_String
 _DBF_PART, _DBF_MOST, _DBF_TYPE, _DBF_TEXT, _DBF_END = 32, 2**13, 11, ord("C"), 0x0D
@@ -34,12 +35,15 @@ def named_bands(src: DatasetReader) -> dict[int, str]:
     if not isinstance(src, DatasetReader):
         return found
     for band, said in enumerate(gdal_facts(src).findall("VRTRasterBand"), start=1):
+        tags = src.tags(band)
         if said.find("CategoryNames/Category") is not None:
             found[band] = "category names"
         elif _names_rows(said.find("GDALRasterAttributeTable")):
             found[band] = "a table of classes"
-        elif src.tags(band).get("LAYER_TYPE", "").lower() == "thematic":
+        elif tags.get("LAYER_TYPE", "").lower() == "thematic":
             found[band] = "a thematic layer"
+        elif not _FLAGS.isdisjoint(tags):
+            found[band] = "flags of the CF conventions"
     if src.count == 1 and not found and _has_named_vat(Path(src.name)):
         found[1] = "a table of classes"
     return found

@@ -169,6 +169,9 @@ def test_the_eight_directions_of_flow_are_codes(tmp_path, dtype, more):
         ("dem_aspect.tif", np.where(ASPECT < 300, ASPECT, -9999).astype(np.int16), -9999),
         ("wind_direction.tif", np.rint(ASPECT).astype(np.int16), None),
         ("flow_dir.tif", np.radians(ASPECT).astype(np.float32), None),
+        ("t.geo.diff_pha.tif", np.radians(ASPECT).astype(np.float32), None),
+        ("hrrr.wdir10m.tif", ASPECT.astype(np.float32), None),
+        ("LC08_VAA.tif", np.rint(ASPECT * 100).astype(np.uint16), None),
     ],
 )
 def test_directions_all_around_are_phases(tmp_path, name, array, nodata):
@@ -178,7 +181,34 @@ def test_directions_all_around_are_phases(tmp_path, name, array, nodata):
         path = write_raster(tmp_path / name, array, transform=NORTH_UP, nodata=nodata)
     with RasterSource(path, "auto") as source:
         assert source.meaning.kind == "phase"
-        assert source.turn == pytest.approx((0, 2 * math.pi if "flow" in name else 360))
+        turn = {"flow_dir": 2 * math.pi, "t": 2 * math.pi, "LC08_VAA": 36000}
+        assert source.turn == pytest.approx((0, turn.get(name.partition(".")[0], 360)))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("HLS.L30.T10SEG.2021001T184509.v2.0.Fmask.tif", "uint8"),
+        ("MOD09GA.A2020001.h10v05.006.state_1km.tif", "uint16"),
+    ],
+)
+def test_every_word_of_a_name_with_dots_counts(tmp_path, name, dtype):
+    flags = np.random.default_rng(0).choice([64, 66, 130, 224], (1, 40, 40)).astype(dtype)
+    assert kind(write_raster(tmp_path / name, flags, transform=NORTH_UP)) == "bits"
+
+
+def test_the_words_of_cf_name_a_direction(tmp_path, caplog):
+    path = write_raster(tmp_path / "a.tif", ASPECT.astype("f4"), transform=NORTH_UP)
+    with rasterio.open(path, "r+") as dst:
+        dst.update_tags(1, NETCDF_VARNAME="wd", standard_name="wind_from_direction")
+    assert kind(path) == "phase"
+    both = np.concatenate([ASPECT, ASPECT]).astype("f4")
+    write_raster(path, both, transform=NORTH_UP)
+    with rasterio.open(path, "r+") as dst:
+        dst.update_tags(2, long_name="wind from direction")
+    with caplog.at_level(logging.WARNING):
+        assert kind(path) == "gray"
+    assert "band 2 looks like directions" in caplog.text
 
 
 @pytest.mark.parametrize(

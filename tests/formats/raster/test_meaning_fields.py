@@ -62,6 +62,27 @@ def test_bounds_follow_what_a_band_is_declared_to_be(
     assert meta["sr_natural"][0] == pytest.approx(bounds)
 
 
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"valid_range": "{0,1}"}, (0, 1)),
+        ({"valid_min": "-20", "valid_max": "450"}, (-20, 450)),
+        ({"valid_min": "0"}, (0, np.inf)),
+        ({"valid_range": "{0,x}"}, (0, np.inf)),
+        ({"valid_range": "{5,1}"}, (-np.inf, np.inf)),
+        ({"standard_name": "surface_albedo"}, (0, 1)),
+        ({"standard_name": "surface_albedo", "valid_max": "2"}, (0, 1)),
+        ({"long_name": "land cover"}, (-np.inf, np.inf)),
+    ],
+)
+def test_cf_attributes_bound_a_band(tmp_path, tags, expected):
+    path = write_raster(tmp_path / "a.tif", pixels((1, 9, 9), "float32"), transform=NORTH_UP)
+    with rasterio.open(path, "r+") as dst:
+        dst.update_tags(1, **tags)
+    with RasterSource(path) as source:
+        assert source.read().natural.tolist() == [list(expected)]
+
+
 def naip(path, fourth, dtype="uint8", **options):
     array = np.concatenate([pixels((3, 40, 30), dtype), fourth[None]])
     options = {"photometric": "RGB", "alpha": "YES", "transform": NORTH_UP, **options}

@@ -57,6 +57,8 @@ def meta_of(path):
         (table(*CLASSES), "a table of classes"),
         (table(*NOTED), "a table of classes"),
         ('<Metadata><MDI key="LAYER_TYPE">Thematic</MDI></Metadata>', "a thematic layer"),
+        ('<Metadata><MDI key="flag_values">{1,2}</MDI></Metadata>', "flags of the CF conventions"),
+        ('<Metadata><MDI key="flag_masks">{1,2}</MDI></Metadata>', "flags of the CF conventions"),
         ('<Metadata><MDI key="LAYER_TYPE">athematic</MDI></Metadata>', None),
         (table(*CLASSES, kind="athematic"), None),
         (table((VALUE, COUNT), [(7, 12), (9, 13)]), None),
