@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from monai_sr.core import BadImageError
@@ -22,7 +24,12 @@ from monai_sr.formats.meaning import (
     PHASE,
     PHASE_TYPES,
     Meaning,
+    Tally,
+    few_values,
+    many_values,
+    phase_turn,
 )
+from monai_sr.formats.wrapping import is_turn, turn_of, turn_reason, warn_of_turn
 
 _LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
 _DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
@@ -38,6 +45,7 @@ _MAPPED = tuple(
     for kind in ("", "DoubleFloat")
     for end in ("First", "Last")
 )
+_TURN_FRAMES = 8
 _UNMEASURED = frozenset({"", "OT", "SC", "SEG"})
 
 
@@ -71,6 +79,69 @@ def may_be_classes(dataset: Dataset) -> bool:
     """
     modality = str(dataset.get("Modality") or "").upper()
     return "ORIGINAL" not in _image_type(dataset)[:1] or modality in _UNMEASURED
+
+
+def meaning_of_values(
+    name: object,
+    dataset: Dataset,
+    array: npt.NDArray[Any],
+    nodata: float,
+    storable: tuple[float, float],
+) -> Meaning | None:
+    """Return what gray values say where the header says nothing.
+
+    Shape: array (C, X, Y[, Z]).
+
+    Args:
+        name: the image for a warning where that stays open.
+        dataset: its header.
+        array: stored values.
+        nodata: a value that does not count.
+        storable: least and greatest value that the file can hold.
+    """
+    if len(array) > 1:
+        return None
+    found = None
+    if may_be_classes(dataset):
+        tally = Tally(nodata)
+        found = few_values(tally) if tally.add(array[0], is_named=False) else None
+        if array.dtype.kind in "iu":
+            found = found or many_values(name, array, nodata=nodata)
+    return found or _by_turn(name, dataset, array, nodata, storable)
+
+
+def _by_turn(
+    name: object,
+    dataset: Dataset,
+    array: npt.NDArray[Any],
+    nodata: float,
+    storable: tuple[float, float],
+) -> Meaning | None:
+    """Return what jumps between neighbors say; warn where their turn is unknown."""
+    frames = array[0].reshape(*array.shape[1:3], -1)
+    step = max(frames.shape[2] // _TURN_FRAMES, 1)
+    found = turn_of([frames[..., k] for k in range(0, frames.shape[2], step)], nodata)
+    if found is None:
+        return None
+    if is_turn(found, stored_turn(dataset, array, storable)):
+        return Meaning(PHASE, turn_reason(found))
+    warn_of_turn(name, found)
+    return None
+
+
+def stored_turn(
+    dataset: Dataset, array: npt.NDArray[Any], storable: tuple[float, float]
+) -> tuple[float, float] | None:
+    """Return the stored values of one turn of phase, None where they stay open.
+
+    Args:
+        dataset: a header.
+        array: stored values.
+        storable: least and greatest value that the file can hold.
+    """
+    slope, intercept = rescaling(dataset)
+    low, high = float(np.nanmin(array)), float(np.nanmax(array))
+    return phase_turn(low, high, slope=slope, intercept=intercept, storable=storable)
 
 
 def are_counts(dataset: Dataset) -> bool:

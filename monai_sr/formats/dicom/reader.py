@@ -21,9 +21,10 @@ from monai_sr.formats.dicom.files import (
 from monai_sr.formats.dicom.meaning import (
     dicom_meaning,
     may_be_classes,
+    meaning_of_values,
     mosaic_side,
     natural_range,
-    rescaling,
+    stored_turn,
 )
 from monai_sr.formats.dicom.pixels import StoredPixels, decode, padding_facts
 from monai_sr.formats.dicom.series import check_one_person, find_series, find_volumes
@@ -39,8 +40,6 @@ from monai_sr.formats.meaning import (
     check_asked,
     decided,
     few_values,
-    many_values,
-    phase_turn,
 )
 from monai_sr.geometry import (
     OrientationError,
@@ -179,10 +178,11 @@ class DicomReader(ImageReader):
         nodata, valid = padding_facts(slices)
         with refuse_damage(f"{img.name}: spacing tags must be valid; repair the header."):
             affine = _affine(img)
-        meaning = self._meaning(img, array, nodata)
+        meaning = self._meaning(img, array, nodata, slices[0].storable)
         declared = _common_range(slices)
         if meaning.kind == PHASE:
-            declared = _turn(img.headers[0], array, slices)
+            turn = stored_turn(img.headers[0], array, slices[0].storable)
+            declared = turn or (np.nan, np.nan)
         meta = image_meta(
             files=[Path(path) for path in img.paths],
             sr_format="dicom",
@@ -238,13 +238,12 @@ class DicomReader(ImageReader):
     def _are_codes(self, img: DicomImage) -> bool:
         return decided(self.kind, self._declared(img), img.name).kind in CODES
 
-    def _meaning(self, img: DicomImage, array: NDArray[Any], nodata: float) -> Meaning:
+    def _meaning(
+        self, img: DicomImage, array: NDArray[Any], nodata: float, storable: tuple[float, float]
+    ) -> Meaning:
         found = self._declared(img)
-        if found is None and may_be_classes(img.headers[0]) and array.dtype.kind in "iu":
-            tally = Tally(nodata)
-            if len(array) == 1:
-                found = few_values(tally) if tally.add(array[0], is_named=False) else None
-                found = found or many_values(img.name, array, nodata=nodata)
+        if found is None and self.kind == AUTO:
+            found = meaning_of_values(img.name, img.headers[0], array, nodata, storable)
         return decided(self.kind, found, img.name, is_rgb=array.shape[0] == 3)
 
 
@@ -267,18 +266,6 @@ def _natural(img: DicomImage, slices: list[StoredPixels]) -> NDArray[Any] | None
     low, high = min(lows), max(highs)
     is_bound = any(low > s.storable[0] or high < s.storable[1] for s in slices)
     return np.array([[low, high]]) if is_bound else None
-
-
-def _turn(
-    header: FileDataset, array: NDArray[Any], slices: list[StoredPixels]
-) -> tuple[float, float]:
-    """Return the stored values of one turn of phase, NaN where they stay open."""
-    slope, intercept = rescaling(header)
-    low, high = float(array.min()), float(array.max())
-    turn = phase_turn(
-        low, high, slope=slope, intercept=intercept, storable=slices[0].storable
-    )  # fmt: skip
-    return turn or (np.nan, np.nan)
 
 
 def _to_monai(frames: NDArray[Any]) -> NDArray[Any]:

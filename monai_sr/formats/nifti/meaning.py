@@ -30,6 +30,7 @@ from monai_sr.formats.meaning import (
     many_values,
     phase_turn,
 )
+from monai_sr.formats.wrapping import is_turn, turn_of, turn_reason, warn_of_turn
 
 _INTENTS = {1002: "LABEL", 1003: "NEURONAMES"}  # both are indices into a list of names
 # Coefficients of FSL, and points and triangles of a mesh.
@@ -39,6 +40,7 @@ _UNSIGNED = (0.0, np.inf)
 _NATURAL = {2: (-1.0, 1.0), 7: (0.0, 1.0), 22: (0.0, 1.0)} | dict.fromkeys(
     (4, 6, 8, 9, 10, 12, 13, 19, 20, 23, 24), _UNSIGNED
 )
+_TURN_SLICES = 8
 _MOST_NAMED = 64  # values that a name makes labels, whatever their regions are
 # Pictures have such names, too (a template of an atlas, an image within a region of interest).
 _REGION_NAMES = re.compile(
@@ -60,6 +62,29 @@ def nifti_meaning(
         channels: its values.
         rescaling: slope and intercept of real values.
     """
+    said = _said(path, intent, channels, rescaling)
+    return said or _by_turn(path, channels, rescaling)
+
+
+def _by_turn(
+    path: Path, channels: npt.NDArray[Any], rescaling: tuple[float, float]
+) -> Meaning | None:
+    """Return what jumps between neighbors say of the first image; warn if their turn is unknown."""
+    volume = channels[0].reshape(*channels.shape[1:3], -1)
+    step = max(volume.shape[2] // _TURN_SLICES, 1)
+    found = turn_of([volume[..., k] for k in range(0, volume.shape[2], step)])
+    if found is None:
+        return None
+    if is_turn(found, nifti_turn(channels, *rescaling)):
+        return Meaning(PHASE, turn_reason(found))
+    warn_of_turn(path, found)
+    return None
+
+
+def _said(
+    path: Path, intent: int, channels: npt.NDArray[Any], rescaling: tuple[float, float]
+) -> Meaning | None:
+    """Return what header, name and regions say."""
     if intent in _INTENTS:
         return Meaning(LABEL, f"intent {_INTENTS[intent]}")
     if intent in _NO_SAMPLES:

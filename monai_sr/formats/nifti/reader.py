@@ -19,7 +19,7 @@ from monai.utils import ensure_tuple
 from monai_sr.core import BadImageError, PathLike, exact_float, reading
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
-from monai_sr.formats.meaning import GRAY, INTENSITY, PHASE, Meaning, check_asked, decided
+from monai_sr.formats.meaning import AUTO, GRAY, INTENSITY, PHASE, Meaning, check_asked, decided
 from monai_sr.formats.nifti.format import Nifti
 from monai_sr.formats.nifti.header import (
     DAMAGE_ERRORS,
@@ -166,7 +166,7 @@ class NiftiReader(ImageReader):
         spatial = channels.shape[1:]
         is_rgb = image.pixels.dtype.names is not None
         found = valid = groups = None
-        if not is_rgb:
+        if not is_rgb and self.kind == AUTO:
             found = nifti_meaning(image.path, image.intent, channels, image.rescaling)
         elif "A" in (image.pixels.dtype.names or ()):
             found, valid, groups = _alpha(channels)

@@ -20,7 +20,7 @@ from monai.utils import ensure_tuple
 from monai_sr.core import BadImageError, PathLike, check_memory, exact_float, reading
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
-from monai_sr.formats.meaning import INTENSITY, LABEL, PHASE, Meaning, check_asked, decided
+from monai_sr.formats.meaning import AUTO, INTENSITY, LABEL, PHASE, Meaning, check_asked, decided
 from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.nrrd.format import Nrrd
 from monai_sr.formats.nrrd.header import GZIPS, TEXTS, NrrdHeader, read_header
@@ -93,7 +93,8 @@ class NrrdReader(ImageReader):
         """
         image = img if isinstance(img, NrrdImage) else img[0]
         header, channels = image.header, channels_first(image.pixels, image.header)
-        meaning = decided(self.kind, _meaning(header, channels), header.path, header.is_rgb)
+        found = _meaning(header, channels) if self.kind == AUTO else None
+        meaning = decided(self.kind, found, header.path, header.is_rgb)
         turn = None
         if meaning.kind == PHASE:
             turn = nifti_turn(channels) or (np.nan, np.nan)

@@ -18,7 +18,7 @@ from monai_sr.core.memory import check_memory
 from monai_sr.core.optional import import_extra
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
-from monai_sr.formats.meaning import INTENSITY, LABEL, PHASE, Meaning, check_asked, decided
+from monai_sr.formats.meaning import AUTO, INTENSITY, LABEL, PHASE, Meaning, check_asked, decided
 from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.ome_zarr.format import OmeZarr
 from monai_sr.formats.ome_zarr.metadata import OmeMetadata, read_metadata
@@ -109,7 +109,7 @@ class OmeZarrReader(ImageReader):
         found = None
         if metadata.is_label:
             found = Meaning(LABEL, "image-label of its metadata")
-        elif not is_rgb:
+        elif not is_rgb and self.kind == AUTO:
             found = nifti_meaning(metadata.path, 0, channels, (1.0, 0.0))
         meaning = decided(self.kind, found, metadata.path, is_rgb)
         meta = image_meta(

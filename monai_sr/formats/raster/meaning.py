@@ -37,12 +37,14 @@ from monai_sr.formats.meaning import (
 )
 from monai_sr.formats.raster.tables import named_bands
 from monai_sr.formats.regions import LIKELY, region_share
+from monai_sr.formats.wrapping import is_turn, turn_of, turn_reason, warn_of_turn
 from monai_sr.geometry import has_transform, source_rpcs, source_transform
 
 logger = get_logger(__name__)
 
 _LOSSY = frozenset({"JPEG", "WEBP", "JXL"})  # drivers and compressions, where GDAL says no more
 _PART_PX = 2**18
+_TURN_PARTS = 16
 _MOST_PARTS = 256  # of a large raster, evenly spread: its kind shows in 67 million pixels
 # No part of a block can be read without all of it; JPEG 2000 does not tell how large its are.
 _LARGEST_BLOCK_PX = 2**27
@@ -114,9 +116,19 @@ def _by_values(dataset: DatasetReader) -> Meaning | None:
     """Return what the values of a single band alone say."""
     tally = Tally(dataset.nodatavals[0])
     if not _counted(dataset, 1, tally, is_named=False):
-        return None
+        return _by_turn(dataset)
     is_flow = _EIGHT_WAYS <= tally.values <= _EIGHT_WAYS | _NO_WAY
     return Meaning(LABEL, "flow directions") if is_flow else few_values(tally)
+
+
+def _by_turn(dataset: DatasetReader) -> Meaning | None:
+    """Return what jumps between neighbors say: values on a circle, if their turn is known."""
+    windows = _windows(dataset)[:: max(len(_windows(dataset)) // _TURN_PARTS, 1)]
+    parts = [dataset.read(1, window=window) for window in windows]
+    found = turn_of(parts, dataset.nodatavals[0])
+    if found is None or not is_turn(found, raster_turn(dataset, is_sure=False)):
+        return None
+    return Meaning(PHASE, turn_reason(found))
 
 
 def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None:
@@ -131,16 +143,23 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
     """
     if meaning.kind not in (GRAY, COLOR) or meaning.reason == AS_ASKED:
         return
+    is_opaque = _is_lossy(dataset) or _is_dear(dataset)
     for band in dataset.indexes:
         texts = (dataset.descriptions[band - 1], *_cf_texts(dataset, band))
         text = " ".join(filter(None, texts)) or (path.name if dataset.count == 1 else "")
-        if band - 1 not in meaning.bands and _DIRECTION.search(text.lower()):
+        if band - 1 in meaning.bands:
+            continue
+        if _DIRECTION.search(text.lower()):
             logger.warning(
                 "%s: band %d looks like directions and is enlarged as amounts: wrong where they "
                 "begin anew; give it alone (gdal_translate -b %d), with --kind phase or label",
                 path, band, band,
             )  # fmt: skip
-    if is_on_map(dataset) and not (_is_lossy(dataset) or _is_dear(dataset)):
+        elif not is_opaque and dataset.colorinterp[band - 1] not in _SEEN:
+            part = dataset.read(band, window=_middle(dataset))
+            if found := turn_of([part], dataset.nodatavals[band - 1]):
+                warn_of_turn(f"{path}: band {band}", found)
+    if is_on_map(dataset) and not is_opaque:
         _warn_of_codes(path, dataset, meaning)
 
 
@@ -150,8 +169,7 @@ def _warn_of_codes(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
     Those are numbers of basins, parcels and segments, which are many, and classes beside other
     bands, such as a stack that has lost their names.
     """
-    windows = _windows(dataset)
-    window, nodata = windows[len(windows) // 2], dataset.nodatavals
+    window, nodata = _middle(dataset), dataset.nodatavals
     if dataset.count == 1:
         count, share = region_share(dataset.read(1, window=window), nodata[0])
         if share >= LIKELY:
@@ -241,6 +259,11 @@ def _windows(dataset: DatasetReader) -> list[Window]:
     return [Window(0, t, dataset.width, min(rows, dataset.height - t)) for t in tops]
 
 
+def _middle(dataset: DatasetReader) -> Window:
+    windows = _windows(dataset)
+    return windows[len(windows) // 2]
+
+
 def _is_dear(dataset: DatasetReader) -> bool:
     """Tell whether a look at a part takes reading of far more than the part."""
     is_hidden = dataset.driver.startswith("JP2")
@@ -310,11 +333,11 @@ def _valid_range(dataset: DatasetReader, band: int) -> tuple[float, float]:
     """Return the stored values that CF attributes call valid; readers take others for missing."""
     tags = dataset.tags(band)
     ends = tags.get("valid_range", "").strip("{}").split(",")
-    given = ends if len(ends) == 2 else (tags.get("valid_min"), tags.get("valid_max"))
+    given = ends if len(ends) == 2 else (tags.get("valid_min", ""), tags.get("valid_max", ""))
     found = list(_UNBOUNDED)
     for place, text in enumerate(given):
-        with suppress(TypeError, ValueError):
-            value = float(text)  # type: ignore[arg-type]
+        with suppress(ValueError):
+            value = float(text)
             found[place] = value if math.isfinite(value) else found[place]
     return (found[0], found[1]) if found[0] < found[1] else _UNBOUNDED
 

@@ -216,7 +216,8 @@ def test_the_words_of_cf_name_a_direction(tmp_path, caplog):
     ["nadir.tif", "aspect_ratio.tif", "directory.tif", "redirection.tif", "solar_dir.tif"],
 )
 def test_other_words_are_no_directions(tmp_path, name, caplog):
-    assert kind(write_raster(tmp_path / name, ASPECT.astype("f4"), transform=NORTH_UP)) == "gray"
+    around = np.linspace(0, 360, 48 * 48, dtype=np.float32).reshape(1, 48, 48)
+    assert kind(write_raster(tmp_path / name, around, transform=NORTH_UP)) == "gray"
     assert not caplog.text
 
 
@@ -235,6 +236,22 @@ def test_directions_that_are_enlarged_as_amounts_are_announced(tmp_path, caplog)
         caplog.clear()
         kind(file, "intensity")
         assert not caplog.text
+
+
+def test_values_that_jump_by_a_turn_are_phases_whatever_they_are_called(tmp_path, caplog):
+    path = write_raster(tmp_path / "a.tif", ASPECT.astype("f4"), transform=NORTH_UP)
+    assert kind(path) == "phase"
+    assert kind(path, "intensity") == "gray"
+    hours = write_raster(tmp_path / "b.tif", (ASPECT / 15).astype("f4"), transform=NORTH_UP)
+    both = np.concatenate([pixels(ASPECT.shape, "float32"), ASPECT.astype("f4")])
+    write_raster(tmp_path / "c.tif", both, transform=NORTH_UP)
+    with caplog.at_level(logging.WARNING):
+        assert {kind(hours), kind(tmp_path / "c.tif")} == {"gray"}
+    assert "b.tif: band 1: its values begin anew after about 24" in caplog.text
+    assert "c.tif: band 2: its values begin anew after about 360" in caplog.text
+    caplog.clear()
+    kind(hours, "intensity")
+    assert not caplog.text
 
 
 def test_a_photo_is_no_part_of_a_complex_image(tmp_path):
