@@ -24,6 +24,7 @@ logger = get_logger(__name__)
 
 GRAY, COLOR, LABEL, BITS, PHASE = "gray", "color", "label", "bits", "phase"
 DOSE, COMPLEX, FRACTION, NO_SAMPLES = "dose", "complex", "fraction", "no samples"
+VECTOR = "unit vector"
 CODES = (LABEL, BITS)
 """Kinds whose values are names, not amounts."""
 
@@ -39,6 +40,7 @@ _REFUSED = {
     DOSE: "a radiation dose, whose sums a network does not keep",
     COMPLEX: "a part of a complex image; take its magnitude",
     NO_SAMPLES: "coefficients of a transform, or points or indices of a mesh",
+    VECTOR: "unit vectors or rotations, whose length and sign a network does not keep",
     FRACTION: "shares of a class in each pixel, which a network does not keep within 0 to 1",
 }
 _HOW = {
@@ -198,7 +200,7 @@ class Tally:
         known = np.unique(part[valid])
         self.values.update(known.tolist())
         self.are_whole &= not bool((known != np.rint(known)).any())
-        if not self.are_whole or (len(self.values) > _MOST_CODES and not is_named):
+        if len(self.values) > _MOST_CODES and not (is_named and self.are_whole):
             return False
         self._pixels += int(valid.sum())
         for axis in range(part.ndim):
@@ -236,9 +238,7 @@ class Tally:
 
     def are_codes(self, *, is_named: bool) -> bool:
         """Tell whether these are few values in patches; a name that says so is half the proof."""
-        if not self.are_whole:
-            return False
-        if is_named:
+        if is_named and self.are_whole:
             return len(self.values) <= _MOST_NAMED or self.flat >= _FLAT_NAMED
         count = len(self.values)
         is_few = 2 <= count <= _MOST_CODES and self._pixels >= _LEAST_PIXELS
@@ -272,7 +272,24 @@ def few_values(tally: Tally) -> Meaning | None:
     """Return what the values alone say."""
     if not tally.are_codes(is_named=False):
         return None
-    return Meaning(LABEL, f"{len(tally.values)} whole values in patches")
+    whole = "whole " if tally.are_whole else ""
+    return Meaning(LABEL, f"{len(tally.values)} {whole}values in patches")
+
+
+def few_colors(images: Iterable[npt.NDArray[Any]]) -> Meaning | None:
+    """Return what few colors in patches say: those of classes, between which there is nothing.
+
+    Shape: (3, ...) of bytes each, red, green and blue.
+    """
+    tally = Tally()
+    for image in images:
+        if image.dtype != np.uint8:
+            return None
+        red, green, blue = image[:3].astype(np.int32)
+        if not tally.add((red << 16) + (green << 8) + blue, is_named=False):
+            return None
+    found = tally.are_codes(is_named=False)
+    return Meaning(LABEL, f"{len(tally.values)} colors in patches") if found else None
 
 
 def many_values(

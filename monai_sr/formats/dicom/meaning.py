@@ -25,6 +25,7 @@ from monai_sr.formats.meaning import (
     PHASE_TYPES,
     Meaning,
     Tally,
+    few_colors,
     few_values,
     many_values,
     phase_turn,
@@ -33,6 +34,8 @@ from monai_sr.formats.wrapping import is_turn, turn_of, turn_reason, warn_of_tur
 
 _LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
 _DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+_DOSE_WORDS = frozenset({"DoseGridScaling", "DoseUnits"})
+_DOSE_UNITS = frozenset({"Gy", "mGy", "cGy"})  # of UCUM
 _CLASS_TYPES = frozenset({"LABEL", "LABELMAP", "SEGMENTATION", "MASK"})
 _COMPONENTS = {"PHASE": PHASE, "REAL": COMPLEX, "IMAGINARY": COMPLEX, "COMPLEX": COMPLEX}
 _GE_KINDS = {1: PHASE, 2: COMPLEX, 3: COMPLEX}
@@ -65,6 +68,8 @@ def dicom_meaning(dataset: Dataset) -> Meaning | None:
         return Meaning(LABEL, "a mask of one bit a pixel")
     if modality == "RTDOSE" or sop_class == _DOSE:
         return Meaning(DOSE, "RT Dose")
+    if not _DOSE_WORDS.isdisjoint(dataset.dir("Dose")) or _units(dataset) & _DOSE_UNITS:
+        return Meaning(DOSE, "units of dose")
     types = set(_image_type(dataset)[2:])
     if types & _CLASS_TYPES:
         return Meaning(LABEL, f"ImageType {min(types & _CLASS_TYPES)}")
@@ -100,7 +105,8 @@ def meaning_of_values(
         storable: least and greatest value that the file can hold.
     """
     if len(array) > 1:
-        return None
+        frames = np.moveaxis(array, -1, 0) if array.ndim > 3 else [array]
+        return few_colors(frames) if may_be_classes(dataset) else None
     found = None
     if may_be_classes(dataset):
         tally = Tally(nodata)
@@ -165,11 +171,9 @@ def natural_range(dataset: Dataset) -> tuple[float, float]:
     Args:
         dataset: an opened object of gray values.
     """
-    words = "RealWorldValueMappingSequence"
-    mappings = [*(dataset.get(words) or []), *_items(dataset, words)]
     ends = [
         [float(item[word].value) for word in _MAPPED if item.get(word) is not None]
-        for item in mappings
+        for item in _mappings(dataset)
     ]
     low, high = -math.inf, math.inf
     if ends and all(len(pair) == 2 for pair in ends):
@@ -183,6 +187,17 @@ def natural_range(dataset: Dataset) -> tuple[float, float]:
         if all(slope > 0 for slope, _ in lines):
             low = max(low, min(-intercept / slope for slope, intercept in lines))
     return low, high
+
+
+def _mappings(dataset: Dataset) -> list[Dataset]:
+    words = "RealWorldValueMappingSequence"
+    return [*(dataset.get(words) or []), *_items(dataset, words)]
+
+
+def _units(dataset: Dataset) -> set[str]:
+    """Return the units that real world value mappings state."""
+    codes = (item.get("MeasurementUnitsCodeSequence") or [] for item in _mappings(dataset))
+    return {str(code.get("CodeValue") or "") for found in codes for code in found}
 
 
 def _are_amounts(dataset: Dataset) -> bool:

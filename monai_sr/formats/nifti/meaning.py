@@ -16,12 +16,14 @@ from nibabel.nifti1 import intent_codes
 from monai_sr.formats.meaning import (
     CODES,
     COMPLEX,
+    DOSE,
     FRACTION,
     LABEL,
     NO_SAMPLES,
     PART_TYPES,
     PHASE,
     PHASE_TYPES,
+    VECTOR,
     Meaning,
     Tally,
     by_name,
@@ -39,6 +41,22 @@ _UNSIGNED = (0.0, np.inf)
 # Real values that a statistic can have: of tests, distributions, and probabilities.
 _NATURAL = {2: (-1.0, 1.0), 7: (0.0, 1.0), 22: (0.0, 1.0)} | dict.fromkeys(
     (4, 6, 8, 9, 10, 12, 13, 19, 20, 23, 24), _UNSIGNED
+)
+_QUATERNION = 1010
+_LEAST_VECTORS, _UNIT, _MOST_UNIT = 64, 0.02, 0.98
+_ROUNDED = 1e-3
+_WORD = r"(?<![a-z0-9])(?:{})(?![a-z0-9])"
+_DOSE_NAMES = re.compile(
+    _WORD.format(
+        r"(?:rt|plan|planned|total|physical|absorbed|biological|accumulated)[_-]?dose|"
+        r"dose[_-]?(?:map|grid|distribution|sum|total|gy)"
+    )
+)
+_PART_NAMES = re.compile(_WORD.format(r"imag|imaginary") + r"|(?<=[_-])real$")  # of dcm2niix
+# FSL's partial volumes, SPM's tissue classes, and maps of probability.
+_SHARE_NAMES = re.compile(
+    _WORD.format(r"pve(?:_?\d+)?|prob|probs|probmap|probabilit(?:y|ies)|tpm")
+    + r"|^(?:m?w|r)?c[1-6](?=[a-z_-])|^m?w[cp][1-6](?=[a-z_-])"
 )
 _TURN_SLICES = 8
 _MOST_NAMED = 64  # values that a name makes labels, whatever their regions are
@@ -92,7 +110,17 @@ def _said(
     for known, kind in ((PHASE_TYPES, PHASE), (PART_TYPES, COMPLEX)):
         if known & _image_types(path):
             return Meaning(kind, "ImageType of its JSON")
+    if intent == _QUATERNION or _are_unit_vectors(channels):
+        return Meaning(VECTOR, "all of length 1" if intent != _QUATERNION else "intent Quaternion")
     stem = _stem(path)
+    if refused := _refused_by_name(stem, channels, rescaling):
+        return refused
+    return _by_name_and_values(path, stem, channels, rescaling)
+
+
+def _by_name_and_values(
+    path: Path, stem: str, channels: npt.NDArray[Any], rescaling: tuple[float, float]
+) -> Meaning | None:
     named = by_name(stem)
     if named is not None and named.kind == PHASE:
         is_sure = is_sure_phase(stem)
@@ -104,13 +132,50 @@ def _said(
     if named is None:
         few = few_values(tally) if goes_on else None
         return few or many_values(path, channels, named=_regions_by_name(stem))
-    if tally.are_whole and len(tally.values) <= _MOST_NAMED:
+    is_few = goes_on and few_values(tally) is not None
+    if is_few or (tally.are_whole and len(tally.values) <= _MOST_NAMED):
         return named
     if many_values(path, channels, named=named):
         return named
     low, high = float(channels.min()), float(channels.max())
     is_share = named.kind in CODES and not tally.are_whole and low >= 0 and high <= 1
     return Meaning(FRACTION, named.reason) if is_share else None
+
+
+def _are_unit_vectors(channels: npt.NDArray[Any]) -> bool:
+    """Tell whether three components are those of directions, as of fibers; zeros are none.
+
+    A direction and its negative are the same fiber: their mean is nothing.
+    """
+    if len(channels) != 3 or channels.dtype.kind != "f":
+        return False
+    length = np.linalg.norm(channels.astype(np.float64), axis=0)
+    known = length[(length > 0) & np.isfinite(length)]
+    if known.size < _LEAST_VECTORS or np.mean(np.abs(known - 1) < _UNIT) < _MOST_UNIT:
+        return False
+    return bool(np.ptp(channels[np.isfinite(channels)]) > _UNIT)
+
+
+def _refused_by_name(
+    stem: str, channels: npt.NDArray[Any], rescaling: tuple[float, float]
+) -> Meaning | None:
+    """Return doses, shares of tissue and complex parts by names of usual programs."""
+    if match := _DOSE_NAMES.search(stem):
+        return Meaning(DOSE, f"named {match.group()!r}")
+    low, high = float(np.nanmin(channels)), float(np.nanmax(channels))
+    match = _PART_NAMES.search(stem)
+    if match and low < 0:
+        return Meaning(COMPLEX, f"named {match.group()!r}")
+    slope, intercept = rescaling
+    first, last = sorted((low * slope + intercept, high * slope + intercept))
+    match = _SHARE_NAMES.search(stem)
+    if match and first >= -_ROUNDED and 0 < last <= 1 + _ROUNDED and not _is_mask(channels):
+        return Meaning(FRACTION, f"named {match.group()!r}")
+    return None
+
+
+def _is_mask(channels: npt.NDArray[Any]) -> bool:
+    return bool(((channels == channels.min()) | (channels == channels.max())).all())
 
 
 def natural_bounds(

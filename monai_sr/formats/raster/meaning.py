@@ -30,6 +30,7 @@ from monai_sr.formats.meaning import (
     Meaning,
     Tally,
     by_name,
+    few_colors,
     few_values,
     is_sure_phase,
     phase_turn,
@@ -109,7 +110,13 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     first = _said(stem, dataset, bands[0])
     if first and all(_said(stem, dataset, band) == first for band in bands[1:]):
         return first
-    return None if len(bands) > 1 else _by_values(dataset)
+    is_rgb = colors[:3] == _SEEN[:3] and len(bands) == 3
+    return _by_colors(dataset) if is_rgb else None if len(bands) > 1 else _by_values(dataset)
+
+
+def _by_colors(dataset: DatasetReader) -> Meaning | None:
+    """Return what few colors say."""
+    return few_colors(dataset.read((1, 2, 3), window=window) for window in _windows(dataset))
 
 
 def _by_values(dataset: DatasetReader) -> Meaning | None:

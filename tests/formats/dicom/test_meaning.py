@@ -7,6 +7,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from monai_sr.core import BadImageError
 from monai_sr.formats import Facts, kind_of
 from monai_sr.transforms import ScaleToUnit, load_image
 from tests.dicom_factory import dataset, located, stored, write, write_series
@@ -132,3 +133,30 @@ def test_palettes_of_classes_in_dicom_stay_indices(tmp_path, image_type, expecte
     image = load_image(tmp_path / "a.dcm", "auto")
     assert kind_of(image.meta) == expected
     assert (len(image) == 1 and np.array_equal(image[0].numpy().T, codes)) == (expected == "label")
+
+
+def units(code):
+    item, unit = mapping(0, 4000), Dataset()
+    unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = code, "UCUM", code
+    item.MeasurementUnitsCodeSequence = [unit]
+    return {"SharedFunctionalGroupsSequence": [group("RealWorldValueMappingSequence", item)]}
+
+
+@pytest.mark.parametrize(
+    "tags", [{"DoseUnits": "GY"}, {"DoseGridScaling": 0.001}, units("Gy"), units("mGy")]
+)
+def test_doses_are_known_by_their_units(tmp_path, tags):
+    path = write(tmp_path / "a.dcm", modality="SC", **tags)
+    with pytest.raises(BadImageError, match="a radiation dose"):
+        load_image(path, "auto")
+    assert kind_of(load_image(write(tmp_path / "b.dcm", **units("mm2/s")), "auto").meta) == "gray"
+
+
+@pytest.mark.parametrize(("first", "expected"), [("DERIVED", "label"), ("ORIGINAL", "color")])
+def test_few_colors_in_patches_of_derived_images_are_classes(tmp_path, first, expected):
+    colors = np.random.default_rng(0).integers(0, 256, (5, 3), dtype=np.uint8)
+    image = colors[patches(*range(5))]
+    tags = {"ImageType": [first, "SECONDARY"], "photometric": "RGB", "bits": 8}
+    path = write(tmp_path / "a.dcm", image, modality="US", **tags)
+    meta = load_image(path, "auto").meta
+    assert kind_of(meta) == expected

@@ -47,3 +47,59 @@ def test_coefficients_and_meshes_are_refused_unless_asked_for(tmp_path, intent):
     with pytest.raises(BadImageError, match=r"points or indices of a mesh \(intent .*--kind inten"):
         load_image(path, "auto")
     assert kind_of(load_image(path, "intensity").meta) == "gray"
+
+
+SMOOTH = np.linspace(0, 1, 11 * 12 * 5, dtype=np.float32).reshape(11, 12, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "slope", "why"),
+    [
+        ("T1_pve_1.nii", SMOOTH, 1.0, "shares of a class"),
+        ("gm_prob.nii", SMOOTH, 1.0, "shares of a class"),
+        ("c1T1.nii", np.rint(SMOOTH * 255).astype(np.uint8), 1 / 255, "shares of a class"),
+        ("mwp2sub.nii", SMOOTH, 1.0, "shares of a class"),
+        ("rtdose.nii", SMOOTH * 70, 1.0, "a radiation dose"),
+        ("sub_plan_dose.nii", SMOOTH * 70, 1.0, "a radiation dose"),
+        ("gre_e1_imaginary.nii", SMOOTH - 0.5, 1.0, "complex image"),
+        ("gre_e1_real.nii", SMOOTH - 0.5, 1.0, "complex image"),
+    ],
+)
+def test_names_of_usual_programs_are_refused(tmp_path, name, stored, slope, why):
+    path = write_nifti(tmp_path / name, stored, slope=slope)
+    with pytest.raises(BadImageError, match=f"{why}.*--kind intensity"):
+        load_image(path, "auto")
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("low_dose_ct.nii", SMOOTH),
+        ("c1T1.nii", SMOOTH * 255),
+        ("pve.nii", SMOOTH * 900),
+        ("real_data.nii", SMOOTH - 0.5),
+        ("t1_real.nii", SMOOTH),
+        ("probe.nii", SMOOTH),
+    ],
+)
+def test_names_whose_values_are_others_are_not(tmp_path, name, stored):
+    assert kind_of(load_image(write_nifti(tmp_path / name, stored), "auto").meta) == "gray"
+
+
+def test_unit_vectors_and_rotations_are_refused(tmp_path):
+    angle = SMOOTH * 9
+    fibers = np.stack([np.cos(angle), np.sin(angle), 0 * angle], -1)[..., None, :]
+    fibers[:4] = 0
+    for name, array, intent in (("v", fibers, 0), ("v5", fibers, 1007), ("q", fibers, 1010)):
+        path = write_nifti(tmp_path / f"{name}.nii", array, intent_code=intent)
+        with pytest.raises(BadImageError, match="unit vectors or rotations"):
+            load_image(path, "auto")
+    long = write_nifti(tmp_path / "warp.nii", fibers * (1 + angle[..., None, None]))
+    assert kind_of(load_image(long, "auto").meta) == "gray"
+
+
+def test_labels_that_are_no_whole_numbers_are_labels(tmp_path):
+    codes = np.kron(np.random.default_rng(0).integers(0, 4, (8, 8, 1)), np.ones((8, 8, 3)))
+    for name in ("halves.nii", "dseg.nii"):
+        path = write_nifti(tmp_path / name, (codes / 2).astype(np.float32))
+        assert kind_of(load_image(path, "auto").meta) == "label"

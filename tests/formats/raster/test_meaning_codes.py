@@ -139,7 +139,7 @@ def test_classes_in_floats_are_those_in_integers(tmp_path, nodata):
     path = write_raster(tmp_path / "a.tif", floats, transform=NORTH_UP, nodata=nodata)
     twin = write_raster(tmp_path / "b.tif", whole, transform=NORTH_UP)
     assert kind(path) == kind(twin) == "label"
-    floats[:, 20, 20] += 0.5
+    floats[:, 20:22] += np.linspace(0, 0.5, floats.shape[2])
     path = write_raster(tmp_path / "c.tif", floats, transform=NORTH_UP, nodata=nodata)
     assert kind(path) == "gray"
 
@@ -236,6 +236,14 @@ def test_directions_that_are_enlarged_as_amounts_are_announced(tmp_path, caplog)
         caplog.clear()
         kind(file, "intensity")
         assert not caplog.text
+
+
+@pytest.mark.parametrize(("count", "expected"), [(5, "label"), (200, "color")])
+def test_few_colors_in_patches_are_classes(tmp_path, count, expected):
+    colors = np.random.default_rng(0).integers(0, 256, (3, count), dtype=np.uint8)
+    image = colors[:, patches(*range(count))[0]]
+    assert kind(write_raster(tmp_path / "a.png", image)) == expected
+    assert kind(write_raster(tmp_path / "b.tif", image, photometric="RGB")) == expected
 
 
 def test_values_that_jump_by_a_turn_are_phases_whatever_they_are_called(tmp_path, caplog):
