@@ -278,7 +278,10 @@ class _Raster:
         meta = dict(plan.scene.meta)
         Facts(meta).provenance = provenance
         given = {str(key): value for key, value in self.array.attrs.items() if key != "transform"}
-        return result_tags(given, meta, Grid(plan.factors, (0.0, 0.0), True), "GTiff")
+        sides = (self.array.sizes[self.x], self.array.sizes[self.y])
+        columns, rows = (round(n * s) for n, s in zip(sides, plan.factors, strict=True))
+        grid = Grid(plan.factors, (0.0, 0.0), True)
+        return result_tags(given, meta, grid, "GTiff", (columns, rows))
 
 
 def _of_bands(attributes: dict[Any, Any], several: str, one: str, count: int) -> tuple[float, ...]:

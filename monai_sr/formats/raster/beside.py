@@ -115,13 +115,16 @@ def _add_band(root: ElementTree.Element, index: int, band: ElementTree.Element) 
         element.extend(kept)
 
 
-def add_png_chunks(path: Path, xmp: str, dpi: Sequence[float] | None = None) -> None:
+def add_png_chunks(
+    path: Path, xmp: str, dpi: Sequence[float] | None = None, hdr: bytes = b""
+) -> None:
     """Add to a finished PNG file what GDAL does not write.
 
     Args:
         path: the file.
         xmp: the packet, which becomes the last chunk but one; "" for none.
         dpi: pixels an inch along both axes, which become the second chunk; None for none.
+        hdr: whole chunks that come before it.
     """
     with path.open("r+b") as stream:
         if xmp:
@@ -130,6 +133,8 @@ def add_png_chunks(path: Path, xmp: str, dpi: Sequence[float] | None = None) -> 
         if dpi is not None:
             sides = (round(each / _METERS_PER_INCH).to_bytes(4, "big") for each in dpi)
             _insert(stream, _IHDR_END, _chunk(b"pHYs" + b"".join(sides) + b"\1"))
+        if hdr:
+            _insert(stream, _IHDR_END, hdr)
 
 
 def _chunk(body: bytes) -> bytes:

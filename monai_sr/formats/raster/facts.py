@@ -25,16 +25,11 @@ from monai_sr.formats.raster.keep_list import (
     kept_tags,
     kept_unit,
 )
+from monai_sr.formats.raster.microscopy import described
 from monai_sr.formats.raster.photos import is_lying, resolution_of
 from monai_sr.formats.raster.source import RGBA
 from monai_sr.formats.raster.texts import domains_of
-from monai_sr.formats.stored import (
-    CODES_DISCLAIMER,
-    DISCLAIMER,
-    disclaimer,
-    provenance_of,
-    software,
-)
+from monai_sr.formats.stored import disclaimer, provenance_of, software
 from monai_sr.geometry import (
     corner_transform,
     has_transform,
@@ -155,7 +150,8 @@ def copy_facts(
     tags = kept_tags(src.tags()) if is_private else src.tags()
     if is_lying(src):
         tags = _turned(tags)
-    dst.update_tags(**result_tags(tags, meta, grid, driver))
+    size = (dst.width, dst.height)
+    dst.update_tags(**result_tags(tags, meta, grid, driver, size))
     if has_points:
         # GDAL 3.10 shifts control points by half a pixel on writing "Point", and by another half,
         # the same way, on reading it.
@@ -305,7 +301,11 @@ def _copy_georeference(
 
 
 def result_tags(
-    source: Mapping[str, Any], meta: Mapping[str, Any], grid: Grid, driver: str
+    source: Mapping[str, Any],
+    meta: Mapping[str, Any],
+    grid: Grid,
+    driver: str,
+    size: tuple[int, int],
 ) -> dict[str, Any]:
     """Return the source's tags with resolution, software and description brought up to date.
 
@@ -314,6 +314,7 @@ def result_tags(
         meta: meta of the result.
         grid: where the result lies in the source.
         driver: of the result.
+        size: columns and rows of the result.
     """
     tags = {key: value for key, value in _without_stale(source).items() if key not in _SKIPPED_TAGS}
     for axis, scale in zip("XY", grid.scale, strict=True):
@@ -324,9 +325,8 @@ def result_tags(
     description, program = (
         ("Description", "Software") if is_png else ("TIFFTAG_IMAGEDESCRIPTION", "TIFFTAG_SOFTWARE")
     )
-    before = tags.get(description, "")
-    if not before.startswith((DISCLAIMER, CODES_DISCLAIMER)):
-        tags[description] = f"{disclaimer(provenance_of(meta))}. {before}".strip()
+    said = f"{disclaimer(provenance_of(meta))}."
+    tags[description] = described(tags.get(description, ""), said, grid.scale, size)
     tags[program] = software(meta)
     if Facts(meta).provenance:
         tags["SUPER_RESOLUTION"] = Facts(meta).provenance

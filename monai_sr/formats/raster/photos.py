@@ -20,12 +20,14 @@ from rasterio.io import DatasetReader
 
 from monai_sr.core import BadImageError, PathLike, get_logger, once
 from monai_sr.formats.raster.bands import tiff_tag
+from monai_sr.formats.raster.far import open_bytes
 from monai_sr.geometry import has_transform, source_transform
 
 logger = get_logger(__name__)
 
 _ORIENTATION, _X_RESOLUTION, _PHOTOMETRIC = 274, 282, 262
-_CIELAB = 8
+_CIELAB, _COLOR_FILTER = 8, 32803
+_SUBFILE, _SUB_IMAGES = 254, 330
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _COLORS, _PROFILE = "COLOR_PROFILE", "SOURCE_ICC_PROFILE"
 _OF_PNG = ("PNG_GAMMA", "SOURCE_WHITEPOINT", *(f"SOURCE_PRIMARIES_{c.name.upper()}" for c in _RGB))
@@ -36,6 +38,8 @@ _PILLOW: dict[str, Any] = {
     "JPEG": JpegImagePlugin.JpegImageFile, "GIF": GifImagePlugin.GifImageFile,
     "BIGGIF": GifImagePlugin.GifImageFile,
 }  # fmt: skip
+_PNG_SIGNATURE = 8  # bytes
+_HDR_CHUNKS = (b"cICP", b"mDCV", b"cLLI")
 _MOST_DPI = 1e7  # of what a file of PNG can hold, in pixels a meter of 31 bits
 _MOST_BANDS = 4096  # GDAL takes minutes over more, which damaged headers declare
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
@@ -69,6 +73,11 @@ def check_single(path: Path, dataset: DatasetReader) -> None:
             raise BadImageError(
                 f"{path}: colors must be RGB or gray, got CIELAB; convert it to RGB."
             )
+        if _is_raw(path, dataset):
+            raise BadImageError(
+                f"{path}: must be a developed image, got the raw data of a camera or its "
+                "thumbnail; develop it to TIFF first (darktable-cli, rawtherapee-cli)."
+            )
         return
     raise BadImageError(f"{path}: must hold one image, got {found}; {remedy}.")
 
@@ -83,6 +92,18 @@ def _is_cielab(path: Path, dataset: DatasetReader) -> bool:
     is_made = dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") == "CIELAB"
     is_deep = dataset.dtypes[:3] == ("uint16",) * 3
     return bool(is_made or (is_deep and tiff_tag(path, _PHOTOMETRIC) == _CIELAB))
+
+
+def _is_raw(path: Path, dataset: DatasetReader) -> bool:
+    """Tell whether a TIFF is a mosaic of a color filter, or one whose first image is a thumbnail.
+
+    So are DNG, NEF and ARW: GDAL opens the thumbnail, the mosaic lies behind it.
+    """
+    if dataset.driver != "GTiff" or has_transform(source_transform(dataset)):
+        return False
+    is_reduced = bool(int(tiff_tag(path, _SUBFILE) or 0) & 1)
+    is_behind = is_reduced and tiff_tag(path, _SUB_IMAGES) is not None
+    return bool(is_behind or tiff_tag(path, _PHOTOMETRIC) == _COLOR_FILTER)
 
 
 def _frame_count(path: Path, dataset: DatasetReader) -> int:
@@ -171,6 +192,25 @@ def png_colors(dataset: DatasetReader) -> dict[str, str]:
     if _PROFILE in said:
         return {}
     return {key: said[key] for key in _OF_PNG if key in said} | dict(said.items() & _SRGB)
+
+
+def png_hdr(dataset: DatasetReader) -> bytes:
+    """Return the chunks of a PNG that say how its numbers become light; empty where there are none.
+
+    Those are cICP, such as PQ or HLG, and what they were mastered for; GDAL drops them.
+
+    Args:
+        dataset: the source, open.
+    """
+    found = b""
+    if dataset.driver != "PNG":
+        return found
+    with suppress(*_PILLOW_ERRORS), open_bytes(dataset.name) as stream:
+        stream.seek(_PNG_SIGNATURE)
+        while (head := stream.read(8))[4:] not in (b"IDAT", b"IEND", b""):
+            body = stream.read(int.from_bytes(head[:4], "big") + 4)
+            found += head + body if head[4:] in _HDR_CHUNKS else b""
+    return found
 
 
 def orientation_of(path: Path, dataset: DatasetReader) -> int:

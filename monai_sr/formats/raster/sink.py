@@ -25,7 +25,7 @@ from monai_sr.formats.raster.check import check_copy, check_windows, checksum, w
 from monai_sr.formats.raster.cog import copy_as_cog, overview_resampling
 from monai_sr.formats.raster.facts import Grid, copy_facts, scaled_dpi, xmp_of
 from monai_sr.formats.raster.masks import without_holes
-from monai_sr.formats.raster.photos import png_colors
+from monai_sr.formats.raster.photos import png_colors, png_hdr
 from monai_sr.formats.raster.writer import (
     build_overviews,
     creation_options,
@@ -192,8 +192,9 @@ class RasterBlocks:
             else:
                 options = _PNG | png_colors(self.source.dataset)
                 rasterio.shutil.copy(gdal_name(self.path), gdal_name(path), driver="PNG", **options)
-                dpi = scaled_dpi(self.source.dataset, self._grid)
-                add_png_chunks(path, xmp_of(self.source.dataset, self.meta), dpi)
+                src = self.source.dataset
+                dpi = scaled_dpi(src, self._grid)
+                add_png_chunks(path, xmp_of(src, self.meta), dpi, png_hdr(src))
                 check_copy(path, self.name, self.path)
         return path
 

@@ -34,7 +34,7 @@ from monai_sr.formats.raster.format import PNG_DTYPES
 from monai_sr.formats.raster.keep_list import is_deidentified, kept_profile
 from monai_sr.formats.raster.masks import copy_mask, hidden_in, keep_alpha
 from monai_sr.formats.raster.open import open_raster
-from monai_sr.formats.raster.photos import png_colors, profile_of
+from monai_sr.formats.raster.photos import png_colors, png_hdr, profile_of
 from monai_sr.formats.raster.source import RGBA
 from monai_sr.formats.stored import StoredWriter, as_stored, in_rows, map_meaning, source_path
 from monai_sr.geometry import grid_change, pixel_affine, source_rpcs, source_transform
@@ -137,7 +137,8 @@ class RasterWriter(StoredWriter):
                     build_overviews(temporary, overview_resampling(self._meta))
                 # Options of the caller may lose data.
                 if driver == "PNG":
-                    add_png_chunks(temporary, xmp_of(src, self._meta), scaled_dpi(src, grid))
+                    xmp, dpi = xmp_of(src, self._meta), scaled_dpi(src, grid)
+                    add_png_chunks(temporary, xmp, dpi, png_hdr(src))
                 check_pixels_of(temporary, filename, None if kwargs else pixels, mask)
                 check_unchanged(Facts(self._meta).input)
                 write_beside(beside_text(src, temporary, self._meta))

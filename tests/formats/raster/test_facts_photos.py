@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
-from tifffile import TiffFile
+from tifffile import TiffFile, TiffWriter
 
+from monai_sr.core import BadImageError
+from monai_sr.formats.raster.reader import RasterReader
 from tests.formats.raster.test_facts import opened, upscale
 from tests.formats.raster.test_sink import write  # noqa: F401  (a fixture)
 from tests.image_factory import pixels, write_raster
@@ -78,6 +81,38 @@ def test_a_png_keeps_gamma_primaries_and_resolution(tmp_path, write, is_in_windo
         assert after.info["gamma"] == before.info["gamma"] == 1.0
         assert after.info["chromaticity"] == pytest.approx(before.info["chromaticity"], abs=1e-6)
         assert after.info["dpi"] == pytest.approx((600, 300), rel=1e-4)
+
+
+@pytest.mark.parametrize("is_in_windows", [False, True])
+def test_a_png_keeps_how_its_numbers_become_light(tmp_path, write, is_in_windows):  # noqa: F811
+    """Of PQ in BT.2020 a reader that takes it for sRGB sees grey fog."""
+    Image.fromarray(pixels((16, 24, 3))).save(tmp_path / "plain.png", dpi=(300, 300))
+    plain = (tmp_path / "plain.png").read_bytes()
+    chunk = b"cICP" + bytes([9, 16, 0, 1])
+    chunk = b"\0\0\0\4" + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    source = tmp_path / "a.png"
+    source.write_bytes(plain[:33] + chunk + plain[33:])
+    if is_in_windows:
+        result, _ = write(source, "PNG")
+    else:
+        upscale(source, result := tmp_path / "b.png")
+    content = result.read_bytes()
+    assert content[33 : 33 + len(chunk)] == chunk
+    assert content.count(chunk) == 1
+    with Image.open(result, formats=["PNG"]) as after:
+        after.load()
+        assert after.info["dpi"] == pytest.approx((600, 600), rel=1e-4)
+
+
+@pytest.mark.parametrize("is_thumbnail", [False, True])
+def test_raw_data_of_cameras_is_refused(tmp_path, is_thumbnail):
+    """GDAL gives the mosaic of a color filter as gray, and of a DNG the thumbnail."""
+    with TiffWriter(tmp_path / "a.tif") as tiff:
+        if is_thumbnail:
+            tiff.write(pixels((16, 16, 3)), photometric="rgb", subifds=1, subfiletype=1)
+        tiff.write(pixels((64, 64), "uint16"), photometric="CFA")
+    with pytest.raises(BadImageError, match=r"raw data of a camera.*develop it"):
+        RasterReader().read(tmp_path / "a.tif")
 
 
 def test_a_png_of_several_parts_is_whole_behind_its_resolution(tmp_path):
