@@ -10,11 +10,13 @@
 | PNG, BMP and formats that lose data or cannot be written (JPEG, WebP, GIF, JPEG 2000, VRT, ...) | ``.png`` for 1 to 4 channels of uint8 or uint16 without georeference, else ``.tif`` |
 
 PNG has no place for masks, names and domains of bands, scales and offsets, units and nodata of
-several bands either: inputs with one of these become ``.tif``, too.
+several bands either: inputs with one of these become ``.tif``, too. Names that leave no room for what
+lies beside a result are cut, and end in a hash.
 """  # noqa: E501 - a table row
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -160,6 +162,8 @@ def image_stem(path: PathLike) -> str:
 
 # Hash digits per level: plain name, name with extension, short hash, full hash.
 _HASH_DIGITS = (0, 0, 8, 64)
+# Bytes: systems take 255, and a map's side-car and a hash lengthen the name of a result.
+_LONGEST_NAME = 220
 
 
 def result_mark(
@@ -193,6 +197,12 @@ def _name(source: Path, root: Path, mark: str, suffix: str, level: int) -> Path:
     if _HASH_DIGITS[level]:
         digest = sha256(inside.as_posix())
         stem += "_" + digest[: _HASH_DIGITS[level]]
+    room = _LONGEST_NAME - len(os.fsencode(f"{mark}{suffix}"))
+    if len(os.fsencode(stem)) > room:
+        end = f"_{sha256(inside.as_posix())[:8]}"
+        while len(os.fsencode(stem)) > room - len(end):
+            stem = stem[:-1]  # a letter may be several bytes
+        stem += end
     return inside.parent / f"{stem}{mark}{suffix}"
 
 

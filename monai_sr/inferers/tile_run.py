@@ -20,6 +20,7 @@ from monai_sr.functional import (
     upsample,
 )
 from monai_sr.geometry import covering_samples
+from monai_sr.inferers.evaluation_mode import in_evaluation
 from monai_sr.inferers.tile_plan import Slices, Tile, TileGrid, within
 from monai_sr.transforms import SEEN_OUTSIDE
 
@@ -214,7 +215,9 @@ class TileRun:
         if padded.ndim == 4:
             # `contiguous` leaves one channel as it is: other, slower kernels than those of tiles.
             padded = torch.empty_like(padded, memory_format=torch.channels_last).copy_(padded)
-        with torch.autocast(lr.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        enabled = self.dtype != torch.float32
+        mixed = torch.autocast(lr.device.type, self.dtype, enabled=enabled)
+        with in_evaluation(self.network), mixed:
             sr = self.network(padded, scale).float()
         inner = spatial([slice(n.start * scale, n.stop * scale) for n in near])
         sr = sr[inner]

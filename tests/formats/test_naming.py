@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,14 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import FileMetaDataset
 
 from monai_sr.core.errors import BadImageError, OutputError
-from monai_sr.formats.naming import check_output_size, output_suffix, plan_outputs, spacing_unit
+from monai_sr.formats.naming import (
+    check_output_size,
+    output_suffix,
+    plan_outputs,
+    report_path,
+    spacing_unit,
+    uncertainty_path,
+)
 from monai_sr.formats.raster.reader import RasterReader
 from tests import dicom_factory
 from tests.image_factory import NORTH_UP, pixels, write_nifti, write_raster
@@ -173,6 +181,22 @@ def test_names_that_differ_in_case_alone_get_eight_digits_of_their_hash():
     digests = [hashlib.sha256(name).hexdigest()[:8] for name in (b"a.png", b"A.png")]
     expected = [f"out/a_png_{digests[0]}_x4.png", f"out/A_png_{digests[1]}_x4.png"]
     assert plan(["a.png", "A.png"]) == expected
+
+
+@pytest.mark.parametrize("letter", ["n", "ä", "語"])
+def test_names_that_systems_would_not_take_are_cut_and_stay_apart(tmp_path, letter):
+    count = 248 // len(letter.encode())
+    sources = [tmp_path / f"{letter * count}{last}.nii.gz" for last in ("", "b", "bc")]
+    sources = [s for s in sources if len(os.fsencode(s.name)) <= 255]
+    assert sources
+    results = plan_outputs(sources, tmp_path, tmp_path / "out", 4, lambda _: ".nii.gz")
+    (tmp_path / "out").mkdir()
+    for result in results:
+        assert result.name.endswith("_x4.nii.gz")
+        for name in (result, uncertainty_path(result), report_path(result)):
+            name.with_name(f"{name.name}.aux.xml").touch(exist_ok=False)
+    short = tmp_path / f"{'a' * 180}.png"
+    assert plan_outputs([short], tmp_path, tmp_path, 4, lambda _: ".png")[0].stem[:180] == "a" * 180
 
 
 def test_result_never_takes_the_name_of_an_input():
