@@ -46,6 +46,7 @@ logger = get_logger(__name__)
 _LOSSY = frozenset({"JPEG", "WEBP", "JXL"})  # drivers and compressions, where GDAL says no more
 _PART_PX = 2**18
 _TURN_PARTS = 16
+_TURN_PX = 2**15  # of each of maybe hundreds of bands
 _MOST_PARTS = 256  # of a large raster, evenly spread: its kind shows in 67 million pixels
 # No part of a block can be read without all of it; JPEG 2000 does not tell how large its are.
 _LARGEST_BLOCK_PX = 2**27
@@ -66,6 +67,11 @@ _DIRECTION = re.compile(
 )
 _CF_NAMES = ("standard_name", "long_name", "NETCDF_VARNAME")
 _SEEN = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+# Per pixel, not per area: their sum is what was counted.
+_COUNTS = re.compile(
+    r"(?:per |/ ?|(?<![a-z])p)(?:pixel|cell|px)(?![a-z])|(?<![a-z0-9])(?:ppp|worldpop|landscan"
+    r"|ghs_pop|pop(?:ulation)?[ _-]?counts?|inhabitants|persons|people)(?![a-z0-9])(?!.*(?:density|km))"
+)
 _EIGHT_WAYS, _NO_WAY = {2.0**n for n in range(8)}, {-1.0, 0.0, 247.0, 255.0}
 _UNBOUNDED = (-np.inf, np.inf)
 _ALPHA_GROUP = -2
@@ -156,6 +162,12 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
         text = " ".join(filter(None, texts)) or (path.name if dataset.count == 1 else "")
         if band - 1 in meaning.bands:
             continue
+        if _COUNTS.search(f"{text} {dataset.units[band - 1] or ''}".lower()):
+            logger.warning(
+                "%s: band %d looks like counts or amounts of each pixel, whose sum grows with the "
+                "number of pixels; divide them by the square of the scale, or give them per area",
+                path, band,
+            )  # fmt: skip
         if _DIRECTION.search(text.lower()):
             logger.warning(
                 "%s: band %d looks like directions and is enlarged as amounts: wrong where they "
@@ -163,7 +175,7 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
                 path, band, band,
             )  # fmt: skip
         elif not is_opaque and dataset.colorinterp[band - 1] not in _SEEN:
-            part = dataset.read(band, window=_middle(dataset))
+            part = dataset.read(band, window=_middle(dataset, _TURN_PX))
             if found := turn_of([part], dataset.nodatavals[band - 1]):
                 warn_of_turn(f"{path}: band {band}", found)
     if is_on_map(dataset) and not is_opaque:
@@ -266,9 +278,12 @@ def _windows(dataset: DatasetReader) -> list[Window]:
     return [Window(0, t, dataset.width, min(rows, dataset.height - t)) for t in tops]
 
 
-def _middle(dataset: DatasetReader) -> Window:
+def _middle(dataset: DatasetReader, most: int = _PART_PX) -> Window:
+    """Return a part in the middle, of about so many pixels at most."""
     windows = _windows(dataset)
-    return windows[len(windows) // 2]
+    found = windows[len(windows) // 2]
+    rows = min(found.height, max(most // dataset.width, 3))
+    return Window(0, found.row_off, found.width, rows)
 
 
 def _is_dear(dataset: DatasetReader) -> bool:

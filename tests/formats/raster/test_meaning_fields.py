@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 import rasterio
@@ -119,3 +121,27 @@ def test_alpha_stays_alpha(tmp_path, kind, caplog):
     with RasterSource(path) as source:
         assert source.alpha == 3
     assert "tagged" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "is_told"),
+    [
+        ("a.tif", "people per pixel", True),
+        ("a.tif", "t/pixel", True),
+        ("nld_ppp_2020.tif", "", True),
+        ("ghs_pop_e2020.tif", "", True),
+        ("population_count.tif", "", True),
+        ("a.tif", "people/km2", False),
+        ("population_density.tif", "", False),
+        ("shopping.tif", "m", False),
+    ],
+)
+def test_counts_of_each_pixel_are_announced(tmp_path, name, unit, is_told, caplog):
+    array = pixels((1, 9, 9), "float32")
+    path = write_raster(tmp_path / name, array, transform=NORTH_UP, crs="EPSG:32633")
+    with rasterio.open(path, "r+") as dst:
+        dst.units = (unit,)
+    with RasterSource(path, "auto") as source, caplog.at_level(logging.WARNING):
+        source.warn()
+        assert source.meaning.kind == "gray"
+    assert ("looks like counts" in caplog.text) == is_told
