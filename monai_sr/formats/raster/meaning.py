@@ -70,7 +70,8 @@ _SEEN = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha
 # Per pixel, not per area: their sum is what was counted.
 _COUNTS = re.compile(
     r"(?:per |/ ?|(?<![a-z])p)(?:pixel|cell|px)(?![a-z])|(?<![a-z0-9])(?:ppp|worldpop|landscan"
-    r"|ghs_pop|pop(?:ulation)?[ _-]?counts?|inhabitants|persons|people)(?![a-z0-9])(?!.*(?:density|km))"
+    r"|ghs_pop|pop(?:ulation)?[ _-]?counts?|inhabitants|persons|people)(?![a-z0-9])"
+    r"(?!.*(?:density|km))"
 )
 _EIGHT_WAYS, _NO_WAY = {2.0**n for n in range(8)}, {-1.0, 0.0, 247.0, 255.0}
 _UNBOUNDED = (-np.inf, np.inf)
@@ -156,13 +157,14 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
     """
     if meaning.kind not in (GRAY, COLOR) or meaning.reason == AS_ASKED:
         return
-    is_opaque = _is_lossy(dataset) or _is_dear(dataset)
+    is_opaque, is_map = _is_lossy(dataset) or _is_dear(dataset), is_on_map(dataset)
     for band in dataset.indexes:
         texts = (dataset.descriptions[band - 1], *_cf_texts(dataset, band))
         text = " ".join(filter(None, texts)) or (path.name if dataset.count == 1 else "")
         if band - 1 in meaning.bands:
             continue
-        if _COUNTS.search(f"{text} {dataset.units[band - 1] or ''}".lower()):
+        said = f"{text} {dataset.units[band - 1] or ''}".lower()
+        if is_map and _COUNTS.search(said):
             logger.warning(
                 "%s: band %d looks like counts or amounts of each pixel, whose sum grows with the "
                 "number of pixels; divide them by the square of the scale, or give them per area",
@@ -178,7 +180,7 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
             part = dataset.read(band, window=_middle(dataset, _TURN_PX))
             if found := turn_of([part], dataset.nodatavals[band - 1]):
                 warn_of_turn(f"{path}: band {band}", found)
-    if is_on_map(dataset) and not is_opaque:
+    if is_map and not is_opaque:
         _warn_of_codes(path, dataset, meaning)
 
 
