@@ -12,7 +12,7 @@ from monai.utils import CommonKeys
 from PIL import Image
 from torch import Tensor, nn
 
-from monai_sr.core import PathLike, atomic_file, get_logger, rank, world_size
+from monai_sr.core import OutputError, PathLike, atomic_file, get_logger, rank, world_size
 from monai_sr.functional import upsample
 from monai_sr.training import PatchLoader
 from monai_sr.training.schedule import BudgetSchedule
@@ -81,8 +81,9 @@ class TrainingLog:
         kept = []
         if step and self.path.is_file():
             with self.path.open(newline="") as stream:
-                # A kill may have cut the last line: it lacks fields.
-                whole = [row for row in csv.DictReader(stream) if None not in row.values()]
+                # A kill or a full disk may have cut the last line: it lacks fields, or its end.
+                ended = [line for line in stream if line.endswith("\n")]
+            whole = [row for row in csv.DictReader(ended) if None not in row.values()]
             kept = [row for row in whole if int(row["step"]) <= step]
         # Columns that only earlier lines have (another loss) stay.
         self._fields = (*_FIELDS, *(key for row in kept[:1] for key in row if key not in _FIELDS))
@@ -156,8 +157,14 @@ class TrainingLog:
                 earlier = list(csv.DictReader(stream))
             self._fields = (*self._fields, *new)
             self._rewrite(earlier)
-        with self.path.open("a", newline="") as stream:
-            csv.DictWriter(stream, self._fields, restval="").writerow(row)
+        try:
+            with self.path.open("a", newline="") as stream:
+                csv.DictWriter(stream, self._fields, restval="").writerow(row)
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be written, got '{error.strerror or error}'; free space or "
+                "choose another folder, the same command goes on"
+            ) from error
 
     def _psnr(self) -> float | None:
         if self.validator is None:

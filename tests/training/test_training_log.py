@@ -13,6 +13,7 @@ from monai.utils import CommonKeys
 
 from monai_sr.core.errors import OutputError
 from monai_sr.training import BudgetSchedule, TrainingLog, training_log
+from tests.full_disk import at_most
 
 
 class Run:
@@ -68,6 +69,26 @@ def test_a_line_that_a_kill_has_cut_is_dropped(tmp_path):
         stream.write("1")
     Run(path, steps=12).go(start=8)
     assert [int(r["step"]) for r in rows(path)] == [4, 8, 12]
+
+
+def test_a_line_that_is_cut_in_its_last_figure_is_dropped(tmp_path):
+    validator = SimpleNamespace(
+        state=SimpleNamespace(metrics={"psnr": 31.25}, key_metric_name="psnr")
+    )
+    path = tmp_path / "curve.csv"
+    Run(path, steps=8, validator=validator).go()
+    path.write_bytes(path.read_bytes().rstrip()[:-5])  # "3" of "31.250"
+    Run(path, steps=12, validator=validator).go(start=8)
+    assert [(int(r["step"]), r["psnr"]) for r in rows(path)] == [(4, "31.250"), (12, "31.250")]
+
+
+def test_a_line_that_the_disk_has_no_space_for_is_one_clear_line(tmp_path):
+    path = tmp_path / "curve.csv"
+    said = r"curve\.csv: cannot be written, got .* free space or choose another folder, "
+    with at_most(150), pytest.raises(OutputError, match=said):
+        Run(path).go()
+    Run(path, steps=8).go()
+    assert [int(r["step"]) for r in rows(path)] == [4, 8]
 
 
 def test_a_new_run_starts_a_new_curve(tmp_path):
