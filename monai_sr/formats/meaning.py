@@ -276,6 +276,16 @@ def few_values(tally: Tally) -> Meaning | None:
     return Meaning(LABEL, f"{len(tally.values)} {whole}values in patches")
 
 
+def packed(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    """Return one number for each color.
+
+    Shape: (3, ...) of bytes, red, green and blue -> (...).
+    """
+    red, green, blue = image[:3].astype(np.int32)
+    codes: npt.NDArray[np.int32] = (red << 16) + (green << 8) + blue
+    return codes
+
+
 def few_colors(images: Iterable[npt.NDArray[Any]]) -> Meaning | None:
     """Return what few colors in patches say: those of classes, between which there is nothing.
 
@@ -285,8 +295,7 @@ def few_colors(images: Iterable[npt.NDArray[Any]]) -> Meaning | None:
     for image in images:
         if image.dtype != np.uint8:
             return None
-        red, green, blue = image[:3].astype(np.int32)
-        if not tally.add((red << 16) + (green << 8) + blue, is_named=False):
+        if not tally.add(packed(image), is_named=False):
             return None
     found = tally.are_codes(is_named=False)
     return Meaning(LABEL, f"{len(tally.values)} colors in patches") if found else None

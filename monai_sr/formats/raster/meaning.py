@@ -7,7 +7,6 @@ compression hold no codes: they would not survive.
 
 import math
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +32,12 @@ from monai_sr.formats.meaning import (
     few_colors,
     few_values,
     is_sure_phase,
+    many_values,
+    packed,
     phase_turn,
     warn_of_labels,
 )
+from monai_sr.formats.raster.fields import cf_texts
 from monai_sr.formats.raster.tables import named_bands
 from monai_sr.formats.regions import LIKELY, region_share
 from monai_sr.formats.wrapping import is_turn, turn_of, turn_reason, warn_of_turn
@@ -50,13 +52,6 @@ _TURN_PX = 2**15  # of each of maybe hundreds of bands
 _MOST_PARTS = 256  # of a large raster, evenly spread: its kind shows in 67 million pixels
 # No part of a block can be read without all of it; JPEG 2000 does not tell how large its are.
 _LARGEST_BLOCK_PX = 2**27
-# Physical bounds by what the description or the unit of a band says, the first that fits.
-_NATURAL = (
-    (re.compile(r"\b(nd[vwsbmr]i|mndwi|gndvi|ndre\d?|nbr2?)\b"), (-1.0, 1.0)),
-    (re.compile(r"^%$|\bper ?cent(age)?\b"), (0.0, 100.0)),
-    (re.compile(r"\b(fraction|probability|fapar|fcover|albedo)\b"), (0.0, 1.0)),
-    (re.compile(r"\breflectance\b"), (0.0, np.inf)),
-)
 # Directions on a circle, and those of D8: to one of eight neighbors, as powers of two (Jenson &
 # Domingue 1988), beside them 0, 255 and 247 of HydroSHEDS for sinks and the sea.
 _FLOW = re.compile(r"(?<![a-z0-9])(?:(?:flow|d8)[ _-]?dir(?:ections?)?|fdir|fdr)(?![a-z0-9])")
@@ -65,7 +60,6 @@ _DIRECTION = re.compile(
     r"|(?:wind|wave|swell|current|flow)directions?|azimuth|heading|bearing|fdr|mwd|wdir(?:\d+m)?"
     r"|[vs]aa|hue|longitude|polar[ _-]?angle)(?![a-z0-9])"
 )
-_CF_NAMES = ("standard_name", "long_name", "NETCDF_VARNAME")
 _SEEN = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 # Per pixel, not per area: their sum is what was counted.
 _COUNTS = re.compile(
@@ -74,8 +68,6 @@ _COUNTS = re.compile(
     r"(?!.*(?:density|km))"
 )
 _EIGHT_WAYS, _NO_WAY = {2.0**n for n in range(8)}, {-1.0, 0.0, 247.0, 255.0}
-_UNBOUNDED = (-np.inf, np.inf)
-_ALPHA_GROUP = -2
 # An alpha band with more levels, most of which are neither transparent nor opaque, is a picture.
 _FEW_LEVELS, _ENDS_SHARE = 16, 0.5
 _SAMPLED_PX = 512
@@ -105,7 +97,7 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     if not bands or _is_dear(dataset):
         return None
     texts = {band: dataset.descriptions[band - 1] or "" for band in bands}
-    said = {band: " ".join((texts[band], *_cf_texts(dataset, band))) for band in bands}
+    said = {band: " ".join((texts[band], *cf_texts(dataset, band))) for band in bands}
     named = {band: _said(said[band], dataset, band, declared.get(band, "")) for band in bands}
     codes = tuple(band for band, said in named.items() if said is not None and said.kind in CODES)
     if codes and len(codes) < len(bands):
@@ -118,7 +110,11 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     if first and all(_said(stem, dataset, band) == first for band in bands[1:]):
         return first
     is_rgb = colors[:3] == _SEEN[:3] and len(bands) == 3
-    return _by_colors(dataset) if is_rgb else None if len(bands) > 1 else _by_values(dataset)
+    if is_rgb:
+        return _by_colors(dataset) or _by_regions(path, dataset, is_rgb=True)
+    if len(bands) > 1:
+        return None
+    return _by_values(dataset) or _by_regions(path, dataset)
 
 
 def _by_colors(dataset: DatasetReader) -> Meaning | None:
@@ -133,6 +129,16 @@ def _by_values(dataset: DatasetReader) -> Meaning | None:
         return _by_turn(dataset)
     is_flow = _EIGHT_WAYS <= tally.values <= _EIGHT_WAYS | _NO_WAY
     return Meaning(LABEL, "flow directions") if is_flow else few_values(tally)
+
+
+def _by_regions(path: Path, dataset: DatasetReader, *, is_rgb: bool = False) -> Meaning | None:
+    """Return what regions say, as numbers of cells; maps are warned of, for grids lie in blocks."""
+    if is_on_map(dataset) or (is_rgb and dataset.dtypes[0] != "uint8"):
+        return None
+    window = _middle(dataset)
+    values = dataset.read((1, 2, 3), window=window) if is_rgb else dataset.read(1, window=window)
+    nodata = None if is_rgb else dataset.nodatavals[0]
+    return many_values(path, [packed(values) if is_rgb else values], nodata=nodata)
 
 
 def _by_turn(dataset: DatasetReader) -> Meaning | None:
@@ -159,7 +165,7 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
         return
     is_opaque, is_map = _is_lossy(dataset) or _is_dear(dataset), is_on_map(dataset)
     for band in dataset.indexes:
-        texts = (dataset.descriptions[band - 1], *_cf_texts(dataset, band))
+        texts = (dataset.descriptions[band - 1], *cf_texts(dataset, band))
         text = " ".join(filter(None, texts)) or (path.name if dataset.count == 1 else "")
         if band - 1 in meaning.bands:
             continue
@@ -232,12 +238,6 @@ def is_on_map(dataset: DatasetReader) -> bool:
     return any(bool(place) for place in places) or has_transform(source_transform(dataset))
 
 
-def _cf_texts(dataset: DatasetReader, band: int) -> list[str]:
-    """Return what names a band by the CF conventions, as in netCDF."""
-    tags = dataset.tags(band)
-    return [tags[name] for name in _CF_NAMES if name in tags]
-
-
 def _said(text: str, dataset: DatasetReader, band: int, declared: str = "") -> Meaning | None:
     """Return what is said of a band, by its name or by a table, if its values can be that."""
     is_integer = np.dtype(dataset.dtypes[band - 1]).kind in "iu"
@@ -306,66 +306,6 @@ def _is_lossy(dataset: DatasetReader) -> bool:
     return compression.removeprefix("YCBCR ") in _LOSSY
 
 
-def band_groups(dataset: DatasetReader, channels: int, alpha: int) -> tuple[int, ...]:
-    """Return a number for each band: those of one declared unit, scale and offset share it.
-
-    Args:
-        dataset: an open raster.
-        channels: as they are read.
-        alpha: index of the alpha channel, -1 for none.
-
-    Returns:
-        -1 where nothing is declared; the alpha channel is always alone.
-    """
-    groups = [-1] * channels
-    if channels == dataset.count:
-        facts = list(zip(_units(dataset), dataset.scales, dataset.offsets, strict=True))
-        known = list(dict.fromkeys(facts))
-        groups = [-1 if fact == ("", 1.0, 0.0) else known.index(fact) for fact in facts]
-    if alpha >= 0:
-        groups[alpha] = _ALPHA_GROUP
-    return tuple(groups)
-
-
-def natural_bounds(dataset: DatasetReader, channels: int) -> npt.NDArray[np.float64]:
-    """Return the stored values that each band is naturally bounded by: (C, 2), maybe infinite.
-
-    Args:
-        dataset: an open raster.
-        channels: as they are read.
-    """
-    bounds = np.tile(np.asarray(_UNBOUNDED), (channels, 1))
-    if channels != dataset.count:
-        return bounds
-    facts = zip(
-        dataset.indexes, dataset.descriptions, _units(dataset), dataset.scales, dataset.offsets,
-        strict=True,
-    )  # fmt: skip
-    for pair, (band, description, unit, scale, offset) in zip(bounds, facts, strict=True):
-        said = (description or "", unit, *_cf_texts(dataset, band))
-        texts = [re.sub(r"[_\-]+", " ", text.lower()) for text in said]
-        found = (ends for rule, ends in _NATURAL if any(rule.search(text) for text in texts))
-        physical = np.asarray(next(found, _UNBOUNDED))
-        if scale and math.isfinite(scale) and math.isfinite(offset):
-            pair[:] = np.sort((physical - offset) / scale)
-        low, high = _valid_range(dataset, band)
-        pair[:] = max(pair[0], low), min(pair[1], high)
-    return bounds
-
-
-def _valid_range(dataset: DatasetReader, band: int) -> tuple[float, float]:
-    """Return the stored values that CF attributes call valid; readers take others for missing."""
-    tags = dataset.tags(band)
-    ends = tags.get("valid_range", "").strip("{}").split(",")
-    given = ends if len(ends) == 2 else (tags.get("valid_min", ""), tags.get("valid_max", ""))
-    found = list(_UNBOUNDED)
-    for place, text in enumerate(given):
-        with suppress(ValueError):
-            value = float(text)
-            found[place] = value if math.isfinite(value) else found[place]
-    return (found[0], found[1]) if found[0] < found[1] else _UNBOUNDED
-
-
 def alpha_is_data(dataset: DatasetReader, band: int) -> bool:
     """Tell whether a band that is tagged as alpha is a picture, as the near infrared of NAIP.
 
@@ -385,7 +325,3 @@ def alpha_is_data(dataset: DatasetReader, band: int) -> bool:
     opaque = 1.0 if sample.dtype.kind == "f" else float(np.iinfo(sample.dtype).max)
     at_ends = float(np.mean((sample == 0) | (sample == opaque)))
     return at_ends < _ENDS_SHARE
-
-
-def _units(dataset: DatasetReader) -> list[str]:
-    return [(unit or "").strip().lower() for unit in dataset.units]

@@ -41,12 +41,11 @@ from monai_sr.formats.raster.bands import (
     straight,
 )
 from monai_sr.formats.raster.far import raise_if_far
+from monai_sr.formats.raster.fields import band_groups, natural_bounds
 from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.meaning import (
     alpha_is_data,
-    band_groups,
     is_on_map,
-    natural_bounds,
     raster_meaning,
     raster_turn,
     warn_of_doubts,

@@ -238,12 +238,29 @@ def test_directions_that_are_enlarged_as_amounts_are_announced(tmp_path, caplog)
         assert not caplog.text
 
 
-@pytest.mark.parametrize(("count", "expected"), [(5, "label"), (200, "color")])
-def test_few_colors_in_patches_are_classes(tmp_path, count, expected):
-    colors = np.random.default_rng(0).integers(0, 256, (3, count), dtype=np.uint8)
-    image = colors[:, patches(*range(count))[0]]
+@pytest.mark.parametrize(("side", "expected"), [(8, "label"), (1, "color")])
+def test_few_colors_in_patches_are_classes(tmp_path, side, expected):
+    colors = np.random.default_rng(0).integers(0, 256, (3, 5), dtype=np.uint8)
+    image = colors[:, patches(*range(5), side=side)[0]]
     assert kind(write_raster(tmp_path / "a.png", image)) == expected
     assert kind(write_raster(tmp_path / "b.tif", image, photometric="RGB")) == expected
+
+
+@pytest.mark.parametrize("name", ["cells.tif", "cells.png", "floats.tif", "colors.png"])
+def test_numbers_of_cells_are_labels_without_a_place(tmp_path, name, caplog):
+    """A microscope's instances are more than 32; on a map blocks may be a coarser grid's."""
+    rng = np.random.default_rng(0)
+    ids = np.zeros((1, 120, 120), np.uint16)
+    for number, (row, column) in enumerate(rng.integers(0, 110, (60, 2)), 1):
+        ids[:, row : row + 9, column : column + 9] = number
+    values = ids.astype(np.float32) if "floats" in name else ids
+    if "colors" in name:
+        values = rng.integers(0, 256, (3, 61), dtype=np.uint8)[:, ids[0]]
+    assert kind(write_raster(tmp_path / name, values)) == "label"
+    with caplog.at_level(logging.WARNING):
+        on_map = write_raster(tmp_path / "map.tif", values, transform=NORTH_UP)
+        assert kind(on_map) in ("gray", "color")
+    assert ("--kind label" in caplog.text) == ("colors" not in name)
 
 
 def test_values_that_jump_by_a_turn_are_phases_whatever_they_are_called(tmp_path, caplog):

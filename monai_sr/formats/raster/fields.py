@@ -1,0 +1,98 @@
+"""What a raster declares of the quantity in each band: names, groups of one unit, possible values.
+
+CF conventions, https://cfconventions.org (attributes of netCDF that GDAL keeps as tags of a band).
+"""
+
+import math
+import re
+from contextlib import suppress
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.io import DatasetReader
+
+# Physical bounds by what the description or the unit of a band says, the first that fits.
+_NATURAL = (
+    (re.compile(r"\b(nd[vwsbmr]i|mndwi|gndvi|ndre\d?|nbr2?)\b"), (-1.0, 1.0)),
+    (re.compile(r"^%$|\bper ?cent(age)?\b"), (0.0, 100.0)),
+    (re.compile(r"\b(fraction|probability|fapar|fcover|albedo)\b"), (0.0, 1.0)),
+    (re.compile(r"\breflectance\b"), (0.0, np.inf)),
+)
+_CF_NAMES = ("standard_name", "long_name", "NETCDF_VARNAME")
+_UNBOUNDED = (-np.inf, np.inf)
+_ALPHA_GROUP = -2
+
+
+def cf_texts(dataset: DatasetReader, band: int) -> list[str]:
+    """Return what names a band by the CF conventions, as in netCDF.
+
+    Args:
+        dataset: an open raster.
+        band: its number from 1.
+    """
+    tags = dataset.tags(band)
+    return [tags[name] for name in _CF_NAMES if name in tags]
+
+
+def band_groups(dataset: DatasetReader, channels: int, alpha: int) -> tuple[int, ...]:
+    """Return a number for each band: those of one declared unit, scale and offset share it.
+
+    Args:
+        dataset: an open raster.
+        channels: as they are read.
+        alpha: index of the alpha channel, -1 for none.
+
+    Returns:
+        -1 where nothing is declared; the alpha channel is always alone.
+    """
+    groups = [-1] * channels
+    if channels == dataset.count:
+        facts = list(zip(_units(dataset), dataset.scales, dataset.offsets, strict=True))
+        known = list(dict.fromkeys(facts))
+        groups = [-1 if fact == ("", 1.0, 0.0) else known.index(fact) for fact in facts]
+    if alpha >= 0:
+        groups[alpha] = _ALPHA_GROUP
+    return tuple(groups)
+
+
+def natural_bounds(dataset: DatasetReader, channels: int) -> npt.NDArray[np.float64]:
+    """Return the stored values that each band is naturally bounded by: (C, 2), maybe infinite.
+
+    Args:
+        dataset: an open raster.
+        channels: as they are read.
+    """
+    bounds = np.tile(np.asarray(_UNBOUNDED), (channels, 1))
+    if channels != dataset.count:
+        return bounds
+    facts = zip(
+        dataset.indexes, dataset.descriptions, _units(dataset), dataset.scales, dataset.offsets,
+        strict=True,
+    )  # fmt: skip
+    for pair, (band, description, unit, scale, offset) in zip(bounds, facts, strict=True):
+        said = (description or "", unit, *cf_texts(dataset, band))
+        texts = [re.sub(r"[_\-]+", " ", text.lower()) for text in said]
+        found = (ends for rule, ends in _NATURAL if any(rule.search(text) for text in texts))
+        physical = np.asarray(next(found, _UNBOUNDED))
+        if scale and math.isfinite(scale) and math.isfinite(offset):
+            pair[:] = np.sort((physical - offset) / scale)
+        low, high = _valid_range(dataset, band)
+        pair[:] = max(pair[0], low), min(pair[1], high)
+    return bounds
+
+
+def _valid_range(dataset: DatasetReader, band: int) -> tuple[float, float]:
+    """Return the stored values that CF attributes call valid; readers take others for missing."""
+    tags = dataset.tags(band)
+    ends = tags.get("valid_range", "").strip("{}").split(",")
+    given = ends if len(ends) == 2 else (tags.get("valid_min", ""), tags.get("valid_max", ""))
+    found = list(_UNBOUNDED)
+    for place, text in enumerate(given):
+        with suppress(ValueError):
+            value = float(text)
+            found[place] = value if math.isfinite(value) else found[place]
+    return (found[0], found[1]) if found[0] < found[1] else _UNBOUNDED
+
+
+def _units(dataset: DatasetReader) -> list[str]:
+    return [(unit or "").strip().lower() for unit in dataset.units]
