@@ -83,7 +83,8 @@ def _check_range(image: Tensor) -> None:
     """Refuse values that would be clipped to nothing; our readers' images say their own limits."""
     if isinstance(image, MetaTensor) and Facts(image.meta).knows("clip"):
         return
-    low, high = float(image.min()), float(image.max())
+    values = image.detach()  # torch warns of a number that is made of one that learns
+    low, high = float(values.min()), float(values.max())
     if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
         raise BadImageError(
             f"image: values must lie in [0, 1], got {low:g} to {high:g}; map them first "

@@ -56,3 +56,15 @@ def test_narrow_images_are_taken_in_silence(resolver, shape):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         resolver(np.zeros(shape, np.float32))
+
+
+def test_an_image_that_is_part_of_a_computation_is_taken_without_a_warning(resolver):
+    given = image().as_tensor()
+    expected = resolver(given)
+    torch.set_warn_always(True)  # else the first in a process alone is heard
+    try:
+        found = resolver(given.clone().requires_grad_())
+    finally:
+        torch.set_warn_always(False)
+    assert torch.equal(found, expected)
+    assert not found.requires_grad
