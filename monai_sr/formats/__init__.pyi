@@ -61,6 +61,7 @@ from .raster.facts import result_tags as result_tags
 from .raster.far import bring as bring
 from .raster.format import SIDECARS as SIDECARS
 from .raster.format import is_plain_photo as is_plain_photo
+from .raster.glance import raster_facts as raster_facts
 from .raster.image import RasterImage as RasterImage
 from .raster.keep_list import is_deidentified as is_deidentified
 from .raster.open import made_folder as made_folder
@@ -69,7 +70,6 @@ from .raster.open import open_raster as open_raster
 from .raster.reader import RasterReader as RasterReader
 from .raster.sink import RasterBlocks as RasterBlocks
 from .raster.source import RasterSource as RasterSource
-from .raster.source import raster_facts as raster_facts
 from .raster.writer import RasterWriter as RasterWriter
 from .registry import claims_image as claims_image
 from .registry import find_reader as find_reader

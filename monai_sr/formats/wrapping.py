@@ -77,7 +77,7 @@ def _completed(steps: npt.NDArray[Any], is_jump: npt.NDArray[np.bool_]) -> npt.N
     before, after = steps[:-2][inner], steps[2:][inner]
     back = -np.sign(jump)
     before, after = before * back, after * back
-    goes_on = (before >= 0) & (after >= 0) & (before + after > 0)
+    goes_on = (before > 0) & (after > 0)  # beside a code for no value it stands still
     return np.where(goes_on, np.abs(jump) + (before + after) / 2, np.nan)
 
 

@@ -56,6 +56,12 @@ def test_pictures_do_not(image):
     assert turn_of([image]) is None
 
 
+def test_codes_for_no_value_do_not_either():
+    image = gaussian_filter(NOISE.normal(size=(60, 60)), 3) * 3000 + 1000
+    image[10:14, 10:14], image[20:23, 20:23], image[30:40, 5:9] = 65530, 65528, 65529
+    assert turn_of([image]) is None
+
+
 def test_nodata_is_no_end_of_a_turn():
     image = np.where((ROWS + COLUMNS) % 20 < 2, 9999, ROWS + 0.01 * COLUMNS)
     assert turn_of([image], 9999) is None

@@ -5,11 +5,14 @@ CF conventions, https://cfconventions.org (attributes of netCDF that GDAL keeps 
 
 import math
 import re
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from rasterio.io import DatasetReader
+from rasterio.windows import Window
 
 # Physical bounds by what the description or the unit of a band says, the first that fits.
 _NATURAL = (
@@ -79,6 +82,40 @@ def natural_bounds(dataset: DatasetReader, channels: int) -> npt.NDArray[np.floa
         low, high = _valid_range(dataset, band)
         pair[:] = max(pair[0], low), min(pair[1], high)
     return bounds
+
+
+def hidden_codes(
+    dataset: DatasetReader, part: Callable[[DatasetReader], Window], nodata: float | None
+) -> npt.NDArray[np.float64] | None:
+    """Return the valid stored values of each band, (C, 2), where the CF attributes hide others.
+
+    Beyond them lie codes for why there is no value. They need a nodata value, or floats, to become
+    it in the result. A range that most values leave is stated in other units.
+
+    Args:
+        dataset: an open raster.
+        part: tells where to look.
+        nodata: of all bands.
+    """
+    ranges = np.array([_valid_range(dataset, band) for band in dataset.indexes])
+    has_place = nodata is not None or all(np.dtype(d).kind == "f" for d in dataset.dtypes)
+    if np.isinf(ranges).all() or not has_place:
+        return None
+    window = part(dataset)
+    sample = np.stack([dataset.read(band, window=window) for band in dataset.indexes])
+    known = np.isfinite(sample) & (sample != (np.nan if nodata is None else nodata))
+    left = known & ~within(sample, ranges)
+    return ranges if left.sum() <= known.sum() / 2 else None
+
+
+def within(pixels: npt.NDArray[Any], ranges: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Tell which pixels lie in the range of their band.
+
+    Shape: pixels (C, H, W), ranges (C, 2) -> (C, H, W).
+    """
+    low, high = ranges[:, 0, None, None], ranges[:, 1, None, None]
+    found: npt.NDArray[np.bool_] = (pixels >= low) & (pixels <= high)
+    return found
 
 
 def _valid_range(dataset: DatasetReader, band: int) -> tuple[float, float]:

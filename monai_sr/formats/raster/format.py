@@ -14,8 +14,9 @@ from rasterio.io import DatasetReader
 from monai_sr.core import BadImageError, PathLike, ignored_warnings, once_in_folder
 from monai_sr.formats.format import NATURAL, SATELLITE, Format, Head, Subject, head_of
 from monai_sr.formats.raster.facts import is_kept_domain
+from monai_sr.formats.raster.glance import raster_facts
 from monai_sr.formats.raster.open import open_raster
-from monai_sr.formats.raster.source import RasterSource, raster_facts
+from monai_sr.formats.raster.source import RasterSource
 from monai_sr.formats.raster.texts import domains_of
 from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
 from monai_sr.geometry import is_georeferenced, unit_name

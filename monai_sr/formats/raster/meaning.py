@@ -135,7 +135,7 @@ def _by_regions(path: Path, dataset: DatasetReader, *, is_rgb: bool = False) -> 
     """Return what regions say, as numbers of cells; maps are warned of, for grids lie in blocks."""
     if is_on_map(dataset) or (is_rgb and dataset.dtypes[0] != "uint8"):
         return None
-    window = _middle(dataset)
+    window = middle(dataset)
     values = dataset.read((1, 2, 3), window=window) if is_rgb else dataset.read(1, window=window)
     nodata = None if is_rgb else dataset.nodatavals[0]
     return many_values(path, [packed(values) if is_rgb else values], nodata=nodata)
@@ -183,7 +183,7 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
                 path, band, band,
             )  # fmt: skip
         elif not is_opaque and dataset.colorinterp[band - 1] not in _SEEN:
-            part = dataset.read(band, window=_middle(dataset, _TURN_PX))
+            part = dataset.read(band, window=middle(dataset, _TURN_PX))
             if found := turn_of([part], dataset.nodatavals[band - 1]):
                 warn_of_turn(f"{path}: band {band}", found)
     if is_map and not is_opaque:
@@ -196,7 +196,7 @@ def _warn_of_codes(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
     Those are numbers of basins, parcels and segments, which are many, and classes beside other
     bands, such as a stack that has lost their names.
     """
-    window, nodata = _middle(dataset), dataset.nodatavals
+    window, nodata = middle(dataset), dataset.nodatavals
     if dataset.count == 1:
         count, share = region_share(dataset.read(1, window=window), nodata[0])
         if share >= LIKELY:
@@ -280,8 +280,13 @@ def _windows(dataset: DatasetReader) -> list[Window]:
     return [Window(0, t, dataset.width, min(rows, dataset.height - t)) for t in tops]
 
 
-def _middle(dataset: DatasetReader, most: int = _PART_PX) -> Window:
-    """Return a part in the middle, of about so many pixels at most."""
+def middle(dataset: DatasetReader, most: int = _PART_PX) -> Window:
+    """Return a part in the middle.
+
+    Args:
+        dataset: an open raster.
+        most: about how many pixels at most.
+    """
     windows = _windows(dataset)
     found = windows[len(windows) // 2]
     rows = min(found.height, max(most // dataset.width, 3))

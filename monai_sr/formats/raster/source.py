@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,10 @@ from rasterio.windows import Window
 
 from monai_sr.core import (
     BadImageError,
-    PathLike,
     check_memory,
     exact_float,
     get_logger,
     ignored_warnings,
-    once_in_folder,
 )
 from monai_sr.formats.meaning import AUTO, CODES, INTENSITY, PHASE, check_asked, decided
 from monai_sr.formats.raster.bands import (
@@ -41,11 +38,11 @@ from monai_sr.formats.raster.bands import (
     straight,
 )
 from monai_sr.formats.raster.far import raise_if_far
-from monai_sr.formats.raster.fields import band_groups, natural_bounds
+from monai_sr.formats.raster.fields import band_groups, hidden_codes, natural_bounds, within
 from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.meaning import (
     alpha_is_data,
-    is_on_map,
+    middle,
     raster_meaning,
     raster_turn,
     warn_of_doubts,
@@ -230,6 +227,9 @@ class RasterSource:
             self._adds_alpha, self.has_mask, count = True, False, 4
             colors = list(RGBA)
         self.nodata, self.fill = self._nodata.common, self._nodata.fill
+        are_codes = self.meaning.kind in CODES or bool(self.meaning.bands)
+        is_stored = count == dataset.count and self._table is None and not are_codes
+        self._valid = hidden_codes(dataset, middle, self.nodata) if is_stored else None
         self.is_rgb = colors[:3] == list(RGBA[:3])
         self.alpha = colors.index(ColorInterp.alpha) if ColorInterp.alpha in colors else -1
         self.is_premultiplied = premultiplied_alpha(dataset) >= 0
@@ -254,6 +254,8 @@ class RasterSource:
         for band in self._own_masks:
             own = np.ones(stored.shape, dtype=bool) if own is None else own
             own[band] &= self.dataset.read_masks(band + 1, window=window) != 0
+        if self._valid is not None:
+            own = within(stored, self._valid) & (True if own is None else own)
         pixels, mask = self._converted(stored, mask)
         finite = holes_of_infinity(self.path, pixels, self.nodata, is_said=self._has_said_infinite)
         self._has_said_infinite |= finite is not pixels
@@ -361,39 +363,3 @@ def _reason(error: BaseException) -> str:
     cause = error.__cause__ or error
     text = " ".join(str(cause).split())
     return text.rsplit(": ", 1)[-1].rstrip(".")[:100]
-
-
-@dataclass(frozen=True)
-class RasterFacts:
-    """What is asked of a raster before it is read, see :class:`RasterSource`.
-
-    Attributes:
-        shape: (C, H, W) as it is read.
-        is_upright: whether windows can be read.
-        has_place: whether it says where on the Earth it lies.
-        count: number of bands as stored.
-        nodata: as stored; None for none.
-        dtype: of the first band as stored.
-    """
-
-    shape: tuple[int, int, int]
-    is_upright: bool
-    has_place: bool
-    count: int
-    nodata: float | None
-    dtype: str
-
-
-@once_in_folder
-def raster_facts(path: PathLike) -> RasterFacts:
-    """Open a raster for a look at its header.
-
-    Raises:
-        BadImageError: no image, several, or one that cannot be used.
-    """
-    with RasterSource(Path(path)) as raster:
-        dataset = raster.dataset
-        return RasterFacts(
-            raster.shape, raster.is_upright, is_on_map(dataset),
-            dataset.count, dataset.nodata, dataset.dtypes[0],
-        )  # fmt: skip

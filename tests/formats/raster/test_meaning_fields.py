@@ -145,3 +145,26 @@ def test_counts_of_each_pixel_are_announced(tmp_path, name, unit, is_told, caplo
         source.warn()
         assert source.meaning.kind == "gray"
     assert ("looks like counts" in caplog.text) == is_told
+
+
+@pytest.mark.parametrize(
+    ("valid", "nodata", "dtype", "is_hidden"),
+    [
+        ("{0,65527}", 65535, "uint16", True),
+        ("{0,65527}", None, "uint16", False),
+        ("{0,65527}", None, "float32", True),
+        ("{0,5}", 65535, "uint16", False),
+    ],
+)
+def test_codes_beyond_the_valid_range_are_holes(tmp_path, valid, nodata, dtype, is_hidden):
+    """As of VIIRS: bow-tie, not on board, ... A range in other units than the stored hides none."""
+    array = 1000 + pixels((1, 40, 40), "uint8").astype(dtype)
+    array[:, 10:14, 10:14], array[:, :2] = 65530, 65535
+    path = write_raster(tmp_path / "a.tif", array, transform=NORTH_UP, nodata=nodata)
+    with rasterio.open(path, "r+") as dst:
+        dst.update_tags(1, valid_range=valid)
+    whole, meta = RasterReader().get_data(RasterReader().read(path))
+    shown = np.isfinite(whole) if dtype == "float32" else meta["sr_valid"]
+    assert (shown.size > 0 and not shown[0, 10:14, 10:14].any()) == is_hidden
+    if is_hidden:
+        assert shown[0, 20:, 2:].all()

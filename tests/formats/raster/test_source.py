@@ -11,8 +11,9 @@ from rasterio.windows import Window
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.formats.raster.bands import premultiplied, straight
+from monai_sr.formats.raster.glance import raster_facts
 from monai_sr.formats.raster.reader import RasterReader
-from monai_sr.formats.raster.source import RasterSource, raster_facts
+from monai_sr.formats.raster.source import RasterSource
 from tests.image_factory import ROTATED, pixels, write_raster, write_vrt
 
 WINDOWS = [Window(0, 0, 9, 8), Window(2, 3, 4, 5), Window(8, 7, 1, 1), Window(0, 0, 3, 8)]
