@@ -119,7 +119,7 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
 
 def _by_colors(dataset: DatasetReader) -> Meaning | None:
     """Return what few colors say."""
-    return few_colors(dataset.read((1, 2, 3), window=window) for window in _windows(dataset))
+    return few_colors(_rgb(dataset, window) for window in _windows(dataset))
 
 
 def _by_values(dataset: DatasetReader) -> Meaning | None:
@@ -131,12 +131,17 @@ def _by_values(dataset: DatasetReader) -> Meaning | None:
     return Meaning(LABEL, "flow directions") if is_flow else few_values(tally)
 
 
+def _rgb(dataset: DatasetReader, window: Window) -> npt.NDArray[Any]:
+    # What stands for a dataset, as an array does, gives one band or all.
+    return np.stack([dataset.read(band, window=window) for band in (1, 2, 3)])
+
+
 def _by_regions(path: Path, dataset: DatasetReader, *, is_rgb: bool = False) -> Meaning | None:
     """Return what regions say, as numbers of cells; maps are warned of, for grids lie in blocks."""
     if is_on_map(dataset) or (is_rgb and dataset.dtypes[0] != "uint8"):
         return None
     window = middle(dataset)
-    values = dataset.read((1, 2, 3), window=window) if is_rgb else dataset.read(1, window=window)
+    values = _rgb(dataset, window) if is_rgb else dataset.read(1, window=window)
     nodata = None if is_rgb else dataset.nodatavals[0]
     return many_values(path, [packed(values) if is_rgb else values], nodata=nodata)
 
