@@ -35,11 +35,13 @@ from .errors import BadImageError as BadImageError
 from .errors import MissingDependencyError as MissingDependencyError
 from .errors import OptionError as OptionError
 from .errors import OutputError as OutputError
+from .errors import PageError as PageError
 from .errors import SRError as SRError
 from .errors import TrainingFailedError as TrainingFailedError
 from .errors import UnreachableError as UnreachableError
 from .errors import WeightsError as WeightsError
 from .errors import at_least_one as at_least_one
+from .errors import find_error as find_error
 from .errors import unwrapped as unwrapped
 from .errors import user_message as user_message
 from .fingerprint import canonical as canonical

@@ -4,6 +4,9 @@ import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+_Kind = TypeVar("_Kind", bound=BaseException)
 
 # A DataLoader worker flattens an exception into text; the qualified class name survives in it.
 _FLATTENED = re.compile(r"monai_sr\.core\.errors\.\w+: (.+)")
@@ -41,6 +44,19 @@ class OutputError(SRError, OSError):
     """A result cannot be written, or its format cannot hold it."""
 
 
+class PageError(OutputError):
+    """A page about a result cannot be written; the result itself is there.
+
+    Args:
+        message: one line.
+        result: path of the result.
+    """
+
+    def __init__(self, message: str, result: str = "") -> None:
+        super().__init__(message)
+        self.result = result
+
+
 class WeightsError(SRError, ValueError):
     """A weights file is missing, unreadable or belongs to another network."""
 
@@ -60,6 +76,16 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
+
+
+def find_error(error: BaseException | None, kind: type[_Kind]) -> _Kind | None:
+    """Return the first of a kind among an exception, its causes and contexts; None: there is none.
+
+    Args:
+        error: the exception as it arrived.
+        kind: class of what is looked for.
+    """
+    return next((link for link in _chain(error) if isinstance(link, kind)), None)
 
 
 def user_message(error: BaseException | None) -> str | None:
@@ -110,7 +136,7 @@ def unwrapped() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        own = next((link for link in _chain(error) if isinstance(link, SRError)), None)
+        own = find_error(error, SRError)
         if own is None:
             raise
         raise own from None

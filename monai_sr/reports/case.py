@@ -7,7 +7,6 @@ read. Values are compared as they are stored; windows serve the display alone.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from PIL import Image
 
-from monai_sr.core import PathLike
-from monai_sr.formats import Facts, format_of_meta, kind_of, report_path, uncertainty_path
+from monai_sr.core import PageError, PathLike, user_message
+from monai_sr.formats import Facts, format_of_meta, kind_of, report_path
 from monai_sr.reports.display import Display, dicom_header, display_of, uncertainty_levels
 from monai_sr.reports.pages import data_uri, write_page
 from monai_sr.reports.planes import (
@@ -57,7 +56,7 @@ _FACTS = {
 
 
 class CaseReportd(MapTransform):
-    """Write ``<result>_report.html`` beside each result that was saved; without it, none stays.
+    """Write ``<result>_report.html`` beside each result that was saved.
 
     Args:
         keys: results as :class:`monai_sr.transforms.SaveImageSRd` leaves them.
@@ -83,16 +82,19 @@ class CaseReportd(MapTransform):
         """Write a page for every key.
 
         Raises:
-            OutputError: it cannot be written.
+            PageError: it cannot be written; the result stays.
         """
         d = dict(data)
         if self.enabled:
             for key in self.key_iterator(d):
+                result = Facts(d[key].meta).output
                 try:
                     self._write(d[key], d[self.ref])
-                except BaseException:
-                    _withdraw(Path(Facts(d[key].meta).output))
-                    raise
+                except Exception as error:
+                    why = user_message(error) or f"could not be made ({type(error).__name__})"
+                    raise PageError(
+                        f"{result}: is whole, but has no page: {why}", result
+                    ) from error
         return d
 
     def _write(self, pred: MetaTensor, image: MetaTensor) -> None:
@@ -136,15 +138,6 @@ class CaseReportd(MapTransform):
             planes=planes,
             aspects=sorted({p["aspect"] for plane in planes for p in (plane, *plane["crops"])}),
         )
-
-
-def _withdraw(result: Path) -> None:
-    """Remove a result whose page cannot be had, with its map."""
-    for written in (result, uncertainty_path(result)):
-        if written.is_dir():
-            shutil.rmtree(written, ignore_errors=True)
-        else:
-            written.unlink(missing_ok=True)
 
 
 def _plane(pair: PlanePair, display: Display, highest: float) -> dict[str, Any]:

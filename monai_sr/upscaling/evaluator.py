@@ -16,7 +16,15 @@ from monai.inferers import Inferer
 from monai.utils import CommonKeys
 from torch import nn
 
-from monai_sr.core import OutputError, PathLike, shown, usable_device, user_message
+from monai_sr.core import (
+    OutputError,
+    PageError,
+    PathLike,
+    find_error,
+    shown,
+    usable_device,
+    user_message,
+)
 from monai_sr.formats import CLASSES, Facts, digest, kind_of
 from monai_sr.networks import load_faces
 from monai_sr.runtimes import CompiledGenerator, RuntimeChoice
@@ -189,7 +197,15 @@ class UpscaleEvaluator(SupervisedEvaluator):
             self.failure = error
             message = shown(failure(error, known["source"]))
             is_unexpected = user_message(error) is None
-            self._report(FileResult(**known, error=message, is_unexpected=is_unexpected))
+            lone = find_error(error, PageError)
+            self._report(
+                FileResult(
+                    **known,
+                    output=lone.result if lone else None,
+                    error=message,
+                    is_unexpected=is_unexpected,
+                )
+            )
             return {}
         finally:
             self._started = time.perf_counter()

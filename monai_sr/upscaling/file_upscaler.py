@@ -19,6 +19,7 @@ from monai_sr.core import (
     PathLike,
     SRError,
     find_bundle,
+    find_error,
     find_model,
     get_logger,
     listening,
@@ -138,7 +139,7 @@ class FileUpscaler:
             return self._enlarge(plan, item, bundle)
         with self._named(plan, item, record) as output:
             result, failure = self._enlarge(plan, item, bundle)
-            if not result.error:
+            if result.output:  # its page alone may have failed
                 with self._lock:
                     self._made.pop(output, None)  # the last one made is the last forgotten
                     self._made[output] = item["origin"]
@@ -357,9 +358,7 @@ class FileUpscaler:
 
 def _own(failure: Exception | None, message: str) -> SRError:
     """Return the error to raise: of the kind that was raised inside."""
-    link: BaseException | None = failure
-    while link is not None and not isinstance(link, SRError):
-        link = link.__cause__ or link.__context__
+    link = find_error(failure, SRError)
     return RunFailedError(message) if link is None else type(link)(message)
 
 

@@ -33,6 +33,7 @@ from monai_sr.formats import (
     output_suffix,
     plan_outputs,
     read_key,
+    report_path,
     result_mark,
     spacing_unit,
     split_part,
@@ -84,6 +85,7 @@ class FileDataset(Dataset):
             if it is still there.
         items: inputs that were planned elsewhere, in place of ``data``; none of them where
             :meth:`of_one` or :meth:`of_all` will name inputs.
+        report: a page will be written beside each result.
 
     Attributes:
         no_images: how many files among the inputs do not claim to be images.
@@ -107,9 +109,10 @@ class FileDataset(Dataset):
         made_by: str = "",
         skip_done: bool = False,
         items: Sequence[dict[str, Any]] | None = None,
+        report: bool = False,
     ) -> None:
         self._key = read_key(deidentify_key, deidentify)
-        self.uncertainty = uncertainty
+        self.uncertainty, self.report = uncertainty, report
         self.scenes = scenes
         self.output_dir = Path(str(output_dir))
         self.scale = scale
@@ -317,6 +320,8 @@ class FileDataset(Dataset):
         if "record" not in item:
             return False
         output = Path(item["output"])
+        if self.report and not report_path(output).exists():
+            return False
         return is_done(item["record"], output, input_sha256, self.made_by, self.uncertainty)
 
 

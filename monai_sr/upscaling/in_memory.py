@@ -32,6 +32,7 @@ def settled(image: Tensor) -> Tensor:
 
 def check_image(image: Tensor) -> bool:
     """Refuse what cannot be enlarged; tell whether it is a batch."""
+    _check_storage(image)
     if not image.is_floating_point():
         raise _not_floating(image.dtype)
     is_single = isinstance(image, MetaTensor) and not image.is_batch
@@ -52,6 +53,23 @@ def check_image(image: Tensor) -> bool:
     _check_range(image)
     _warn_of_layout(image)
     return image.ndim >= 4 and not is_single
+
+
+def _check_storage(image: Tensor) -> None:
+    """Refuse tensors whose values torch cannot compare, or that have none."""
+    is_dense = image.layout == torch.strided and not image.is_nested
+    if is_dense and not image.is_meta and not (image.is_floating_point() and _is_tiny(image)):
+        return
+    kind = "nested" if image.is_nested else str(image.layout)
+    raise BadImageError(
+        f"image: must be a dense tensor that holds its values in 16 bits or more, got a {kind} one "
+        f"of {image.dtype} on {image.device.type}; convert it first (image.to_dense().float(); "
+        "images of a nested tensor one by one)"
+    )
+
+
+def _is_tiny(image: Tensor) -> bool:
+    return image.dtype.itemsize < torch.float16.itemsize
 
 
 def _knows_a_plane(image: Tensor) -> bool:

@@ -58,6 +58,8 @@ class Manifest:
 
     def _read(self) -> list[dict[str, str]]:
         try:
+            if not self.path.is_file():
+                raise OSError("a folder, a pipe, ...")
             with self.path.open(newline="", **_TEXT) as stream:
                 reader = csv.DictReader(stream)
                 if not {"source", "output"} <= set(reader.fieldnames or ()):
@@ -211,7 +213,8 @@ class Manifest:
         left = {
             path: source
             for path, source in begun.items()
-            if str(path) not in ended and self._sources.get(self._name_of(path)) != source
+            if (str(path) not in ended or path.exists())  # stopped between result and row
+            and self._sources.get(self._name_of(path)) != source
         }
         if not left:
             self._begun.unlink(missing_ok=True)
@@ -237,7 +240,8 @@ def _alone(folder: Path) -> Iterator[None]:
         with suppress(ImportError, OSError):
             import fcntl
 
-            handle = os.open(folder, os.O_RDONLY)
+            # In place of a folder there may be a pipe, which would wait for a writer.
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             stack.callback(os.close, handle)
             fcntl.flock(handle, fcntl.LOCK_EX)
             # Closing is not enough where another thread has forked a process, which has it, too.

@@ -71,7 +71,6 @@ def series(folder):
         (tif, ("--cog", "True")),
         (tif, (*WINDOWS, "--kind", "label")),
         (tif, MAP),
-        (tif, ("--report", "True")),
         (png, ()),
         (png, WINDOWS),
         (nifti, ()),
@@ -79,7 +78,6 @@ def series(folder):
         (packed_nifti, ()),
         (dicom, ()),
         (dicom, ("--compression", "rle")),
-        (dicom, ("--report", "True")),
         (series, ()),
         (series, ("--deidentify", "True")),
     ],
@@ -113,6 +111,33 @@ def test_a_result_that_ends_too_early_is_one_line_and_leaves_nothing(
     assert run("cut") == (0, [])
     again = {f.relative_to(tmp_path / "cut") for f in (tmp_path / "cut").rglob("*") if f.is_file()}
     assert again == {f.relative_to(tmp_path / "whole") for f in whole}
+
+
+@pytest.mark.parametrize("make", [tif, dicom])
+def test_a_page_that_ends_too_early_leaves_the_new_result(make, bundle, tmp_path, capsys):
+    source, out = make(tmp_path), tmp_path / "out"
+    words = ["upscale", str(source), "-o", str(out), "--bundle", str(bundle), "--scale", "2"]
+    assert main([*words, "--consistency", "0"]) == 0
+    (result,) = out.glob("a_x2.*")
+    older = result.read_bytes()
+    assert main([*words, "--report"]) == 0
+    (page,), newer = out.glob("*.html"), result.read_bytes()
+    whole = page.read_bytes()
+    assert newer != older
+    assert main([*words, "--consistency", "0"]) == 0
+    assert (result.read_bytes(), page.exists()) == (older, False)
+    capsys.readouterr()
+    with at_most(len(whole) - 1):
+        assert main([*words, "--report", "--skip_done"]) == 2
+    said = capsys.readouterr().err.removeprefix("monai-sr: error: ").strip()
+    assert f"{result}: is whole, but has no page: {page}: cannot be written" in said
+    assert "\n" not in said
+    assert result.read_bytes() == newer
+    assert {f.name for f in out.iterdir()} == {result.name, Manifest.name}
+    (row,) = Manifest(out).rows.values()
+    assert (row["output"], row["output_sha256"], row["error"]) == (result.name, "", said)
+    assert main([*words, "--report", "--skip_done"]) == 0
+    assert page.read_bytes() == whole
 
 
 def test_a_map_that_ends_too_early_takes_its_result_along(tmp_path, bundle):

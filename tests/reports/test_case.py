@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import re
@@ -132,6 +133,30 @@ def test_a_volume_shows_its_middle_and_two_more_slices(bundle, tmp_path):
     # The second axis of NIfTI points up, rows of a picture point down.
     low, high = pictures(text)["Input, Slice 5 of 9"].shape
     assert (low, high) == (24, 20)
+
+
+def test_a_page_that_was_deleted_is_made_again(bundle, tmp_path):
+    source = write_raster(tmp_path / "photo.png", pixels((1, 20, 30)))
+    text = report_of(source, bundle, tmp_path / "out")
+    report_path(tmp_path / "out" / "photo_x2.png").unlink()
+    assert report_of(source, bundle, tmp_path / "out", "--skip_done") == text
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_what_stops_a_page_costs_no_result_and_no_name(bundle, tmp_path, monkeypatch, error):
+    def stop(*_, **__):
+        raise error
+
+    source = write_raster(tmp_path / "photo.png", pixels((1, 20, 30)))
+    with monkeypatch.context() as broken:
+        broken.setattr("monai_sr.reports.case.write_page", stop)
+        with contextlib.suppress(KeyboardInterrupt, AssertionError):
+            report_of(source, bundle, tmp_path / "out")
+    assert (tmp_path / "out" / "photo_x2.png").exists()
+    report_of(source, bundle, tmp_path / "out")
+    assert {f.name for f in (tmp_path / "out").iterdir()} == {
+        "photo_x2.png", "photo_x2_report.html", Manifest.name,
+    }  # fmt: skip
 
 
 def test_reports_are_no_inputs_of_a_later_run(bundle, tmp_path):

@@ -9,6 +9,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Flip, Resize
 
 from monai_sr import SuperResolver
+from monai_sr.core.errors import BadImageError
 from monai_sr.inferers import TiledInferer
 from tests.network_factory import tiny
 
@@ -21,6 +22,25 @@ def resolver():
 def image():
     values = np.random.default_rng(0).random((1, 12, 14), dtype=np.float32)
     return MetaTensor(torch.from_numpy(values), affine=torch.diag(torch.tensor([2.0, 3, 4, 1])))
+
+
+@pytest.mark.filterwarnings("ignore:.*beta state", "ignore:.*prototype stage")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x.to_sparse(),
+        lambda x: x.to_sparse_csr(),
+        lambda x: x.to_mkldnn(),
+        lambda x: x.to("meta"),
+        lambda x: MetaTensor(x.to("meta")),
+        lambda x: x.to(torch.float8_e4m3fn),
+        lambda x: torch.nested.nested_tensor([x, x]),
+    ],
+    ids=["sparse", "csr", "mkldnn", "meta", "MetaTensor", "float8", "nested"],
+)
+def test_tensors_without_dense_values_are_refused(resolver, make):
+    with pytest.raises(BadImageError, match="must be a dense tensor that holds its values"):
+        resolver(make(torch.rand(1, 12, 14)))
 
 
 @pytest.mark.parametrize("transform", [Flip(spatial_axis=0), Resize((6, 7))])

@@ -100,6 +100,16 @@ def test_a_process_that_was_forked_meanwhile_holds_nobody_up(tmp_path):
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_in_place_of_the_folder_or_the_record_is_one_line(tmp_path):
+    os.mkfifo(tmp_path / "out")
+    with pytest.raises(OutputError, match=r"cannot be written"):
+        saved(tmp_path / "out", {"source": "/a.png"})
+    os.mkfifo(tmp_path / Manifest.name)
+    with pytest.raises(OutputError, match=r"must be the record of an earlier run"):
+        Manifest(tmp_path)
+
+
 def test_results_at_two_scales_and_before_a_failure_stay_on_record(tmp_path):
     record = saved(
         tmp_path,
