@@ -178,6 +178,20 @@ class StoredWriter(ImageWriter):
             **options: options of MONAI's other writers, not used.
         """
         self._meta = dict(meta_dict or {})
+        check_restored(self._meta)
+
+
+def check_restored(meta: Mapping[str, Any]) -> None:
+    """Refuse an image in [0, 1]: written as stored values it would be black.
+
+    Raises:
+        OutputError: it was mapped to [0, 1] and not restored.
+    """
+    if Facts(meta).knows("range") and not Facts(meta).knows("provenance"):
+        raise OutputError(
+            f"{meta.get('filename_or_obj', 'image')}: must have stored values to be written, got "
+            "values in [0, 1]; restore them first (SuperResolver.restore, RestoreStoredd)"
+        )
 
 
 def as_stored(

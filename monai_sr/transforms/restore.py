@@ -27,6 +27,7 @@ from monai_sr.transforms.agreement import (
     stored_codes,
 )
 from monai_sr.transforms.bad_pixels import hot_planes
+from monai_sr.transforms.checks import check_result
 from monai_sr.transforms.intensity import VALID_SUFFIX, UnitMapping, range_of, to_stored
 from monai_sr.transforms.interval import Widening, read_input
 from monai_sr.transforms.phase import agreement_by_kind
@@ -288,9 +289,14 @@ class RestoreStoredd(MapTransform):
         self.widening = widening or Widening()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Restore every key."""
+        """Restore every key.
+
+        Raises:
+            BadImageError: a value is no single result in [0, 1] with metadata.
+        """
         d = dict(data)
         for key in self.key_iterator(d):
+            check_result(d[key], str(key))
             d[key] = self._restore(d[key], d[self.ref], d.get(f"{self.ref}{VALID_SUFFIX}"))
         return d
 

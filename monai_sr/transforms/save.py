@@ -81,6 +81,11 @@ class SaveImageSRd(MapTransform):
         """
         d = dict(data)
         for key in self.key_iterator(d):
+            if not isinstance(d[key], MetaTensor):
+                raise OutputError(
+                    f"{key}: must be a MetaTensor, got a {type(d[key]).__name__} without metadata; "
+                    "keep them (EnsureTyped(track_meta=True))"
+                )
             path = Path(d[self.path_key]) if self.path_key in d else self._path(d[key].meta)
             Facts(d[key].meta).output = str(path)
             form = format_of_meta(d[key].meta)

@@ -41,7 +41,7 @@ from monai_sr.formats.dicom.pixel_module import (
 from monai_sr.formats.dicom.pixels import decode, keep_padding, padding_range, stored_range
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
-from monai_sr.formats.stored import in_rows, provenance_of
+from monai_sr.formats.stored import check_restored, in_rows, provenance_of
 from monai_sr.geometry import scaled_affine
 
 logger = get_logger(__name__)
@@ -111,6 +111,7 @@ class DicomWriter(ImageWriter):
             options: unused, the image is never resampled here; present in MONAI's interface.
         """
         self._meta = dict(meta_dict or {})
+        check_restored(self._meta)
 
     def write(self, filename: PathLike, verbose: bool = False, **kwargs: Any) -> None:
         """Write one file, or a folder for a series (``.dcm`` at its end is left out).
