@@ -17,6 +17,7 @@ from monai.utils import CommonKeys
 from torch import nn
 
 from monai_sr.core import (
+    OptionError,
     OutputError,
     PageError,
     PathLike,
@@ -139,12 +140,18 @@ class UpscaleEvaluator(SupervisedEvaluator):
         Raises:
             OutputError: if the output folder cannot be written.
             WeightsError: if the weights do not fit.
-            OptionError: if the scale was not trained, or there is no such perceptual face.
+            OptionError: if the scale was not trained, there is no such perceptual face, or the data
+                loader makes batches.
             RunFailedError: after the run, if some inputs failed.
         """
+        loader: Any = self.data_loader
+        if getattr(loader, "batch_size", 1) != 1:
+            raise OptionError(
+                "dataloader#batch_size: must be 1, for files differ in size and each has a row of "
+                f"its own in the manifest, got {loader.batch_size}; leave it out"
+            )
         self.prepare()
         # Whether results can be written shows before hours of work.
-        loader: Any = self.data_loader
         no_images = getattr(loader.dataset, "no_images", 0)
         self._record = RunRecord(self.output_dir, self.state.epoch_length, no_images)
         self.results = self._record.results

@@ -310,6 +310,18 @@ def test_the_run_may_be_repeated(tmp_path):
     assert len(engine.results) == 1
 
 
+def test_batches_are_refused(tmp_path):
+    root, out = tmp_path / "in", tmp_path / "out"
+    root.mkdir()
+    for name in "ab":
+        write_raster(root / f"{name}.png")
+    engine = evaluator(root, out)
+    engine.data_loader = DataLoader(engine.data_loader.dataset, batch_size=2)
+    with pytest.raises(OptionError, match=r"batch_size: must be 1, .* got 2"):
+        engine.run()
+    assert not out.exists()
+
+
 def test_worker_processes_report_bad_files_likewise(tmp_path):
     root, out = tmp_path / "in", tmp_path / "out"
     root.mkdir()
