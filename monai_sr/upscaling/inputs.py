@@ -157,8 +157,15 @@ class Search:
             is_asked: whether the user named just this: then it must be an image.
 
         Raises:
-            BadImageError: a zip or a DICOMDIR that was asked for cannot be used.
+            BadImageError: it is a pipe or device, or a zip or a DICOMDIR that was asked for cannot
+                be used.
         """
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            # Not one byte of it is read: a pipe would wait for a writer.
+            raise BadImageError(
+                f"{path}: must be a file or folder, got a pipe or device; write what it gives "
+                "into a file first"
+            )
         if self._is_named and is_product(path):
             self.found.update(product_parts(path))
         elif path.is_dir() and format_of(path).is_folder:

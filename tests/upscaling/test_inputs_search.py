@@ -297,3 +297,12 @@ def test_a_folder_is_not_looked_through_for_each_header(tmp_path, monkeypatch):
         assert len(found(root, tmp_path / "out").files) == number + 1
         counts.append(len(looks))
     assert len(set(counts)) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_one_line(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    write_raster(tmp_path / "b.png")
+    with pytest.raises(BadImageError, match=r"a\.png: must be a file or folder, got a pipe"):
+        find_inputs(tmp_path / "a.png", tmp_path / "out", (), True)
+    assert list(find_inputs(tmp_path, tmp_path / "out", (), True).files) == [tmp_path / "b.png"]
