@@ -33,10 +33,10 @@ def turn_of(images: Sequence[npt.NDArray[Any]], nodata: float | None = None) -> 
         nodata: a value that does not count.
 
     Example:
-        >>> x = np.arange(900.0).reshape(30, 30)
-        >>> round(turn_of([x * 5 % 360]))
+        >>> rising = np.add.outer(np.arange(60.0), np.arange(60.0))
+        >>> round(turn_of([rising * 7 % 360]))
         360
-        >>> turn_of([x]) is None
+        >>> turn_of([rising]) is None
         True
     """
     parts = [_valued(image, nodata) for image in images]

@@ -43,7 +43,7 @@ def test_empty_planes_are_left_out(tmp_path):
 
 def test_a_volume_that_shows_nothing_is_refused(tmp_path):
     values = np.zeros((12, 16, 14), np.float32)
-    values[0, 0, 0] = 0.5
+    values[0, :3] = np.linspace(0.1, 0.5, 42).reshape(3, 14)
     with pytest.raises(BadImageError, match=r"a\.nii: must show something, got none; remove it"):
         ReadTrainingPlanes()(write_nifti(tmp_path / "a.nii", values, affine=np.eye(4)))
 

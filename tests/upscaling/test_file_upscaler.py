@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -116,10 +117,13 @@ def test_facts_beside_a_result_are_among_its_files(upscaler, tmp_path):
     assert [Path(file).name for file in result.files] == ["a_x2.tif", "a_x2.tif.aux.xml"]
 
 
-def test_a_name_that_leaves_room_for_that_of_the_result_is_taken(upscaler, tmp_path):
+def test_a_long_name_is_cut_in_that_of_the_result(upscaler, tmp_path):
     source = write_raster(tmp_path / f"{'x' * 248}.tif", crs="EPSG:32633", transform=NORTH_UP)
     result = upscaler(source, tmp_path / "out")
-    assert result.files == (result.output,) == (str(tmp_path / "out" / f"{'x' * 248}_x2.tif"),)
+    (written,) = (tmp_path / "out").glob("*.tif")
+    assert result.files == (result.output,) == (str(written),)
+    assert len(written.name) == 220
+    assert re.fullmatch(r"x+_[0-9a-f]{8}_x2\.tif", written.name)
 
 
 def test_a_source_without_a_study_gives_a_result_that_says_so(upscaler, tmp_path):

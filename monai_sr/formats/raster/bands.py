@@ -25,6 +25,7 @@ _OPAQUE = 255
 _EXACT_INTEGER = 2.0**53
 _EXTRA_SAMPLES = 338
 _ASSOCIATED_ALPHA = 1
+_PLACES_OF_PIXELS = (273, 279, 324, 325)  # offsets and lengths of strips and tiles: many
 _BIG_TIFF = 43
 _ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
 
@@ -253,7 +254,6 @@ def _colors_times(
     return result
 
 
-@once
 def tiff_tag(path: PathLike, tag: int) -> Any:
     """Read a tag of the first directory, also where Pillow cannot decode the pixels.
 
@@ -261,11 +261,16 @@ def tiff_tag(path: PathLike, tag: int) -> Any:
 
     Args:
         path: a TIFF file.
-        tag: number of the tag.
+        tag: number of the tag, not one of those that say where pixels are.
 
     Returns:
         Its value, or None where it is absent or the directory cannot be read.
     """
+    return _first_directory(path).get(tag)
+
+
+@once
+def _first_directory(path: PathLike) -> dict[int, Any]:
     try:
         with open_bytes(path) as stream:
             header = stream.read(8)
@@ -274,6 +279,6 @@ def tiff_tag(path: PathLike, tag: int) -> Any:
             directory = TiffImagePlugin.ImageFileDirectory_v2(header)
             stream.seek(directory.next)
             directory.load(stream)
-        return directory.get(tag)
+        return {tag: directory[tag] for tag in directory if tag not in _PLACES_OF_PIXELS}
     except _ERRORS:
-        return None
+        return {}

@@ -32,8 +32,8 @@ def described(before: str, said: str, scale: Sequence[float], size: Sequence[int
         size: columns and rows of the result.
 
     Example:
-        >>> described("ImageJ=1.54\nunit=um\\n", "Derived.", (2, 2), (8, 8))
-        'ImageJ=1.54\\nunit=um\\nDerived.\\n'
+        >>> described("ImageJ=1.54\nunit=um\n", "Derived.", (2, 2), (8, 8))
+        'ImageJ=1.54\nunit=um\nDerived.\n'
     """
     is_said = DISCLAIMER in before or CODES_DISCLAIMER in before
     if before.rstrip().endswith(_OME_END):

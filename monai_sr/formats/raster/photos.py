@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy.typing as npt
 from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
@@ -20,7 +20,6 @@ from rasterio.io import DatasetReader
 
 from monai_sr.core import BadImageError, PathLike, get_logger, once
 from monai_sr.formats.raster.bands import tiff_tag
-from monai_sr.formats.raster.far import open_bytes
 from monai_sr.geometry import has_transform, source_transform
 
 logger = get_logger(__name__)
@@ -117,12 +116,13 @@ def _frame_count(path: Path, dataset: DatasetReader) -> int:
 
 @dataclass(frozen=True)
 class _Photo:
-    """What Pillow says of a file: its frames, EXIF orientation, profile and pixels an inch."""
+    """What Pillow says of a file: frames, EXIF orientation, profile, pixels an inch, HDR chunks."""
 
     frames: int = 1
     orientation: Any = None
     profile: bytes = b""
     dpi: tuple[float, float] | None = None
+    hdr: bytes = b""
 
 
 def _seen_by_pillow(path: Path, dataset: DatasetReader) -> _Photo:
@@ -138,12 +138,13 @@ def _opened_by_pillow(path: PathLike, driver: str, has_place: bool) -> _Photo:
     with suppress(*_PILLOW_ERRORS), _PILLOW[driver](path) as image:  # GDAL judges what is damaged
         frames = int(getattr(image, "n_frames", 1))
         profile, dpi = image.info.get("icc_profile") or b"", image.info.get("dpi")
-        found = _Photo(frames, None, profile)
+        hdr = _hdr_chunks(image.fp) if driver == "PNG" else b""
+        found = _Photo(frames, None, profile, None, hdr)
         # Pillow decodes all of a PNG for what may stand behind the pixels.
         exif = {} if has_place else image.getexif()
         if driver == "JPEG" and not (image.info.get("jfif_unit") or exif.get(_X_RESOLUTION)):
             dpi = None  # Pillow says 72 where nothing is said
-        found = _Photo(frames, exif.get(_ORIENTATION), profile, dpi)
+        found = _Photo(frames, exif.get(_ORIENTATION), profile, dpi, hdr)
     return found
 
 
@@ -202,14 +203,17 @@ def png_hdr(dataset: DatasetReader) -> bytes:
     Args:
         dataset: the source, open.
     """
-    found = b""
-    if dataset.driver != "PNG":
-        return found
-    with suppress(*_PILLOW_ERRORS), open_bytes(dataset.name) as stream:
-        stream.seek(_PNG_SIGNATURE)
-        while (head := stream.read(8))[4:] not in (b"IDAT", b"IEND", b""):
-            body = stream.read(int.from_bytes(head[:4], "big") + 4)
-            found += head + body if head[4:] in _HDR_CHUNKS else b""
+    return _seen_by_pillow(Path(dataset.name), dataset).hdr
+
+
+def _hdr_chunks(stream: BinaryIO) -> bytes:
+    """Return those of a PNG; the stream stays where it is."""
+    found, place = b"", stream.tell()
+    stream.seek(_PNG_SIGNATURE)
+    while (head := stream.read(8))[4:] not in (b"IDAT", b"IEND", b""):
+        body = stream.read(int.from_bytes(head[:4], "big") + 4)
+        found += head + body if head[4:] in _HDR_CHUNKS else b""
+    stream.seek(place)
     return found
 
 
