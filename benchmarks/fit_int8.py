@@ -222,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", required=True, nargs="+", help="files and folders trained on")
     parser.add_argument("--split_table", help="of --images, take what this table trains on")
     parser.add_argument("--weights", nargs="*", help="file names (default: all of the 2D model)")
-    parser.add_argument("--limit", type=int, default=48, help="images of each scale")
+    parser.add_argument("--limit", type=int, default=48, help="images of each scale, about")
     parser.add_argument("--size", type=int, default=96, help="largest side of a small image")
     options = parser.parse_args(argv)
     if options.split_table:
@@ -239,6 +239,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     images = {
         scale: [pair for s in sources for pair in small_parts(s, options.size, channels, scale)]
         for scale in SCALES
+    }
+    # Of volumes there are many slices each.
+    images = {
+        scale: pairs[:: max(1, len(pairs) // options.limit)] for scale, pairs in images.items()
     }
     # Weights that are no longer there take their ranges with them.
     present = {file.name for file in models.glob("model*.pt")}

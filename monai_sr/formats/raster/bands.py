@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -271,14 +272,16 @@ def tiff_tag(path: PathLike, tag: int) -> Any:
 
 @once
 def _first_directory(path: PathLike) -> dict[int, Any]:
-    try:
-        with open_bytes(path) as stream:
-            header = stream.read(8)
-            if _BIG_TIFF in header[2:4]:
-                header += stream.read(8)
-            directory = TiffImagePlugin.ImageFileDirectory_v2(header)
-            stream.seek(directory.next)
-            directory.load(stream)
-        return {tag: directory[tag] for tag in directory if tag not in _PLACES_OF_PIXELS}
-    except _ERRORS:
-        return {}
+    found: dict[int, Any] = {}
+    with suppress(*_ERRORS), open_bytes(path) as stream:
+        header = stream.read(8)
+        if _BIG_TIFF in header[2:4]:
+            header += stream.read(8)
+        directory = TiffImagePlugin.ImageFileDirectory_v2(header)
+        stream.seek(directory.next)
+        directory.load(stream)
+        for tag in directory:
+            if tag not in _PLACES_OF_PIXELS:
+                with suppress(*_ERRORS):  # a damaged tag says nothing of the others
+                    found[tag] = directory[tag]
+    return found
