@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from coverage_rows import FILE, CoverageRow, keep_measured, row_of, write_coverage
+from command import exit_code
+from coverage_rows import COVERAGE_TABLE, FILE, CoverageRow, keep_measured, row_of
 from degraded_input import CLEAN, CONDITIONS, Domain, load_domains
 from interval_samples import evenly, take_sample
 from results_page import OUTPUT, RESULTS, write_table
@@ -26,7 +27,6 @@ from torch import Tensor
 
 from monai_sr import SuperResolver
 from monai_sr.core import find_bundle
-from monai_sr.core.errors import SRError
 from monai_sr.evaluation import Benchmark, load_benchmark
 from monai_sr.transforms import compare_with_training, interval_widening
 
@@ -104,7 +104,6 @@ def as_channels(image: Tensor, channels: int) -> Tensor:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code, 2 after an error of the user."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     content = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     domains = {domain.bundle: domain for domain in load_domains().values()}
     parser = argparse.ArgumentParser(description=__doc__)
@@ -115,21 +114,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file to write")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         for bundle in options.bundle:
             for scale in options.scales:
                 start = time.monotonic()
                 judge = Judge(bundle, scale, options.count)
                 foreign = [name for name in content["foreign"] if name not in domains[bundle].sets]
                 rows = list(judge.rows(domains[bundle], foreign, options.root))
-                write_coverage(options.results / FILE, rows)
+                COVERAGE_TABLE.write(options.results / FILE, rows)
                 keep_measured(find_bundle(bundle) / "configs" / "metadata.json", rows)
                 logging.info("%s x%d: %.0f s", bundle, scale, time.monotonic() - start)
         write_table(options.results, options.output)
-    except SRError as error:
-        sys.stderr.write(f"monai-sr: error: {error}\n")
-        return 2
-    return 0
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from degraded_input import CLEAN
-from facts import read_table, write_table
 from interval_samples import Sample
+from tables import Table
 
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.core.registry import find_bundle
-from monai_sr.core.types import PathLike
 from monai_sr.evaluation import load_benchmark
 from monai_sr.transforms import Widening, activity
 
@@ -95,7 +93,13 @@ class CoverageRow:
         return (self.bundle, self.scale, self.is_foreign, self.set, order.index(self.strength))
 
 
-HEADER = [field.name for field in dataclasses.fields(CoverageRow)]
+COVERAGE_TABLE = Table(
+    CoverageRow,
+    "benchmarks/coverage.py",
+    "{:.3f}".format,
+    group=lambda r: (r.bundle, r.scale),
+    order=lambda r: r.key,
+)
 
 
 def row_of(
@@ -138,19 +142,6 @@ def row_of(
     )
 
 
-def write_coverage(path: PathLike, rows: Iterable[CoverageRow]) -> None:
-    """Put rows into a CSV file in place of all of the same bundles and scales.
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    new = list(rows)
-    replaced = {(row.bundle, row.scale) for row in new}
-    kept = [row for row in read_coverage(path) if (row.bundle, row.scale) not in replaced]
-    ordered = sorted([*kept, *new], key=lambda row: row.key)
-    write_table(path, HEADER, (map(_text, dataclasses.astuple(row)) for row in ordered))
-
-
 def keep_measured(metadata: Path, rows: Sequence[CoverageRow]) -> None:
     """Keep beside a bundle's factors what the intervals of one scale held: see interval_basis.
 
@@ -173,25 +164,6 @@ def keep_measured(metadata: Path, rows: Sequence[CoverageRow]) -> None:
     with atomic_file(metadata) as partial:
         text = json.dumps(content, indent=2, ensure_ascii=False)
         partial.write_text(f"{text}\n", encoding="utf-8")
-
-
-def _text(cell: str | float) -> str:
-    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
-
-
-def read_coverage(path: PathLike) -> list[CoverageRow]:
-    """Read a CSV file of rows; an absent file has none.
-
-    Raises:
-        BadImageError: if the file holds something else.
-    """
-    return read_table(path, HEADER, _row, "benchmarks/coverage.py")
-
-
-def _row(text: dict[str, str]) -> CoverageRow:
-    readers = {"float": float, "int": int, "bool": lambda cell: cell == "True", "str": str}
-    kinds = {field.name: str(field.type) for field in dataclasses.fields(CoverageRow)}
-    return CoverageRow(**{name: readers[kinds[name]](cell) for name, cell in text.items()})  # type: ignore[operator]
 
 
 def coverage_section(rows: Sequence[CoverageRow]) -> list[str]:
@@ -224,8 +196,3 @@ def _line(row: CoverageRow) -> str:
     )  # fmt: skip
     cells = [name, f"x{row.scale}", *shares, str(row.low), str(row.told), width, str(row.images)]
     return f"| {' | '.join(cells)} |"
-
-
-def results_path(results: PathLike) -> Path:
-    """Return the file among the measured rows."""
-    return Path(results) / FILE

@@ -21,12 +21,12 @@ import numpy as np
 import pydicom
 import torch
 import yaml
-from ct_rows import CLEAN, DESCRIBED, FILE, INPUT, MEDIUM, ORIGINAL, REGIONS, CTRow, write_ct
+from command import exit_code
+from ct_rows import CLEAN, CT_TABLE, DESCRIBED, FILE, INPUT, MEDIUM, ORIGINAL, REGIONS, CTRow
 from results_page import OUTPUT, RESULTS, write_table
 from torch import Tensor
 
 from monai_sr import SuperResolver
-from monai_sr.core.errors import SRError
 from monai_sr.core.models import BEST, WAYS
 from monai_sr.core.registry import find_bundle
 from monai_sr.evaluation.candidates import Candidate, find_candidates
@@ -217,19 +217,18 @@ def run(options: argparse.Namespace) -> None:
             every = judges(choices, options.root, scale, Path(folder))
             has_bicubic = not options.no_bicubic
             if has_bicubic:
-                write_ct(options.results / FILE, [row for j in every for row in originals(j)])
+                CT_TABLE.write(options.results / FILE, [row for j in every for row in originals(j)])
             for candidate in candidates(bundles, options.faces, scale, has_bicubic=has_bicubic):
                 resolver = candidate.resolver()
                 unseen = [judge for judge in every if judge.may_judge(candidate)]
                 rows = [row for judge in unseen for row in measured(judge, candidate, resolver)]
-                write_ct(options.results / FILE, rows)
+                CT_TABLE.write(options.results / FILE, rows)
                 _logger.info("x%d %s", scale, candidate.name)
     write_table(options.results, options.output)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code, 2 after an error of the user."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder that holds the images")
     parser.add_argument("--scales", nargs="+", type=int, default=[2, 4])
@@ -239,12 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file to write")
     options = parser.parse_args(arguments)
-    try:
-        run(options)
-    except SRError as error:
-        sys.stderr.write(f"monai-sr: error: {error}\n")
-        return 2
-    return 0
+    return exit_code(lambda: run(options))
 
 
 if __name__ == "__main__":

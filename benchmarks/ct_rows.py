@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facts import read_table, write_table
 from summary import fixed
+from tables import Table
 
 from monai_sr.core.fingerprint import weights_sha256
-from monai_sr.core.types import PathLike
 from monai_sr.evaluation import BICUBIC
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,45 +69,13 @@ class CTRow:
     weights_sha256: str = ""
 
 
-HEADER = [field.name for field in dataclasses.fields(CTRow)]
-_TEXTS = ("set", "image", "system", "condition", "weights_sha256")
-
-
-def write_ct(path: PathLike, rows: Iterable[CTRow]) -> None:
-    """Put rows into a CSV file in place of those of the same set, scale and system.
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    new = list(rows)
-    replaced = {(row.set, row.scale, row.system) for row in new}
-    kept = [r for r in read_ct(path) if (r.set, r.scale, r.system) not in replaced]
-    ordered = sorted([*kept, *new], key=lambda r: (r.set, r.scale, r.system, r.image, r.condition))
-    write_table(path, HEADER, (map(_text, dataclasses.astuple(row)) for row in ordered))
-
-
-def _text(cell: str | float) -> str:
-    if not isinstance(cell, float):
-        return str(cell)
-    return "" if math.isnan(cell) else f"{cell:.4f}"
-
-
-def read_ct(path: PathLike) -> list[CTRow]:
-    """Read a CSV file of rows; an absent file has none.
-
-    Raises:
-        BadImageError: if the file holds something else.
-    """
-    return read_table(path, HEADER, _row, "benchmarks/ct.py")
-
-
-def _row(text: dict[str, str]) -> CTRow:
-    cells = {
-        name: cell if name in _TEXTS else float(cell or "nan")
-        for name, cell in text.items()
-        if name != "scale"
-    }
-    return CTRow(scale=int(text["scale"]), **cells)  # type: ignore[arg-type]
+CT_TABLE = Table(
+    CTRow,
+    "benchmarks/ct.py",
+    "{:.4f}".format,
+    group=lambda r: (r.set, r.scale, r.system),
+    order=lambda r: (r.set, r.scale, r.system, r.image, r.condition),
+)
 
 
 INTRODUCTION = f"""\
@@ -211,7 +177,7 @@ def _regions(rows: Sequence[CTRow], scale: int) -> list[str]:
 
 def _means(rows: Sequence[CTRow]) -> dict[tuple[str, str, str], float]:
     """Return the mean of each figure: (system, field, condition) -> mean of the slices."""
-    fields = [name for name in HEADER if name not in (*_TEXTS, "scale")]
+    fields = (*_FIELDS, *DESCRIBED)
     found = {}
     for system in {row.system for row in rows}:
         for condition in (CLEAN, MEDIUM):

@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from command import exit_code
 from degraded_input import FACES, Domain, load_domains
 from degraded_page import ORDER
-from degraded_rows import FILE, DegradedRow, judge_edges, judge_images, write_degraded
+from degraded_rows import DEGRADED_TABLE, FILE, DegradedRow, judge_edges, judge_images
 from results_page import OUTPUT, RESULTS, write_table
 
-from monai_sr.core.errors import SRError
 from monai_sr.evaluation import BICUBIC, System, first_of_classes, load_benchmark
 from monai_sr.evaluation.candidates import find_candidates
 
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
         for face in options.faces or [BICUBIC.name, *domain.faces]:
             start = time.monotonic()
             rows = list(judge(domain, face, options.root, options.scale, per_class))
-            write_degraded(options.results / FILE, rows)
+            DEGRADED_TABLE.write(options.results / FILE, rows)
             seconds = time.monotonic() - start
             logging.info("%s x%d %s: %.0f s", domain.name, options.scale, face, seconds)
     write_table(options.results, options.output)
@@ -64,7 +64,6 @@ def run(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code, 2 after an error of the user."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", required=True, type=Path, help="folder that holds the images")
     names = list(load_domains())
@@ -77,12 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file to write")
     options = parser.parse_args(arguments)
-    try:
-        run(options)
-    except SRError as error:
-        sys.stderr.write(f"monai-sr: error: {error}\n")
-        return 2
-    return 0
+    return exit_code(lambda: run(options))
 
 
 if __name__ == "__main__":

@@ -6,17 +6,15 @@ of a slanted edge how sharp an edge comes out, both beside PSNR. An edge is a ro
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from degraded_input import CONDITIONS, Domain
-from facts import read_table, write_table
+from tables import Table
 from torch import Tensor
 
-from monai_sr.core.types import PathLike
 from monai_sr.evaluation import Benchmark, BenchmarkImage, System
 from monai_sr.metrics import (
     Protocol,
@@ -78,8 +76,13 @@ class DegradedRow:
         return (self.domain, self.scale, self.face)
 
 
-HEADER = [field.name for field in dataclasses.fields(DegradedRow)]
-_FIGURES = ("psnr", "noise_gain", "fine_noise", "mtf50")
+DEGRADED_TABLE = Table(
+    DegradedRow,
+    "benchmarks/degraded.py",
+    "{:.4f}".format,
+    group=lambda r: r.key,
+    order=lambda r: (r.key, r.set == EDGE, r.set, r.image),
+)
 
 
 def judge_images(
@@ -150,37 +153,3 @@ def judge_edges(
 def _sharpness(sr: Tensor, turn: int, scale: int) -> float:
     upright = torch.rot90(sr, -turn, (-2, -1))[0].mean(0)
     return scale * mtf50(edge_response(upright, reach_px=_REACH_PX * scale))
-
-
-def write_degraded(path: PathLike, rows: Iterable[DegradedRow]) -> None:
-    """Put rows into a CSV file in place of those of the same domain, scale and face.
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    new = list(rows)
-    replaced = {row.key for row in new}
-    kept = [row for row in read_degraded(path) if row.key not in replaced]
-    ordered = sorted([*kept, *new], key=lambda row: (row.key, row.set == EDGE, row.set, row.image))
-    write_table(path, HEADER, (map(_text, dataclasses.astuple(row)) for row in ordered))
-
-
-def _text(cell: str | float) -> str:
-    if not isinstance(cell, float):
-        return str(cell)
-    return "" if math.isnan(cell) else f"{cell:.4f}"
-
-
-def read_degraded(path: PathLike) -> list[DegradedRow]:
-    """Read a CSV file of rows; an absent file has none.
-
-    Raises:
-        BadImageError: if the file holds something else.
-    """
-    return read_table(path, HEADER, _row, "benchmarks/degraded.py")
-
-
-def _row(text: dict[str, str]) -> DegradedRow:
-    words = {name: cell for name, cell in text.items() if name not in (*_FIGURES, "scale")}
-    figures = {name: float(text[name] or "nan") for name in _FIGURES}
-    return DegradedRow(scale=int(text["scale"]), **words, **figures)  # type: ignore[arg-type]

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import BadImageError
-from monai_sr.core.text import safe_cell, true_cell
+from tables import Table
+
 from monai_sr.core.types import PathLike
-
-T = TypeVar("T")
 
 UNDERTRAINED_MEGAPIXELS = 20.0
 """Rows whose training saw less say so: it is 130 photographs of 481 x 321 pixels, seen once."""
-
-_TEXT = ("system", "domain", "device", "loss_features", "weights_sha256", "note")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +75,14 @@ class Facts:
         """Whether a loss compared features of the network behind our LPIPS."""
         return self.loss_features.startswith("squeezenet")
 
-    def cells(self) -> list[str]:
-        """Return the line as text, in the order of the fields."""
-        return [_cell(getattr(self, f.name)) for f in fields(self)]
+
+def _text(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:.5g}"
 
 
-HEADER = [f.name for f in fields(Facts)]
+_TABLE = Table(
+    Facts, "benchmarks/systems.py", _text, group=lambda line: line.key, order=lambda line: line.key
+)
 
 
 def find_facts(
@@ -122,7 +116,7 @@ def read_facts(path: PathLike) -> list[Facts]:
     Raises:
         BadImageError: if the file holds something else.
     """
-    return read_table(path, HEADER, _facts, "benchmarks/systems.py")
+    return _TABLE.read(path)
 
 
 def write_facts(path: PathLike, facts: Iterable[Facts]) -> None:
@@ -133,68 +127,10 @@ def write_facts(path: PathLike, facts: Iterable[Facts]) -> None:
     Raises:
         OutputError: if the file cannot be written.
     """
-    lines = {line.key: line for line in read_facts(path)}
-    for line in facts:
-        before = lines.get(line.key, line)
-        loses_speed = math.isnan(line.output_mp_per_s) and not math.isnan(before.output_mp_per_s)
-        if not (loses_speed and line.weights_sha256 == before.weights_sha256):
-            lines[line.key] = line
-    write_table(path, HEADER, (lines[key].cells() for key in sorted(lines)))
+    known = {line.key: line for line in read_facts(path)}
+    _TABLE.write(path, [f for f in facts if not _loses_speed(f, known.get(f.key, f))])
 
 
-def _cell(value: str | float) -> str:
-    if isinstance(value, str):
-        return value
-    if math.isnan(value):
-        return ""
-    return str(int(value)) if value == int(value) else f"{value:.5g}"
-
-
-def _facts(text: dict[str, str]) -> Facts:
-    words = {name: text[name] for name in _TEXT}
-    numbers = {k: float(v or "nan") for k, v in text.items() if k not in (*_TEXT, "scale")}
-    return Facts(scale=int(text["scale"]), **words, **numbers)  # type: ignore[arg-type]
-
-
-def read_table(
-    path: PathLike, header: Sequence[str], make: Callable[[dict[str, str]], T], script: str
-) -> list[T]:
-    """Read a table; an absent file has no lines.
-
-    Args:
-        path: the file.
-        header: its columns.
-        make: builds what is returned of a line; may raise ValueError.
-        script: what writes the table, for the remedy of an error.
-
-    Raises:
-        BadImageError: if the file holds something else.
-    """
-    if not Path(path).exists():
-        return []
-    with Path(path).open(encoding="utf-8", newline="") as stream:
-        lines = list(csv.reader(stream))
-    try:
-        if lines[0] != list(header):
-            raise ValueError("another header")
-        return [make(dict(zip(header, map(true_cell, cells), strict=True))) for cells in lines[1:]]
-    except (ValueError, IndexError) as error:
-        raise BadImageError(
-            f"{path}: must be a table with the columns {', '.join(header)}, got {error}; "
-            f"move it away and run {script} again"
-        ) from error
-
-
-def write_table(path: PathLike, header: Sequence[str], lines: Iterable[Iterable[str]]) -> None:
-    """Write a table; it appears whole.
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    with (
-        atomic_file(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(map(safe_cell, line) for line in lines)
+def _loses_speed(new: Facts, old: Facts) -> bool:
+    is_lost = math.isnan(new.output_mp_per_s) and not math.isnan(old.output_mp_per_s)
+    return is_lost and new.weights_sha256 == old.weights_sha256

@@ -8,16 +8,15 @@ opensr-test is measured, the reference stands for a result that is right: what a
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from command import exit_code
 from invented_rows import FILE, OPENSR, REFERENCE, SFRC, write_invented
 from results_page import OUTPUT, RESULTS, write_table
 
 from monai_sr.core.bundles import find_bundle
-from monai_sr.core.errors import SRError
 from monai_sr.core.models import list_models
 from monai_sr.evaluation import (
     Benchmark,
@@ -79,7 +78,6 @@ def judge_reference(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code, 2 after an error of the user."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", required=True, help="folder that holds the benchmark images")
     parser.add_argument("--bundle", nargs="+", default=list(JUDGED), choices=list(JUDGED))
@@ -88,12 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file to write")
     options = parser.parse_args(arguments)
-    try:
-        run(options)
-    except SRError as error:
-        sys.stderr.write(f"monai-sr: error: {error}\n")
-        return 2
-    return 0
+    return exit_code(lambda: run(options))
 
 
 if __name__ == "__main__":

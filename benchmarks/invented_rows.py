@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from facts import read_table, write_table
-from opensr_package_rows import PACKAGE, agreement_lines, read_package
+from opensr_package_rows import PACKAGE, PACKAGE_TABLE, agreement_lines
 from summary import described, fixed
+from tables import read_table, write_table
 
 from monai_sr.core.bundles import list_bundles
 from monai_sr.core.fingerprint import weights_sha256
@@ -168,7 +168,7 @@ def invented_section(results: PathLike) -> list[str]:
     stale = sorted({f"{r.system} ({r.set})" for r in every if r not in rows})
     if stale:
         lines.append(f"Left out, for their weights are shipped no more: {', '.join(stale)}.\n")
-    lines += [_PUBLISHED, *agreement_lines(read_package(Path(results) / PACKAGE))]
+    lines += [_PUBLISHED, *agreement_lines(PACKAGE_TABLE.read(Path(results) / PACKAGE))]
     return lines
 
 

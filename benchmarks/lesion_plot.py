@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lesion_rows import CLEAN, DEGRADED, FEWEST, FILE, LesionRow, read_lesions
+from lesion_rows import CLEAN, DEGRADED, FEWEST, FILE, LESION_TABLE, LesionRow
 from results_page import OUTPUT, RESULTS
 
 from monai_sr.core.atomic import atomic_file
@@ -35,7 +35,7 @@ def draw(table: PathLike, folder: PathLike) -> None:
         OutputError: if a picture cannot be written.
     """
     plot = import_extra("matplotlib.pyplot", extra="plot")
-    rows = read_lesions(table)
+    rows = LESION_TABLE.read(table)
     for name in dict.fromkeys(row.set for row in rows):
         part = [row for row in rows if row.set == name and not math.isnan(row.contrast)]
         diameters = sorted({row.diameter for row in part})

@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from facts import read_table, write_table
 from summary import fixed
+from tables import Table
 
-from monai_sr.core.types import PathLike
 from monai_sr.evaluation.lesion_figures import Figure
 
 FILE = "lesions.csv"
@@ -58,9 +57,13 @@ class LesionRow:
     weights_sha256: str = ""
 
 
-HEADER = [field.name for field in dataclasses.fields(LesionRow)]
-_WHOLE = ("scale", "count", "images")
-_NUMBERS = ("diameter", "contrast", "value", "low", "high")
+LESION_TABLE = Table(
+    LesionRow,
+    "benchmarks/lesions.py",
+    "{:.5g}".format,
+    group=lambda r: (r.set, r.scale),
+    order=lambda r: (r.set, r.scale),
+)
 
 
 def rows_of(
@@ -79,41 +82,6 @@ def rows_of(
         LesionRow(system=system, input=kind, **shared, **dataclasses.asdict(figure))
         for figure in figures
     ]
-
-
-def write_lesions(path: PathLike, rows: Iterable[LesionRow]) -> None:
-    """Put rows into a CSV file in place of all of the same set and scale.
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    new = list(rows)
-    replaced = {(row.set, row.scale) for row in new}
-    kept = [row for row in read_lesions(path) if (row.set, row.scale) not in replaced]
-    ordered = sorted([*kept, *new], key=lambda row: (row.set, row.scale))
-    write_table(path, HEADER, (map(_text, dataclasses.astuple(row)) for row in ordered))
-
-
-def _text(cell: str | float) -> str:
-    if not isinstance(cell, float):
-        return str(cell)
-    return "" if math.isnan(cell) else f"{cell:.5g}"
-
-
-def read_lesions(path: PathLike) -> list[LesionRow]:
-    """Read a CSV file of rows; an absent file has none.
-
-    Raises:
-        BadImageError: if the file holds something else.
-    """
-    return read_table(path, HEADER, _row, "benchmarks/lesions.py")
-
-
-def _row(text: dict[str, str]) -> LesionRow:
-    numbers = {name: float(text[name] or "nan") for name in _NUMBERS}
-    whole = {name: int(text[name]) for name in _WHOLE}
-    words = {k: v for k, v in text.items() if k not in (*_NUMBERS, *_WHOLE)}
-    return LesionRow(**words, **whole, **numbers)  # type: ignore[arg-type]
 
 
 _INTRODUCTION = """\

@@ -17,13 +17,13 @@ from typing import Any
 
 import torch
 import yaml
+from command import exit_code
 from lesion_plot import draw
-from lesion_rows import CLEAN, DEGRADED, FILE, REFERENCE, LesionRow, rows_of, write_lesions
+from lesion_rows import CLEAN, DEGRADED, FILE, LESION_TABLE, REFERENCE, LesionRow, rows_of
 from monai.bundle import ConfigParser
 from results_page import OUTPUT, RESULTS, write_table
 from torch import Tensor
 
-from monai_sr.core.errors import SRError
 from monai_sr.core.models import list_models
 from monai_sr.core.registry import find_bundle
 from monai_sr.evaluation import Benchmark, System, first_of_classes, load_benchmark
@@ -111,7 +111,6 @@ def judge(name: str, plan: Mapping[str, Any], root: str) -> list[LesionRow]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code, 2 after an error of the user."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     plan = yaml.safe_load(PLAN.read_text(encoding="utf-8"))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", required=True, help="folder that holds the benchmark images")
@@ -119,15 +118,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file to write")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         for name in options.sets:
-            write_lesions(options.results / FILE, judge(name, plan, options.root))
+            LESION_TABLE.write(options.results / FILE, judge(name, plan, options.root))
         draw(options.results / FILE, options.output.parent)
         write_table(options.results, options.output)
-    except SRError as error:
-        sys.stderr.write(f"monai-sr: error: {error}\n")
-        return 2
-    return 0
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from opensr_package_rows import PACKAGE, PackageRow, compare_figures, write_package
+from command import exit_code
+from opensr_package_rows import PACKAGE, PACKAGE_TABLE, PackageRow, compare_figures
 from results_page import OUTPUT, RESULTS, write_table
 
-from monai_sr.core.errors import SRError
 from monai_sr.evaluation import enlarge_image, load_benchmark
 from monai_sr.evaluation.candidates import find_candidates
 from monai_sr.metrics.protocol import to_stored
@@ -44,20 +44,18 @@ def rows(root: str, scale: int) -> Iterator[PackageRow]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code, 2 after an error of the user."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", required=True, help="folder that holds the benchmark images")
     parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file to write")
     options = parser.parse_args(arguments)
-    try:
-        write_package(options.results / PACKAGE, rows(options.root, options.scale))
+
+    def work() -> None:
+        PACKAGE_TABLE.write(options.results / PACKAGE, rows(options.root, options.scale))
         write_table(options.results, options.output)
-    except SRError as error:
-        sys.stderr.write(f"monai-sr: error: {error}\n")
-        return 2
-    return 0
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -6,18 +6,16 @@ here. Where it is installed, ``tests/metrics/test_opensr_package.py`` compares, 
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from facts import read_table, write_table
+from tables import Table
 from torch import Tensor
 
 from monai_sr.core.errors import MissingDependencyError
-from monai_sr.core.types import PathLike
 from monai_sr.metrics import OpenSR, opensr
 
 PACKAGE = "opensr_package.csv"
@@ -42,7 +40,11 @@ class PackageRow:
     version: str
 
 
-HEADER = [field.name for field in dataclasses.fields(PackageRow)]
+PACKAGE_TABLE = Table(
+    PackageRow,
+    "benchmarks/opensr_package.py",
+    "{:.6f}".format,
+)
 
 
 def package_figures(sr: Tensor, hr: Tensor, lr: Tensor, **options: Any) -> dict[str, float]:
@@ -86,33 +88,6 @@ def compare_figures(sr: Tensor, hr: Tensor, lr: Tensor, **about: Any) -> list[Pa
         )
         for name in OpenSR._fields
     ]
-
-
-def write_package(path: PathLike, rows: Iterable[PackageRow]) -> None:
-    """Write the table anew.
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    write_table(path, HEADER, (map(_text, dataclasses.astuple(row)) for row in rows))
-
-
-def _text(cell: str | float) -> str:
-    return f"{cell:.6f}" if isinstance(cell, float) else str(cell)
-
-
-def read_package(path: PathLike) -> list[PackageRow]:
-    """Read the table; an absent file has no rows.
-
-    Raises:
-        BadImageError: if the file holds something else.
-    """
-    return read_table(path, HEADER, _row, "benchmarks/opensr_package.py")
-
-
-def _row(text: dict[str, str]) -> PackageRow:
-    numbers = {name: float(text.pop(name)) for name in ("ours", "package", "unmoved")}
-    return PackageRow(scale=int(text.pop("scale")), **numbers, **text)
 
 
 def agreement_lines(rows: Sequence[PackageRow]) -> list[str]:

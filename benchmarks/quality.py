@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+from command import exit_code
 from facts import Facts, write_facts
 from results_page import FACTS, OUTPUT, RESULTS, write_table
 
-from monai_sr.core.errors import SRError
 from monai_sr.evaluation import BICUBIC, System, evaluate, load_benchmark, write_rows
 from monai_sr.evaluation.candidates import find_candidates
 from monai_sr.metrics import FAST, STANDARD
@@ -93,16 +93,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code, 2 after an error of the user."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = parse(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    try:
-        run(options)
-    except SRError as error:
-        sys.stderr.write(f"monai-sr: error: {error}\n")
-        return 2
-    return 0
+    return exit_code(lambda: run(options))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Run ``python benchmarks/results_page.py`` at the root of a checkout.
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import re
 import statistics
@@ -15,17 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from command import exit_code
+from coverage_rows import COVERAGE_TABLE, coverage_section
 from coverage_rows import FILE as COVERAGE
-from coverage_rows import coverage_section, read_coverage
+from ct_rows import CT_TABLE, ct_section
 from ct_rows import FILE as CT
-from ct_rows import ct_section, read_ct
 from degraded_page import degraded_section
+from degraded_rows import DEGRADED_TABLE
 from degraded_rows import FILE as DEGRADED
-from degraded_rows import read_degraded
 from facts import UNDERTRAINED_MEGAPIXELS, Facts, find_facts, marked_name, read_facts
 from invented_rows import invented_section
 from lesion_rows import FILE as LESIONS
-from lesion_rows import LesionRow, lesion_section, read_lesions
+from lesion_rows import LESION_TABLE, LesionRow, lesion_section
 from order_page import order_section
 from summary import (
     GREY_GAIN_DB,
@@ -48,10 +50,10 @@ from systems_page import (
     untrained_section,
 )
 from thick_rows import FILE as THICK
-from thick_rows import read_thick, thick_section
+from thick_rows import THICK_TABLE, thick_section
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import BadImageError, SRError
+from monai_sr.core.errors import BadImageError
 from monai_sr.core.types import PathLike
 from monai_sr.evaluation import BICUBIC, Benchmark, Row, has_rows, read_rows, short
 from monai_sr.metrics import MEASURES, STANDARD
@@ -142,14 +144,14 @@ def render(
         others = [row for row in stale if row.set == name]
         parts += _set_section(str(name), group, others, facts)
         parts += _untrained_note([row for row in measured if row.set == name], untrained)
-    parts += degraded_section(read_degraded(Path(results) / DEGRADED))
+    parts += degraded_section(DEGRADED_TABLE.read(Path(results) / DEGRADED))
     parts += invented_section(results)
-    lesions, others = standing(read_lesions(Path(results) / LESIONS), facts)
+    lesions, others = standing(LESION_TABLE.read(Path(results) / LESIONS), facts)
     parts += [*lesion_section(lesions), *_stale_note(others)] if lesions else []
-    thick = read_thick(Path(results) / THICK)
+    thick = THICK_TABLE.read(Path(results) / THICK)
     parts += thick_section(thick) if thick else []
-    parts += ct_section(read_ct(Path(results) / CT))
-    parts += coverage_section(read_coverage(Path(results) / COVERAGE))
+    parts += ct_section(CT_TABLE.read(Path(results) / CT))
+    parts += coverage_section(COVERAGE_TABLE.read(Path(results) / COVERAGE))
     parts += system_section(systems, rows, facts)
     parts += order_section(systems, rows, facts, results)
     parts += untrained_section(systems, untrained, measured, facts)
@@ -383,12 +385,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="Markdown file to write")
     options = parser.parse_args(arguments)
-    try:
-        write_table(options.results, options.output)
-    except SRError as error:
-        sys.stderr.write(f"monai-sr: error: {error}\n")
-        return 2
-    return 0
+    return exit_code(lambda: write_table(options.results, options.output), logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from command import exit_code
 from facts import Facts, read_facts, write_facts
 from order_page import OPENCV
 from results_page import FACTS, OUTPUT, RESULTS, write_table
@@ -31,7 +32,7 @@ from torch import Tensor
 
 from monai_sr.core import list_configs
 from monai_sr.core.devices import hardware, usable_device
-from monai_sr.core.errors import SRError, WeightsError
+from monai_sr.core.errors import WeightsError
 from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.evaluation import (
     BICUBIC,
@@ -322,16 +323,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code, 2 after an error of the user."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = parse(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    try:
-        run(options)
-    except SRError as error:
-        sys.stderr.write(f"monai-sr: error: {error}\n")
-        return 2
-    return 0
+    return exit_code(lambda: run(options))
 
 
 if __name__ == "__main__":

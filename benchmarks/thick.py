@@ -20,7 +20,7 @@ import torch
 import yaml
 from results_page import OUTPUT, RESULTS, write_table
 from scipy.ndimage import zoom
-from thick_rows import FILE, ThickRow, judge_volume, write_thick
+from thick_rows import FILE, THICK_TABLE, ThickRow, judge_volume
 from torch import Tensor
 
 from monai_sr.core.fingerprint import weights_sha256
@@ -166,7 +166,7 @@ def run(options: argparse.Namespace) -> None:
                     "%s x%d %s, %s: %.2f dB, %.1f s",
                     name, factor, kind, method, figures["psnr"], seconds,
                 )  # fmt: skip
-    write_thick(options.results / FILE, rows)
+    THICK_TABLE.write(options.results / FILE, rows)
     write_table(options.results, options.output)
 
 

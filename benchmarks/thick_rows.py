@@ -8,20 +8,18 @@ and T1 contrast that is white matter, about.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from facts import read_table, write_table
 from skimage.filters import threshold_multiotsu
 from summary import fixed
+from tables import Table
 from torch import Tensor
 
-from monai_sr.core.types import PathLike
 from monai_sr.functional import SliceProfile, reduce_slices
 from monai_sr.metrics import LPIPSMetric, SSIMMetric, psnr
 
@@ -67,8 +65,11 @@ class ThickRow:
     weights_sha256: str = ""
 
 
-HEADER = [field.name for field in dataclasses.fields(ThickRow)]
-_TEXT = ("volume", "profile", "method", "weights_sha256")
+THICK_TABLE = Table(
+    ThickRow,
+    "benchmarks/thick.py",
+    "{:.4f}".format,
+)
 
 
 def judge_volume(sr: Tensor, hr: Tensor, lr: Tensor, profile: SliceProfile) -> dict[str, float]:
@@ -110,34 +111,6 @@ def _of_planes(sr: Tensor, hr: Tensor, factor: int) -> dict[str, float]:
             metric(y_pred=planes[0][shown].float().clamp(0, 1), y=planes[1][shown].float())
         means[name] = float(metric.aggregate())
     return means
-
-
-def write_thick(path: PathLike, rows: Iterable[ThickRow]) -> None:
-    """Write all rows in order.
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    write_table(path, HEADER, (map(_text, dataclasses.astuple(row)) for row in rows))
-
-
-def _text(cell: str | float) -> str:
-    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
-
-
-def read_thick(path: PathLike) -> list[ThickRow]:
-    """Read a CSV file of rows; an absent file has none.
-
-    Raises:
-        BadImageError: if the file holds something else.
-    """
-    return read_table(path, HEADER, _row, "benchmarks/thick.py")
-
-
-def _row(text: dict[str, str]) -> ThickRow:
-    numbers = {k: float(v) for k, v in text.items() if k not in (*_TEXT, "factor")}
-    words = {k: text[k] for k in _TEXT}
-    return ThickRow(**words, **numbers, factor=int(text["factor"]))  # type: ignore[arg-type]
 
 
 _COLUMNS = {

@@ -21,10 +21,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from command import exit_code
 from PIL import Image
 
 from monai_sr.core.atomic import atomic_file
-from monai_sr.core.errors import BadImageError, SRError
+from monai_sr.core.errors import BadImageError
 from monai_sr.evaluation import (
     BICUBIC,
     Benchmark,
@@ -177,7 +178,6 @@ def _compared(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code, 2 after an error of the user."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=("list", "check", "make", "judge"))
     parser.add_argument("--root", type=Path, required=True, help="folder that holds xray/")
@@ -187,7 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "judge" and options.enlarged is None:
         parser.error("judge needs --enlarged DIR")
-    try:
+
+    def work() -> None:
         if options.command == "list":
             write_list(options.root)
         elif options.command == "check":
@@ -196,10 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             make(options.root, options.output)
         else:
             judge(options.root, options.enlarged, options.scale)
-    except SRError as error:
-        sys.stderr.write(f"monai-sr: error: {error}\n")
-        return 2
-    return 0
+
+    return exit_code(work, logging.WARNING)
 
 
 if __name__ == "__main__":

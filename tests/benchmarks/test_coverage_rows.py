@@ -50,9 +50,9 @@ def test_rows_of_a_bundle_and_scale_are_replaced(tmp_path):
     path = tmp_path / script.FILE
     strong = dataclasses.replace(row(), strength="strong")
     other = dataclasses.replace(row(), bundle="mri_sr", set="mr")
-    script.write_coverage(path, [strong, other])
-    script.write_coverage(path, [row()])
-    kept = script.read_coverage(path)
+    script.COVERAGE_TABLE.write(path, [strong, other])
+    script.COVERAGE_TABLE.write(path, [row()])
+    kept = script.COVERAGE_TABLE.read(path)
     assert [(r.bundle, r.strength) for r in kept] == [("mri_sr", "weak"), ("xray_sr", "weak")]
     assert kept[1].widened == pytest.approx(row().widened, abs=1e-3)
     assert kept[1].is_foreign is False

@@ -16,6 +16,7 @@ import torch
 from ct_rows import (
     CHOSEN,
     CLEAN,
+    CT_TABLE,
     DESCRIBED,
     FILE,
     INPUT,
@@ -23,8 +24,6 @@ from ct_rows import (
     ORIGINAL,
     CTRow,
     ct_section,
-    read_ct,
-    write_ct,
 )
 from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_rescale
@@ -128,16 +127,16 @@ def test_originals_and_inputs_are_described_and_not_judged(judge):
 def test_rows_come_back_and_replace_their_own(judge, tmp_path):
     path = tmp_path / FILE
     rows = list(judge.rows("a", CLEAN, judge.hr + 1))
-    write_ct(path, rows)
+    CT_TABLE.write(path, rows)
     other = [dataclasses.replace(row, system="b") for row in rows]
-    write_ct(path, other)
-    write_ct(path, rows)
-    found = read_ct(path)
+    CT_TABLE.write(path, other)
+    CT_TABLE.write(path, rows)
+    found = CT_TABLE.read(path)
     assert [row.system for row in found] == ["a", "b"]
     for name in DESCRIBED:
         expected = getattr(rows[0], name)
         assert getattr(found[0], name) == pytest.approx(expected, abs=1e-4, nan_ok=True)
-    assert read_ct(tmp_path / "absent.csv") == []
+    assert CT_TABLE.read(tmp_path / "absent.csv") == []
 
 
 def _row(system, condition, **figures):
@@ -191,7 +190,7 @@ def test_who_was_trained_on_an_image_has_no_row_of_it(choices, tmp_path, monkeyp
     monkeypatch.setattr(script, "write_table", lambda results, output: None)
     words = ["--root", str(tmp_path), "--scales", "2", "--faces", "fast"]
     assert script.main([*words, "--results", str(tmp_path)]) == 0
-    named = {row.system for row in read_ct(tmp_path / FILE)}
+    named = {row.system for row in CT_TABLE.read(tmp_path / FILE)}
     assert "xray_sr, fast" in named
     assert "mri_sr, fast" not in named
 
@@ -202,6 +201,6 @@ def test_a_measurement_ends_in_the_table(choices, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "write_table", lambda results, output: None)
     told = ["--root", str(tmp_path), "--scales", "2", "--faces", "fast"]
     assert script.main([*told, "--results", str(tmp_path)]) == 0
-    rows = {(row.system, row.condition): row for row in read_ct(tmp_path / FILE)}
+    rows = {(row.system, row.condition): row for row in CT_TABLE.read(tmp_path / FILE)}
     assert rows["xray_sr, fast", CLEAN].psnr > rows["bicubic", CLEAN].psnr
     assert rows["xray_sr, fast", CLEAN].weights_sha256

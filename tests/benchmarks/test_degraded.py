@@ -5,7 +5,7 @@ from __future__ import annotations
 import degraded as script
 import pytest
 from degraded_input import CONDITIONS
-from degraded_rows import EDGE, FILE, read_degraded
+from degraded_rows import DEGRADED_TABLE, EDGE, FILE
 from PIL import Image
 from skimage.data import camera
 
@@ -25,7 +25,7 @@ def told(repo_root, tmp_path):
 
 def test_a_face_is_measured_on_images_and_edges_at_every_strength(told, tmp_path):
     assert script.main([*told, "--faces", "bicubic"]) == 0
-    rows = read_degraded(tmp_path / "results" / FILE)
+    rows = DEGRADED_TABLE.read(tmp_path / "results" / FILE)
     assert [row.strength for row in rows] == 5 * list(CONDITIONS)
     assert {(row.set, row.image) for row in rows if row.set != EDGE} == {("set14", "camera")}
     assert len({row.image for row in rows if row.set == EDGE}) == 4

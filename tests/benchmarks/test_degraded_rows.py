@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from degraded_input import CONDITIONS, load_domains
-from degraded_rows import EDGE, FILE, judge_edges, judge_images, read_degraded, write_degraded
+from degraded_rows import DEGRADED_TABLE, EDGE, FILE, judge_edges, judge_images
 from PIL import Image
 from skimage.data import camera
 from skimage.metrics import peak_signal_noise_ratio
@@ -103,9 +103,9 @@ def test_rows_come_back_and_replace_their_like(benchmark, tmp_path):
     path = tmp_path / FILE
     rows = list(_judged(benchmark).values())
     other = [dataclasses.replace(row, face="robust", psnr=1.0) for row in rows]
-    write_degraded(path, [*rows, *other])
-    write_degraded(path, [dataclasses.replace(row, psnr=2.0) for row in rows])
-    kept = read_degraded(path)
+    DEGRADED_TABLE.write(path, [*rows, *other])
+    DEGRADED_TABLE.write(path, [dataclasses.replace(row, psnr=2.0) for row in rows])
+    kept = DEGRADED_TABLE.read(path)
     assert len(kept) == 2 * len(rows)
     assert {row.psnr for row in kept if row.face == "bicubic"} == {2.0}
     assert {row.psnr for row in kept if row.face == "robust"} == {1.0}
@@ -113,4 +113,4 @@ def test_rows_come_back_and_replace_their_like(benchmark, tmp_path):
     assert kept[0].noise_gain != kept[0].noise_gain  # clean: none
     path.write_text("a,b\n1,2\n")
     with pytest.raises(BadImageError, match=r"must be a table with the columns .* run benchmarks"):
-        read_degraded(path)
+        DEGRADED_TABLE.read(path)

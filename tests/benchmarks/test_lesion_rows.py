@@ -11,11 +11,10 @@ import pytest
 from lesion_rows import (
     FEWEST,
     FILE,
+    LESION_TABLE,
     LesionRow,
     lesion_section,
-    read_lesions,
     rows_of,
-    write_lesions,
 )
 
 from monai_sr.core.errors import BadImageError
@@ -58,17 +57,17 @@ def test_rows_come_back_and_a_set_replaces_its_own(tmp_path):
     path = tmp_path / FILE
     rows = [*_rows(), *_rows("ours, fast", threshold=math.inf)]
     other = [dataclasses.replace(row, set="other") for row in rows]
-    write_lesions(path, [*rows, *other])
-    kept = read_lesions(path)
+    LESION_TABLE.write(path, [*rows, *other])
+    kept = LESION_TABLE.read(path)
     assert len(kept) == len(rows) + len(other)
     assert all(map(_same, kept, [*other, *rows]))  # by the names of their sets
-    write_lesions(path, _rows("new"))
-    kept = read_lesions(path)
+    LESION_TABLE.write(path, _rows("new"))
+    kept = LESION_TABLE.read(path)
     assert {row.system for row in kept if row.set == "small"} == {"new"}
     assert len([row for row in kept if row.set == "other"]) == len(other)
     path.write_text("a,b\n1,2\n")
     with pytest.raises(BadImageError, match=r"must be a table .* run benchmarks/lesions.py"):
-        read_lesions(path)
+        LESION_TABLE.read(path)
 
 
 def test_the_section_shows_figures_with_intervals():
@@ -92,7 +91,7 @@ def test_the_section_shows_figures_with_intervals():
 def test_pictures_show_every_system_and_are_the_same_again(tmp_path):
     pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'monai-sr[plot]'")
     rows = [*_rows(), *_rows("ours, fast"), *_rows("ours, fast", kind="degraded")]
-    write_lesions(tmp_path / FILE, rows)
+    LESION_TABLE.write(tmp_path / FILE, rows)
     lesion_plot.draw(tmp_path / FILE, tmp_path)
     drawn = (tmp_path / "lesions_small.svg").read_text()
     assert "bicubic" in drawn

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from lesion_rows import FILE, read_lesions
+from lesion_rows import FILE, LESION_TABLE
 from PIL import Image
 from skimage.data import camera
 
@@ -41,7 +41,7 @@ def test_the_script_measures_every_figure_on_both_inputs(plan, repo_root, tmp_pa
     )
     options = ["--root", str(tmp_path), "--results", str(tmp_path / "results")]
     assert script.main([*options, "--output", str(tmp_path / "results.md")]) == 0
-    rows = read_lesions(tmp_path / "results" / FILE)
+    rows = LESION_TABLE.read(tmp_path / "results" / FILE)
     assert {(row.system, row.input) for row in rows} == {
         (system, kind) for system in ("bicubic", "reference") for kind in ("clean", "degraded")
     }

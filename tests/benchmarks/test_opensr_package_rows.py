@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from opensr_package_rows import PACKAGE, PackageRow, agreement_lines, read_package, write_package
+from opensr_package_rows import PACKAGE, PACKAGE_TABLE, PackageRow, agreement_lines
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.metrics import OpenSR
@@ -21,11 +21,11 @@ def _rows(**package):
 
 def test_rows_come_back(tmp_path):
     rows = _rows(synthesis=0.5)
-    write_package(tmp_path / PACKAGE, rows)
-    assert read_package(tmp_path / PACKAGE) == rows
+    PACKAGE_TABLE.write(tmp_path / PACKAGE, rows)
+    assert PACKAGE_TABLE.read(tmp_path / PACKAGE) == rows
     (tmp_path / PACKAGE).write_text("a,b\n1,2\n")
     with pytest.raises(BadImageError, match=r"run benchmarks/opensr_package.py again"):
-        read_package(tmp_path / PACKAGE)
+        PACKAGE_TABLE.read(tmp_path / PACKAGE)
 
 
 def test_the_page_tells_means_and_largest_differences():

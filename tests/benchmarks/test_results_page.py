@@ -7,7 +7,7 @@ import re
 
 import pytest
 from facts import Facts, read_facts, write_facts
-from lesion_rows import FILE, LesionRow, write_lesions
+from lesion_rows import FILE, LESION_TABLE, LesionRow
 from results_page import main, render, write_table
 from summary import summarize
 
@@ -198,7 +198,7 @@ def test_lesions_of_other_weights_are_left_out_and_named(results, tmp_path):
         for system, weights in (("bicubic", ""), ("ours", "0" * 64))
         for name, contrast in names
     ]
-    write_lesions(tmp_path / FILE, lesions)
+    LESION_TABLE.write(tmp_path / FILE, lesions)
     part = results(_row()).split("## Small lesions")[1].split("\n## ")[0]
     assert "| 1 px | bicubic |" in part
     assert "| ours |" not in part

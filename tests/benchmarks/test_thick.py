@@ -10,12 +10,11 @@ import thick
 import torch
 from scipy.ndimage import gaussian_filter
 from thick_rows import (
+    THICK_TABLE,
     ThickRow,
     judge_volume,
     mean_length,
-    read_thick,
     thick_section,
-    write_thick,
 )
 
 from monai_sr.functional import SliceProfile, reduce_slices
@@ -89,9 +88,9 @@ def test_the_splines_that_agree_are_nearer_than_plain_ones(volume):
 
 def test_rows_go_round(tmp_path):
     rows = [row(), row(method="mri_sr, slices", psnr=2.5, weights_sha256="ab")]
-    write_thick(tmp_path / "t.csv", rows)
-    assert read_thick(tmp_path / "t.csv") == rows
-    assert read_thick(tmp_path / "none.csv") == []
+    THICK_TABLE.write(tmp_path / "t.csv", rows)
+    assert THICK_TABLE.read(tmp_path / "t.csv") == rows
+    assert THICK_TABLE.read(tmp_path / "none.csv") == []
 
 
 def test_the_section_names_gains_over_splines():
@@ -127,7 +126,7 @@ def test_the_command_writes_every_row(tmp_path, monkeypatch, volume):
         1e-4,
     ]
     assert thick.main(list(map(str, arguments))) == 0
-    rows = read_thick(tmp_path / thick.FILE)
+    rows = THICK_TABLE.read(tmp_path / thick.FILE)
     every = ["as they are", "linear", "cubic spline", "agreeing spline", "mri_sr, slices"]
     assert [r.method for r in rows] == [*every, *every, "mri_sr, slices, tuned"]
     assert [(r.volume, r.factor, r.profile) for r in rows] == (
