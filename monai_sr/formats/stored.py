@@ -4,16 +4,19 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from monai.data.image_reader import ImageReader
 from monai.data.image_writer import ImageWriter
-from monai.utils import convert_to_numpy
+from monai.utils import convert_to_numpy, ensure_tuple
 
 from monai_sr.core import BadImageError, OutputError, PathLike, get_logger, head, to_integers
 from monai_sr.formats.facts import Facts
+from monai_sr.formats.format import Format, head_of
+from monai_sr.formats.meaning import INTENSITY, check_asked
 
 DISCLAIMER = "Derived by super-resolution; not for primary diagnosis"
 CODES_DISCLAIMER = "Derived by enlargement; not for primary diagnosis"
@@ -129,6 +132,15 @@ def check_pixels(
             )
 
 
+def check_samples(path: Path, samples: npt.NDArray[Any]) -> None:
+    """Refuse samples of a volume that cannot be used, see :func:`check_pixels`.
+
+    NaN needs no declaration: no scanner measures it.
+    """
+    nodata = np.nan if samples.dtype.kind == "f" else None
+    check_pixels(path, samples, nodata, "replace them, for example by 0 (numpy.nan_to_num)")
+
+
 def stored_array(data: Any, channel_dim: int | None) -> npt.NDArray[Any]:
     """Bring a tensor or array to a contiguous channel-first numpy array.
 
@@ -144,6 +156,30 @@ def stored_array(data: Any, channel_dim: int | None) -> npt.NDArray[Any]:
     array: npt.NDArray[Any] = convert_to_numpy(data)
     array = array[None] if channel_dim is None else np.moveaxis(array, channel_dim, 0)
     return np.ascontiguousarray(array)
+
+
+class StoredReader(ImageReader):
+    """What the readers share: they take what the values mean, and know files of their format.
+
+    Args:
+        kind: what the values mean, see :mod:`monai_sr.formats.meaning`.
+    """
+
+    form: ClassVar[Format]
+
+    def __init__(self, kind: str = INTENSITY) -> None:
+        super().__init__()
+        check_asked(kind)
+        self.kind = kind
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Tell whether every file is of the format by its content, or else by its name.
+
+        Args:
+            filename: one name, or the tuple that MONAI passes.
+        """
+        form, names = self.form, ensure_tuple(filename)
+        return all(form.is_named(name) or form.claims(head_of(name)) for name in names)
 
 
 class StoredWriter(ImageWriter):
@@ -216,6 +252,27 @@ def as_stored(
     if dtype.kind == "f" or array.dtype == dtype:
         return array.astype(dtype, copy=False)
     return to_integers(array, dtype, Facts(meta).storable.tolist(), filename)
+
+
+def check_moved(
+    filename: PathLike, scale: npt.NDArray[Any], size: Sequence[int], source: Sequence[int]
+) -> None:
+    """Refuse a result that is enlarged and lies, by its affine, where its source does.
+
+    Args:
+        filename: named in the message.
+        scale: of each axis by the affines.
+        size: of the result.
+        source: size of the source.
+
+    Raises:
+        OutputError: it does.
+    """
+    if np.allclose(scale, 1) and np.prod(size) >= 4 * np.prod(source):
+        raise OutputError(
+            f"{filename}: the affine must belong to the enlarged image, got that of the source; "
+            "update it with monai_sr.geometry.scaled_affine."
+        )
 
 
 def in_rows(planes: npt.NDArray[Any]) -> npt.NDArray[Any]:

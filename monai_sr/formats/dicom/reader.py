@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from monai.data import ImageReader
 from monai.utils import ensure_tuple
 from pydicom.uid import NuclearMedicineImageStorage
 
@@ -33,14 +32,13 @@ from monai_sr.formats.meaning import (
     AUTO,
     CODES,
     GRAY,
-    INTENSITY,
     PHASE,
     Meaning,
     Tally,
-    check_asked,
     decided,
     few_values,
 )
+from monai_sr.formats.stored import StoredReader
 from monai_sr.geometry import (
     OrientationError,
     Plane,
@@ -85,7 +83,7 @@ class DicomImage:
     planes: tuple[Plane, ...]
 
 
-class DicomReader(ImageReader):
+class DicomReader(StoredReader):
     """Read one DICOM file, or the files of one series as a volume, for ``LoadImage``.
 
     Gives stored values (no rescale, no window) as (C, X, Y) or (C, X, Y, Z): X runs along the
@@ -106,11 +104,6 @@ class DicomReader(ImageReader):
         >>> tuple(image.shape), Facts(image.meta).dtype
         ((1, 128, 128), dtype('int16'))
     """
-
-    def __init__(self, kind: str = INTENSITY) -> None:
-        super().__init__()
-        check_asked(kind)
-        self.kind = kind
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Tell whether every name is a DICOM file by content, or a folder that holds some."""

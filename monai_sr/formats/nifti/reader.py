@@ -13,13 +13,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-from monai.data.image_reader import ImageReader
-from monai.utils import ensure_tuple
 
 from monai_sr.core import BadImageError, PathLike, exact_float, reading
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
-from monai_sr.formats.meaning import AUTO, GRAY, INTENSITY, PHASE, Meaning, check_asked, decided
+from monai_sr.formats.meaning import AUTO, GRAY, PHASE, Meaning, decided
 from monai_sr.formats.nifti.format import Nifti
 from monai_sr.formats.nifti.header import (
     DAMAGE_ERRORS,
@@ -33,7 +31,7 @@ from monai_sr.formats.nifti.header import (
     unit_mm,
 )
 from monai_sr.formats.nifti.meaning import natural_bounds, nifti_meaning, nifti_turn
-from monai_sr.formats.stored import check_pixels, holes_of_infinity, single_path
+from monai_sr.formats.stored import StoredReader, check_samples, holes_of_infinity, single_path
 from monai_sr.geometry import slice_axis
 
 _RGBA = 4
@@ -55,7 +53,7 @@ class NiftiImage:
     rescaling: tuple[float, float] = (1.0, 0.0)
 
 
-class NiftiReader(ImageReader):
+class NiftiReader(StoredReader):
     """Read one NIfTI file as channel-first raw values with its geometry.
 
     Time points and vector components become channels, and so do the colors of RGB images. A
@@ -79,23 +77,7 @@ class NiftiReader(ImageReader):
         ((2, 128, 96, 24), dtype('int16'), 2)
     """
 
-    def __init__(self, kind: str = INTENSITY) -> None:
-        super().__init__()
-        check_asked(kind)
-        self.kind = kind
-
-    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Tell whether a file is NIfTI by its content, or else by its name.
-
-        Args:
-            filename: one name, or the tuple that MONAI passes.
-
-        Returns:
-            True when every one is.
-        """
-        form = Nifti()
-        names = ensure_tuple(filename)
-        return all(form.is_named(name) or form.claims(head_of(name)) for name in names)
+    form = Nifti()
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> NiftiImage:
         """Decode the whole file, so that damage shows here and not later.
@@ -302,9 +284,7 @@ def _check(path: Path, pixels: npt.NDArray[Any]) -> None:
             f"{path}: voxels must be real numbers of at most 64 bits, got {values.dtype}; "
             "convert to float32."
         )
-    # NaN needs no declaration: no scanner measures it.
-    nodata = np.nan if pixels.dtype.kind == "f" else None
-    check_pixels(path, values, nodata, "replace them, for example by 0 (numpy.nan_to_num)")
+    check_samples(path, values)
 
 
 def _check_gzip(path: Path, size: int) -> None:

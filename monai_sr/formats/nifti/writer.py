@@ -25,6 +25,7 @@ from monai_sr.formats.stored import (
     MAP_MEANING,
     StoredWriter,
     as_stored,
+    check_moved,
     disclaimer,
     map_meaning,
     provenance_of,
@@ -126,11 +127,7 @@ def _header(
     filename: PathLike,
 ) -> Any:
     matrix, scale = grid_change(source_affine(image), np.asarray(meta["affine"]))
-    if np.allclose(scale, 1) and np.prod(shape) >= 4 * np.prod(image.shape):
-        raise OutputError(
-            f"{filename}: the affine must belong to the enlarged image, got that of the source; "
-            "update it with monai_sr.geometry.target_grid.scaled_affine."
-        )
+    check_moved(filename, scale, shape, image.shape)
     header = _of_one_file(image.header)
     header.set_data_shape(shape)
     _move_pixdim(header, matrix, scale)

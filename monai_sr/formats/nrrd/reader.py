@@ -14,17 +14,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from monai.data.image_reader import ImageReader
-from monai.utils import ensure_tuple
 
 from monai_sr.core import BadImageError, PathLike, check_memory, exact_float, reading
+from monai_sr.formats.axes import channels_first
 from monai_sr.formats.facts import image_meta
-from monai_sr.formats.format import head_of
-from monai_sr.formats.meaning import AUTO, INTENSITY, LABEL, PHASE, Meaning, check_asked, decided
+from monai_sr.formats.meaning import AUTO, LABEL, PHASE, Meaning, decided
 from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.nrrd.format import Nrrd
 from monai_sr.formats.nrrd.header import GZIPS, TEXTS, NrrdHeader, read_header
-from monai_sr.formats.stored import check_pixels, holes_of_infinity, single_path
+from monai_sr.formats.stored import StoredReader, check_samples, holes_of_infinity, single_path
 from monai_sr.geometry import slice_axis
 
 _SLACK = 2**24  # bytes that may follow the samples of a packed file
@@ -38,7 +36,7 @@ class NrrdImage:
     pixels: npt.NDArray[Any]
 
 
-class NrrdReader(ImageReader):
+class NrrdReader(StoredReader):
     """Read one NRRD file as channel-first raw values with its geometry.
 
     Axes that do not lie in space (colors, components of vectors, times, lists) become channels. A
@@ -51,16 +49,7 @@ class NrrdReader(ImageReader):
     wide types.
     """
 
-    def __init__(self, kind: str = INTENSITY) -> None:
-        super().__init__()
-        check_asked(kind)
-        self.kind = kind
-
-    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Tell whether every file is NRRD by its content, or else by its name."""
-        form = Nrrd()
-        names = ensure_tuple(filename)
-        return all(form.is_named(name) or form.claims(head_of(name)) for name in names)
+    form = Nrrd()
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> NrrdImage:
         """Decode the whole file.
@@ -77,10 +66,7 @@ class NrrdReader(ImageReader):
         count = math.prod(header.sizes)
         stored = _samples(header, count)
         pixels = holes_of_infinity(header.path, stored.reshape(header.sizes, order="F"))
-        nodata = np.nan if pixels.dtype.kind == "f" else None
-        check_pixels(
-            header.path, pixels, nodata, "replace them, for example by 0 (numpy.nan_to_num)"
-        )
+        check_samples(header.path, pixels)
         return NrrdImage(header, pixels)
 
     def get_data(
@@ -92,7 +78,8 @@ class NrrdReader(ImageReader):
             img: what :meth:`read` returned.
         """
         image = img if isinstance(img, NrrdImage) else img[0]
-        header, channels = image.header, channels_first(image.pixels, image.header)
+        header = image.header
+        channels = channels_first(image.pixels, header.space_axes, header.other_axes[::-1])
         found = _meaning(header, channels) if self.kind == AUTO else None
         meaning = decided(self.kind, found, header.path, header.is_rgb)
         turn = None
@@ -111,28 +98,6 @@ class NrrdReader(ImageReader):
             meaning=meaning,
         )
         return channels.astype(exact_float(channels.dtype), order="C"), meta
-
-
-def channels_first(stored: npt.NDArray[Any], header: NrrdHeader) -> npt.NDArray[Any]:
-    """Bring an array in the order of the file's axes to (C, X, Y[, Z]).
-
-    Axes that do not lie in space vary in Fortran order along C.
-    """
-    spatial = [stored.shape[a] for a in header.space_axes]
-    if len(spatial) == 3 and spatial[2] == 1:
-        spatial = spatial[:2]
-    order = (*header.other_axes[::-1], *header.space_axes)
-    channels: npt.NDArray[Any] = stored.transpose(order).reshape(-1, *spatial)
-    return channels
-
-
-def stored_layout(channels: npt.NDArray[Any], header: NrrdHeader) -> npt.NDArray[Any]:
-    """Bring (C, X, Y[, Z]) back to the axes of the file; inverse of :func:`channels_first`."""
-    spatial = (*channels.shape[1:], 1)[: len(header.space_axes)]
-    order = (*header.other_axes[::-1], *header.space_axes)
-    others = [header.sizes[a] for a in header.other_axes[::-1]]
-    stored: npt.NDArray[Any] = channels.reshape(*others, *spatial).transpose(np.argsort(order))
-    return stored
 
 
 def _meaning(header: NrrdHeader, channels: npt.NDArray[Any]) -> Meaning | None:

@@ -15,15 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_sr.core import OutputError, PathLike, atomic_file, ignored_warnings
+from monai_sr.formats.axes import stored_layout
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.nrrd.format import Nrrd
 from monai_sr.formats.nrrd.header import BZIPS, NrrdHeader, read_header
-from monai_sr.formats.nrrd.reader import stored_layout
 from monai_sr.formats.raster.keep_list import is_deidentified
 from monai_sr.formats.stored import (
     StoredWriter,
     as_stored,
+    check_moved,
     disclaimer,
     map_meaning,
     provenance_of,
@@ -84,7 +85,7 @@ class NrrdWriter(StoredWriter):
                 f"{filename}: must end in .nrrd, got '{Path(filename).suffix}'; choose such a name."
             )
         header = read_header(source_path(self._meta, Nrrd.name, filename))
-        stored = stored_layout(as_stored(self._array, self._meta, filename), header)
+        stored = _layout(as_stored(self._array, self._meta, filename), header)
         fields = _fields(header, stored.shape, self._meta, filename)
         pairs = _pairs(header, self._meta)
         with atomic_file(filename) as temporary:
@@ -101,7 +102,11 @@ def write_map(
     fields["content"] = map_meaning(meta)
     pairs = {key: header.pairs[key] for key in (_NOTE, "provenance") if key in header.pairs}
     with atomic_file(target) as temporary:
-        _save(temporary, stored_layout(half_width, header).astype(np.float32), fields, pairs)
+        _save(temporary, _layout(half_width, header).astype(np.float32), fields, pairs)
+
+
+def _layout(channels: npt.NDArray[Any], header: NrrdHeader) -> npt.NDArray[Any]:
+    return stored_layout(channels, header.space_axes, header.other_axes[::-1], header.sizes)
 
 
 def _fields(
@@ -109,11 +114,7 @@ def _fields(
 ) -> dict[str, Any]:
     """Return the header of a result; what belongs to a grid is that of the new one."""
     matrix, scale = grid_change(header.affine, np.asarray(meta["affine"]))
-    if np.allclose(scale, 1) and np.prod(sizes) >= 4 * np.prod(header.sizes):
-        raise OutputError(
-            f"{filename}: the affine must belong to the enlarged image, got that of the source; "
-            "update it with monai_sr.geometry.target_grid.scaled_affine."
-        )
+    check_moved(filename, scale, sizes, header.sizes)
     fields = {name: value for name, value in header.fields.items() if name not in _OF_SOURCE}
     if is_deidentified(meta):
         fields = {name: value for name, value in fields.items() if _is_known(name, value)}

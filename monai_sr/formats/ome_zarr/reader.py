@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from monai.data.image_reader import ImageReader
 from monai.utils import ensure_tuple
 
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError
 from monai_sr.core.memory import check_memory
 from monai_sr.core.optional import import_extra
+from monai_sr.formats.axes import channels_first
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
-from monai_sr.formats.meaning import AUTO, INTENSITY, LABEL, PHASE, Meaning, check_asked, decided
+from monai_sr.formats.meaning import AUTO, LABEL, PHASE, Meaning, decided
 from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
 from monai_sr.formats.ome_zarr.format import OmeZarr
 from monai_sr.formats.ome_zarr.metadata import OmeMetadata, read_metadata
-from monai_sr.formats.stored import check_pixels, holes_of_infinity
+from monai_sr.formats.stored import StoredReader, check_samples, holes_of_infinity
 from monai_sr.geometry import slice_axis
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class OmeImage:
     pixels: npt.NDArray[Any]
 
 
-class OmeZarrReader(ImageReader):
+class OmeZarrReader(StoredReader):
     """Read one OME-Zarr folder as channel-first raw values with its geometry.
 
     Times and channels become channels, each channel with an intensity mapping of its own. World
@@ -54,14 +54,11 @@ class OmeZarrReader(ImageReader):
     wide types.
     """
 
-    def __init__(self, kind: str = INTENSITY) -> None:
-        super().__init__()
-        check_asked(kind)
-        self.kind = kind
+    form = OmeZarr()
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Tell whether every path is a folder of OME-Zarr."""
-        return all(OmeZarr().claims(head_of(name)) for name in ensure_tuple(filename))
+        return all(self.form.claims(head_of(name)) for name in ensure_tuple(filename))
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> OmeImage:
         """Decode the whole of the finest level.
@@ -91,8 +88,7 @@ class OmeZarrReader(ImageReader):
                 f"{path}: must hold complete chunks, got a damaged one; copy or download it again."
             ) from error
         pixels = holes_of_infinity(path, stored.astype(array.dtype.newbyteorder("="), copy=False))
-        nodata = np.nan if pixels.dtype.kind == "f" else None
-        check_pixels(path, pixels, nodata, "replace them, for example by 0 (numpy.nan_to_num)")
+        check_samples(path, pixels)
         return OmeImage(metadata, pixels)
 
     def get_data(
@@ -104,7 +100,8 @@ class OmeZarrReader(ImageReader):
             img: what :meth:`read` returned.
         """
         image = img if isinstance(img, OmeImage) else img[0]
-        metadata, channels = image.metadata, channels_first(image.pixels, image.metadata)
+        metadata = image.metadata
+        channels = channels_first(image.pixels, metadata.space_axes, metadata.other_axes)
         is_rgb = metadata.is_rgb(channels.dtype) and len(channels) == 3
         found = None
         if metadata.is_label:
@@ -155,32 +152,6 @@ def open_level(metadata: OmeMetadata) -> Any:
             "convert them."
         )
     return array
-
-
-def channels_first(stored: npt.NDArray[Any], metadata: OmeMetadata) -> npt.NDArray[Any]:
-    """Bring an array in the order of the axes to (C, X, Y[, Z]); one z makes a 2D image."""
-    spatial = [stored.shape[a] for a in metadata.space_axes]
-    order = (*metadata.other_axes, *metadata.space_axes)
-    flat = spatial[:2] if len(spatial) == 3 and spatial[2] == 1 else spatial
-    channels: npt.NDArray[Any] = stored.transpose(order).reshape(-1, *flat)
-    return channels
-
-
-def stored_layout(
-    channels: npt.NDArray[Any], metadata: OmeMetadata, shape: Sequence[int]
-) -> npt.NDArray[Any]:
-    """Bring (C, X, Y[, Z]) back to the order of the axes; inverse of :func:`channels_first`.
-
-    Args:
-        channels: the values.
-        metadata: of the source.
-        shape: of the source's array, for the axes that do not lie in space.
-    """
-    spatial = (*channels.shape[1:], 1)[: len(metadata.space_axes)]
-    order = (*metadata.other_axes, *metadata.space_axes)
-    others = [shape[a] for a in metadata.other_axes]
-    stored: npt.NDArray[Any] = channels.reshape(*others, *spatial).transpose(np.argsort(order))
-    return stored
 
 
 def _groups(image: OmeImage) -> list[int]:

@@ -17,16 +17,18 @@ from monai_sr.core.dtypes import to_integers
 from monai_sr.core.errors import OutputError
 from monai_sr.core.log import get_logger
 from monai_sr.core.optional import import_extra
+from monai_sr.formats.axes import stored_layout
 from monai_sr.formats.facts import Facts, storable_range
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.meaning import CODES, kind_of
 from monai_sr.formats.ome_zarr.format import OmeZarr
 from monai_sr.formats.ome_zarr.metadata import VERSIONS, OmeMetadata, read_metadata
-from monai_sr.formats.ome_zarr.reader import open_level, stored_layout
+from monai_sr.formats.ome_zarr.reader import open_level
 from monai_sr.formats.raster.keep_list import is_deidentified
 from monai_sr.formats.stored import (
     StoredWriter,
     as_stored,
+    check_moved,
     disclaimer,
     map_meaning,
     provenance_of,
@@ -80,7 +82,7 @@ class OmeZarrWriter(StoredWriter):
         source = read_metadata(source_path(self._meta, OmeZarr.name, filename))
         array = open_level(source)
         channels = as_stored(self._array, self._meta, filename)
-        stored = stored_layout(channels, source, array.shape).astype(array.dtype, copy=False)
+        stored = _layout(channels, source, array).astype(array.dtype, copy=False)
         affine = np.asarray(self._meta["affine"], dtype=np.float64)
         matrix, scale = grid_change(source.affine, affine)
         if is_turned(matrix, len(source.space_axes)):
@@ -88,11 +90,7 @@ class OmeZarrWriter(StoredWriter):
                 f"{filename}: its grid must run as that of its source, got a turned or mirrored "
                 "one; leave out the transform that turns it."
             )
-        if np.allclose(scale, 1) and np.prod(stored.shape) >= 4 * np.prod(array.shape):
-            raise OutputError(
-                f"{filename}: the affine must belong to the enlarged image, got that of the source"
-                "; update it with monai_sr.geometry.scaled_affine."
-            )
+        check_moved(filename, scale, stored.shape, array.shape)
         if (source.path / "labels").is_dir():
             logger.warning("%s: its labels are left out; enlarge each by its own path", source.path)
         with atomic_folder(filename) as temporary:
@@ -111,13 +109,17 @@ class OmeZarrWriter(StoredWriter):
 def write_map(
     result: Path, target: Path, half_width: npt.NDArray[np.float32], meta: Mapping[str, Any]
 ) -> None:
-    """Write a map of uncertainty, see :mod:`monai_sr.formats.uncertainty_map`."""
+    """Write a map of uncertainty, see :mod:`monai_sr.formats.naming`."""
     of_result = read_metadata(result)
     array = open_level(of_result)
-    stored = stored_layout(half_width, of_result, array.shape).astype(np.float32)
+    stored = _layout(half_width, of_result, array).astype(np.float32)
     attributes = {_NOTE: of_result.attributes[_NOTE] | {"content": map_meaning(meta)}}
     with atomic_folder(target) as temporary:
         _save(temporary, of_result, array, stored, of_result.affine, attributes, {})
+
+
+def _layout(channels: npt.NDArray[Any], source: OmeMetadata, array: Any) -> npt.NDArray[Any]:
+    return stored_layout(channels, source.space_axes, source.other_axes, array.shape)
 
 
 def _save(

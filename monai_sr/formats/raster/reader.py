@@ -5,20 +5,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from monai.data.image_reader import ImageReader
-from monai.utils import ensure_tuple
 
 from monai_sr.core import PathLike, exact_float
 from monai_sr.formats.facts import image_meta
-from monai_sr.formats.format import head_of
-from monai_sr.formats.meaning import INTENSITY, PHASE, check_asked
+from monai_sr.formats.meaning import PHASE
 from monai_sr.formats.raster.format import Raster
 from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.source import RasterSource
-from monai_sr.formats.stored import single_path
+from monai_sr.formats.stored import StoredReader, single_path
 
 
-class RasterReader(ImageReader):
+class RasterReader(StoredReader):
     """Read one raster file as channel-first stored values with its geometry.
 
     Palettes are expanded to gray, RGB or RGBA. An alpha band stays a channel of its own: it is
@@ -41,20 +38,7 @@ class RasterReader(ImageReader):
         ((1, 512, 512), 'float32', dtype('uint8'))
     """
 
-    def __init__(self, kind: str = INTENSITY) -> None:
-        super().__init__()
-        check_asked(kind)
-        self.kind = kind
-
-    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Tell whether every file is a raster by its name, or else by its content.
-
-        Args:
-            filename: one name, or the tuple that MONAI passes.
-        """
-        form = Raster()
-        names = ensure_tuple(filename)
-        return all(form.is_named(name) or form.claims(head_of(name)) for name in names)
+    form = Raster()
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> RasterImage:
         """Decode the whole file, so that damage shows here and not later.
