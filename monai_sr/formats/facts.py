@@ -184,6 +184,7 @@ class Facts:
         bounds, clip: (C, 2), what results are clipped to, stored and in [0, 1].
         nan: where NaN lies beside another nodata value; known where any pixel is invalid.
         hot: places and values of hot pixels, a row each.
+        codes: (B, X, Y), stored values of ``code_bands``, which [0, 1] is too coarse for.
         far_share: share of pixels far outside of the range.
         sizes: those of the result.
         scale: enlargement of a result.
@@ -230,6 +231,7 @@ class Facts:
     clip = Fact("sr_clip", _array)
     nan = Fact("sr_nan", _array)
     hot = Fact("sr_hot", _table, np.empty(0), _rows)
+    codes = Fact("sr_codes", _array, np.empty(0))
     far_share = Fact("sr_far_share", _number, 0.0)
     sizes = Fact("sr_sizes", _array, np.empty(0, int))
     scale = Fact("sr_scale", _number)

@@ -61,7 +61,8 @@ _BIT_NAMES = re.compile(
     _WORD.format(
         r"qa_?pixel|pixel_?qa|qa_?radsat|radsat_?qa|sr_?qa_?aerosol|sr_?aerosol|sr_?cloud_?qa|"
         r"cloud_?qa|qa[126]0|bqa|fmask|state_?(?:1km|500m)|qc_?(?:day|night|\d+m|b\d+)|qc|"
-        r"detailed_?qa|summary_?qa|quality_?flags?|bit_?mask|flags"
+        r"detailed_?qa|summary_?qa|quality_?flags?|bit_?mask|flags|vi_?quality|"
+        r"pixel_?reliability|(?:mandatory|data)_?quality(?:_?band\d)?"
     )
 )
 _LABEL_NAMES = re.compile(
@@ -69,7 +70,7 @@ _LABEL_NAMES = re.compile(
         r"scl|dseg|(?:\w*-)?a?seg|segm?|aparc|labels?|labelmap|[a-z]*masks?|segmentations?|"
         r"class(?:es|ification|ified)?|[a-z]*land_?cover|land_?use|lulc|lccs|worldcover|"
         r"world_?cover|corine|u?\d*clc\d*|nlcd|cdl|cfmask|msk_?(?:classi|detfoo)\w*|"
-        r"lc_?type\d?|dynamic_?world|ground_?truth"
+        r"lc_?type\d?|dynamic_?world|ground_?truth|udm[12]?"
     )
 )
 _COMPLEX_NAMES = re.compile(_WORD.format("part-(?:real|imag)"))

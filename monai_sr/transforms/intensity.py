@@ -22,7 +22,7 @@ from torch import Tensor
 from monai_sr.core import BadImageError, OptionError, exact_float, is_wide, to_integers
 from monai_sr.core.dtypes import PART
 from monai_sr.formats import PHASE, Facts, kind_of, with_facts
-from monai_sr.transforms.agreement import are_codes, as_unit
+from monai_sr.transforms.agreement import are_codes, as_unit, code_bands
 from monai_sr.transforms.bad_pixels import (
     calm_hot_pixels,
     declare_nodata,
@@ -105,6 +105,7 @@ class ScaleToUnit(Transform):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
         self.decide(meta, len(stored), lambda: band_levels(stored, given.valid))
+        Facts(meta).codes = stored[code_bands(meta)].numpy()
         given = given.calm(meta)
         # Collation drops what not all images of a batch have: these depend on the mask alone.
         Facts(meta).hot = given.hot

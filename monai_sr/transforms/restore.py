@@ -83,7 +83,7 @@ def put_back(
     stored: np.ndarray,
     meta: Mapping[str, Any],
     covered: Callable[[np.ndarray], np.ndarray],
-    given: np.ndarray | None,
+    codes: np.ndarray,
     *,
     shape: Sequence[int],
     lost: np.ndarray,
@@ -100,15 +100,14 @@ def put_back(
         stored: a result, or a window of one, (C, ...).
         meta: of the result.
         covered: (..., X, Y[, Z]) of the input -> what covers the centers of the result's samples.
-        given: stored values of the input, (C, ...); None where no band is codes.
+        codes: stored values of the input's bands of codes, (B, ...).
         shape: of the input.
         lost: pixels of the input that are nodata in the result.
         nan: those that are NaN there.
         hot: what :func:`monai_sr.transforms.bad_pixels.calm_hot_pixels` found.
     """
-    if given is not None:
-        for band in code_bands(meta):
-            stored[band] = covered(given[band])
+    for band, plane in zip(code_bands(meta), codes, strict=False):
+        stored[band] = covered(plane)
     for where, value in ((lost, nodata_of_result(meta)), (nan, np.nan)):
         if where.any():
             stored[covered(where)] = value
@@ -326,7 +325,7 @@ class RestoreStoredd(MapTransform):
         none = np.zeros((1,) * lr.ndim, bool)
         put_back(
             stored, meta, lambda plane: covering(plane, stored.shape[1:]),
-            to_stored(lr_plain, meta) if code_bands(meta) else None,
+            facts.codes,
             shape=tuple(lr.shape),
             lost=lost_pixels(mask.numpy(), meta) if mask.numel() else none,
             nan=facts.nan if facts.knows("nan") and mask.numel() else none,

@@ -9,7 +9,7 @@ from torch import Tensor
 from monai_sr.formats import PHASE
 from monai_sr.geometry import covering_samples
 from monai_sr.inferers import Tile, TileGrid, TileRun
-from monai_sr.transforms import circle_points, put_back, turns_of
+from monai_sr.transforms import circle_points, code_bands, put_back, turns_of
 from monai_sr.upscaling.scene_source import Piece, SceneSource
 
 Covering = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
@@ -69,7 +69,7 @@ def with_own_values(
     columns, rows = covering
     put_back(
         pixels, source.meta, lambda plane: plane[..., columns[:, None], rows],
-        piece.stored.numpy(), shape=piece.stored.shape,
+        piece.stored[code_bands(source.meta)].numpy(), shape=piece.stored.shape,
         lost=piece.lost, nan=piece.nan, hot=piece.hot,
     )  # fmt: skip
     return np.ascontiguousarray(pixels.transpose(0, 2, 1))

@@ -14,6 +14,7 @@ from monai.data import MetaTensor
 from monai_sr import __version__
 from monai_sr.core.dtypes import exact_float
 from monai_sr.formats.facts import image_meta
+from monai_sr.formats.meaning import Meaning
 from monai_sr.functional.resize import downsample, resize_to
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import create_generator
@@ -69,6 +70,15 @@ def test_wide_integers_with_an_offset_survive_the_whole_way(dtype):
     result = restored(values)
     assert result.dtype == torch.float64
     assert np.array_equal(result.numpy(), repeated(values, 4))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "most"), [("float64", 2**16), ("uint32", 2**32), ("int64", 2**50)]
+)
+def test_bands_of_codes_beside_others_keep_every_bit(dtype, most):
+    values = np.random.default_rng(0).integers(0, most, (2, 7, 5)).astype(dtype)
+    result = restored(values, meaning=Meaning("gray", "", (1,)))
+    assert np.array_equal(result[1].numpy(), repeated(values[1:], 4)[0])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

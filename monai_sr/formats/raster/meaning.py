@@ -7,6 +7,7 @@ compression hold no codes: they would not survive.
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,21 +101,46 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     said = {band: " ".join((texts[band], *cf_texts(dataset, band))) for band in bands}
     named = {band: _said(said[band], dataset, band, declared.get(band, "")) for band in bands}
     codes = tuple(band for band, said in named.items() if said is not None and said.kind in CODES)
-    if codes and len(codes) < len(bands):
+    if all(named.values()) and len(codes) in (0, len(bands)):
+        return named[bands[0]]
+    if not codes:
+        whole, codes = _by_file(path, dataset, bands)
+        if whole is not None:
+            return whole
+    if codes:
         names = ", ".join(texts[band] or f"band {band}" for band in codes)
         return Meaning(GRAY, f"bands of codes: {names}", tuple(band - 1 for band in codes))
-    if all(named.values()):
-        return named[bands[0]]
-    stem = path.stem  # NASA puts dots between the words of a name
-    first = _said(stem, dataset, bands[0])
-    if first and all(_said(stem, dataset, band) == first for band in bands[1:]):
-        return first
-    is_rgb = colors[:3] == _SEEN[:3] and len(bands) == 3
-    if is_rgb:
+    return _by_pixels(path, dataset, bands)
+
+
+def _by_pixels(path: Path, dataset: DatasetReader, bands: Sequence[int]) -> Meaning | None:
+    """Return what the pixels of a single band, or colors, say."""
+    if _is_rgb(dataset, bands):
         return _by_colors(dataset) or _by_regions(path, dataset, is_rgb=True)
     if len(bands) > 1:
         return None
     return _by_values(dataset) or _by_regions(path, dataset)
+
+
+def _is_rgb(dataset: DatasetReader, bands: Sequence[int]) -> bool:
+    return tuple(dataset.colorinterp[:3]) == _SEEN[:3] and len(bands) == 3
+
+
+def _by_file(
+    path: Path, dataset: DatasetReader, bands: Sequence[int]
+) -> tuple[Meaning | None, tuple[int, ...]]:
+    """Return what the name of a file says of all bands, or those of which it is true.
+
+    A mask of usable data may come with a band that says how sure it is.
+    """
+    stem = path.stem  # NASA puts dots between the words of a name
+    first = _said(stem, dataset, bands[0])
+    if first is None:
+        return None, ()
+    alike = tuple(band for band in bands if _said(stem, dataset, band) == first)
+    if len(alike) == len(bands):
+        return first, ()
+    return None, alike if first.kind in CODES and not _is_rgb(dataset, bands) else ()
 
 
 def _by_colors(dataset: DatasetReader) -> Meaning | None:

@@ -302,6 +302,17 @@ def test_bands_are_not_read_once_one_has_said_no(tmp_path, monkeypatch):
     assert read == [1]
 
 
+def test_bands_of_codes_in_a_file_whose_name_says_codes_stay_such(tmp_path):
+    confidence = np.random.default_rng(0).integers(0, 100, (1, 64, 64), dtype=np.uint8)
+    stack = np.concatenate([patches(0, 1), confidence, patches(0, 2, 3)])
+    path = write_raster(
+        tmp_path / "x_3B_udm2.tif", stack.astype("uint16"), transform=NORTH_UP,
+        descriptions=("clear", "confidence", "unusable"),
+    )  # fmt: skip
+    with RasterSource(path, "auto") as source:
+        assert (source.meaning.kind, source.meaning.bands) == ("gray", (0, 2))
+
+
 def test_a_raster_of_nothing_but_alpha_says_nothing(tmp_path):
     path = write_raster(
         tmp_path / "scl.tif", pixels((1, 20, 20)), transform=NORTH_UP,
