@@ -79,6 +79,22 @@ class Nodata:
                 found[:] = band != value
         return valid
 
+    def settled(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return pixels in which those that GDAL takes for nodata have that very value.
+
+        Of floats these are all within some last digits of it, which headers often lack: Esri's
+        -3.40282306074e+38 stands for -3.4028235e+38 (GDAL, ``ARE_REAL_EQUAL``).
+        """
+        declared = self.each or (self.common,) * len(pixels)
+        if pixels.dtype.kind != "f" or not any(declared):  # None, 0: met by nothing beside it
+            return pixels
+        values = np.array([np.nan if value is None else value for value in declared], pixels.dtype)
+        nodata = values[:, None, None]
+        share = np.float32(2 * np.finfo(np.float32).eps)
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_near = np.abs(pixels - nodata) < np.abs(pixels + nodata) * share
+        return np.where(is_near, nodata, pixels)
+
 
 def _fitting(value: float | None, dtype: np.dtype[Any]) -> float | None:
     """Return a declared nodata as the pixels hold it; None where no pixel can equal it."""

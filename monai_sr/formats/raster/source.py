@@ -250,6 +250,7 @@ class RasterSource:
         stored = self._stored(window)
         reads_mask = self.has_mask or self._adds_alpha
         mask = self.dataset.read_masks(1, window=window) != 0 if reads_mask else None
+        stored = self._nodata.settled(stored)
         own = self._nodata.own(stored)
         for band in self._own_masks:
             own = np.ones(stored.shape, dtype=bool) if own is None else own

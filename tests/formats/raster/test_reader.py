@@ -104,6 +104,27 @@ def test_nodata_equals_the_pixels_that_hold_it(tmp_path, nodata, dtype):
     assert (values[0] == meta["sr_nodata"])[3, 2]
 
 
+@pytest.mark.parametrize("bands", [1, 2])
+@pytest.mark.parametrize(
+    ("nodata", "pixel", "dtype"),
+    [
+        (-3.40282306074e38, -3.4028234663852886e38, "float32"),  # as Esri writes it
+        (-3.402823e38, -3.4028234663852886e38, "float32"),
+        (-3.4028235e38, -3.4028234663852886e38, "float64"),
+        (-9999, -9999.002, "float32"),
+    ],
+)
+def test_pixels_that_gdal_takes_for_nodata_are_nodata(tmp_path, nodata, pixel, dtype, bands):
+    array = pixels((bands, 7, 9), dtype)
+    array[0, 2, 3], array[0, 2, 4] = pixel, -9999.1
+    path = write_raster(tmp_path / "a.tif", array, nodata=nodata, transform=NORTH_UP)
+    with rasterio.open(path) as dataset:
+        hidden = dataset.read_masks(1) == 0
+    values, meta = load(path)
+    assert hidden.sum() == 1
+    assert np.array_equal(meta["sr_nodata"] == values[0].T, hidden)
+
+
 def test_nan_pixels_are_kept_where_nodata_is_nan(tmp_path):
     array = pixels((1, 5, 7), "float32")
     array[0, 0, 0] = np.nan
