@@ -20,7 +20,7 @@ from pydicom.uid import CTImageStorage, generate_uid
 from monai_sr.core import OutputError, PathLike, atomic_file, ignored_warnings, import_extra
 from monai_sr.core.version import __version__
 from monai_sr.formats.dicom.derived import describe_series
-from monai_sr.formats.dicom.files import format_ds, open_dicom, quiet_pydicom
+from monai_sr.formats.dicom.files import format_ds, open_dicom, quiet_pydicom, refuse_damage
 from monai_sr.formats.dicom.pixel_module import check_size
 from monai_sr.formats.stored import map_meaning, provenance_of
 from monai_sr.geometry import (
@@ -39,10 +39,11 @@ _PATIENT = (
     "PatientName", "PatientBirthDate", "PatientSex", "ReferringPhysicianName",
     "PositionReferenceIndicator",
 )  # fmt: skip
-_PATIENT_OPTIONAL = (
-    "StudyDescription", "PatientAge", "PatientIdentityRemoved",
+# Copied as they are: highdicom takes no "REMOVED" of an anonymizer, nor an empty first set.
+_COPIED = (
+    *_PATIENT, "StudyDescription", "PatientAge", "PatientIdentityRemoved",
     "DeidentificationMethod", "DeidentificationMethodCodeSequence",
-    "LongitudinalTemporalInformationModified",
+    "LongitudinalTemporalInformationModified", "SpecificCharacterSet",
 )  # fmt: skip
 
 
@@ -80,8 +81,21 @@ def write_parametric_map(
         meta: metadata of the result.
 
     Raises:
+        BadImageError: tags that it needs are no numbers.
         OutputError: the file cannot be written.
     """
+    invalid = (
+        f"{target}: tags of the source must be valid for a map of its result, got an invalid one; "
+        "repair them, or leave --uncertainty out."
+    )
+    # Highdicom's remarks on names quote them.
+    with refuse_damage(invalid), ignored_warnings(module=r"highdicom"):
+        made = _made(result, half_width, meta)
+    with quiet_pydicom(), atomic_file(target) as temporary:
+        made.save_as(temporary)
+
+
+def _made(result: Path, half_width: npt.NDArray[np.float32], meta: Mapping[str, Any]) -> Any:
     files = sorted(result.iterdir()) if result.is_dir() else [result]
     headers = [open_dicom(file, stop_before_pixels=True) for file in files]
     largest = half_width.max(axis=0)
@@ -100,14 +114,11 @@ def write_parametric_map(
         frame_of_reference = generate_uid(entropy_srcs=own)
     spacing = located[0].spacing_mm if is_located else pixel_spacing(headers[0]) or (1.0, 1.0)
     drawn = _alike(located) if is_stack else _stacked(spacing, len(planes))
-    # Highdicom's remarks on names quote them.
-    with quiet_pydicom(), ignored_warnings(module=r"highdicom"):
-        sources = _carriers(headers, drawn, frame_of_reference)
-        made = _build(headers, values, sources, meta)
-        if is_located and not is_stack:
-            _put_back(made, located)
-        with atomic_file(target) as temporary:
-            made.save_as(temporary)
+    sources = _carriers(headers, drawn, frame_of_reference)
+    made = _build(headers, values, sources, meta)
+    if is_located and not is_stack:
+        _put_back(made, located)
+    return made
 
 
 def _slopes(header: FileDataset) -> npt.NDArray[np.float64]:
@@ -220,9 +231,9 @@ def _build(
         sources,
         np.where(invalid, np.float32(_PADDING), values),
         series_instance_uid=generate_uid(entropy_srcs=series),
-        series_number=int(first.get("SeriesNumber") or 0) + 1,
+        series_number=_whole(first, "SeriesNumber", 0) + 1,
         sop_instance_uid=generate_uid(entropy_srcs=[str(first.SOPInstanceUID), "map"]),
-        instance_number=_number(headers),
+        instance_number=max(_whole(first, "InstanceNumber", 1), 1) if len(headers) == 1 else 1,
         manufacturer=str(provenance.get("software", "monai-sr")),
         manufacturer_model_name=str(provenance.get("bundle", "monai-sr")),
         software_versions=str(provenance.get("version", __version__)),
@@ -233,8 +244,6 @@ def _build(
         content_label="UNCERTAINTY",
         content_description="Half width of the 90 % interval of a super-resolution",
     )
-    if "SpecificCharacterSet" in first:  # highdicom takes no empty first value (C.12.1.1.2)
-        made["SpecificCharacterSet"] = first["SpecificCharacterSet"]
     describe_series(made, first.get("SeriesDescription"), "uncertainty")
     made.ImageComments = map_meaning(meta)
     made.Laterality = None
@@ -242,13 +251,16 @@ def _build(
         made.FloatPixelPaddingValue = _PADDING
     _restore_references(made, headers, sources)
     _repeatable(made, first)
+    for keyword in _COPIED:
+        if keyword in first:
+            made[keyword] = first.get_item(keyword)
     return made
 
 
-def _number(headers: Sequence[FileDataset]) -> int:
-    """Return that of a result's one file, 1 of a series."""
-    number = headers[0].get("InstanceNumber") if len(headers) == 1 else None
-    return int(number) if isinstance(number, int) and number > 0 else 1
+def _whole(header: Dataset, keyword: str, default: int) -> int:
+    """Return a number of a header that is not negative; another where it states none."""
+    number = header.get(keyword)
+    return int(number) if isinstance(number, int) and number >= 0 else default
 
 
 def _carriers(
@@ -260,10 +272,8 @@ def _carriers(
     for i, (header, plane) in enumerate(zip(numbers, planes, strict=True)):
         carrier = Dataset()
         for keyword in _PATIENT:
-            setattr(carrier, keyword, header.get(keyword))
-        for keyword in _PATIENT_OPTIONAL:
-            if keyword in header:
-                carrier[keyword] = header[keyword]
+            setattr(carrier, keyword, None)
+        carrier.StudyInstanceUID = header.get("StudyInstanceUID") or ""
         carrier.file_meta = header.file_meta
         carrier.SOPClassUID = CTImageStorage
         carrier.SOPInstanceUID = generate_uid(entropy_srcs=[str(header.SOPInstanceUID), str(i)])

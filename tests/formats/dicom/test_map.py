@@ -6,9 +6,12 @@ import numpy as np
 import pydicom
 import pytest
 from monai.transforms import LoadImage
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
-from monai_sr.core.errors import OutputError
+from monai_sr.core.errors import BadImageError, OutputError
 from monai_sr.formats.dicom.map import check_map_size, write_parametric_map
 from monai_sr.formats.dicom.reader import DicomReader
 from monai_sr.formats.facts import Facts
@@ -115,3 +118,40 @@ def test_map_is_refused_before_it_is_computed_where_pydicom_gives_decimals(monke
     monkeypatch.setattr(pydicom.config, "use_DS_decimal", True)
     with pytest.raises(OutputError, match=r"a\.dcm.*DS_decimal\(False\)"):
         check_map_size("a.dcm", (1, 9, 6))
+
+
+def _with_raw(path, **tags):
+    """Put values into a file as they are, valid or not; None takes one away."""
+    dataset = pydicom.dcmread(path)
+    for word, value in tags.items():
+        tag = Tag(word)
+        if value is None:
+            del dataset[tag]
+        else:
+            raw = value.encode()
+            dataset[tag] = RawDataElement(tag, dictionary_VR(tag), len(raw), raw, 0, False, True)
+    dataset.save_as(path)
+    return path
+
+
+def test_map_copies_what_anonymizers_leave_in_the_tags_of_patient_and_study(tmp_path):
+    tags = {
+        "PatientSex": "REMOVED", "PatientBirthDate": "1950", "StudyDate": "19000",
+        "StudyTime": "10:10:10", "SeriesNumber": "no",
+    }  # fmt: skip
+    path = factory.write(tmp_path / "a.dcm")
+    _with_raw(path, **tags, StudyInstanceUID=None)
+    write_parametric_map(path, tmp_path / "map.dcm", np.full((1, 9, 6), 2, np.float32), {})
+    made = pydicom.dcmread(tmp_path / "map.dcm")
+    assert made.PatientSex == "REMOVED"
+    assert [made[word].value for word in ("PatientBirthDate", "StudyDate", "StudyTime")] == [
+        "1950", "19000", "10:10:10",
+    ]  # fmt: skip
+    assert made.SeriesNumber == 1
+    assert made.StudyInstanceUID == ""
+
+
+def test_map_of_tags_that_are_no_numbers_is_refused_in_one_line(tmp_path):
+    path = _with_raw(factory.write(tmp_path / "a.dcm"), RescaleSlope="none")
+    with pytest.raises(BadImageError, match=r"map\.dcm: tags of the source must be valid.*leave"):
+        write_parametric_map(path, tmp_path / "map.dcm", np.ones((1, 9, 6), np.float32), {})
