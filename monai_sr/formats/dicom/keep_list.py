@@ -12,6 +12,7 @@ from typing import Any
 from pydicom.datadict import dictionary_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 FREE_TEXT = frozenset(
     {"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "AS", "DA", "DT", "TM"}
@@ -103,6 +104,8 @@ def is_kept(element: DataElement) -> bool:
         return word in _CODE or _is_known(word, element)
     if element.VR in BINARY:
         return word in _DATA or bool(_PALETTE.match(word))
+    if element.VR in ("DS", "IS"):  # text, which is no number, is what people write
+        return not any(isinstance(v, str) and v for v in _values(element))
     if element.VR == "CS" and element.tag.group in _GROUPS_OF_PEOPLE:
         return word in _TERMS_OF_PEOPLE
     return True
@@ -112,11 +115,16 @@ _CODE = frozenset({*_CODE_WORDS, "CodeMeaning", "CodingSchemeDesignator"})
 
 
 def _is_known(word: str, element: DataElement) -> bool:
-    values = [element.value] if isinstance(element.value, str) else list(element.value or [])
+    values = _values(element)
     if word in _EQUIPMENT:
         return all(_names_equipment(str(value)) for value in values)
     pattern = _KEPT.get(word)
     return pattern is not None and all(re.fullmatch(pattern, str(value)) for value in values)
+
+
+def _values(element: DataElement) -> list[Any]:
+    value = element.value
+    return list(value) if isinstance(value, MultiValue) else [value] * (value is not None)
 
 
 def _names_equipment(text: str) -> bool:

@@ -10,11 +10,13 @@ import pytest
 from dicomanonymizer.dicomfields_selector import dicom_anonymization_database_selector
 from pydicom.data import get_testdata_file
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from monai_sr.core.errors import OptionError
 from monai_sr.formats.dicom.deidentify import deidentify, read_key
+from monai_sr.formats.dicom.files import quiet_pydicom
 from tests import dicom_factory as factory
 from tests.dicom_factory import enlarge
 
@@ -274,3 +276,15 @@ def test_equipment_and_public_codes_stay_with_their_own_meaning():
         "Thoracic structure (body structure)",
     )
     assert (unknown.CodeValue, unknown.CodingSchemeDesignator) == ("ANONYMIZED", "99ANON")
+
+
+def test_text_in_place_of_a_number_goes(tmp_path):
+    source = _identified(InstanceNumber=3, SeriesNumber=7, WindowCenter=[40, 50], WindowWidth=80)
+    for word in ("SeriesNumber", "WindowCenter"):
+        tag, text = Tag(word), f"7\\{SECRET}".encode()
+        source[tag] = RawDataElement(tag, dictionary_VR(tag), len(text), text, 0, False, True)
+    with quiet_pydicom():
+        deidentify(source, "a.dcm")
+    assert "SeriesNumber" not in source
+    assert "WindowCenter" not in source
+    assert (source.InstanceNumber, source.WindowWidth) == (3, 80)
