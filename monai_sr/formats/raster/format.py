@@ -15,7 +15,7 @@ from monai_sr.core import BadImageError, PathLike, ignored_warnings, once_in_fol
 from monai_sr.formats.format import NATURAL, SATELLITE, Format, Head, Subject, head_of
 from monai_sr.formats.raster.facts import is_kept_domain
 from monai_sr.formats.raster.glance import raster_facts
-from monai_sr.formats.raster.open import open_raster
+from monai_sr.formats.raster.open import no_image, open_raster
 from monai_sr.formats.raster.source import RasterSource
 from monai_sr.formats.raster.texts import domains_of
 from monai_sr.formats.raster.vrt import is_vrt, vrt_sources
@@ -205,10 +205,7 @@ def _header_facts(path: PathLike) -> tuple[str, int, bool]:
             dtype = "uint8" if has_palette else np.result_type(*dataset.dtypes).name
             return dtype, dataset.count, is_georeferenced(dataset) or _exceeds_png(dataset)
     except (RasterioError, CPLE_BaseError) as error:
-        raise BadImageError(
-            f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "
-            "convert it to GeoTIFF or PNG."
-        ) from error
+        raise no_image(path) from error
 
 
 def _exceeds_png(dataset: DatasetReader) -> bool:

@@ -43,6 +43,8 @@ LINKED_FILES = "MONAI_SR_LINKED_FILES"
 JPEG_2000 = ("JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2Grok", "JPEG2000")
 """GDAL's drivers for JPEG 2000, whichever are built in."""
 
+# Medical images that nothing here reads: in a GeoTIFF they would lose their voxel sizes.
+_MEDICAL = (".mha", ".mhd", ".mgz", ".mgh", ".mnc")
 # Known by their first bytes, whatever a name says: GDAL cannot take one for another format.
 _BY_MAGIC = (
     "GTiff", "PNG", "JPEG", "BMP", *JPEG_2000, "WEBP", "GIF", "BIGGIF", "HFA", "netCDF",
@@ -99,6 +101,15 @@ def gdal_options(path: PathLike) -> dict[str, str]:
     if may_link():
         return http_options()
     return {"GDAL_VRT_ENABLE_PYTHON": "NO", "CPL_VSIL_CURL_ALLOWED_FILENAME": "/none"}
+
+
+def no_image(path: PathLike) -> BadImageError:
+    """Say that GDAL does not open a file, and what to convert it to."""
+    is_medical = str(path).lower().endswith(_MEDICAL)
+    return BadImageError(
+        f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "
+        f"convert it to {'NIfTI' if is_medical else 'GeoTIFF or PNG'}."
+    )
 
 
 def open_raster(path: PathLike, drivers: Sequence[str] = DRIVERS, **options: Any) -> DatasetReader:

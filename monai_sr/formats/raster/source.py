@@ -47,7 +47,7 @@ from monai_sr.formats.raster.meaning import (
     raster_turn,
     warn_of_doubts,
 )
-from monai_sr.formats.raster.open import gdal_options, open_raster, warn_of_overviews
+from monai_sr.formats.raster.open import gdal_options, no_image, open_raster, warn_of_overviews
 from monai_sr.formats.raster.photos import check_single, orientation_of, upright
 from monai_sr.formats.raster.texts import warn_of_text
 from monai_sr.formats.stored import check_pixels, holes_of_infinity
@@ -95,10 +95,7 @@ class RasterSource:
                 self.dataset = self._open(path, **kwargs)
             except RasterioIOError as error:
                 raise_if_far(path, error)
-                raise BadImageError(
-                    f"{path}: must be an image that GDAL opens, got an unknown or damaged file; "
-                    "convert it to GeoTIFF or PNG."
-                ) from error
+                raise no_image(path) from error
             try:
                 self._inspect(kind)
             except BaseException:

@@ -197,3 +197,14 @@ def test_all_rasters_are_opened_in_one_place(repo_root):
     )
     found = {f.name for f in (repo_root / "monai_sr").rglob("*.py") if reads.search(f.read_text())}
     assert found == {"open.py"}
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("brain.MGZ", "NIfTI"), ("scene.xyz", "GeoTIFF or PNG")]
+)
+def test_what_nothing_reads_is_to_be_converted_to_what_holds_its_voxel_sizes(tmp_path, name, form):
+    path = tmp_path / name
+    path.write_bytes(b"no image")
+    for read in (RasterReader().read, output_suffix):
+        with pytest.raises(BadImageError, match=rf"damaged file; convert it to {form}\."):
+            read(path)
