@@ -168,6 +168,7 @@ def _facts(header: Dataset) -> Dataset:
         found = next((p[keyword] for p in places if p.get(keyword) not in (None, "")), None)
         if found is not None:
             facts[keyword] = found
+    facts.file_meta = header.file_meta  # the order of bytes in tables
     return facts
 
 

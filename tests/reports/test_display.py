@@ -75,11 +75,14 @@ def test_floats_have_no_table_of_a_window(tmp_path):
     assert levels[0, 0] == 0 < levels[3, 4] < 255 == levels[-1, -1]
 
 
-def test_a_voi_table_is_applied(tmp_path):
+@pytest.mark.parametrize("representation", ["US", "OW"])
+def test_a_voi_table_is_applied(tmp_path, representation):
     item = pydicom.Dataset()
-    item.LUTDescriptor = [16, 100, 8]
-    item.LUTData = [*range(0, 256, 17)]
-    item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
+    item.LUTDescriptor = [16, 100, 16]
+    item["LUTDescriptor"].VR = "US"
+    table = np.arange(0, 256, 17, dtype="<u2") * 257
+    data = table.tobytes() if representation == "OW" else table.tolist()
+    item.add_new("LUTData", representation, data)
     values = np.array([[0, 100, 105, 115, 4000]], dtype=np.uint16)
     path = factory.write(tmp_path / "a.dcm", values, VOILUTSequence=[item])
     assert shown(path)[1].tolist() == [[0, 0, 85, 255, 255]]
