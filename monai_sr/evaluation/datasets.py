@@ -34,6 +34,7 @@ from monai_sr.evaluation.images import (
     read_raster,
     read_volume,
 )
+from monai_sr.evaluation.places import check_same_place
 from monai_sr.metrics import Protocol, get_protocol, make_lr, modcrop
 from monai_sr.training import Box
 
@@ -177,6 +178,7 @@ class Benchmark:
                 f"to go with {image.path} at x{scale}, got {lr.shape[1]} of {lr.shape[-1]} x "
                 f"{lr.shape[-2]}; replace one of them"
             )
+        check_same_place(image.path, image.lr_path, scale)
         lr = lr[..., :height, :width]
         on_range, small = _on_range(lr, own, ends), interpolate(hr, (height, width), mode="area")
         if _difference(on_range, small) > _OTHER_UNITS * _difference(lr, small):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rasterio.transform import from_origin
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.evaluation.datasets import folder_benchmark, load_benchmark
@@ -119,6 +122,33 @@ def test_given_images_in_other_units_are_refused(tmp_path, white, small_type):
     root = tmp_path / "hr"
     benchmark = folder_benchmark(root, protocol="native", lr_root=tmp_path / "lr")
     with pytest.raises(BadImageError, match=r"must hold values in the units of .*; convert one"):
+        benchmark.load_pair(benchmark.images(root, 4)[0], 4)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(
+    ("place", "epsg", "got"),
+    [
+        (from_origin(500, 900, 8, 8), 32633, ""),
+        (from_origin(500.5, 900, 8, 8), 32633, ""),
+        (None, 32633, ""),
+        (from_origin(504, 900, 8, 8), 32633, "a corner 0.5 pixels away"),
+        (from_origin(500, 900, 10, 8), 32633, "a corner 2 pixels away"),
+        (from_origin(500, 900, 8, 8), 32632, "another reference system"),
+    ],
+)
+def test_given_images_lie_where_their_references_do(tmp_path, place, epsg, got):
+    stored = pixels((1, 24, 32), "uint8")
+    small = make_lr(torch.from_numpy(stored / 255.0), 4, "natural").numpy() * 255
+    for folder in ("hr", "lr"):
+        (tmp_path / folder).mkdir()
+    root = tmp_path / "hr"
+    write_raster(root / "a.tif", stored, crs="EPSG:32633", transform=from_origin(500, 900, 2, 2))
+    options = {"transform": place, "crs": f"EPSG:{epsg}"} if place else {}
+    write_raster(tmp_path / "lr" / "a.tif", small.round().clip(0, 255).astype("uint8"), **options)
+    benchmark = folder_benchmark(root, protocol="native", lr_root=tmp_path / "lr")
+    expected = pytest.raises(BadImageError, match=got) if got else nullcontext()
+    with expected:
         benchmark.load_pair(benchmark.images(root, 4)[0], 4)
 
 
