@@ -87,6 +87,7 @@ from .private_folder import cache_folder as cache_folder
 from .private_folder import is_private as is_private
 from .private_folder import make_private_folder as make_private_folder
 from .private_folder import sweep as sweep
+from .recent import Recent as Recent
 from .registry import Registry as Registry
 from .registry import find_bundle as find_bundle
 from .registry import find_config as find_config

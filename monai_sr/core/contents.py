@@ -9,13 +9,12 @@ import functools
 import hashlib
 import io
 import os
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 
 from monai_sr.core.memory import available_bytes
+from monai_sr.core.recent import Recent
 from monai_sr.core.types import PathLike
 
 HEAD_BYTES = 2048
@@ -45,42 +44,8 @@ def version(path: PathLike) -> Version | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-class _Kept:
-    """The last things that were found, the oldest of which go.
-
-    Args:
-        most: how much all may weigh.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most, self._weight, self._lock = most, 0, threading.Lock()
-        self._found: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
-        if hasattr(os, "register_at_fork"):  # another thread may hold the lock at that moment
-            os.register_at_fork(after_in_child=self._unlock)
-
-    def _unlock(self) -> None:
-        self._lock = threading.Lock()
-
-    def get(self, key: Any) -> Any:
-        with self._lock:
-            if key not in self._found:
-                return None
-            self._found.move_to_end(key)
-            return self._found[key][0]
-
-    def put(self, key: Any, found: Any, weight: int = 1) -> None:
-        with self._lock:
-            self._weight += weight - self._found.pop(key, (None, 0))[1]
-            self._found[key] = found, weight
-            while self._weight > self._most:
-                self._weight -= self._found.popitem(last=False)[1][1]
-
-    def drop(self, key: Any) -> None:
-        with self._lock:
-            self._weight -= self._found.pop(key, (None, 0))[1]
-
-
-_FACTS, _CONTENTS = _Kept(_MOST_FACTS), _Kept(_MOST_BYTES)
+_FACTS: Recent[Any, Any] = Recent(_MOST_FACTS)
+_CONTENTS: Recent[Version, bytes] = Recent(_MOST_BYTES)
 
 
 def once(
@@ -156,8 +121,7 @@ def content(path: PathLike) -> bytes | None:
 def kept(path: PathLike) -> bytes | None:
     """Return all of a file where :func:`content` has kept it."""
     known = version(path)
-    found: bytes | None = None if known is None else _CONTENTS.get(known)
-    return found
+    return None if known is None else _CONTENTS.get(known)
 
 
 def reading(path: PathLike) -> BinaryIO:
@@ -182,7 +146,8 @@ def file_sha256(path: PathLike, *, anew: bool = False) -> str:
     """
     known = version(path)
     if anew:
-        _CONTENTS.drop(known)
+        if known is not None:
+            _CONTENTS.drop(known)
     elif (found := kept(path)) is not None:
         return hashlib.sha256(found).hexdigest()
     total, ends, before, last = hashlib.sha256(), hashlib.sha256(), b"", b""

@@ -1,15 +1,13 @@
 """Torch's own defaults, whatever the program around has set for new tensors."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 
 from monai_sr.core.devices import go_on_without_threads
-
-_LOCK = threading.Lock()
-_given: list[torch.dtype] = []  # of the program: one entry for each block that is under way
+from monai_sr.core.shared import SharedChange
 
 
 @contextmanager
@@ -54,15 +52,17 @@ def usual_defaults() -> Iterator[None]:
         torch.float64
         >>> torch.set_default_dtype(torch.float32)
     """
-    with undisturbed():
-        with _LOCK:
-            # The first of several threads keeps what the last of them puts back.
-            _given.append(_given[0] if _given else torch.get_default_dtype())
-            torch.set_default_dtype(torch.float32)
-        try:
-            yield
-        finally:
-            with _LOCK:
-                given = _given.pop()
-                if not _given:
-                    torch.set_default_dtype(given)
+    with undisturbed(), _FLOAT32(partial(torch.set_default_dtype, torch.float32)):
+        yield
+
+
+@contextmanager
+def _dtype_kept() -> Iterator[None]:
+    given = torch.get_default_dtype()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(given)
+
+
+_FLOAT32 = SharedChange(_dtype_kept)

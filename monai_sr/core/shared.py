@@ -14,15 +14,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from weakref import WeakSet
 
 
 class ForkSafeLock:
     """A lock that is free again in a fork, where the thread that held it does not live on."""
 
     def __init__(self) -> None:
-        self._renew()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew)
+        self.renew()
+        _locks.add(self)
 
     def __enter__(self) -> None:
         """Wait for it."""
@@ -32,8 +32,21 @@ class ForkSafeLock:
         """Free it."""
         self._lock.release()
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Be free, whoever held it."""
         self._lock = threading.Lock()
+
+
+_locks: WeakSet[ForkSafeLock] = WeakSet()  # what is registered for forks stays for ever
+
+
+def _renew_all() -> None:
+    for lock in tuple(_locks):
+        lock.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
 
 
 class SharedChange:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from monai_sr.core import Journal
+from monai_sr.core import Journal, Recent
 from monai_sr.formats import PHASE, RasterBlocks, kind_of
 from monai_sr.functional import resize_part, source_span
 from monai_sr.inferers import Tile, TileGrid, spatial, within
@@ -50,8 +50,7 @@ class TileBlocks:
         self.journal, self.channels, self.dtype = journal, channels, dtype
         self._columns = sorted({(t.place[0].start, t.place[0].stop) for t in tiles})
         self._rows = sorted({(t.place[1].start, t.place[1].stop) for t in tiles})
-        self._cache: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._cached_bytes = 0
+        self._recent: Recent[str, np.ndarray] = Recent(_CACHE_BYTES)
 
     def finished(self, tiles: Sequence[Tile]) -> set[str]:
         """Return the names of the tiles that an earlier run has finished."""
@@ -84,17 +83,14 @@ class TileBlocks:
 
     def _block(self, place: tuple[slice, ...]) -> np.ndarray | None:
         name = _name(place)
-        if name in self._cache:
-            self._cache.move_to_end(name)
-            return self._cache[name]
+        known = self._recent.get(name)
+        if known is not None:
+            return known
         data = self.journal.read(name)
         if not data:
             return None
         block = np.frombuffer(data, self.dtype).reshape(self._shape(place))
-        self._cache[name] = block
-        self._cached_bytes += block.nbytes
-        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        self._recent.put(name, block, block.nbytes)
         return block
 
     def _shape(self, place: Sequence[slice]) -> tuple[int, ...]:
@@ -309,7 +305,7 @@ class AlikeTiles:
 
     def __init__(self, grid: TileGrid) -> None:
         self._is_whole_factor = grid.targets == tuple(n * grid.scale for n in grid.sizes)
-        self._known: OrderedDict[Any, np.ndarray] = OrderedDict()
+        self._known: Recent[Any, np.ndarray] = Recent(_ALIKE)
 
     def find(self, tile: Tile, unit: Tensor | None) -> tuple[Any, np.ndarray | None]:
         """Return what decides on the result of a tile of one color, and the result of its like.
@@ -329,8 +325,5 @@ class AlikeTiles:
 
     def keep(self, key: Any, stored: np.ndarray) -> None:
         """Remember a result (C, x, y), unless its key is None."""
-        if key is None:
-            return
-        self._known[key] = stored
-        if len(self._known) > _ALIKE:
-            self._known.popitem(last=False)
+        if key is not None:
+            self._known.put(key, stored)

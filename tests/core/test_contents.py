@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from monai_sr.core import contents
+from monai_sr.core import Recent, contents
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_large_contents_are_not_kept_and_old_ones_go(tmp_path, monkeypatch):
     files = [tmp_path / str(number) for number in range(4)]
     for file in files:
         file.write_bytes(bytes(60))
-    monkeypatch.setattr(contents, "_CONTENTS", contents._Kept(150))
+    monkeypatch.setattr(contents, "_CONTENTS", Recent(150))
     for file in files:
         contents.content(file)
     assert [contents.kept(file) is not None for file in files] == [False, False, True, True]
