@@ -86,6 +86,7 @@ from .private_folder import PART as PART
 from .private_folder import cache_folder as cache_folder
 from .private_folder import is_private as is_private
 from .private_folder import make_private_folder as make_private_folder
+from .private_folder import remove_with as remove_with
 from .private_folder import sweep as sweep
 from .recent import Recent as Recent
 from .registry import Registry as Registry

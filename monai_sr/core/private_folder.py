@@ -13,9 +13,13 @@ import stat
 import sys
 import tempfile
 import threading
+import weakref
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import FrameType
+
+from monai_sr.core.log import forget
 
 PREFIX = "monai_sr_private_"
 """What the names of temporary folders begin with: long, since nobody else's may be swept away."""
@@ -28,6 +32,24 @@ _TERMINATED = 128 + signal.SIGTERM
 def make_private_folder() -> Path:
     """Make a temporary folder of the mode 0700."""
     return Path(tempfile.mkdtemp(dir=_folder_of_process(os.getpid(), tempfile.gettempdir())))
+
+
+def remove_with(owner: object, folder: Path, texts: Iterable[str] = ()) -> None:
+    """Remove a temporary folder when an object goes, and what is shown in its place.
+
+    Args:
+        owner: the object; its copies in other processes, as workers have them, remove nothing.
+        folder: the folder.
+        texts: of which :func:`monai_sr.core.show_text_as` has said what is shown instead.
+    """
+    weakref.finalize(owner, _remove_shown, folder, os.getpid(), texts)
+
+
+def _remove_shown(folder: Path, process: int, texts: Iterable[str]) -> None:
+    if os.getpid() == process:
+        for text in (str(folder), *texts):
+            forget(text)
+    _remove(folder, process)
 
 
 def is_private(folder: Path) -> bool:

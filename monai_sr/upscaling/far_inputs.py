@@ -1,17 +1,13 @@
 """Inputs at addresses that the user gives: on a network, or as a member of a zip."""
 
-import os
-import shutil
-import weakref
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from monai_sr.core import (
     BadImageError,
-    forget,
     make_private_folder,
     read_address,
+    remove_with,
     show_as,
     show_text_as,
 )
@@ -58,7 +54,7 @@ class FarInputs:
             return _member(*address.zip, archives)
         if self._top is None:
             self._top = make_private_folder()
-            weakref.finalize(self, _remove, self._top, os.getpid(), self._names)
+            remove_with(self, self._top, self._names)
         if address.place not in self._places:
             self._places[address.place] = self._top / str(len(self._places))
             show_as(self._places[address.place], address.place)
@@ -71,14 +67,6 @@ class FarInputs:
                 f"{address}: must fit into the temporary folder, got '{error.strerror or error}'; "
                 "copy it first, or set TMPDIR to a larger disk."
             ) from error
-
-
-def _remove(folder: Path, process: int, names: Iterable[str]) -> None:
-    # A worker of a data loader has a copy of the object, not a folder of its own.
-    if os.getpid() == process:
-        for name in (str(folder), *names):
-            forget(name)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _member(archive: str, member: str, archives: Archives) -> Path:

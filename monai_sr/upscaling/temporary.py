@@ -9,11 +9,9 @@ by trying names. Inputs are reached through links of these names, so that no mes
 result below can show another.
 """
 
-import os
 import shutil
 import stat
 import tempfile
-import weakref
 import zipfile
 import zlib
 from collections import Counter
@@ -21,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NoReturn
 
-from monai_sr.core import BadImageError, forget, make_private_folder, sha256, show_as
+from monai_sr.core import BadImageError, make_private_folder, remove_with, sha256, show_as
 from monai_sr.formats import (
     METADATA,
     class_file,
@@ -89,7 +87,7 @@ class Archives:
         """
         if self._top is None:
             self._top = Path(tempfile.mkdtemp(prefix=_PREFIX))
-            weakref.finalize(self, _remove, self._top, os.getpid())
+            remove_with(self, self._top)
         place = Path(tempfile.mkdtemp(prefix="", dir=self._top))
         try:
             self._unpack(path, place, PurePosixPath(member))
@@ -122,13 +120,6 @@ class Archives:
                 f"{path}: must be readable and fit into the temporary folder, got "
                 f"'{error.strerror or error}'; unpack it first, or set TMPDIR to a larger disk."
             ) from error
-
-
-def _remove(folder: Path, process: int) -> None:
-    # A worker of a data loader has a copy of the object, not a folder of its own.
-    if os.getpid() == process:
-        forget(str(folder))
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _member_name(member: zipfile.ZipInfo) -> PurePosixPath:
@@ -202,7 +193,7 @@ class Products:
 
     def __init__(self) -> None:
         self.folder = make_private_folder()
-        weakref.finalize(self, _remove, self.folder, os.getpid())
+        remove_with(self, self.folder)
 
     def raster(self, part: str) -> tuple[Path, str | None]:
         """Return the raster of a part, and the file of the scene classes that belong beside it.
@@ -265,7 +256,7 @@ class Aliases:
 
     def __init__(self, found: dict[Path, list[Path]], key: bytes = b"") -> None:
         self.folder = make_private_folder()
-        weakref.finalize(self, _remove, self.folder, os.getpid())
+        remove_with(self, self.folder)
         show_as(self.folder, "")
         self.found: dict[Path, list[Path]] = {}
         met: Counter[str] = Counter()
