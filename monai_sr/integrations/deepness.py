@@ -22,7 +22,6 @@ from monai.networks.utils import convert_to_onnx
 from torch import Tensor, nn
 
 from monai_sr.core import (
-    BEST,
     Model,
     OptionError,
     atomic_file,
@@ -30,11 +29,10 @@ from monai_sr.core import (
     import_extra,
 )
 from monai_sr.core.version import __version__
-from monai_sr.integrations.whole_model import WholeModel
+from monai_sr.integrations.whole_model import WholeModel, check_faithful, exported_resolver
 from monai_sr.upscaling import SuperResolver
 
 _COLORS = ("red", "green", "blue")
-_FAITHFUL = (BEST, "fast")
 _OPSET = 17
 _LEVELS = 255
 _BEHIND = 0.25  # of a level, which is cut off: without it a rounding error would cost a whole one
@@ -86,10 +84,7 @@ def export_deepness(
     """
     _check(model, tile_size, pixel_size)
     onnx = import_extra("onnx", extra="export")
-    resolver = SuperResolver(
-        model.bundle, device="cpu", scale=scale, runtime="torch", precision="float32",
-        **model.options,
-    )  # fmt: skip
+    resolver = exported_resolver(model, scale)
     network: Any = resolver.network
     if scale not in network.scales or resolver.in_channels != len(_COLORS):
         raise OptionError(
@@ -98,9 +93,8 @@ def export_deepness(
             f"--scale {' or '.join(map(str, network.scales))}"
         )
     inferer = resolver.inferer
-    overshoot = math.inf if inferer.overshoot is None else inferer.overshoot
     whole = WholeModel(
-        network, scale, steps=inferer.consistency, overshoot=overshoot, is_bounded=True,
+        network, scale, steps=inferer.consistency, overshoot=inferer.overshoot, is_bounded=True,
         core=tile_size,
     )  # fmt: skip
     tile = torch.rand(1, len(_COLORS), tile_size, tile_size)
@@ -119,11 +113,7 @@ def export_deepness(
 
 
 def _check(model: Model, tile_size: int, pixel_size: float | None) -> None:
-    if model.way not in _FAITHFUL:
-        raise OptionError(
-            f"model: must be a bundle's own faithful model to be exported, got {model.name}; "
-            f"name {model.bundle.name} or {model.bundle.name}:fast"
-        )
+    check_faithful(model)
     if not 16 <= tile_size <= _LARGEST_TILE:
         raise OptionError(
             f"tile_size: must be 16 to {_LARGEST_TILE} pixels, got {tile_size}; leave it out"

@@ -7,7 +7,6 @@ Bundle Specification"); what a domain keeps and loses so stands in ``configs/sta
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import warnings
 from importlib.metadata import version
@@ -21,11 +20,9 @@ from monai.data import save_net_with_metadata
 from monai_sr.core import BEST, Model, OptionError, atomic_folder, find_config, list_configs
 from monai_sr.core.models import list_models
 from monai_sr.core.registry import HOMES
-from monai_sr.integrations.whole_model import WholeModel
-from monai_sr.upscaling import SuperResolver
+from monai_sr.integrations.whole_model import WholeModel, check_faithful, exported_resolver
 
 _KIND = "standalone"
-_FAITHFUL = (BEST, "fast")
 _PACKAGES = ("pytorch-ignite", "pyyaml", "fire")
 _KEPT = (
     "schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version",
@@ -51,10 +48,7 @@ def export_torchscript(model: Model, output_dir: Path, *, scale: int = 4) -> Pat
         OutputError: if the folder cannot be written.
     """
     plan = _plan(model)
-    resolver = SuperResolver(
-        model.bundle, device="cpu", scale=scale, runtime="torch", precision="float32",
-        **model.options,
-    )  # fmt: skip
+    resolver = exported_resolver(model, scale)
     network: Any = resolver.network
     inferer = resolver.inferer
     if scale not in network.scales:
@@ -64,7 +58,7 @@ def export_torchscript(model: Model, output_dir: Path, *, scale: int = 4) -> Pat
         network,
         scale,
         steps=inferer.consistency,
-        overshoot=math.inf if inferer.overshoot is None else inferer.overshoot,
+        overshoot=inferer.overshoot,
         is_bounded=plan["template"] == "picture",
     ).eval()
     target = output_dir / f"{model.name.replace(':', '_')}_x{scale}"
@@ -75,12 +69,7 @@ def export_torchscript(model: Model, output_dir: Path, *, scale: int = 4) -> Pat
 
 def _plan(model: Model) -> dict[str, Any]:
     """Return what ``configs/standalone`` says of a model's domain."""
-    if model.way not in _FAITHFUL:
-        ways = " or ".join((model.bundle.name, f"{model.bundle.name}:fast"))
-        raise OptionError(
-            f"model: must be a bundle's own faithful model to be exported, got {model.name}; "
-            f"name {ways}"
-        )
+    check_faithful(model)
     if model.bundle.name not in list_configs(_KIND):
         raise OptionError(
             f"{model.bundle.name}: nothing says what of its files stock parts would lose; write "

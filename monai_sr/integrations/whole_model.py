@@ -5,15 +5,42 @@ network's result agrees less with its input. Compiled into the model itself, bot
 file is loaded.
 """
 
+from __future__ import annotations
+
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from monai_sr.core import BEST, Model, OptionError
 from monai_sr.functional import HALO_PER_STEP, LOCAL_REACH, REACH, phase_kernel
 from monai_sr.networks import Generator
 from monai_sr.transforms import SEEN_OUTSIDE
+from monai_sr.upscaling import SuperResolver
+
+_FAITHFUL = (BEST, "fast")
+
+
+def check_faithful(model: Model) -> None:
+    """Refuse to export what invents detail, or a system of the literature.
+
+    Raises:
+        OptionError: it is one.
+    """
+    if model.way not in _FAITHFUL:
+        raise OptionError(
+            f"model: must be a bundle's own faithful model to be exported, got {model.name}; "
+            f"name {model.bundle.name} or {model.bundle.name}:fast"
+        )
+
+
+def exported_resolver(model: Model, scale: int) -> SuperResolver:
+    """Return the resolver of a model whose network torch runs in float32 on the processor."""
+    return SuperResolver(
+        model.bundle, device="cpu", scale=scale, runtime="torch", precision="float32",
+        **model.options,
+    )  # fmt: skip
 
 
 class WholeModel(nn.Module):
@@ -27,7 +54,7 @@ class WholeModel(nn.Module):
         scale: whole factor, one of ``network.scales``.
         steps: of back-projection (:func:`monai_sr.functional.back_project`).
         overshoot: how far results may leave the range of the 3 x 3 pixels around, as a share of
-            it; infinite: no such limit.
+            it; None: no such limit.
         is_bounded: whether [0, 1] is all that can be stored: results are clipped to it, and an
             image that leaves it is refused by a ValueError, for its range was not told right.
         core: side of a tile without its surroundings, in input pixels.
@@ -39,11 +66,12 @@ class WholeModel(nn.Module):
         scale: int,
         *,
         steps: int,
-        overshoot: float,
+        overshoot: float | None,
         is_bounded: bool,
         core: int = 512,
     ) -> None:
         super().__init__()
+        overshoot = math.inf if overshoot is None else overshoot
         self.network = network
         self.scale, self.steps, self.overshoot = scale, steps, overshoot
         self.is_bounded, self.core = is_bounded, core
