@@ -26,6 +26,7 @@ from monai_sr.core import (
     printable,
     user_message,
 )
+from monai_sr.core.shared import silent_distributed
 from monai_sr.upscaling import FileResult, FileUpscaler, RunRecord
 
 logger = get_logger(__name__)
@@ -166,7 +167,7 @@ def _connected(cluster: str, workers: int, *, is_given: bool) -> Iterator[tuple[
         "distributed.scheduler.worker-saturation": 1.0,
     }
     with (
-        _quiet("distributed", logging.CRITICAL),
+        silent_distributed(),
         import_extra("dask", extra="dask").config.set(rules),
         distributed.LocalCluster(
             # Scenes differ: each input is checked against the memory of the machine.
@@ -176,17 +177,6 @@ def _connected(cluster: str, workers: int, *, is_given: bool) -> Iterator[tuple[
         distributed.Client(local) as client,
     ):  # fmt: skip
         yield client, max(1, (os.cpu_count() or 1) // workers)
-
-
-@contextmanager
-def _quiet(name: str, level: int) -> Iterator[None]:
-    log = logging.getLogger(name)
-    before = log.level
-    log.setLevel(level)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def _upscale(arguments: argparse.Namespace) -> None:
     if arguments.workers is not None:
         raise OptionError("workers: belong to a cluster; add --cluster local")
     if arguments.bids:
-        from monai_sr.cli.bids import upscale_data_set
+        from monai_sr.cli.catalogs import upscale_data_set
 
         upscale_data_set(arguments, None if model is None else model.bundle, options)
         return
@@ -136,7 +136,7 @@ def _upscale(arguments: argparse.Namespace) -> None:
     if arguments.skip_done:
         options["dataset#skip_done"] = True
     if _names_item(arguments):
-        from monai_sr.cli.stac import upscale_stac_item
+        from monai_sr.cli.catalogs import upscale_stac_item
 
         upscale_stac_item(arguments, None if model is None else model.bundle, options)
         return

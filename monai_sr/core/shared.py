@@ -120,6 +120,8 @@ silent_pydicom = SharedChange(partial(_silent, "pydicom"))
 """Context without pydicom's log."""
 silent_pynetdicom = SharedChange(partial(_silent, "pynetdicom"))
 """Context without pynetdicom's log, which quotes titles, addresses and UIDs."""
+silent_distributed = SharedChange(partial(_silent, "distributed"))
+"""Context without Dask's log."""
 silent_monai_bundle = SharedChange(partial(_silent, "monai.bundle.workflows"))
 """Context without what MONAI says of each bundle's logging."""
 
