@@ -10,15 +10,16 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_DEPTH = 2  # items that wait
 _POLL_SECONDS = 0.1  # how soon a thread notices that the other side has ended
 
 
-def prefetched(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
+def prefetched(items: Iterable[T]) -> Generator[T, None, None]:
     """Yield the items of an iterable that a thread runs ahead of.
 
     The thread ends with the iterator, also where that is left early. What it raises is raised here.
     """
-    ahead = _Ahead(items, depth)
+    ahead = _Ahead(items)
     try:
         while True:
             found, error = ahead.queue.get()
@@ -34,8 +35,8 @@ def prefetched(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
 class _Ahead(Generic[T]):
     """The thread behind :func:`prefetched`; an empty list in its queue is the end."""
 
-    def __init__(self, items: Iterable[T], depth: int) -> None:
-        self.queue: Queue[tuple[list[T], BaseException | None]] = Queue(depth)
+    def __init__(self, items: Iterable[T]) -> None:
+        self.queue: Queue[tuple[list[T], BaseException | None]] = Queue(_DEPTH)
         self._items = items
         self._is_stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)

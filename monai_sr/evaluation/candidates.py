@@ -188,7 +188,7 @@ def find_candidates(
     Args:
         bundle: folder of a bundle, or the name of an installed one.
         scale: the enlargement.
-        systems: one or several names of models (:func:`monai_sr.core.bundles.find_model`), those
+        systems: one or several names of models (:func:`monai_sr.core.find_model`), those
             of a system alone or "fast", "perceptual", "robust" within the bundle; "model" or
             None, the bundle's own model as ``size``, ``perception``, ``robust`` and
             ``uncertainty`` say; "views", the mean of its eight views.

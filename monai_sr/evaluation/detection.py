@@ -26,7 +26,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.spatial import cKDTree
-from scipy.special import ndtri
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -107,11 +106,6 @@ def auc(present: Floats, absent: Floats) -> float:
     """Return the area under the ROC curve; NaN where one kind has no scores."""
     pairs = len(present) * len(absent)
     return count_ordered(present, absent) / pairs if pairs else math.nan
-
-
-def detectability(area: float) -> float:
-    """Return d' of an AUC: the distance of two Gaussians in their standard deviation."""
-    return math.sqrt(2) * float(ndtri(area))
 
 
 def blob_response(image: Tensor, radii_px: Sequence[float]) -> Tensor:

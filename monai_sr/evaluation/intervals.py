@@ -45,16 +45,13 @@ class Mean:
     missing: int = 0
 
 
-def mean_interval(
-    values: Sequence[float], owners: Sequence[str], *, seed: int = 0, draws: int = DRAWS
-) -> Mean:
+def mean_interval(values: Sequence[float], owners: Sequence[str], *, seed: int = 0) -> Mean:
     """Average figures and bound the mean.
 
     Args:
         values: one an image; infinite and NaN ones are left out and counted.
         owners: who each image is drawn with: a patient, or the image itself.
         seed: decides the draws; the same for all figures of one call.
-        draws: how many times patients are drawn.
     """
     every = np.asarray(values, dtype=np.float64)
     kept = np.isfinite(every)
@@ -74,7 +71,7 @@ def mean_interval(
     if sizes.size < 2:
         return Mean(mean, math.nan, math.nan, **counted)
     weights = np.random.default_rng(seed).multinomial(
-        sizes.size, np.full(sizes.size, 1 / sizes.size), size=draws
+        sizes.size, np.full(sizes.size, 1 / sizes.size), size=DRAWS
     )
     means = (weights @ sums) / (weights @ sizes)
     tail = 50 * (1 - CONFIDENCE)

@@ -1,7 +1,7 @@
-"""Convert between RGB and studio-swing YCbCr as ITU-R BT.601 defines it.
+"""Convert RGB to the luma of studio-swing YCbCr as ITU-R BT.601 defines it.
 
 The numbers are those of MATLAB's ``rgb2ycbcr``, on which the published super-resolution tables
-rest: luma spans 16 to 235 and chroma 16 to 240 when one unit of the image is 255 grey levels.
+rest: luma spans 16 to 235 when one unit of the image is 255 grey levels.
 
 References:
     ITU-R Recommendation BT.601-7 (2011), section 3.5.
@@ -12,30 +12,11 @@ from torch import Tensor
 
 from monai_sr.core import OptionError
 
-# Rows Y, Cb, Cr; columns R, G, B, each in [0, 1]; results in grey levels of an 8-bit picture.
-_MATRIX = (
-    (65.481, 128.553, 24.966),
-    (-37.797, -74.203, 112.0),
-    (112.0, -93.786, -18.214),
-)
-_OFFSET = (16.0, 128.0, 128.0)
-_LEVELS = 255.0
-LUMA_SWING = sum(_MATRIX[0]) / _LEVELS
+# Of R, G, B in [0, 1]; luma in grey levels of an 8-bit picture.
+_WEIGHTS = (65.481, 128.553, 24.966)
+_BLACK, _LEVELS = 16.0, 255.0
+LUMA_SWING = sum(_WEIGHTS) / _LEVELS
 """Luma of white less that of black, as a share of the range of RGB: 219 / 255."""
-
-
-def rgb_to_ycbcr(image: Tensor) -> Tensor:
-    """Convert RGB to YCbCr.
-
-    Shape: image (..., 3, H, W), floating point in [0, 1] -> the same shape and dtype; Y in
-    [16/255, 235/255], Cb and Cr in [16/255, 240/255].
-
-    Raises:
-        OptionError: if the image has no three channels or is not floating point.
-    """
-    _check(image)
-    matrix, offset = _constants(image)
-    return torch.einsum("ij,...jhw->...ihw", matrix, image) + offset[:, None, None]
 
 
 def rgb_to_y(image: Tensor) -> Tensor:
@@ -47,14 +28,11 @@ def rgb_to_y(image: Tensor) -> Tensor:
         OptionError: if the image has no three channels or is not floating point.
     """
     _check(image)
-    matrix, offset = _constants(image)
-    return torch.einsum("ij,...jhw->...ihw", matrix[:1], image) + offset[0]
-
-
-def _constants(like: Tensor) -> tuple[Tensor, Tensor]:
-    matrix = torch.tensor(_MATRIX, dtype=torch.float64) / _LEVELS
-    offset = torch.tensor(_OFFSET, dtype=torch.float64) / _LEVELS
-    return matrix.to(like), offset.to(like)
+    weights, black = (
+        (torch.tensor(numbers, dtype=torch.float64) / _LEVELS).to(image)
+        for numbers in ([_WEIGHTS], _BLACK)
+    )
+    return torch.einsum("ij,...jhw->...ihw", weights, image) + black
 
 
 def _check(image: Tensor) -> None:

@@ -86,17 +86,14 @@ NATURAL_OPENCV = replace(NATURAL, name="natural_opencv", shrinking="OpenCV INTER
 _NAMED = {protocol.name: protocol for protocol in (NATURAL, NATURAL_OPENCV)}
 
 
-def native(data_range: float = 1.0, *, is_rounded: bool | None = None) -> Protocol:
-    """Build the protocol of measured values.
+def native(data_range: float = 1.0) -> Protocol:
+    """Build the protocol of measured values; of a range larger than one they are rounded.
 
     Args:
         data_range: largest storable value; 1 for values in [0, 1] that are never stored.
-        is_rounded: whether results are rounded to whole values; by default where the range is
-            larger than one.
     """
-    is_rounded = data_range > 1 if is_rounded is None else is_rounded
     name = "native" if data_range == 1 else f"native {data_range:g}"
-    return Protocol(name, data_range=float(data_range), is_rounded=is_rounded, uses_luma=False)
+    return Protocol(name, data_range=float(data_range), is_rounded=data_range > 1, uses_luma=False)
 
 
 def get_protocol(protocol: str | Protocol, data_range: float | None = None) -> Protocol:

@@ -227,14 +227,12 @@ def plain_sizes(state: Mapping[str, Tensor], own: str) -> dict[str, Any]:
 class SubPixelStage(nn.Module):
     """A convolution to ``factor ** spatial_dims`` times the channels and a pixel shuffle."""
 
-    def __init__(
-        self, spatial_dims: int, channels: int, factor: int, *, kernel_size: int = 3
-    ) -> None:
+    def __init__(self, spatial_dims: int, channels: int, factor: int) -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
         self.factor = factor
         self.conv = Conv[Conv.CONV, spatial_dims](
-            channels, channels * factor**spatial_dims, kernel_size, padding=kernel_size // 2
+            channels, channels * factor**spatial_dims, 3, padding=1
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def test_a_producer_runs_ahead_only_so_far_and_ends_with_its_reader():
             yield item
 
     before = threading.active_count()
-    with closing(prefetched(items(), depth=2)) as ahead:
+    with closing(prefetched(items())) as ahead:
         assert next(ahead) == 0
         time.sleep(0.1)
     assert len(made) <= 5

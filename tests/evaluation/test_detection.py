@@ -16,7 +16,6 @@ from monai_sr.evaluation.detection import (
     are_marked,
     auc,
     blob_response,
-    detectability,
     eye_filter,
     find_marks,
     observe,
@@ -55,7 +54,6 @@ def test_in_white_noise_the_observer_is_as_good_as_the_formula_says(pixel_deg):
         assert expected == pytest.approx(contrast * float(signal.norm()) / sigma)
     found = auc(present, absent)
     assert found == pytest.approx(norm.cdf(expected / math.sqrt(2)), abs=0.02)  # 3 standard errors
-    assert detectability(found) == pytest.approx(expected, abs=0.1)
 
 
 def test_the_observer_sees_patches_and_no_brightness():

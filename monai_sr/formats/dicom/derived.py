@@ -102,7 +102,7 @@ def mark_derived(
     sources = _own_source(dataset) if made is None else list(dataset.get("SourceImageSequence", []))
     for item in sources:
         item.PurposeOfReferenceCodeSequence = _code(
-            "121322", "DCM", "Source image for image processing operation"
+            "121322", "Source image for image processing operation"
         )
     _set_types(dataset)
     _drop_original_only(dataset)
@@ -172,9 +172,10 @@ def _drop_original_only(dataset: Dataset) -> None:
                 del dataset[keyword]
 
 
-def _code(value: str, scheme: str, meaning: str) -> DicomSequence:
+def _code(value: str, meaning: str) -> DicomSequence:
+    """Return a code of DICOM's own, PS3.16 D."""
     item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
     return DicomSequence([item])
 
 
@@ -284,14 +285,14 @@ def _evidence(dataset: Dataset, source: Dataset) -> Dataset:
 def _fill_derivation(item: Dataset, sources: list[Dataset], description: str) -> None:
     texts = [description, str(item.get("DerivationDescription") or "")]
     item.DerivationDescription = "; before: ".join(filter(None, texts))[:_MAX_DESCRIPTION]
-    _append(item, "DerivationCodeSequence", _code("113085", "DCM", "Spatial resampling")[0])
+    _append(item, "DerivationCodeSequence", _code("113085", "Spatial resampling")[0])
     if sources:
         item.SourceImageSequence = DicomSequence(sources)
 
 
 def _equipment(provenance: Mapping[str, Any]) -> Dataset:
     item = Dataset()
-    item.PurposeOfReferenceCodeSequence = _code("109102", "DCM", "Processing Equipment")
+    item.PurposeOfReferenceCodeSequence = _code("109102", "Processing Equipment")
     item.Manufacturer = str(provenance.get("software") or "monai-sr")[:_MAX_LABEL]
     item.ManufacturerModelName = str(provenance.get("bundle") or "monai-sr")[:_MAX_LABEL]
     versions = [provenance.get("version"), provenance.get("weights_sha256")]

@@ -40,6 +40,7 @@ from monai_sr.formats.dicom.bounds import check_inflated
 
 logger = get_logger(__name__)
 
+PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 DAMAGE_ERRORS = (
     ArithmeticError,
     AssertionError,

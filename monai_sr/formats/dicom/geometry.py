@@ -21,7 +21,7 @@ from monai_sr.formats.dicom.attributes import (
     PRESENTED,
     rules,
 )
-from monai_sr.formats.dicom.files import format_ds, sequences
+from monai_sr.formats.dicom.files import PIXEL_KEYWORDS, format_ds, sequences
 from monai_sr.formats.dicom.identity import DROPPED, KEPT, SCALED
 from monai_sr.formats.dicom.places import Places, set_right
 
@@ -30,7 +30,6 @@ Scale = tuple[float, float]
 Arithmetic = Callable[[Sequence[float], Scale], list[float]]
 
 
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _GROUPS = {
     "PerFrameFunctionalGroupsSequence": "SharedFunctionalGroupsSequence",
     "SharedFunctionalGroupsSequence": "PerFrameFunctionalGroupsSequence",
@@ -200,7 +199,7 @@ class _Rescaling:
     def _is_foreign(self, keyword: str, item: Dataset) -> bool:
         """Tell whether an item counts other pixels than this image's."""
         sizes = (item.get("Rows", self._size[0]), item.get("Columns", self._size[1]))
-        if sizes != self._size or any(word in item for word in _PIXELS):
+        if sizes != self._size or any(word in item for word in PIXEL_KEYWORDS):
             return True
         named = item.get("ReferencedImageSequence") if keyword in PRESENTED else None
         return bool(named) and all(

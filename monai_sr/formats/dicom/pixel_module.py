@@ -15,7 +15,7 @@ from pydicom.pixels.utils import pack_bits
 from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from monai_sr.core import OutputError, PathLike, get_logger, unknown_name
-from monai_sr.formats.dicom.files import DAMAGE_ERRORS
+from monai_sr.formats.dicom.files import DAMAGE_ERRORS, PIXEL_KEYWORDS
 from monai_sr.formats.facts import Facts
 
 MAX_SIDE = 65535
@@ -26,7 +26,6 @@ MAX_BYTES = 2**32 - 2
 
 _WORD_BYTES = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 _FLOAT_KEYWORDS = {"float32": "FloatPixelData", "float64": "DoubleFloatPixelData"}
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 logger = get_logger(__name__)
 
 # The encoder is named: with others installed, equal inputs would no longer give equal files.
@@ -87,7 +86,7 @@ def swap_to_little_endian(dataset: FileDataset) -> None:
         return
     for element in dataset.iterall():
         width = _WORD_BYTES.get(element.VR)
-        if width and isinstance(element.value, bytes) and element.keyword not in _PIXELS:
+        if width and isinstance(element.value, bytes) and element.keyword not in PIXEL_KEYWORDS:
             words = np.frombuffer(element.value, dtype=f">u{width}")
             element.value = words.astype(f"<u{width}").tobytes()
 
@@ -103,7 +102,7 @@ def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> None:
         dataset: the source's dataset.
         frames: stored values, already rounded and clipped.
     """
-    for keyword in _PIXELS:
+    for keyword in PIXEL_KEYWORDS:
         if keyword in dataset:
             del dataset[keyword]
     _, rows, columns, samples = frames.shape

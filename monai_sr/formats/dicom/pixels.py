@@ -18,14 +18,13 @@ from pydicom.uid import UID
 from monai_sr.core import BadImageError, PathLike, check_memory, is_wide
 from monai_sr.formats.dicom.bounds import check_frames
 from monai_sr.formats.dicom.decoders import run_decoder
-from monai_sr.formats.dicom.files import refuse_damage
+from monai_sr.formats.dicom.files import PIXEL_KEYWORDS, refuse_damage
 from monai_sr.formats.stored import holes_of_infinity
 from monai_sr.geometry import covering_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 _DECLARED_BITS = 12  # deeper files seldom fill their range: the values themselves must tell

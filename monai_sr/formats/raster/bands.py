@@ -28,7 +28,8 @@ _EXTRA_SAMPLES = 338
 _ASSOCIATED_ALPHA = 1
 _PLACES_OF_PIXELS = (273, 279, 324, 325)  # offsets and lengths of strips and tiles: many
 _BIG_TIFF = 43
-_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
+PILLOW_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
+"""What Pillow raises of damaged files."""
 
 
 @dataclass(frozen=True)
@@ -289,7 +290,7 @@ def tiff_tag(path: PathLike, tag: int) -> Any:
 @once
 def _first_directory(path: PathLike) -> dict[int, Any]:
     found: dict[int, Any] = {}
-    with suppress(*_ERRORS), open_bytes(path) as stream:
+    with suppress(*PILLOW_ERRORS), open_bytes(path) as stream:
         header = stream.read(8)
         if _BIG_TIFF in header[2:4]:
             header += stream.read(8)
@@ -298,6 +299,6 @@ def _first_directory(path: PathLike) -> dict[int, Any]:
         directory.load(stream)
         for tag in directory:
             if tag not in _PLACES_OF_PIXELS:
-                with suppress(*_ERRORS):  # a damaged tag says nothing of the others
+                with suppress(*PILLOW_ERRORS):  # a damaged tag says nothing of the others
                     found[tag] = directory[tag]
     return found

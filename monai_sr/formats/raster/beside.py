@@ -132,18 +132,18 @@ def add_png_chunks(
             stream.write(_chunk(b"iTXt" + _XMP_KEYWORD + xmp.encode()) + _IEND)
         if dpi is not None:
             sides = (round(each / _METERS_PER_INCH).to_bytes(4, "big") for each in dpi)
-            _insert(stream, _IHDR_END, _chunk(b"pHYs" + b"".join(sides) + b"\1"))
+            _insert(stream, _chunk(b"pHYs" + b"".join(sides) + b"\1"))
         if hdr:
-            _insert(stream, _IHDR_END, hdr)
+            _insert(stream, hdr)
 
 
 def _chunk(body: bytes) -> bytes:
     return (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
 
 
-def _insert(stream: BinaryIO, at: int, new: bytes) -> None:
-    """Put bytes into a file; all behind moves, a part at a time."""
-    carried = new
+def _insert(stream: BinaryIO, new: bytes) -> None:
+    """Put chunks behind the first one; all behind moves, a part at a time."""
+    at, carried = _IHDR_END, new
     while carried:
         stream.seek(at)
         block = stream.read(_PART_BYTES)

@@ -25,9 +25,9 @@ from monai_sr.formats.raster.keep_list import (
     kept_tags,
     kept_unit,
 )
+from monai_sr.formats.raster.meaning import RGBA
 from monai_sr.formats.raster.microscopy import described
 from monai_sr.formats.raster.photos import is_lying, resolution_of
-from monai_sr.formats.raster.source import RGBA
 from monai_sr.formats.raster.texts import domains_of
 from monai_sr.formats.stored import disclaimer, provenance_of, software
 from monai_sr.geometry import (

@@ -61,7 +61,7 @@ _DIRECTION = re.compile(
     r"|(?:wind|wave|swell|current|flow)directions?|azimuth|heading|bearing|fdr|mwd|wdir(?:\d+m)?"
     r"|[vs]aa|hue|longitude|polar[ _-]?angle)(?![a-z0-9])"
 )
-_SEEN = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 # Per pixel, not per area: their sum is what was counted.
 _COUNTS = re.compile(
     r"(?:per |/ ?|(?<![a-z])p)(?:pixel|cell|px)(?![a-z])|(?<![a-z0-9])(?:ppp|worldpop|landscan"
@@ -123,7 +123,7 @@ def _by_pixels(path: Path, dataset: DatasetReader, bands: Sequence[int]) -> Mean
 
 
 def _is_rgb(dataset: DatasetReader, bands: Sequence[int]) -> bool:
-    return tuple(dataset.colorinterp[:3]) == _SEEN[:3] and len(bands) == 3
+    return tuple(dataset.colorinterp[:3]) == RGBA[:3] and len(bands) == 3
 
 
 def _by_file(
@@ -213,7 +213,7 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
                 "begin anew; give it alone (gdal_translate -b %d), with --kind phase or label",
                 path, band, band,
             )  # fmt: skip
-        elif not is_opaque and dataset.colorinterp[band - 1] not in _SEEN:
+        elif not is_opaque and dataset.colorinterp[band - 1] not in RGBA:
             part = dataset.read(band, window=middle(dataset, _TURN_PX))
             if found := turn_of([part], dataset.nodatavals[band - 1]):
                 warn_of_turn(f"{path}: band {band}", found)
@@ -234,7 +234,7 @@ def _warn_of_codes(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
             warn_of_labels(path, count)
         return
     for band, color in zip(dataset.indexes, dataset.colorinterp, strict=True):
-        if color in _SEEN or band - 1 in meaning.bands:
+        if color in RGBA or band - 1 in meaning.bands:
             continue
         tally = Tally(nodata[band - 1])
         is_counted = tally.add(dataset.read(band, window=window), is_named=False)

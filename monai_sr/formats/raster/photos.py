@@ -6,7 +6,6 @@ W3C PNG, third edition (acTL, eXIf, pHYs, gAMA, cHRM, sRGB); ITU-T T.871 (JFIF),
 """
 
 import base64
-import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
 from monai_sr.core import BadImageError, PathLike, get_logger, once
-from monai_sr.formats.raster.bands import tiff_tag
+from monai_sr.formats.raster.bands import PILLOW_ERRORS, tiff_tag
 from monai_sr.geometry import has_transform, source_transform
 
 logger = get_logger(__name__)
@@ -41,7 +40,6 @@ _PNG_SIGNATURE = 8  # bytes
 _HDR_CHUNKS = (b"cICP", b"mDCV", b"cLLI")
 _MOST_DPI = 1e7  # of what a file of PNG can hold, in pixels a meter of 31 bits
 _MOST_BANDS = 4096  # GDAL takes minutes over more, which damaged headers declare
-_PILLOW_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
 
 
 def check_single(path: Path, dataset: DatasetReader) -> None:
@@ -135,7 +133,7 @@ def _seen_by_pillow(path: Path, dataset: DatasetReader) -> _Photo:
 @once
 def _opened_by_pillow(path: PathLike, driver: str, has_place: bool) -> _Photo:
     found = _Photo()
-    with suppress(*_PILLOW_ERRORS), _PILLOW[driver](path) as image:  # GDAL judges what is damaged
+    with suppress(*PILLOW_ERRORS), _PILLOW[driver](path) as image:  # GDAL judges what is damaged
         frames = int(getattr(image, "n_frames", 1))
         profile, dpi = image.info.get("icc_profile") or b"", image.info.get("dpi")
         hdr = _hdr_chunks(image.fp) if driver == "PNG" else b""
@@ -234,7 +232,7 @@ def orientation_of(path: Path, dataset: DatasetReader) -> int:
         if declared is None and dataset.driver == "GTiff":
             declared = tiff_tag(path, _ORIENTATION)
         return int(declared or 1)
-    except _PILLOW_ERRORS:
+    except PILLOW_ERRORS:
         return 1  # no orientation that anybody can read
 
 

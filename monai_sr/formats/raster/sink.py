@@ -27,6 +27,7 @@ from monai_sr.formats.raster.facts import Grid, copy_facts, scaled_dpi, xmp_of
 from monai_sr.formats.raster.masks import without_holes
 from monai_sr.formats.raster.photos import png_colors, png_hdr
 from monai_sr.formats.raster.writer import (
+    WRITE_OPTIONS,
     build_overviews,
     creation_options,
     has_overviews,
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-# GDAL writes no .aux.xml and no .msk; see monai_sr.formats.raster.beside.
-_WRITE = {"GDAL_PAM_ENABLED": "NO", "GDAL_TIFF_INTERNAL_MASK": "YES"}
 _CONVERT = {"GDAL_CACHEMAX": 2**27}  # PNG goes line by line through rows of tiles
 _CHUNK_PX = 1024  # side of what is written at once
 _STRIP_BYTES = 2**24  # or as many strips as this
@@ -201,5 +200,5 @@ class RasterBlocks:
     @contextlib.contextmanager
     def _guarded(self, **options: Any) -> Iterator[None]:
         """Set what writing needs, and turn what GDAL says into one line."""
-        with writing(self.name), rasterio.Env(**_WRITE, **options):
+        with writing(self.name), rasterio.Env(**WRITE_OPTIONS, **options):
             yield

@@ -41,6 +41,7 @@ from monai_sr.formats.raster.far import raise_if_far
 from monai_sr.formats.raster.fields import band_groups, hidden_codes, natural_bounds, within
 from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.meaning import (
+    RGBA,
     alpha_is_data,
     middle,
     raster_meaning,
@@ -55,7 +56,6 @@ from monai_sr.geometry import has_transform, pixel_affine, source_transform, uni
 
 logger = get_logger(__name__)
 
-RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 # The defaults return the rows that a cut PNG still has and zeros for the rest.
 _STRICT = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES"}
 
