@@ -48,7 +48,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         os.replace(temporary, final)
-        _flush_folder(final.parent)
+        flush_folder(final.parent)
 
 
 def replace_file(ready: Path, final: Path) -> None:
@@ -66,7 +66,7 @@ def replace_file(ready: Path, final: Path) -> None:
     try:
         _flush(ready)
         os.replace(ready, final)
-        _flush_folder(final.parent)
+        flush_folder(final.parent)
     except OSError as error:
         raise _output_error(final, error) from error
 
@@ -98,7 +98,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             if file.is_file():
                 _flush(file)
         _exchange(whole, final, hidden / "old")
-        _flush_folder(final.parent)
+        flush_folder(final.parent)
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def _flush(file: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the new name itself durable, where the system can open folders."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)

@@ -6,15 +6,18 @@ or blurred towards the other side.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from monai_sr.core import get_logger
+from monai_sr.formats.meaning import PHASE, Meaning
 
 logger = get_logger(__name__)
+
+Ends = tuple[float, float] | None
 
 _JUMP, _LARGE = 0.75, 0.5  # shares of the range
 _LEAST_JUMPS, _LEAST_SHARE = 12, 5e-4
@@ -23,6 +26,7 @@ _GOES_ON = 0.7  # share of jumps before and after which values go on in the same
 _SPREAD = 0.03  # of the turn that jumps complete, as a share of it
 _BACKGROUND = 0.1
 _MOST_PX = 2**22
+_SLICES = 8  # of a volume that are looked at, or a few more
 
 
 def turn_of(images: Sequence[npt.NDArray[Any]], nodata: float | None = None) -> float | None:
@@ -107,16 +111,38 @@ def warn_of_turn(name: object, turn: float) -> None:
     )  # fmt: skip
 
 
-def turn_reason(turn: float) -> str:
-    """Return words for the log."""
-    return f"values that begin anew after {turn:.4g}"
-
-
-def is_turn(found: float, ends: tuple[float, float] | None) -> bool:
-    """Tell whether a turn that values show is one that is known.
+def by_turn(found: float | None, ends: Callable[[], Ends]) -> Meaning | None:
+    """Return that values are phases, where a turn that they show is one that is known.
 
     Args:
         found: from :func:`turn_of`.
-        ends: stored values of the begin and the end of a known turn; None for none.
+        ends: tells the stored values of the begin and the end of a known turn; None for none.
     """
-    return ends is not None and math.isclose(found, ends[1] - ends[0], rel_tol=0.05)
+    known = None if found is None else ends()
+    if found is None or known is None:
+        return None
+    if not math.isclose(found, known[1] - known[0], rel_tol=0.05):
+        return None
+    return Meaning(PHASE, f"values that begin anew after {found:.4g}")
+
+
+def volume_by_turn(
+    name: object, volume: npt.NDArray[Any], ends: Callable[[], Ends], nodata: float | None = None
+) -> Meaning | None:
+    """Return what jumps between neighbors of an image say; warn where their turn is unknown.
+
+    Shape: volume (X, Y[, ...]).
+
+    Args:
+        name: what the log calls it.
+        volume: stored values.
+        ends: as of :func:`by_turn`.
+        nodata: a value that does not count.
+    """
+    slices = volume.reshape(*volume.shape[:2], -1)
+    step = max(slices.shape[2] // _SLICES, 1)
+    found = turn_of([slices[..., k] for k in range(0, slices.shape[2], step)], nodata)
+    meaning = by_turn(found, ends)
+    if found is not None and meaning is None:
+        warn_of_turn(name, found)
+    return meaning

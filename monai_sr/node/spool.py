@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_sr.core import OutputError, SRError, get_logger
+from monai_sr.core.atomic import flush_folder
 from monai_sr.node.config import NodeConfig
-from monai_sr.node.disk import entries, flush_folder, make_folder, read_record, tree_bytes
+from monai_sr.node.disk import entries, make_folder, read_record, tree_bytes
 from monai_sr.node.names import Names, read_or_make_key
 from monai_sr.node.objects import (
     SUFFIX,

@@ -30,7 +30,7 @@ from monai_sr.formats.meaning import (
     many_values,
     phase_turn,
 )
-from monai_sr.formats.wrapping import is_turn, turn_of, turn_reason, warn_of_turn
+from monai_sr.formats.wrapping import volume_by_turn
 
 _LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
 _DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
@@ -48,7 +48,6 @@ _MAPPED = tuple(
     for kind in ("", "DoubleFloat")
     for end in ("First", "Last")
 )
-_TURN_FRAMES = 8
 _UNMEASURED = frozenset({"", "OT", "SC", "SEG"})
 
 
@@ -113,26 +112,9 @@ def meaning_of_values(
         found = few_values(tally) if tally.add(array[0], is_named=False) else None
         if array.dtype.kind in "iu":
             found = found or many_values(name, array, nodata=nodata)
-    return found or _by_turn(name, dataset, array, nodata, storable)
-
-
-def _by_turn(
-    name: object,
-    dataset: Dataset,
-    array: npt.NDArray[Any],
-    nodata: float,
-    storable: tuple[float, float],
-) -> Meaning | None:
-    """Return what jumps between neighbors say; warn where their turn is unknown."""
-    frames = array[0].reshape(*array.shape[1:3], -1)
-    step = max(frames.shape[2] // _TURN_FRAMES, 1)
-    found = turn_of([frames[..., k] for k in range(0, frames.shape[2], step)], nodata)
-    if found is None:
-        return None
-    if is_turn(found, stored_turn(dataset, array, storable)):
-        return Meaning(PHASE, turn_reason(found))
-    warn_of_turn(name, found)
-    return None
+    return found or volume_by_turn(
+        name, array[0], lambda: stored_turn(dataset, array, storable), nodata
+    )
 
 
 def stored_turn(

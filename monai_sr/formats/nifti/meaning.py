@@ -32,7 +32,7 @@ from monai_sr.formats.meaning import (
     many_values,
     phase_turn,
 )
-from monai_sr.formats.wrapping import is_turn, turn_of, turn_reason, warn_of_turn
+from monai_sr.formats.wrapping import volume_by_turn
 
 _INTENTS = {1002: "LABEL", 1003: "NEURONAMES"}  # both are indices into a list of names
 # Coefficients of FSL, and points and triangles of a mesh.
@@ -58,7 +58,6 @@ _SHARE_NAMES = re.compile(
     _WORD.format(r"pve(?:_?\d+)?|prob|probs|probmap|probabilit(?:y|ies)|tpm")
     + r"|^(?:m?w|r)?c[1-6](?=[a-z_-])|^m?w[cp][1-6](?=[a-z_-])"
 )
-_TURN_SLICES = 8
 _MOST_NAMED = 64  # values that a name makes labels, whatever their regions are
 # Pictures have such names, too (a template of an atlas, an image within a region of interest).
 _REGION_NAMES = re.compile(
@@ -81,22 +80,7 @@ def nifti_meaning(
         rescaling: slope and intercept of real values.
     """
     said = _said(path, intent, channels, rescaling)
-    return said or _by_turn(path, channels, rescaling)
-
-
-def _by_turn(
-    path: Path, channels: npt.NDArray[Any], rescaling: tuple[float, float]
-) -> Meaning | None:
-    """Return what jumps between neighbors say of the first image; warn if their turn is unknown."""
-    volume = channels[0].reshape(*channels.shape[1:3], -1)
-    step = max(volume.shape[2] // _TURN_SLICES, 1)
-    found = turn_of([volume[..., k] for k in range(0, volume.shape[2], step)])
-    if found is None:
-        return None
-    if is_turn(found, nifti_turn(channels, *rescaling)):
-        return Meaning(PHASE, turn_reason(found))
-    warn_of_turn(path, found)
-    return None
+    return said or volume_by_turn(path, channels[0], lambda: nifti_turn(channels, *rescaling))
 
 
 def _said(

@@ -41,7 +41,7 @@ from monai_sr.formats.meaning import (
 from monai_sr.formats.raster.fields import cf_texts
 from monai_sr.formats.raster.tables import named_bands
 from monai_sr.formats.regions import LIKELY, region_share
-from monai_sr.formats.wrapping import is_turn, turn_of, turn_reason, warn_of_turn
+from monai_sr.formats.wrapping import by_turn, turn_of, warn_of_turn
 from monai_sr.geometry import has_transform, source_rpcs, source_transform
 
 logger = get_logger(__name__)
@@ -177,9 +177,7 @@ def _by_turn(dataset: DatasetReader) -> Meaning | None:
     windows = _windows(dataset)[:: max(len(_windows(dataset)) // _TURN_PARTS, 1)]
     parts = [dataset.read(1, window=window) for window in windows]
     found = turn_of(parts, dataset.nodatavals[0])
-    if found is None or not is_turn(found, raster_turn(dataset, is_sure=False)):
-        return None
-    return Meaning(PHASE, turn_reason(found))
+    return by_turn(found, lambda: raster_turn(dataset, is_sure=False))
 
 
 def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None:
