@@ -15,73 +15,30 @@ the persons of ds002748 sub-10, of open_ms_data patient 19 and of neurolabusc's 
 from __future__ import annotations
 
 import argparse
-import csv
 import gzip
-import io
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import nibabel
 import numpy as np
-import pydicom
+from clones import directions, read_files, read_slices, read_table, rescaled
 
 VOLUMES = Path(__file__).with_suffix(".csv")
 
 
-def git(clone: Path, *arguments: str) -> bytes:
-    """Return what git prints.
-
-    Raises:
-        SystemExit: if it fails.
-    """
-    done = subprocess.run(["git", "-C", str(clone), *arguments], capture_output=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{clone}: git {' '.join(arguments)}: {done.stderr.decode().strip()}")
-    return done.stdout
-
-
-def read_files(clone: Path, version: str, pattern: str) -> list[bytes]:
-    """Return the files of a commit whose whole path matches a regular expression."""
-    listed = git(clone, "ls-tree", "-r", "-z", version).decode("utf-8", "replace")
-    entries = (entry.split("\t", 1) for entry in listed.split("\0") if entry)
-    blobs = [meta.split()[2] for meta, path in entries if re.fullmatch(pattern, path)]
-    return [git(clone, "cat-file", "blob", blob) for blob in blobs]
-
-
 def read_series(files: list[bytes], number: str) -> nibabel.Nifti1Image:
     """Return one DICOM series of single slices as NIfTI, indexed column, row, slice."""
-    slices: list[pydicom.Dataset] = []
-    for content in files:
-        try:
-            dataset = pydicom.dcmread(io.BytesIO(content))
-        except pydicom.errors.InvalidDicomError:
-            continue
-        if "PixelData" in dataset and number in ("", str(dataset.get("SeriesNumber"))):
-            slices.append(dataset)
-    across, down = np.reshape(np.array(slices[0].ImageOrientationPatient, float), (2, 3))
-    through = np.cross(across, down)
-    places: dict[float, pydicom.Dataset] = {}
-    for each in slices:  # the first one at each place: the first echo, or the first repetition
-        key = round(float(np.dot(through, np.array(each.ImagePositionPatient, float))), 2)
-        kept = places.setdefault(key, each)
-        if int(each.get("InstanceNumber") or 0) < int(kept.get("InstanceNumber") or 0):
-            places[key] = each
-    order = sorted(places)
-    slices = [places[key] for key in order]
-    values = np.stack(
-        [
-            s.pixel_array * float(s.get("RescaleSlope", 1)) + float(s.get("RescaleIntercept", 0))
-            for s in slices
-        ]
-    )
+    places = read_slices(files, number)
+    slices, order = list(places.values()), list(places)
+    values = np.stack([rescaled(each) for each in slices])
+    across, down = directions(slices[0])
     row_apart, column_apart = (float(side) for side in slices[0].PixelSpacing)
     apart = float(np.median(np.diff(order))) if len(order) > 1 else 1.0
     affine = np.eye(4)
     affine[:3, 0] = across * column_apart
     affine[:3, 1] = down * row_apart
-    affine[:3, 2] = through * apart
+    affine[:3, 2] = np.cross(across, down) * apart
     affine[:3, 3] = np.array(slices[0].ImagePositionPatient, float)
     affine[:2] *= -1  # from DICOM's LPS to NIfTI's RAS
     return nibabel.Nifti1Image(values.transpose(2, 1, 0).astype(np.float32), affine)
@@ -128,15 +85,8 @@ def integers(image: nibabel.Nifti1Image) -> nibabel.Nifti1Image:
 
 
 def make(row: dict[str, str], clones: Path) -> nibabel.Nifti1Image:
-    """Return the volume of one row of the table.
-
-    Raises:
-        SystemExit: if the clone holds no such file.
-    """
-    clone = clones / row["repository"]
-    files = read_files(clone, row["version"], row["path"])
-    if not files:
-        raise SystemExit(f"{clone}: {row['version']} has no file {row['path']}")
+    """Return the volume of one row of the table."""
+    files = read_files(clones, row)
     if re.search(r"nii(\\?\.gz)?$", row["path"]):
         image = read_nifti(files[0], row["volume"], row["slices"])
     else:
@@ -153,9 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     folder = options.data / "mr_more"
     folder.mkdir(parents=True, exist_ok=True)
-    with options.volumes.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    for row in rows:
+    for row in read_table(options.volumes):
         file = folder / row["file"]
         if not file.exists():
             part = folder / f".part_{row['file']}"

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import subprocess
-
 import mr_training as script
 import nibabel
 import numpy as np
 import pytest
 
+from tests.clone_factory import commit, write_table
 from tests.dicom_factory import located, stored, write
 from tests.image_factory import write_nifti
 
 COLUMNS = ("file", "repository", "path", "series", "volume", "slices", "matrix", "version")
 
 
-def _commit(folder):
-    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b"]
-    subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "add", "."], check=True)
-    subprocess.run([*git, "commit", "-q", "-m", "images"], check=True)
-    return subprocess.run(
-        [*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
 def _made(tmp_path, version, **row):
-    table = tmp_path / "table.csv"
-    with table.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerow({"file": "a.nii.gz", "repository": "o/n", "version": version, **row})
+    row = {"file": "a.nii.gz", "repository": "o/n", "version": version, **row}
+    table = write_table(tmp_path / "table.csv", COLUMNS, row)
     told = ["--clones", str(tmp_path), "--data", str(tmp_path), "--volumes", str(table)]
     assert script.main(told) == 0
     return nibabel.load(tmp_path / "mr_more" / "a.nii.gz")
@@ -50,7 +35,7 @@ def test_one_series_becomes_a_volume_in_its_place(tmp_path, clone):
         place = located((10, 20, 3 * z), [1, 0, 0, 0, 1, 0], (0.5, 0.75))
         write(clone / f"{9 - z}.dcm", values, SeriesNumber=2, **place)
         write(clone / f"other{z}.dcm", values[::-1].copy(), SeriesNumber=3, **place)
-    image = _made(tmp_path, _commit(clone), path=r".*\.dcm", series="2")
+    image = _made(tmp_path, commit(clone), path=r".*\.dcm", series="2")
     found = np.asarray(image.dataobj)
     assert found.dtype == np.int16
     np.testing.assert_array_equal(found, np.stack(list(pixels.values())).transpose(2, 1, 0))
@@ -62,7 +47,7 @@ def test_slices_of_nifti_come_last_and_keep_their_place(tmp_path, clone):
     values = stored((4, 6, 8)) // 8
     write_nifti(clone / "in.nii.gz", values)
     source = nibabel.load(clone / "in.nii.gz")
-    image = _made(tmp_path, _commit(clone), path=r"in\.nii\.gz", slices="0")
+    image = _made(tmp_path, commit(clone), path=r"in\.nii\.gz", slices="0")
     np.testing.assert_array_equal(np.asarray(image.dataobj), values.transpose(1, 2, 0))
     voxel = np.array([1, 2, 3, 1])  # of the source
     np.testing.assert_allclose(image.affine @ voxel[[1, 2, 0, 3]], source.affine @ voxel)
@@ -76,7 +61,7 @@ def test_what_the_scanner_measured_is_left_of_an_enlarged_slice(tmp_path, clone)
         return (rows[:, None] + 50 * np.sin(2 * np.pi * 5 * x)[None])[..., None].repeat(2, 2)
 
     write_nifti(clone / "in.nii.gz", wave(64).astype(np.float32))
-    image = _made(tmp_path, _commit(clone), path=r"in\.nii\.gz", matrix="32x32")
+    image = _made(tmp_path, commit(clone), path=r"in\.nii\.gz", matrix="32x32")
     np.testing.assert_allclose(np.asarray(image.dataobj), wave(32), rtol=1e-4)
     assert image.header.get_zooms()[0] == pytest.approx(
         2 * nibabel.load(clone / "in.nii.gz").header.get_zooms()[0]
@@ -85,6 +70,13 @@ def test_what_the_scanner_measured_is_left_of_an_enlarged_slice(tmp_path, clone)
 
 def test_a_path_that_no_file_has_is_named(tmp_path, clone):
     (clone / "readme").write_text("nothing")
-    version = _commit(clone)
+    version = commit(clone)
     with pytest.raises(SystemExit, match=r"no file missing\.nii"):
         _made(tmp_path, version, path="missing.nii")
+
+
+def test_a_series_that_no_file_is_of_is_named(tmp_path, clone):
+    place = located((0, 0, 0), [1, 0, 0, 0, 1, 0], (1, 1))
+    write(clone / "a.dcm", stored((6, 8)), SeriesNumber=2, **place)
+    with pytest.raises(SystemExit, match=r"series 3: none of 1 files"):
+        _made(tmp_path, commit(clone), path=r".*\.dcm", series="3")
