@@ -2,57 +2,56 @@
 
 from __future__ import annotations
 
-import copy
-import time
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from monai.utils import CommonKeys
 
-from monai_sr.core import get_logger, printable, shown, user_message
+from monai_sr.core import PathLike, find_bundle
 from monai_sr.core.fingerprint import fingerprint
 from monai_sr.formats import Facts
-from monai_sr.upscaling.degraded import Finding, Sample, sample_of
+from monai_sr.upscaling.chooser import Chooser, check_auto
+from monai_sr.upscaling.degraded import Finding, sample_of
 from monai_sr.upscaling.engines import Engines
-from monai_sr.upscaling.files import FACTS, FOUND, FileDataset
-from monai_sr.upscaling.files import failure as failure_line
+from monai_sr.upscaling.evaluator import failed
+from monai_sr.upscaling.files import FOUND, FileDataset
 from monai_sr.upscaling.record import FileResult
-from monai_sr.upscaling.verdict import Judge
-
-logger = get_logger(__name__)
 
 _DIGITS = 16  # of fingerprints, as those of single models
 
 
-class AutoWeights:
-    """Both models of a bundle, and the choice between them.
+class AutoWeights(Engines):
+    """The engines of a bundle's own model, which leave degraded inputs to those of the robust one.
 
     Reading, measuring and enlarging of an input are one after another; any number of threads may
     call one object, which changes nothing.
 
     Args:
-        judge: of the bundle.
-        faithful: engines of its own model.
-        robust: engines of its robust weights; None: it has none, and all get the faithful ones.
+        bundle: as of :class:`.Engines`.
+        options: likewise.
+        progress: likewise.
 
     Attributes:
-        made_by: fingerprint of both models and of the limits: what may make a result.
+        dataset: reads inputs; signed with the fingerprint of both models and of the limits.
+
+    Raises:
+        OptionError: if an option does not fit or leaves no choice, or the limits are damaged.
     """
 
-    def __init__(self, judge: Judge, faithful: Engines, robust: Engines | None) -> None:
-        self._judge, self._faithful, self._robust = judge, faithful, robust
-        ways = [faithful.dataset.made_by, "" if robust is None else robust.dataset.made_by]
-        limits = {at: str(limit) for at, limit in (judge.limits or {}).items()}
-        self.made_by = fingerprint(ways=ways, limits=limits)[:_DIGITS]
+    def __init__(self, bundle: PathLike, options: dict[str, Any], progress: bool) -> None:
+        check_auto(options)
+        super().__init__(bundle, {**options, "robust": False}, progress)
+        self._chooser = Chooser(
+            find_bundle(bundle), lambda: Engines(bundle, {**options, "robust": True}, progress)
+        )
+        self._robust = self._chooser.robust
+        ways = [self.dataset.made_by, self._robust.dataset.made_by if self._robust else ""]
+        limits = {at: str(limit) for at, limit in (self._chooser.limits or {}).items()}
+        self.dataset.made_by = fingerprint(ways=ways, limits=limits)[:_DIGITS]
 
     def prepare(self) -> None:
-        """Load both models.
-
-        Raises:
-            OptionError, WeightsError: if an option or weights do not fit.
-        """
-        self._faithful.prepare()
+        """Load both models; see :meth:`.Engines.prepare`."""
+        super().prepare()
         if self._robust is not None:
             self._robust.prepare()
 
@@ -60,32 +59,18 @@ class AutoWeights:
         self, plan: FileDataset | None, item: dict[str, Any]
     ) -> tuple[FileResult, Exception | None]:
         """Read, measure and enlarge one input; see :meth:`.Engines.enlarge`."""
-        began = time.perf_counter()
-        reader = copy.copy(self._faithful.dataset)
-        reader.made_by = self.made_by
-        reader.adopt(plan, [item])
-        ready: dict[str, Any] = reader[0]
-        found, failure = None, reader.failure
-        if not {"error", "skipped"} & set(ready):
-            try:
-                sample = sample_of(ready, self._faithful.prepare().scenes)
-                found = None if sample is None else self._found(sample)
-            except Exception as error:  # one failed file must not end the run
-                failure, ready = error, _failed(ready, error)
-        engines = self._robust if self._robust and found and found.is_degraded else self._faithful
+        read = self.read(plan, item)
+        try:
+            sample = sample_of(read.ready, self.dataset.scenes)
+            found = self._chooser.measure(item["source"], sample)
+        except Exception as error:  # one failed file must not end the run
+            return failed(read.ready, error), error
         if found is not None:
-            logger.info("%s: %s", printable(item["source"]), self._judge.said(found))
-            _note(ready, found)
-        result, other = engines.enlarge(plan, item, ready, began)
+            _note(read.ready, found)
+        result, failure = self._chooser.pick(found, self).enlarge_read(plan, item, read)
         if found is not None and not result.error:
             result = replace(result, weights=found.weights, found=found.facts())
-        return result, other or failure
-
-    def _found(self, sample: Sample) -> Finding:
-        if self._robust is None:
-            return self._judge.find(sample, None, None)
-        with self._robust.one() as engine:
-            return self._judge.find(sample, engine.network, engine.inferer)
+        return result, failure
 
 
 def _note(ready: dict[str, Any], found: Finding) -> None:
@@ -94,10 +79,3 @@ def _note(ready: dict[str, Any], found: Finding) -> None:
         ready[FOUND] = found.verdict
     else:
         Facts(ready[CommonKeys.IMAGE].meta).found = found.verdict
-
-
-def _failed(ready: Mapping[str, Any], error: Exception) -> dict[str, Any]:
-    """Return what :class:`.FileDataset` gives for an input that cannot be used."""
-    message = shown(failure_line(error, str(ready["source"])))
-    is_unexpected = user_message(error) is None
-    return {"error": message, "is_unexpected": is_unexpected, **{k: ready[k] for k in FACTS}}

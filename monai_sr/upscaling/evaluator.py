@@ -129,7 +129,6 @@ class UpscaleEvaluator(SupervisedEvaluator):
 
         Network and inferer are shared; both serve any number of threads.
         """
-        self.network.eval()  # as it is left: no engine finds it otherwise and puts that back
         given: Any = self.data_loader
         loader = DataLoader(copy.copy(given.dataset), batch_size=1, num_workers=0)
         return type(self)(self._place, loader, self.network, **self._given)
@@ -202,17 +201,7 @@ class UpscaleEvaluator(SupervisedEvaluator):
             facts["output_sha256"] = digest([facts["output"]]) if facts["output"] else ""
         except Exception as error:  # one failed file must not end the run
             self.failure = error
-            message = shown(failure(error, known["source"]))
-            is_unexpected = user_message(error) is None
-            lone = find_error(error, PageError)
-            self._report(
-                FileResult(
-                    **known,
-                    output=lone.result if lone else None,
-                    error=message,
-                    is_unexpected=is_unexpected,
-                )
-            )
+            self._report(failed(known, error))
             return {}
         finally:
             self._started = time.perf_counter()
@@ -268,6 +257,22 @@ class UpscaleEvaluator(SupervisedEvaluator):
             self.results.append(result)
         else:
             self._record.add(result)
+
+
+def failed(known: Mapping[str, Any], error: Exception) -> FileResult:
+    """Return the result of an input that failed.
+
+    Args:
+        known: :data:`.FACTS` of it, among others.
+        error: what it failed of.
+    """
+    lone = find_error(error, PageError)
+    return FileResult(
+        **{key: known[key] for key in FACTS},
+        output=lone.result if lone else None,
+        error=shown(failure(error, known["source"])),
+        is_unexpected=user_message(error) is None,
+    )
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from monai_sr.core import (
     OptionError,
     PathLike,
     SRError,
-    find_bundle,
     find_error,
     find_model,
     get_logger,
@@ -35,7 +34,6 @@ from monai_sr.upscaling.files import FileDataset
 from monai_sr.upscaling.given import Given
 from monai_sr.upscaling.hint import Hints, may_hint
 from monai_sr.upscaling.record import FileResult, RunFailedError, RunRecord
-from monai_sr.upscaling.verdict import Judge, check_auto
 
 logger = get_logger(__name__)
 
@@ -85,16 +83,13 @@ class FileUpscaler:
         self._options = dict(options) if named is None else named.with_given(options)
         self._system = self._options.pop("system", None)
         self._progress = progress
-        self._is_auto = self._options.get("robust") == AUTO
-        self._engines: dict[tuple[Path | str, bool], Engines] = {}
-        self._autos: dict[Path | str, AutoWeights] = {}
-        self._hints: dict[Path | str, Hints | None] = {}
-        self._may_hint = may_hint({"system": self._system, **self._options})
+        self._kind = AutoWeights if self._options.get("robust") == AUTO else Engines
+        if may_hint({"system": self._system, **self._options}):
+            self._kind = Hints
+        self._engines: dict[Path | str, Engines] = {}
         self._made: dict[Path, str] = {}
         self._making: list[tuple[Path, str]] = []
         self._lock = threading.Lock()
-        if self._is_auto:
-            check_auto({"system": self._system, **self._options})
         first = self._engines_of(self._model or DEFAULT)  # says what is wrong with an option
         # Where inputs choose, all bundles name and find alike.
         self._template = planned(self._options, []) if named is None else first.dataset
@@ -192,7 +187,7 @@ class FileUpscaler:
         bundles = dict.fromkeys(bundle for _, bundle in todo)
         # All are built, and their options checked, before the first works for hours.
         for bundle in bundles:
-            self._prepared(bundle)
+            self._engines_of(bundle).prepare()
         record = RunRecord(plan.output_dir, len(todo), plan.no_images)
         order = list(bundles)
         try:
@@ -226,7 +221,7 @@ class FileUpscaler:
             WeightsError: if weights are missing or do not fit.
         """
         for name in bundles or (self._model or DEFAULT,):
-            self._prepared(name)
+            self._engines_of(name).prepare()
 
     def made_by(self, bundle: str = "") -> str:
         """Return the fingerprint of code, options and weights; of one bundle, where inputs choose.
@@ -234,7 +229,7 @@ class FileUpscaler:
         Raises:
             OptionError, WeightsError: as :meth:`prepare`.
         """
-        return self._made_by(bundle or self._model or DEFAULT)
+        return self._engines_of(bundle or self._model or DEFAULT).dataset.made_by
 
     def fingerprint(self, source: PathLike | Sequence[PathLike]) -> str:
         """Return what ``made_by`` of the result of an input would be.
@@ -246,7 +241,7 @@ class FileUpscaler:
             OptionError, WeightsError: as :meth:`prepare`.
         """
         (bundle,) = self._bundles([{"image": source}])
-        return self._made_by(bundle)
+        return self._engines_of(bundle).dataset.made_by
 
     @property
     def mark(self) -> str:
@@ -302,58 +297,15 @@ class FileUpscaler:
     def _enlarge(
         self, plan: FileDataset | None, item: dict[str, Any], bundle: Path | str
     ) -> tuple[FileResult, Exception | None]:
-        enlarging: AutoWeights | Hints | Engines
-        if self._is_auto:
-            enlarging = self._auto_of(bundle)
-        else:
-            enlarging = self._hints_of(bundle) or self._engines_of(bundle)
-        result, failure = enlarging.enlarge(plan, item)
+        result, failure = self._engines_of(bundle).enlarge(plan, item)
         return replace(result, bundle=Path(bundle).name), failure
 
-    def _engines_of(self, bundle: Path | str, *, robust: bool = False) -> Engines:
-        """Return the engines of a bundle; ``robust`` counts where each input chooses alone."""
+    def _engines_of(self, bundle: Path | str) -> Engines:
         with self._lock:
-            if (bundle, robust) not in self._engines:
+            if bundle not in self._engines:
                 options = {"system": self._system, **self._options}
-                if self._is_auto:
-                    options["robust"] = robust
-                self._engines[bundle, robust] = Engines(bundle, options, self._progress)
-            return self._engines[bundle, robust]
-
-    def _auto_of(self, bundle: Path | str) -> AutoWeights:
-        with self._lock:
-            if bundle in self._autos:
-                return self._autos[bundle]
-        judge = Judge(find_bundle(bundle))
-        faithful = self._engines_of(bundle)
-        robust = self._engines_of(bundle, robust=True) if judge.has_robust else None
-        with self._lock:
-            return self._autos.setdefault(bundle, AutoWeights(judge, faithful, robust))
-
-    def _hints_of(self, bundle: Path | str) -> Hints | None:
-        """Return what enlarges and says where robust weights would serve better; None: nothing."""
-        if not self._may_hint:
-            return None
-        faithful = self._engines_of(bundle)
-        with self._lock:
-            if bundle not in self._hints:
-                self._hints[bundle] = None
-                with suppress(OptionError):  # damaged limits cost no result that needs none
-                    judge = Judge(find_bundle(bundle))
-                    if judge.limits:
-                        self._hints[bundle] = Hints(judge, bundle, faithful, self._options)
-            return self._hints[bundle]
-
-    def _prepared(self, bundle: Path | str) -> None:
-        if self._is_auto:
-            self._auto_of(bundle).prepare()
-        else:
-            self._engines_of(bundle).prepare()
-
-    def _made_by(self, bundle: Path | str) -> str:
-        if self._is_auto:
-            return self._auto_of(bundle).made_by
-        return self._engines_of(bundle).dataset.made_by
+                self._engines[bundle] = self._kind(bundle, options, self._progress)
+            return self._engines[bundle]
 
 
 def _own(failure: Exception | None, message: str) -> SRError:

@@ -7,10 +7,8 @@ Results stay what they are, bit for bit.
 
 from __future__ import annotations
 
-import copy
 import math
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +17,13 @@ from typing import Any
 from monai.utils import CommonKeys
 from torch import Tensor
 
-from monai_sr.core import UPSCALE, get_logger, is_address, printable
+from monai_sr.core import UPSCALE, PathLike, find_bundle, get_logger, is_address, printable
 from monai_sr.formats import raster_facts
-from monai_sr.upscaling.degraded import Finding, sample_of
+from monai_sr.upscaling.chooser import Chooser
+from monai_sr.upscaling.degraded import sample_of
 from monai_sr.upscaling.engines import Engines
 from monai_sr.upscaling.files import FileDataset
 from monai_sr.upscaling.record import FileResult
-from monai_sr.upscaling.super_resolver import SuperResolver
-from monai_sr.upscaling.verdict import Judge
 
 logger = get_logger(__name__)
 
@@ -44,67 +41,58 @@ def may_hint(options: Mapping[str, Any]) -> bool:
     return is_plain and is_open and options.get("precision") != "int8"
 
 
-class Hints:
-    """Enlarges by the faithful weights of a bundle, and says where robust ones would serve better.
+class Hints(Engines):
+    """The engines of a bundle's own model, which say where its robust weights would serve better.
 
     Any number of threads may call one object.
 
     Args:
-        judge: of the bundle, which has limits.
-        bundle: its name or folder.
-        faithful: engines of its own model.
-        options: entries of its ``inference.yaml``.
+        bundle: as of :class:`.Engines`.
+        options: likewise.
+        progress: likewise.
+
+    Raises:
+        OptionError: as :class:`.Engines`.
     """
 
-    def __init__(
-        self, judge: Judge, bundle: Path | str, faithful: Engines, options: Mapping[str, Any]
-    ) -> None:
-        self._judge, self._bundle, self._faithful = judge, bundle, faithful
-        self._options = {key: options[key] for key in _KEPT if options.get(key) is not None}
-        self._robust: SuperResolver | None = None
-        self._lock = threading.Lock()
+    def __init__(self, bundle: PathLike, options: dict[str, Any], progress: bool) -> None:
+        super().__init__(bundle, options, progress)
+        self._kept = {key: options[key] for key in _KEPT if options.get(key) is not None}
+        self._made: Chooser[Engines] | None = None
+        self._making = threading.Lock()
 
     def enlarge(
         self, plan: FileDataset | None, item: dict[str, Any]
     ) -> tuple[FileResult, Exception | None]:
         """Read, measure and enlarge one input; see :meth:`.Engines.enlarge`."""
-        began = time.perf_counter()
-        reader = copy.copy(self._faithful.dataset)
-        reader.adopt(plan, [item])
-        ready: dict[str, Any] = reader[0]
-        hint = "" if is_address(item["source"]) else self._hint(ready)
+        read = self.read(plan, item)
+        hint = "" if is_address(item["source"]) else self._hint(read.ready)
         if hint:
             logger.warning("%s: %s", printable(item["source"]), hint)
-        result, failure = self._faithful.enlarge(plan, item, ready, began)
-        return replace(result, hint="" if result.error else hint), failure or reader.failure
+        result, failure = self.enlarge_read(plan, item, read)
+        return replace(result, hint="" if result.error else hint), failure
 
     def _hint(self, ready: Mapping[str, Any]) -> str:
         try:
-            found = self._found(ready)
+            chooser = self._chooser() if _pixels(ready) >= _LEAST_PX else None
+            if chooser is None or not chooser.limits:
+                return ""
+            found = chooser.find(sample_of(ready, self.dataset.scenes))
         except Exception as error:  # nobody asked for it: it must not cost a result
             logger.debug("no hint: %s", type(error).__name__)
             return ""
-        if found is None:
-            return ""
-        return f"looks degraded ({found}); try --robust auto" if found.is_degraded else ""
+        is_degraded = found is not None and found.is_degraded
+        return f"looks degraded ({found}); try --robust auto" if is_degraded else ""
 
-    def _found(self, ready: Mapping[str, Any]) -> Finding | None:
-        if _pixels(ready) < _LEAST_PX:
-            return None
-        sample = sample_of(ready, self._faithful.prepare().scenes)
-        if sample is None:
-            return None
-        resolver = self._resolver()
-        return self._judge.find(sample, resolver.network, resolver.inferer)
-
-    def _resolver(self) -> SuperResolver:
-        with self._lock:
-            if self._robust is None:
+    def _chooser(self) -> Chooser[Engines]:
+        with self._making:
+            if self._made is None:
                 # Compiled for 1 s it would be faster by 0.2.
-                self._robust = SuperResolver.from_bundle(
-                    self._bundle, robust=True, runtime="torch", **self._options
+                options = {**self._kept, "robust": True, "runtime": "torch"}
+                self._made = Chooser(
+                    find_bundle(self._bundle), lambda: Engines(self._bundle, options, False)
                 )
-            return self._robust
+            return self._made
 
 
 def _pixels(ready: Mapping[str, Any]) -> int:

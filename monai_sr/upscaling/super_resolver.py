@@ -31,12 +31,11 @@ from monai_sr.formats import Facts, announce
 from monai_sr.inferers import TiledInferer
 from monai_sr.networks import load_faces
 from monai_sr.transforms import VALID_SUFFIX, PlanGrid, are_codes
-from monai_sr.upscaling.degraded import AUTO
-from monai_sr.upscaling.either_weights import EitherWeights
+from monai_sr.upscaling.chooser import Chooser, check_auto
+from monai_sr.upscaling.degraded import AUTO, image_sample, scene_sample
 from monai_sr.upscaling.in_memory import as_tensor, check_image, settled
 from monai_sr.upscaling.scene import Scenes
 from monai_sr.upscaling.scene_job import SceneResult
-from monai_sr.upscaling.verdict import Judge, check_auto
 
 Sample = dict[str, Any]
 
@@ -81,7 +80,7 @@ class SuperResolver:
         grid: PlanGrid | None = None,
         scenes: Scenes | None = None,
         weights_sha256: str = "",
-        either: EitherWeights | None = None,
+        either: Chooser[SuperResolver] | None = None,
         **options: Any,
     ) -> None:
         if not isinstance(network, nn.Module):
@@ -169,11 +168,11 @@ class SuperResolver:
         """Build one that chooses between faithful and robust weights."""
         model = find_model(bundle)
         check_auto(model.with_given(options))
-        judge = Judge(model.bundle)
         given = {"weights" if k == "ckpt_path" else k: v for k, v in options.items()}
         faithful = cls.from_bundle(bundle, **{**given, "robust": False})
-        robust = cls.from_bundle(bundle, **{**given, "robust": True}) if judge.has_robust else None
-        faithful.either = EitherWeights(judge, robust)
+        faithful.either = Chooser(
+            model.bundle, lambda: cls.from_bundle(bundle, **{**given, "robust": True})
+        )
         return faithful
 
     @overload
@@ -231,9 +230,9 @@ class SuperResolver:
         with unwrapped():
             if self.either is None:
                 return self._enlarge_scene(source, output)
-            finding = self.either.of_scene(source, self)
+            finding = self.either.measure(source, scene_sample(source, self.scenes))
             said = "" if finding is None else finding.verdict
-            return self.either.chosen(finding, self)._enlarge_scene(source, output, said)
+            return self.either.pick(finding, self)._enlarge_scene(source, output, said)
 
     def _enlarge_scene(self, source: PathLike, output: PathLike, found: str = "") -> SceneResult:
         assert self.scenes is not None
@@ -245,12 +244,21 @@ class SuperResolver:
         """Check and enlarge an image or a batch."""
         is_batch = check_image(image)
         batch = image if is_batch else image[None]
-        if self.either is None:
-            result = self._run(batch)
-        else:
-            other = self.either.robust or self
-            result = self.either.enlarge_batch(batch, self._run, other._run)
+        result = self._run(batch) if self.either is None else self._run_each(batch, self.either)
         return result if is_batch else result[0]
+
+    def _run_each(self, batch: Tensor, either: Chooser[SuperResolver]) -> Tensor:
+        """Enlarge a batch that was checked, each image by the weights that it needs."""
+        meta = batch.meta if isinstance(batch, MetaTensor) else None
+        images = (batch.as_tensor() if isinstance(batch, MetaTensor) else batch).cpu()
+        samples = (image_sample(i if meta is None else MetaTensor(i, meta=meta)) for i in images)
+        picked = [either.pick(either.measure("image", sample), self) for sample in samples]
+        result = picked[0]._run(batch)
+        for other in {*picked} - {picked[0]}:
+            which = torch.tensor([each is other for each in picked], device=result.device)
+            where = which.view(-1, *[1] * (result.ndim - 1))
+            result = torch.where(where, other._run(batch), result)
+        return result
 
     def _run(self, batch: Tensor) -> Tensor:
         """Enlarge a batch that was checked."""
@@ -282,8 +290,8 @@ class SuperResolver:
             resolver = self
             if self.either is not None:
                 valid = sample.get(f"{CommonKeys.IMAGE}{VALID_SUFFIX}")
-                finding = self.either.of_image(path, image, valid)
-                resolver = self.either.chosen(finding, self)
+                finding = self.either.measure(path, image_sample(image, valid))
+                resolver = self.either.pick(finding, self)
                 Facts(image.meta).found = "" if finding is None else finding.verdict
             check_image(image)
             sample[CommonKeys.PRED] = resolver._run(image[None])[0].cpu()

@@ -74,7 +74,7 @@ def test_what_fails_in_measuring_costs_no_result(always, source, tmp_path, every
     def fails(*_args):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(hint.Hints, "_resolver", fails)
+    monkeypatch.setattr(hint.Hints, "_chooser", fails)
     (found,) = upscaler(always).upscale_all(source, tmp_path / "out")
     assert (found.error, found.hint) == (None, "")
 

@@ -18,6 +18,7 @@ from monai_sr import SuperResolver
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.formats import Facts
 from monai_sr.integrations.array_tiles import Model
+from monai_sr.upscaling.degraded import image_sample, scene_sample
 from tests.image_factory import NORTH_UP, write_raster
 from tests.network_factory import tiny_bundle
 from tests.robust_factory import with_robust
@@ -38,7 +39,7 @@ def both(tmp_path_factory):
     """A bundle whose limit lies between a smooth and a noisy image, and what each set makes."""
     bundle = with_robust(tmp_path_factory.mktemp("both"), {"2": 0, "4": 0})
     auto = resolver(bundle)
-    found = [auto.either.of_image("image", torch.from_numpy(each)) for each in images()]
+    found = [auto.either.find(image_sample(torch.from_numpy(each))) for each in images()]
     corrections = [finding.correction for finding in found]
     assert corrections[0] != corrections[1]
     with_robust(bundle.parent, {"2": float(np.mean(corrections)), "4": 0})
@@ -101,10 +102,10 @@ def test_a_file_gets_them_too_and_its_result_says_so(both, tmp_path):
 def test_a_scene_is_measured_as_a_whole(both, tmp_path):
     auto, alone = both
     file = write_raster(tmp_path / "s.tif", smooth((3, 90, 80)), transform=NORTH_UP, crs=32614)
-    finding = auto.either.of_scene(file, auto)
+    finding = auto.either.find(scene_sample(file, auto.scenes))
     result = auto.upscale_scene(file, tmp_path / "auto.tif")
     chosen = next(
-        r for r in alone if auto.either.chosen(finding, auto).weights_sha256 == r.weights_sha256
+        r for r in alone if auto.either.pick(finding, auto).weights_sha256 == r.weights_sha256
     )
     expected = chosen.upscale_scene(file, tmp_path / "alone.tif")
     found, other = (np.asarray(Image.open(str(r.output))) for r in (result, expected))
