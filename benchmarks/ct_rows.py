@@ -81,9 +81,9 @@ CT_TABLE = Table(
 INTRODUCTION = f"""\
 ## CT in Hounsfield units
 
-The automatic choice takes `{CHOSEN}` for CT. It was trained on six of the seven slices of the
-chest, so it has no row there; [the decision](decisions/ct.md) says what training gained on slices
-of that person that it did not see. Small files: bicubic, rounded to whole units; each is enlarged
+The automatic choice takes `{CHOSEN}` for CT. It was trained on that person's chest, so
+it has no row there; [the decision](decisions/ct.md) says what training gained on slices of that
+person that it did not see. Small files: bicubic, rounded to whole units; each is enlarged
 as any file is. PSNR and SSIM: on the range of the original; soft: values held in -160 ... 240 HU
 (center 40, width 400). Medium: blurred to 25 % at Nyquist and with the noise of filtered back
 projection, 20 HU in the small image (`benchmarks/ct.yaml`); judged against the clean original.
