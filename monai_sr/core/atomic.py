@@ -174,6 +174,8 @@ def flush_folder(folder: Path) -> None:
 
 
 def _output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
+    while error.strerror is None and isinstance(error.__cause__, OSError):
+        error = error.__cause__  # pydicom raises it again, its words a traceback
     reason = error.strerror or str(error)
     return OutputError(f"{path}: cannot be written, got '{reason}'; {_REMEDY}.")
 

@@ -102,6 +102,7 @@ def test_a_result_that_ends_too_early_is_one_line_and_leaves_nothing(
     assert len(said) == 1, said
     assert said[0].startswith(f"monai-sr: error: {tmp_path / 'cut'}/")
     assert "cannot be written" in said[0] or "must " in said[0]
+    assert "Traceback" not in said[0]
     left = {f.name for f in (tmp_path / "cut").iterdir() if not f.name.endswith(".parts")}
     assert left == {Manifest.name}
     (row,) = Manifest(tmp_path / "cut").rows.values()
