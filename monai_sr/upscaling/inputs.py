@@ -153,7 +153,7 @@ class Search:
         Args:
             path: file or folder.
             results: of earlier runs, which are left out, and so is all of the output folder where
-                it is not ``path``.
+                ``path`` does not lie in it.
             is_asked: whether the user named just this: then it must be an image.
 
         Raises:
@@ -218,8 +218,9 @@ class Search:
     ) -> Found:
         """Return the images of a folder and its subfolders, of a DICOMDIR ``only`` those listed."""
         outputs = {path.resolve() for path in results}
-        if self._output_dir.resolve() != root.resolve():
-            outputs.add(self._output_dir.resolve())
+        here, output_dir = root.resolve(), self._output_dir.resolve()
+        if output_dir not in (here, *here.parents):  # as "-o .", where just the record tells
+            outputs.add(output_dir)
         self._warn_of_links(root)
         every = sorted(root.rglob("*"))
         # Counted once: with a look into its folder for each header, time grew with their square.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -88,6 +89,13 @@ def test_photos_beside_other_files(tmp_path):
     assert names(inputs, root) == {"b.png": 1, "cut.jpg": 1, "photo": 1}
     assert inputs.no_images == 4
     assert names(found(f"{root}/*", tmp_path / "out"), root) == names(inputs, root)
+
+
+def test_an_output_folder_may_hold_the_input(study, tmp_path):
+    assert names(found(study, tmp_path), tmp_path) == {"study": 4}
+    path = zipped(study, tmp_path / "study.zip")
+    temporary = Path(tempfile.gettempdir())  # where zips are unpacked
+    assert names(found(path, temporary), tmp_path) == {"study.zip": 4}
 
 
 def test_a_folder_without_any_image_says_so(tmp_path):
