@@ -22,7 +22,7 @@ from types import TracebackType
 
 from monai_sr.core.errors import OptionError, user_message
 from monai_sr.core.options import UPSCALE, path_options
-from monai_sr.core.plain_options import check_plain, check_truths
+from monai_sr.core.plain_options import check_plain, check_types
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.text import print_safely, printable
 
@@ -96,7 +96,7 @@ def check_options(argv: list[str]) -> None:
                 "the value there; rename the path, or use monai-sr upscale"
             )
     if Path(files[0]).stem != "evaluate":  # which reads such text itself
-        check_truths({f"--{k}": DefaultParseValue(v) for k, v in options.items()}, content)
+        check_types({f"--{k}": DefaultParseValue(v) for k, v in options.items()}, content)
 
 
 def _check_path(name: str, text: str, value: object, config: str) -> None:

@@ -81,7 +81,7 @@ from .options import Option as Option
 from .pipeline import Background as Background
 from .pipeline import prefetched as prefetched
 from .plain_options import check_plain as check_plain
-from .plain_options import check_truths as check_truths
+from .plain_options import check_types as check_types
 from .private_folder import PART as PART
 from .private_folder import cache_folder as cache_folder
 from .private_folder import is_private as is_private

@@ -45,10 +45,10 @@ def check_plain(options: Mapping[str, Any], *, may_build: bool = True) -> None:
             )
 
 
-def check_truths(options: Mapping[str, Any], content: Mapping[str, Any]) -> None:
-    """Refuse text where true or false is meant: all counts as true, also "false" and "no".
+def check_types(options: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    """Refuse text where a number is meant, or true or false: all counts as true, also "no".
 
-    Text that says yes is what it counts as, and passes.
+    Text that says yes is what it counts as, and passes; so does that of a number, such as "inf".
 
     Args:
         options: name -> value.
@@ -68,6 +68,17 @@ def check_truths(options: Mapping[str, Any], content: Mapping[str, Any]) -> None
                 f"{given}: must be {allowed}, got {printable(value)!r}, and any text would count "
                 "as true; write True or False"
             )
+        is_number = isinstance(content.get(name), int | float) and not is_truth
+        if is_number and isinstance(value, str) and not _says_number(value):
+            raise OptionError(f"{given}: must be a number, got {printable(value)!r}; write one")
+
+
+def _says_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _texts(value: Any) -> Iterator[str]:

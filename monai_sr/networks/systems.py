@@ -19,7 +19,7 @@ from monai_sr.core import (
     OptionError,
     PathLike,
     WeightsError,
-    check_truths,
+    check_types,
     find_config,
     list_configs,
     usual_defaults,
@@ -276,7 +276,7 @@ def consistency_steps(
 
 def _check_robust(robust: object) -> None:
     """Refuse what only those choose by that read an input before they choose its weights."""
-    check_truths({"robust": robust}, {})
+    check_types({"robust": robust}, {})
     if robust == "auto":
         raise OptionError(
             f"robust: must be True or False here, got {robust!r}; monai-sr upscale, "

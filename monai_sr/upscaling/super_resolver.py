@@ -20,7 +20,7 @@ from monai_sr.core import (
     OptionError,
     PathLike,
     check_plain,
-    check_truths,
+    check_types,
     find_model,
     undisturbed,
     unwrapped,
@@ -320,7 +320,7 @@ def inference_config(bundle: PathLike, options: Mapping[str, Any]) -> ConfigPars
     unknown = [key for key in pairs if key.replace("::", "#").split("#")[0] not in parser]
     if unknown:
         raise OptionError(f"{unknown[0]}: is no entry of {bundle}'s inference.yaml")
-    check_truths(pairs, parser.get())
+    check_types(pairs, parser.get())
     if "device" in pairs:
         pairs["device"] = str(pairs["device"])
     # Paths, not strings: MONAI rewrites "#" and "::" inside strings.

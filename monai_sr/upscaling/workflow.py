@@ -20,7 +20,7 @@ from monai_sr.core.fingerprint import code_digest, fingerprint, source_digest
 from monai_sr.core.log import get_logger
 from monai_sr.core.models import find_model
 from monai_sr.core.options import UPSCALE, path_options
-from monai_sr.core.plain_options import check_plain, check_truths
+from monai_sr.core.plain_options import check_plain, check_types
 from monai_sr.core.registry import unknown_name
 from monai_sr.core.shared import silent_monai_bundle
 from monai_sr.core.types import PathLike
@@ -99,7 +99,7 @@ class SRWorkflow(ConfigWorkflow):
             )
         self._check_names(override)
         if config != "evaluate":  # which reads such text itself
-            check_truths(override, self.parser.get())
+            check_types(override, self.parser.get())
         # Of some, a list may be given.
         paths = {k: _path(v) for k, v in override.items() if k in PATH_OPTIONS and _is_path(v)}
         self.parser.update({**override, **paths})

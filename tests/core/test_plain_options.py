@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monai_sr.core.errors import OptionError
-from monai_sr.core.plain_options import check_plain, check_truths
+from monai_sr.core.plain_options import check_plain, check_types
 
 
 @pytest.mark.parametrize("sign", "$@%")
@@ -63,14 +63,24 @@ def test_what_is_called_is_no_value(options):
 )
 def test_text_is_no_truth(options, allowed):
     with pytest.raises(OptionError, match=f"{allowed}.*write True or False"):
-        check_truths(options, {"resume": True})
+        check_types(options, {"resume": True})
 
 
 def test_truths_and_other_text_pass():
     given = {"robust": "auto", "uncertainty": False, "cog": None, "report": 1, "kind": "label"}
-    check_truths(given, {"kind": "auto", "report": False})
+    check_types(given, {"kind": "auto", "report": False})
 
 
 @pytest.mark.parametrize("text", ["true", "True", "yes", "on"])
 def test_text_that_says_yes_passes(text):
-    check_truths({"robust": text, "--uncertainty": text, "resume": text}, {"resume": False})
+    check_types({"robust": text, "--uncertainty": text, "resume": text}, {"resume": False})
+
+
+@pytest.mark.parametrize("name", ["minutes", "--minutes"])
+def test_text_is_no_number(name):
+    with pytest.raises(OptionError, match=f"^{name}: must be a number, got 'long'; write one"):
+        check_types({name: "long"}, {"minutes": 0})
+
+
+def test_numbers_and_text_that_says_one_pass():
+    check_types({"overshoot": "inf", "minutes": 1, "seed": None}, {"overshoot": 2.0, "minutes": 0})
