@@ -52,8 +52,13 @@ def given_paths(data: Given, results: set[Path], bring: Callable[[str], Path]) -
             given[match] = is_asked or given.get(match, False)
     if again:
         logger.info("%d inputs are results on record: left out; name one alone to use it", again)
-    if named == [str(data)] and not any(p.exists() for p in given):
-        raise BadImageError(f"{data}: no such file or folder; check --input")
+    if given and not isinstance(data, list) and not any(p.exists() for p in given):
+        if named == [str(data)]:
+            raise BadImageError(f"{data}: no such file or folder; check --input")
+        raise BadImageError(
+            f"{data}: must list files or folders, one a line, got {len(named)} lines that name "
+            "none; check them, or name an image or a folder"
+        )
     return {named_product(p) or p: is_asked for p, is_asked in _below_one(given).items()}
 
 

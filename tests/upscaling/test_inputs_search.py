@@ -98,6 +98,13 @@ def test_an_output_folder_may_hold_the_input(study, tmp_path):
     assert names(found(path, temporary), tmp_path) == {"study.zip": 4}
 
 
+def test_text_that_is_no_list_is_refused_as_a_whole(tmp_path):
+    metadata = tmp_path / "LC08_MTL.txt"
+    metadata.write_text('GROUP = CONTENTS\n  FILE_NAME_BAND_1 = "LC08_B1.TIF"\nEND\n')
+    with pytest.raises(BadImageError, match=r"LC08_MTL\.txt: must list .* 3 lines that name none"):
+        found(metadata, tmp_path / "out")
+
+
 def test_a_folder_without_any_image_says_so(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "README").write_text("text")
