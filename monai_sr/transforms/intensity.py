@@ -34,7 +34,6 @@ from monai_sr.transforms.ranges import (
     Levels,
     band_levels,
     band_ranges,
-    natural_or_positive,
     tell_far,
     warn_of_fill,
 )
@@ -63,7 +62,8 @@ class ScaleToUnit(Transform):
         value_range: (low, high) stored values of 0 and 1, or such a pair for each band; None: by
             the rule of this module.
         nodata: stored value that is no measurement, beside what the file declares; None: none.
-        bounds: stored values that results are held in; None: see :func:`natural_or_positive`.
+        bounds: (low, high) stored values that results are held in; None: natural ones of fields
+            that are declared to be such (``natural``), where no value of the input leaves them.
         is_exact: use the smallest and largest valid value of all bands in place of robust ranges.
 
     Raises:
@@ -163,13 +163,13 @@ class ScaleToUnit(Transform):
         for pair in ranges:
             if pair[1] <= pair[0]:
                 pair[1] = pair[0] + _one_step(pair[0], dtype)
-        facts.range, facts.bounds = ranges, self._bounds(meta, channels, levels, given is None)
+        facts.range, facts.bounds = ranges, self._bounds(meta, channels, levels)
 
     def _given(self, meta: Mapping[str, Any]) -> Sequence[float] | None:
         return self.value_range if self.value_range is not None else declared_range(meta)
 
     def _bounds(
-        self, meta: Mapping[str, Any], channels: int, levels: Sequence[Levels], is_open: bool
+        self, meta: Mapping[str, Any], channels: int, levels: Sequence[Levels]
     ) -> np.ndarray:
         """Return the stored values that the results of each band are held in: (C, 2)."""
         storable = np.asarray(Facts(meta).storable, dtype=np.float64)
@@ -178,7 +178,7 @@ class ScaleToUnit(Transform):
             bounds[:] = self.bounds
         elif Facts(meta).knows("natural"):
             for band, (each, natural) in enumerate(zip(levels, Facts(meta).natural, strict=False)):
-                bounds[band] = each.held_by(natural_or_positive(natural, is_open)) or storable
+                bounds[band] = each.held_by(natural) or storable
         return bounds.clip(*storable)
 
 

@@ -231,19 +231,6 @@ def band_ranges(
     return ranges, fill
 
 
-def natural_or_positive(natural: np.ndarray, is_open: bool) -> np.ndarray:
-    """Return the bounds of a band, which its values may leave: where none are known, zero.
-
-    Of fields such as backscatter and radiance none is negative where none was: it would have no
-    logarithm, and turn the sign of a ratio.
-
-    Args:
-        natural: (2,), maybe infinite.
-        is_open: whether no range is given, for which nobody need look at all values.
-    """
-    return natural if np.isfinite(natural).any() or not is_open else np.array([0.0, np.inf])
-
-
 def _alike(own: Floats, groups: np.ndarray[Any, Any], is_rgb: bool) -> np.ndarray[Any, Any]:
     """Tell which bands belong together: (C, C)."""
     low, high = own.T

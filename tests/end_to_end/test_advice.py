@@ -136,7 +136,7 @@ PROSE = {"out", "or", "in", "for", "and", "to", "all", "of", "enlarges"}
 # What stands for names and numbers that are filled in.
 FILLED = {
     "DIR": "folder", "FILE": "file.png", "PATH": "file.png", "NAME": "nearest", "LOW": "0",
-    "HIGH": "1", "%g": "0", "N": "2", "{}": "2",
+    "HIGH": "1", "%g": "0", "%s": "0", "N": "2", "{}": "2",
 }  # fmt: skip
 FILLED_FOR = {"--system": "nearest", "--device": "cpu", "--size": "fast", "--bundle": "mri_sr"}
 NEEDED = {

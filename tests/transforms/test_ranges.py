@@ -194,17 +194,6 @@ def test_natural_bounds_hold_where_no_value_leaves_them():
     assert np.isinf(outside.meta["sr_bounds"]).all()
 
 
-@pytest.mark.parametrize(("low", "given"), [(0.01, None), (-0.01, None), (0.01, (0, 1))])
-def test_results_of_fields_without_bounds_are_not_negative_where_no_value_is(low, given):
-    values = RNG.uniform(low, 0.4, (1, 9, 8)).astype(np.float32)
-    values[0, 0, 0] = low
-    natural = np.array([[-np.inf, np.inf]])
-    unit, _ = ScaleToUnit(given)(sample(values, natural=natural))
-    least = 0 if low > 0 and given is None else -np.inf
-    assert unit.meta["sr_bounds"].tolist() == [[least, np.inf]]
-    assert (to_stored(torch.full((1, 2, 2), -9.0), unit.meta) < 0).any() == (least < 0)
-
-
 def test_the_value_that_looks_like_nodata_is_named_by_all_its_digits(caplog):
     values = RNG.uniform(0, 1, (1, 90, 80)).astype(np.float32)
     values[0, :9] = -1234567.125

@@ -86,7 +86,7 @@ def write_parametric_map(
     """
     invalid = (
         f"{target}: tags of the source must be valid for a map of its result, got an invalid one; "
-        "repair them, or leave --uncertainty out."
+        "repair them, or leave out --uncertainty."
     )
     # Highdicom's remarks on names quote them.
     with refuse_damage(invalid), ignored_warnings(module=r"highdicom"):
