@@ -32,9 +32,11 @@ AUTO, INTENSITY = "auto", "intensity"
 ASKED = (AUTO, INTENSITY, LABEL, BITS, PHASE)
 """What a user may say: by the file, gray or color, or one of the others."""
 
-PHASE_TYPES = frozenset({"P", "PHASE", "PHASE MAP", "P_FFE", "P_SE", "P_PCA", "VELOCITY MAP"})
-PART_TYPES = frozenset({"R", "REAL", "R_FFE", "R_SE", "I", "IMAGINARY", "I_FFE", "I_SE"})
-"""What ImageType says of phases and of parts of a complex image of MR."""
+_SEQUENCES = ("", "_FFE", "_SE", "_IR", "_PCA")  # Philips
+PHASE_TYPES = frozenset({"PHASE", "PHASE MAP", "VELOCITY MAP"} | {f"P{s}" for s in _SEQUENCES})
+PART_TYPES = frozenset({"REAL", "IMAGINARY"} | {f"{p}{s}" for p in "RI" for s in _SEQUENCES})
+MAGNITUDE_TYPES = frozenset({"MAGNITUDE"} | {f"M{s}" for s in _SEQUENCES})
+"""What ImageType says of phases, of parts of a complex image of MR, and of its magnitude."""
 
 _REFUSED = {
     DOSE: "a radiation dose, whose sums a network does not keep",

@@ -30,6 +30,7 @@ from monai_sr.transforms.bad_pixels import (
     other_nan,
     valid_mask,
 )
+from monai_sr.transforms.phase import begin_anew
 from monai_sr.transforms.ranges import (
     Levels,
     band_levels,
@@ -381,20 +382,19 @@ def to_stored(unit: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
     Raises:
         OutputError: if a result to be stored as integers holds NaN or infinity.
     """
-    dtype = Facts(meta).dtype
-    exact: np.dtype[Any] = np.dtype(exact_float(dtype))
-    name = str(meta.get("filename_or_obj", "image"))
-    bounds = Facts(meta).limits.reshape(-1, 2)
+    dtype, name = Facts(meta).dtype, str(meta.get("filename_or_obj", "image"))
+    bounds = np.broadcast_to(Facts(meta).limits.reshape(-1, 2), (len(unit), 2))
     mapping = UnitMapping.of(meta, len(unit))
     result = np.empty(unit.shape, dtype)
-    bands = zip(unit, result, np.broadcast_to(bounds, (len(unit), 2)), strict=True)
-    for number, (band, target, limits) in enumerate(bands):
+    for number, (band, target, limits) in enumerate(zip(unit, result, bounds, strict=True)):
         source, flat = band.detach().cpu().numpy().reshape(-1), target.reshape(-1)
         for begin in range(0, source.size, PART):
             part = slice(begin, begin + PART)
-            values = mapping.restore(source[part].astype(exact), number)
+            values = mapping.restore(source[part].astype(exact_float(dtype)), number)
             if dtype.kind == "f":
                 flat[part] = np.clip(values, *limits.tolist())
             else:
                 flat[part] = to_integers(values, dtype, limits.tolist(), name)
+    if kind_of(meta) == PHASE:
+        begin_anew(result, Facts(meta).range)
     return result

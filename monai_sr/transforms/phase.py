@@ -40,6 +40,18 @@ def turns_of(points: Tensor) -> Tensor:
     return torch.remainder(torch.atan2(sine, cosine) / (2 * math.pi), 1.0)
 
 
+def begin_anew(stored: np.ndarray, turns: np.ndarray) -> None:
+    """Write the end of a turn, to which rounding may lead, as its begin: in place.
+
+    Args:
+        stored: values of phases, (C, ...).
+        turns: begin and end of each band, or of all: (C, 2) or (1, 2).
+    """
+    pairs = np.broadcast_to(turns.reshape(-1, 2), (len(stored), 2)).tolist()
+    for band, (begin, end) in zip(stored, pairs, strict=True):
+        band[band >= end] = begin if stored.dtype.kind == "f" else round(begin)
+
+
 def half_turn_apart(first: Tensor, second: Tensor) -> Tensor:
     """Return by how much phases in turns differ, from -0.5 to 0.5."""
     return torch.remainder(first - second + 0.5, 1.0) - 0.5

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from monai_sr.transforms.phase import circle_points, joined, tiles_of, turns_of
+from monai_sr.transforms.phase import begin_anew, circle_points, joined, tiles_of, turns_of
 
 
 def test_quarters_of_a_turn_are_the_ends_of_both_axes():
@@ -31,3 +31,17 @@ def test_tiles_are_the_images_of_a_mosaic(depth):
         part = mosaic[:, :, 2 * column : 2 * column + 2, 3 * row : 3 * row + 3]
         assert np.array_equal(tiles[index : index + 1].numpy(), part)
     assert np.array_equal(joined(tiles, 3).numpy(), mosaic)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])
+def test_no_result_lies_at_the_end_of_a_turn(dtype):
+    """359.7 degrees are not 360 when rounded, which no source has."""
+    stored = np.array([[[0, 90, 359, 360]], [[0, 2, 4, 6]]], dtype)
+    begin_anew(stored, np.array([[0, 360], [0, 2 * np.pi]]))
+    assert stored.tolist() == [[[0, 90, 359, 0]], [[0, 2, 4, 6]]]
+
+
+def test_turns_of_thousandths_of_radians_end_between_integers():
+    stored = np.array([[[-3142, 0, 3141, 3142]]], np.int16)
+    begin_anew(stored, np.array([-1000 * np.pi, 1000 * np.pi]))
+    assert stored.tolist() == [[[-3142, 0, 3141, -3142]]]

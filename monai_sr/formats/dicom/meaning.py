@@ -1,13 +1,15 @@
 """What a DICOM object says about the meaning of its values.
 
 DICOM PS3.3 C.8.20 (segmentations), C.8.8.3 (dose), C.8.13.3.1.1 (complex image component), and
-C.7.6.1.1.2 (image type, whose third and later values vendors fill); Siemens mosaics: CSA header or
-(0019,100A); raw data type of GE: (0043,102F).
+C.7.6.1.1.2 (image type, whose third and later values vendors fill); mosaics of Siemens: CSA header
+or (0019,100A), of United Imaging: (0065,1050); raw data type of GE: (0043,102F).
 """
 
 import math
+import re
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from monai_sr.formats.meaning import (
     DOSE,
     FRACTION,
     LABEL,
+    MAGNITUDE_TYPES,
     PART_TYPES,
     PHASE,
     PHASE_TYPES,
@@ -35,19 +38,20 @@ from monai_sr.formats.wrapping import volume_by_turn
 _LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
 _DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 _DOSE_WORDS = frozenset({"DoseGridScaling", "DoseUnits"})
-_DOSE_UNITS = frozenset({"Gy", "mGy", "cGy"})  # of UCUM
+# UCUM: gray with a prefix, also in a time, and what it was weighted by in braces: Gy{RBE}.
+_DOSE_UNIT = re.compile(r"[a-zµ]?Gy(?![A-Za-z])")
 _CLASS_TYPES = frozenset({"LABEL", "LABELMAP", "SEGMENTATION", "MASK"})
 _COMPONENTS = {"PHASE": PHASE, "REAL": COMPLEX, "IMAGINARY": COMPLEX, "COMPLEX": COMPLEX}
 _GE_KINDS = {1: PHASE, 2: COMPLEX, 3: COMPLEX}
 _COUNTS = frozenset({"CNTS", "CPS", "PROPCNTS", "PROPCPS"})
 # Of PET (C.8.9.1.1.3); all others are amounts.
 _SIGNED_UNITS = frozenset({"NONE", "STDDEV", "PCNT"})
-_MAGNITUDES = frozenset({"M", "MAGNITUDE", "M_FFE", "M_SE", "M_IR"})
 _MAPPED = tuple(
     f"{kind}RealWorldValue{end}ValueMapped"
     for kind in ("", "DoubleFloat")
     for end in ("First", "Last")
 )
+_LEAST_TILE = 64  # of a mosaic that does not say how finely it was acquired
 _UNMEASURED = frozenset({"", "OT", "SC", "SEG"})
 
 
@@ -67,7 +71,9 @@ def dicom_meaning(dataset: Dataset) -> Meaning | None:
         return Meaning(LABEL, "a mask of one bit a pixel")
     if modality == "RTDOSE" or sop_class == _DOSE:
         return Meaning(DOSE, "RT Dose")
-    if not _DOSE_WORDS.isdisjoint(dataset.dir("Dose")) or _units(dataset) & _DOSE_UNITS:
+    if not _DOSE_WORDS.isdisjoint(dataset.dir("Dose")) or any(
+        map(_DOSE_UNIT.match, _units(dataset))
+    ):
         return Meaning(DOSE, "units of dose")
     types = set(_image_type(dataset)[2:])
     if types & _CLASS_TYPES:
@@ -190,7 +196,7 @@ def _are_amounts(dataset: Dataset) -> bool:
     if modality != "MR":
         return are_counts(dataset)
     components = _components(dataset)
-    is_said = components == {"MAGNITUDE"} or bool(set(_image_type(dataset)[2:]) & _MAGNITUDES)
+    is_said = components == {"MAGNITUDE"} or bool(set(_image_type(dataset)[2:]) & MAGNITUDE_TYPES)
     return is_said or _raw_type(dataset) == 0
 
 
@@ -203,22 +209,35 @@ def rescaling(dataset: Dataset) -> tuple[float, float]:
 
 
 def mosaic_side(dataset: Dataset, name: object) -> int:
-    """Return how many slices lie beside each other in a Siemens mosaic, 1 for other images.
+    """Return how many slices lie beside each other in a mosaic, 1 for other images.
 
     Raises:
         BadImageError: it is a mosaic that does not tell, or cannot be cut so.
     """
-    if "MOSAIC" not in _image_type(dataset):
-        return 1
-    count = _mosaic_count(dataset)
+    is_said, rows, columns = (
+        "MOSAIC" in _image_type(dataset),
+        int(dataset.Rows),
+        int(dataset.Columns),
+    )
+    # A slice that was cut out of a mosaic may still tell the number, but is not that large.
+    most = min(rows, columns) // _acquired(dataset) if dataset.get("Modality") == "MR" else 1
+    count = _mosaic_count(dataset) if is_said or most > 1 else 0
     side = math.ceil(math.sqrt(count)) if count else 0
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
-    if not side or rows % side or columns % side:
+    is_whole = bool(side) and not rows % side and not columns % side
+    if not is_said:
+        return side if is_whole and side <= most else 1
+    if not is_whole:
         raise BadImageError(
             f"{name}: a mosaic must say how many slices of one size it holds, got "
             f"{count or 'no number'} in {columns} x {rows} pixels; convert it to NIfTI (dcm2niix)"
         )
     return side
+
+
+def _acquired(dataset: Dataset) -> int:
+    """Return the lesser number of pixels that a slice was acquired with, at least."""
+    given = [int(n) for n in dataset.get("AcquisitionMatrix") or [] if n]
+    return min(given, default=_LEAST_TILE)
 
 
 def _image_type(dataset: Dataset) -> list[str]:
@@ -271,8 +290,10 @@ def _mosaic_count(dataset: Dataset) -> int:
     number = _private(dataset, 0x0019, "SIEMENS MR HEADER", 0x0A)
     if isinstance(number, bytes):
         number = int.from_bytes(number[:2], "little")
+    number = number or _private(dataset, 0x0065, "Image Private Header", 0x50)
     if number:
-        return int(number)
+        with suppress(TypeError, ValueError):
+            return int(float(number))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nibabel calls its reader experimental
         from nibabel.nicom import csareader

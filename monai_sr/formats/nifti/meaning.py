@@ -27,9 +27,11 @@ from monai_sr.formats.meaning import (
     Meaning,
     Tally,
     by_name,
+    few_colors,
     few_values,
     is_sure_phase,
     many_values,
+    packed,
     phase_turn,
 )
 from monai_sr.formats.wrapping import volume_by_turn
@@ -52,7 +54,10 @@ _DOSE_NAMES = re.compile(
         r"dose[_-]?(?:map|grid|distribution|sum|total|gy)"
     )
 )
-_PART_NAMES = re.compile(_WORD.format(r"imag|imaginary") + r"|(?<=[_-])real$")  # of dcm2niix
+# Of dcm2niix, and in full.
+_PART_NAMES = re.compile(
+    _WORD.format(r"imag|imaginary|(?:real|imag|imaginary)[_-]?part") + r"|(?<=[_-])real$"
+)
 # FSL's partial volumes, SPM's tissue classes, and maps of probability.
 _SHARE_NAMES = re.compile(
     _WORD.format(r"pve(?:_?\d+)?|prob|probs|probmap|probabilit(?:y|ies)|tpm")
@@ -81,6 +86,22 @@ def nifti_meaning(
     """
     said = _said(path, intent, channels, rescaling)
     return said or volume_by_turn(path, channels[0], lambda: nifti_turn(channels, *rescaling))
+
+
+def meaning_of_colors(path: Path, channels: npt.NDArray[Any]) -> Meaning | None:
+    """Return what colors say: those of classes or regions, between which there is nothing.
+
+    Shape: channels (3, X, Y[, Z]) or more, red, green and blue of all times one after another.
+
+    Args:
+        path: the file for a warning where that stays open.
+        channels: its values.
+    """
+    images = np.moveaxis(channels.reshape(3, -1, *channels.shape[1:]), 1, 0)
+    few = few_colors(images)
+    if few is not None or channels.dtype != np.uint8:
+        return few
+    return many_values(path, [packed(image) for image in images])
 
 
 def _said(

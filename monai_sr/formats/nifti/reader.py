@@ -30,7 +30,12 @@ from monai_sr.formats.nifti.header import (
     source_affine,
     unit_mm,
 )
-from monai_sr.formats.nifti.meaning import natural_bounds, nifti_meaning, nifti_turn
+from monai_sr.formats.nifti.meaning import (
+    meaning_of_colors,
+    natural_bounds,
+    nifti_meaning,
+    nifti_turn,
+)
 from monai_sr.formats.stored import StoredReader, check_samples, holes_of_infinity, single_path
 from monai_sr.geometry import slice_axis
 
@@ -148,10 +153,10 @@ class NiftiReader(StoredReader):
         spatial = channels.shape[1:]
         is_rgb = image.pixels.dtype.names is not None
         found = valid = groups = None
-        if not is_rgb and self.kind == AUTO:
-            found = nifti_meaning(image.path, image.intent, channels, image.rescaling)
-        elif "A" in (image.pixels.dtype.names or ()):
+        if "A" in (image.pixels.dtype.names or ()):
             found, valid, groups = _alpha(channels)
+        if self.kind == AUTO:
+            found = _meaning(image, channels) or found
         meaning = decided(self.kind, found, image.path, is_rgb)
         turn = natural = None
         if meaning.kind == GRAY:
@@ -175,6 +180,13 @@ class NiftiReader(StoredReader):
             meaning=meaning,
         )
         return channels.astype(exact_float(channels.dtype), order="C"), meta
+
+
+def _meaning(image: NiftiImage, channels: npt.NDArray[Any]) -> Meaning | None:
+    names = image.pixels.dtype.names
+    if names is None:
+        return nifti_meaning(image.path, image.intent, channels, image.rescaling)
+    return meaning_of_colors(image.path, channels[: len(channels) // len(names) * 3])
 
 
 def _alpha(

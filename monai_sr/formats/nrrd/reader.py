@@ -19,7 +19,7 @@ from monai_sr.core import BadImageError, PathLike, check_memory, exact_float, re
 from monai_sr.formats.axes import channels_first
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.meaning import AUTO, LABEL, PHASE, Meaning, decided
-from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
+from monai_sr.formats.nifti.meaning import meaning_of_colors, nifti_meaning, nifti_turn
 from monai_sr.formats.nrrd.format import Nrrd
 from monai_sr.formats.nrrd.header import GZIPS, TEXTS, NrrdHeader, read_header
 from monai_sr.formats.stored import StoredReader, check_samples, holes_of_infinity, single_path
@@ -102,7 +102,7 @@ class NrrdReader(StoredReader):
 
 def _meaning(header: NrrdHeader, channels: npt.NDArray[Any]) -> Meaning | None:
     if header.is_rgb:
-        return None
+        return meaning_of_colors(header.path, channels)
     if header.is_segmentation:
         return Meaning(LABEL, "a segmentation of 3D Slicer")
     return nifti_meaning(header.path, 0, channels, (1.0, 0.0))

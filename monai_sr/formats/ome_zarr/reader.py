@@ -19,7 +19,7 @@ from monai_sr.formats.axes import channels_first
 from monai_sr.formats.facts import image_meta
 from monai_sr.formats.format import head_of
 from monai_sr.formats.meaning import AUTO, LABEL, PHASE, Meaning, decided
-from monai_sr.formats.nifti.meaning import nifti_meaning, nifti_turn
+from monai_sr.formats.nifti.meaning import meaning_of_colors, nifti_meaning, nifti_turn
 from monai_sr.formats.ome_zarr.format import OmeZarr
 from monai_sr.formats.ome_zarr.metadata import OmeMetadata, read_metadata
 from monai_sr.formats.stored import StoredReader, check_samples, holes_of_infinity
@@ -106,7 +106,9 @@ class OmeZarrReader(StoredReader):
         found = None
         if metadata.is_label:
             found = Meaning(LABEL, "image-label of its metadata")
-        elif not is_rgb and self.kind == AUTO:
+        elif self.kind == AUTO and is_rgb:
+            found = meaning_of_colors(metadata.path, channels)
+        elif self.kind == AUTO:
             found = nifti_meaning(metadata.path, 0, channels, (1.0, 0.0))
         meaning = decided(self.kind, found, metadata.path, is_rgb)
         meta = image_meta(

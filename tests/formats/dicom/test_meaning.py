@@ -143,13 +143,44 @@ def units(code):
 
 
 @pytest.mark.parametrize(
-    "tags", [{"DoseUnits": "GY"}, {"DoseGridScaling": 0.001}, units("Gy"), units("mGy")]
-)
+    "tags",
+    [{"DoseUnits": "GY"}, {"DoseGridScaling": 0.001}, units("Gy"), units("mGy"),
+     units("Gy{RBE}"), units("uGy"), units("Gy/h")]
+)  # fmt: skip
 def test_doses_are_known_by_their_units(tmp_path, tags):
     path = write(tmp_path / "a.dcm", modality="SC", **tags)
     with pytest.raises(BadImageError, match="a radiation dose"):
         load_image(path, "auto")
     assert kind_of(load_image(write(tmp_path / "b.dcm", **units("mm2/s")), "auto").meta) == "gray"
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("P_IR", "phase"), ("P_PCA", "phase"), ("R_IR", None), ("I_PCA", None), ("M_PCA", "gray")],
+)
+def test_image_types_of_philips_say_phase_and_parts(tmp_path, word, expected):
+    path = write(tmp_path / "a.dcm", modality="MR", ImageType=["ORIGINAL", "PRIMARY", word, word])
+    if expected is not None:
+        assert kind_of(load_image(path, "auto").meta) == expected
+        return
+    with pytest.raises(BadImageError, match="a part of a complex image"):
+        load_image(path, "auto")
+
+
+@pytest.mark.parametrize(
+    ("block", "offset", "vr", "value"),
+    [("SIEMENS MR HEADER", 0x190A, "US", 7), ("Image Private Header", 0x6550, "DS", "7")],
+)
+@pytest.mark.parametrize(
+    ("matrix", "side"), [([24, 0, 0, 22], 3), ([0, 24, 24, 0], 3), ([72, 0, 0, 72], 1), (None, 1)]
+)
+def test_mosaics_are_known_without_image_type(tmp_path, block, offset, vr, value, matrix, side):
+    """Slices that were cut out of a mosaic keep its private numbers."""
+    made = dataset(stored((72, 72)), modality="MR", AcquisitionMatrix=matrix, **located())
+    group, element = divmod(offset, 256)
+    made.private_block(group, block, create=True).add_new(element, vr, value)
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    assert load_image(tmp_path / "a.dcm", "auto").meta["sr_mosaic"] == side
 
 
 @pytest.mark.parametrize(("first", "expected"), [("DERIVED", "label"), ("ORIGINAL", "color")])

@@ -9,6 +9,7 @@ from monai_sr.core.errors import BadImageError
 from monai_sr.formats import Facts, kind_of
 from monai_sr.transforms import ScaleToUnit, load_image
 from monai_sr.transforms.intensity import to_stored
+from tests.formats.test_meaning import patches
 from tests.image_factory import write_nifti
 
 
@@ -103,3 +104,27 @@ def test_labels_that_are_no_whole_numbers_are_labels(tmp_path):
     for name in ("halves.nii", "dseg.nii"):
         path = write_nifti(tmp_path / name, (codes / 2).astype(np.float32))
         assert kind_of(load_image(path, "auto").meta) == "label"
+
+
+@pytest.mark.parametrize("names", ["RGB", "RGBA"])
+@pytest.mark.parametrize("shape", [(48, 48, 3), (48, 48, 3, 2)])
+def test_few_colors_in_patches_are_labels(tmp_path, names, shape):
+    colors = np.random.default_rng(0).integers(0, 256, (5, 4), dtype=np.uint8)
+    codes = np.zeros(shape, int) + patches(*range(5)).reshape(48, 48, *(1,) * (len(shape) - 2))
+    voxels = np.zeros(shape, [(name, "u1") for name in names])
+    for name, values in zip(names, colors.T, strict=False):
+        voxels[name] = values[codes]
+    path = write_nifti(tmp_path / "a.nii", voxels)
+    assert kind_of(load_image(path, "auto").meta) == "label"
+    assert kind_of(load_image(path, "intensity").meta) == "color"
+    for name in "RGB":
+        voxels[name] += np.random.default_rng(1).integers(0, 9, shape, dtype=np.uint8)
+    path = write_nifti(tmp_path / "b.nii", voxels)
+    assert kind_of(load_image(path, "auto").meta) == "color"
+
+
+@pytest.mark.parametrize("name", ["real_part.nii", "echo1_imag-part.nii", "a_real.nii"])
+def test_parts_of_complex_images_are_known_by_their_names(tmp_path, name):
+    path = write_nifti(tmp_path / name, SMOOTH - np.float32(0.5))
+    with pytest.raises(BadImageError, match="a part of a complex image"):
+        load_image(path, "auto")
