@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
+from monai.data import MetaTensor
 
 from monai_sr.core.bundles import write_weights_sums
+from monai_sr.inferers import TiledInferer
 from monai_sr.networks import Generator, create_generator
+from monai_sr.transforms import ScaleToUnit, to_stored
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = {"channels": 8, "num_blocks": 1, "block": "plain", "recursions": 1, "cascade_channels": 4}
@@ -42,6 +46,27 @@ def tiny(in_channels: int = 1, scale: int = 4, seed: int = 0, **options: object)
             if not parameter.any():
                 parameter.normal_(0, 0.05)
     return network.eval()
+
+
+class Wild(torch.nn.Module):
+    """Doubles an image, and swings far beyond it on either side."""
+
+    scale, scales, halo, in_channels, spatial_dims = 2, (2,), 0, 1, 2
+
+    def forward(self, image, scale=None):
+        large = torch.nn.functional.interpolate(image, scale_factor=2)
+        large[..., ::2] -= 90
+        large[..., 1::2] += 90
+        return large
+
+
+def wildest(image: MetaTensor, **options: Any) -> list[float]:
+    """Return the least and the greatest stored value that any network can bring about."""
+    unit, _ = ScaleToUnit(**options)(image)
+    inferer = TiledInferer(2, clip=None, consistency=0, overshoot=None)
+    large = inferer(unit[None], Wild())[0]
+    stored = to_stored(large.as_tensor(), unit.meta)
+    return [float(stored.min()), float(stored.max())]
 
 
 def tiny_bundle(folder: Path, name: str = "natural_sr") -> Path:

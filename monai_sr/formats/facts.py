@@ -153,6 +153,7 @@ def _dtype(value: Any) -> np.dtype[Any]:
 
 _UNSEEN = np.empty(0, np.uint8)
 _UNDECLARED = np.full(2, np.nan)
+_OPEN = np.array([-np.inf, np.inf])
 
 
 class Facts:
@@ -177,7 +178,8 @@ class Facts:
         unit_mm: millimeters of a unit of the affine, NaN where that cannot be trusted.
         unit: of the affine of a raster that has a geotransform, else "".
         groups: for each channel the number of its group of like units, -1 where none is known.
-        natural: (C, 2), least and greatest values that are possible by their nature.
+        natural, unit_natural: (C, 2), least and greatest values by their nature, which results
+            leave no farther than the input does around, stored and in [0, 1].
         kind, kind_reason, code_bands: see :class:`monai_sr.formats.meaning.Meaning`.
         mosaic: images beside each other along both axes.
         range: (C, 2), stored values that become 0 and 1.
@@ -221,7 +223,8 @@ class Facts:
     unit_mm = Fact("sr_unit_mm", _number, 1.0)  # MONAI's own readers give mm
     unit = Fact("sr_unit", _text, "")
     groups = Fact[Any]("sr_groups", _array)
-    natural = Fact("sr_natural", _array)
+    natural = Fact("sr_natural", _array, _OPEN)
+    unit_natural = Fact("sr_unit_natural", _array, _OPEN)
     kind = Fact("sr_kind", _array, np.array(""))
     kind_reason = Fact("sr_kind_reason", _text, "by default")
     code_bands = Fact("sr_code_bands", _array, np.empty(0, int))

@@ -5,6 +5,7 @@ with the clip to the allowed range as a projection onto a convex set. Both resam
 so a step needs ``2 * REACH`` coarse pixels of surroundings and tiles stay equal to the whole image.
 """
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -151,7 +152,9 @@ LOCAL_REACH = 1
 """Samples around each one that its neighborhood reaches to: 3 x 3 or 3 x 3 x 3 together."""
 
 
-def local_range(lr: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+def local_range(
+    lr: Tensor, margin: float | None, natural: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the smallest and largest value around each sample, widened.
 
     Shape: lr (N, C, X, Y[, Z]), on [0, 1] -> twice the same.
@@ -159,12 +162,22 @@ def local_range(lr: Tensor, margin: float) -> tuple[Tensor, Tensor]:
     Args:
         lr: the image; outside of it there is nothing.
         margin: by which share of their difference both are widened; by no more than that share of
-            [0, 1] where they lie in it: a hot pixel does not let its neighbors ring.
+            [0, 1] where they lie in it: a hot pixel does not let its neighbors ring. None: they
+            are no limit.
+        natural: least and greatest value that are expected, (N, C, 1, 1[, 1]): neither is left
+            farther than by the values around.
     """
     pool = F.max_pool2d if lr.ndim == 4 else F.max_pool3d
     size = 2 * LOCAL_REACH + 1
     high = pool(lr, size, stride=1, padding=LOCAL_REACH)
     low = -pool(-lr, size, stride=1, padding=LOCAL_REACH)
-    wider = (high - low).mul_(margin)
-    usual = wider.clamp(max=margin)
-    return low - torch.where(low < 0, wider, usual), high + torch.where(high > 1, wider, usual)
+    least, most = torch.full_like(low, -math.inf), torch.full_like(high, math.inf)
+    if margin is not None:
+        wider = (high - low).mul_(margin)
+        usual = wider.clamp(max=margin)
+        least = low - torch.where(low < 0, wider, usual)
+        most = high + torch.where(high > 1, wider, usual)
+    if natural is None:
+        return least, most
+    floor, ceiling = natural
+    return least.maximum(low.minimum(floor)), most.minimum(high.maximum(ceiling))

@@ -42,8 +42,17 @@ def limits(
     """
     facts = Facts(meta)
     found = facts.clip if facts.knows("clip") else clip
-    if found is None:
-        return None
+    return None if found is None else _of_images(found, image)
+
+
+def natural_range(meta: dict[str, Any] | None, image: Tensor) -> Tensor | None:
+    """Return (N, C, 2): what each band's values are by their nature; None where they are open."""
+    facts = Facts(meta)
+    found = facts.unit_natural
+    return None if np.isinf(found).all() else _of_images(found, image)
+
+
+def _of_images(found: Any, image: Tensor) -> Tensor:
     pairs = torch.as_tensor(np.asarray(found, dtype=np.float64))
     pairs = pairs.reshape(-1, *pairs.shape[-2:]) if pairs.ndim > 1 else pairs.reshape(1, 1, 2)
     return pairs.to(image.device, torch.float32).expand(*image.shape[:2], 2)
@@ -114,7 +123,7 @@ _UNBOUNDED = np.array([-np.inf, np.inf])
 
 def circle_meta(meta: dict[str, Any] | None) -> dict[str, Any]:
     """Return the metadata of phases as those of their cosines and sines."""
-    return with_facts(meta, clip=_UNBOUNDED, is_rgb=False)
+    return with_facts(meta, clip=_UNBOUNDED, unit_natural=_UNBOUNDED, is_rgb=False)
 
 
 def enlarged_by_kind(
@@ -144,9 +153,10 @@ def enlarged_by_kind(
                 f"{sizes[0]} x {sizes[1]}; choose --scale 2, 3 or 4, or convert it (dcm2niix)"
             )
         own = with_facts(meta, mosaic=1)
-        clip = Facts(own).clip if Facts(own).knows("clip") else _UNBOUNDED
-        if clip.ndim == 3:  # of each image of a batch
-            Facts(own).clip = np.repeat(clip, side**2, axis=0)
+        for name in ("clip", "unit_natural"):
+            pairs = getattr(Facts(own), name) if Facts(own).knows(name) else _UNBOUNDED
+            if pairs.ndim == 3:  # of each image of a batch
+                setattr(Facts(own), name, np.repeat(pairs, side**2, axis=0))
         each = [sizes[0] // side, sizes[1] // side, *sizes[2:]]
         return joined(enlarged_by_kind(tiles_of(image, side), own, each, grow), side)
     if kind_of(meta) == PHASE:

@@ -93,6 +93,7 @@ class SliceRestorer:
         device: torch.device | None = None,
         limits: tuple[Tensor, Tensor] | None = None,
         overshoot: float | None = None,
+        natural: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Make the slices of a volume thinner.
 
@@ -107,6 +108,7 @@ class SliceRestorer:
             limits: smallest and largest value of each band that can be stored, (N, C, 1, 1, 1).
             overshoot: by which share of the range of the 3 x 3 x 3 voxels around them results may
                 leave it; None: no such limit.
+            natural: see :func:`monai_sr.functional.back_projection.local_range`.
 
         Raises:
             WeightsError: if the weights cannot be read or belong to another network.
@@ -117,7 +119,7 @@ class SliceRestorer:
             if self.tune:
                 network = self._tuned(network, volume, size / volume.shape[dim], dim)
             thin = thin + self._correction(network, thin, volume.shape[dim], dim)
-        low, high = self._ends(volume, size, dim, limits, overshoot)
+        low, high = self._ends(volume, size, dim, limits, overshoot, natural)
         for _ in range(_ROUNDS):
             thin = agree_with_slices(thin, volume, dim, self.profile)
             thin = thin if low is None else torch.maximum(thin, low)
@@ -131,12 +133,14 @@ class SliceRestorer:
         dim: int,
         limits: tuple[Tensor, Tensor] | None,
         overshoot: float | None,
+        natural: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor | None, Tensor | None]:
         """Return what results lie between."""
-        if overshoot is None:
+        if overshoot is None and natural is None:
             return limits or (None, None)
         below = torch.as_tensor(covering_samples(volume.shape[dim], size), device=volume.device)
-        low, high = (end.index_select(dim, below) for end in local_range(volume, overshoot))
+        ends = local_range(volume, overshoot, natural)
+        low, high = (end.index_select(dim, below) for end in ends)
         if limits is None:
             return low, high
         return low.clamp(*limits), high.clamp(*limits)

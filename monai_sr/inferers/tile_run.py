@@ -41,6 +41,7 @@ class TileRun:
         consistency: back-projection steps.
         dtype: of the network's computation.
         limits: (N, C, 2), what each band of each image can store; None: no limit.
+        natural: (N, C, 2), what its values are by their nature, which they may leave; likewise.
         has_rgb: whether the first three bands are colors that belong together.
         device: where the network computes.
         overshoot: by which share of the local contrast results may leave the local range of the
@@ -56,6 +57,7 @@ class TileRun:
     has_rgb: bool
     device: torch.device
     overshoot: float | None = None
+    natural: Tensor | None = None
     largest_side: float = field(default=math.inf)
     largest_batch: float = field(default=math.inf)
 
@@ -194,8 +196,9 @@ class TileRun:
         for first, last in _band_groups(given, wanted, self.has_rgb):
             bands = lr[:, first:last]
             fed = bands if bands.shape[1] == wanted else bands.expand(-1, wanted, *bands.shape[2:])
-            limits = None if self.limits is None else self.limits[:, first:last]
-            large = self._enlarge(fed, grid.scale, within(near, tile.outer), limits)[fine]
+            large = self._enlarge(fed, grid.scale, within(near, tile.outer), slice(first, last))[
+                fine
+            ]
             parts.append(large if fed is bands else large.mean(dim=1, keepdim=True))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
@@ -208,7 +211,7 @@ class TileRun:
         return 0.0 if is_int8 else SEEN_OUTSIDE  # integers were fitted to [0, 1] itself
 
     @torch.inference_mode()
-    def _enlarge(self, lr: Tensor, scale: int, near: Slices, limits: Tensor | None) -> Tensor:
+    def _enlarge(self, lr: Tensor, scale: int, near: Slices, bands: slice) -> Tensor:
         """Run the generator on one tile, and the consistency steps on a part of it."""
         seen = lr.clamp(-self._seen_outside, 1 + self._seen_outside)
         padded = _fit_sizes(seen, self.network)
@@ -224,10 +227,10 @@ class TileRun:
         rest = lr - seen
         if bool(rest.any()):
             sr = sr + upsample(rest, scale, range(2, lr.ndim))[inner]
-        ends: Sequence[Tensor | None] = _bounds(limits, lr)
-        if self.overshoot is not None:
-            local = [end[spatial(near)] for end in local_range(lr, self.overshoot)]
-            ends = local if ends[0] is None else [end.clamp(*ends) for end in local]
+        ends: Sequence[Tensor | None] = pair_of(self.limits, lr, bands) or (None, None)
+        if (local := self._local(lr, bands)) is not None:
+            near_ends = [end[spatial(near)] for end in local]
+            ends = near_ends if ends[0] is None else [end.clamp(*ends) for end in near_ends]
         return back_project(sr, lr[spatial(near)], scale, self.consistency, *ends)
 
     def _resampled(self, large: Tensor, lr: Tensor, tile: Tile, grid: TileGrid) -> Tensor:
@@ -241,10 +244,12 @@ class TileRun:
         below = [covering_samples(n, m, *part) - outer.start for n, m, part, outer in axes]
         return self.clipped(large, lr, below)
 
-    def bounds(self, like: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Return the ends of what each band of images can store, None where there are none."""
-        low, high = _bounds(self.limits, like)
-        return None if low is None or high is None else (low, high)
+    def _local(self, lr: Tensor, bands: slice = slice(None)) -> tuple[Tensor, Tensor] | None:
+        """Return what each sample's block may hold by the samples around; None where all."""
+        natural = pair_of(self.natural, lr, bands)
+        if self.overshoot is None and natural is None:
+            return None
+        return local_range(lr, self.overshoot, natural)
 
     def clipped(self, large: Tensor, lr: Tensor, below: Sequence[Any]) -> Tensor:
         """Clip a result to what can be stored, and to the local range of the input.
@@ -254,11 +259,11 @@ class TileRun:
             lr: the input.
             below: along each spatial axis, which sample of the input lies under each of the result.
         """
-        ends = _bounds(self.limits, large)
-        large = large if ends[0] is None else large.clamp(*ends)
-        if self.overshoot is None:
+        ends = pair_of(self.limits, large)
+        large = large if ends is None else large.clamp(*ends)
+        if (local := self._local(lr)) is None:
             return large
-        low, high = (_gathered(end, below) for end in local_range(lr, self.overshoot))
+        low, high = (_gathered(end, below) for end in local)
         return torch.minimum(torch.maximum(large, low), high)
 
 
@@ -268,11 +273,13 @@ def _gathered(plane: Tensor, below: Sequence[Any]) -> Tensor:
     return plane
 
 
-def _bounds(limits: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
-    """Return limits as they are compared with a batch, or with some one after another."""
+def pair_of(
+    limits: Tensor | None, like: Tensor, bands: slice = slice(None)
+) -> tuple[Tensor, Tensor] | None:
+    """Return (N, C, 2) as they are compared with a batch, or with some one after another."""
     if limits is None:
-        return None, None
-    limits = limits.to(like.device).repeat(len(like) // len(limits), 1, 1)
+        return None
+    limits = limits[:, bands].to(like.device).repeat(len(like) // len(limits), 1, 1)
     low, high = limits.reshape(*limits.shape, *[1] * (like.ndim - 2)).unbind(2)
     return low, high
 

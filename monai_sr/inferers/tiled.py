@@ -28,12 +28,13 @@ from monai_sr.inferers.batch_meta import (
     enlarged_meta,
     has_rgb,
     limits,
+    natural_range,
     slice_axis,
     with_meta,
 )
 from monai_sr.inferers.slices import SliceRestorer
 from monai_sr.inferers.tile_plan import Tile, TileGrid, batches
-from monai_sr.inferers.tile_run import TileRun, spatial
+from monai_sr.inferers.tile_run import TileRun, pair_of, spatial
 from monai_sr.inferers.transfer import Transfer
 from monai_sr.transforms import enlarged_axes, planned_sizes
 
@@ -191,7 +192,8 @@ class TiledInferer(Inferer):
             return image
         return self.slices(
             image, sizes[axis], 2 + axis, device=run.device,
-            limits=run.bounds(image), overshoot=self.overshoot,
+            limits=pair_of(run.limits, image), overshoot=self.overshoot,
+            natural=pair_of(run.natural, image),
         )  # fmt: skip
 
     @staticmethod
@@ -237,11 +239,16 @@ class TiledInferer(Inferer):
             raise OptionError(
                 "precision: int8 needs a network of monai_sr.runtimes, got one of torch; leave it"
             )
-        stored, device = limits(meta, self.clip, image), _place(network, image.device)
+        device = _place(network, image.device)
         check_precision(device, self.precision)
-        stored = None if stored is None else stored.to(device)
+        stored, natural = (
+            None if found is None else found.to(device)
+            for found in (limits(meta, self.clip, image), natural_range(meta, image))
+        )
         rgb = has_rgb(meta, image)
-        return TileRun(network, self.consistency, self.dtype, stored, rgb, device, self.overshoot)
+        return TileRun(
+            network, self.consistency, self.dtype, stored, rgb, device, self.overshoot, natural
+        )
 
     def _grow(
         self,

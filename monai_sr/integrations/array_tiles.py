@@ -7,6 +7,7 @@ pass before.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
@@ -136,6 +137,7 @@ class Known:
 
     range: npt.NDArray[np.float64]
     bounds: npt.NDArray[np.float64]
+    natural: npt.NDArray[np.float64]
 
 
 class ArrayPlan:
@@ -165,9 +167,7 @@ class ArrayPlan:
         self.kind, self.dtype = kind_of(meta), Facts(meta).dtype
         self.grid, run = inferer.plan(resolver.network, meta, self.scene.shape)
         self.tiles = _in_rows(self.grid, run.fitting_side(inferer.tile_size, self.grid))
-        natural = np.asarray(Facts(meta).natural if Facts(meta).knows("natural") else ())
-        is_declared = self._scale_to_unit.value_range or declared_range(meta)
-        self.needs_pass = not is_declared or bool(np.isfinite(natural).any())
+        self.needs_pass = not (self._scale_to_unit.value_range or declared_range(meta))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -246,7 +246,7 @@ class ArrayPlan:
                 border.add(*edge)
             levels = with_corners(found.levels, border)
         self._scale_to_unit.decide(meta, self.scene.shape[0], lambda: levels)
-        return Known(Facts(meta).range, Facts(meta).bounds)
+        return Known(Facts(meta).range, Facts(meta).bounds, Facts(meta).natural)
 
     def enlarge(
         self, pixels: npt.NDArray[Any], tile: Tile, known: Known | None, left: int, top: int
@@ -295,7 +295,8 @@ class ArrayPlan:
         scene.raster = raster.of_part(pixels, left, top)  # type: ignore[attr-defined]
         scene.meta = dict(scene.meta)
         if known is not None:
-            Facts(scene.meta).range, Facts(scene.meta).bounds = known.range, known.bounds
+            for name, pairs in dataclasses.asdict(known).items():
+                setattr(Facts(scene.meta), name, pairs)
             to_unit(torch.zeros(len(pixels), 0, dtype=torch.float32), scene.meta)
         return scene
 

@@ -40,6 +40,7 @@ from monai_sr.transforms.ranges import (
 )
 
 _FLOAT_STEPS = 255
+_ROUNDING = 1e-6  # of [0, 1], by which float32 misses a natural bound
 _SMALLEST_STEP = 1e-30  # differences divided by less would be lost to underflow
 _WIDEST_RANGE = 1e30  # a fill value that nobody declared, such as -3.4e38, hides all others
 
@@ -63,8 +64,9 @@ class ScaleToUnit(Transform):
         value_range: (low, high) stored values of 0 and 1, or such a pair for each band; None: by
             the rule of this module.
         nodata: stored value that is no measurement, beside what the file declares; None: none.
-        bounds: (low, high) stored values that results are held in; None: natural ones of fields
-            that are declared to be such (``natural``), where no value of the input leaves them.
+        bounds: (low, high) stored values that results are held in; None: what can be stored. What
+            a field's values are by their nature (fact ``natural``, or not negative where no value
+            but outliers is) results leave only where the input does.
         is_exact: use the smallest and largest valid value of all bands in place of robust ranges.
 
     Raises:
@@ -117,9 +119,7 @@ class ScaleToUnit(Transform):
 
     def needs_levels(self, meta: Mapping[str, Any]) -> bool:
         """Tell whether :meth:`decide` looks at the values: it may be spared where it does not."""
-        natural = Facts(meta).natural if Facts(meta).knows("natural") else ()
-        may_bound = self.bounds is None and bool(np.isfinite(natural).any())
-        return may_bound or self._given(meta) is None or bool(Facts(meta).unit)
+        return self._given(meta) is None or bool(Facts(meta).unit)
 
     def decide(
         self, meta: dict[str, Any], channels: int, measure: Callable[[], Sequence[Levels]]
@@ -144,6 +144,8 @@ class ScaleToUnit(Transform):
         levels = measure() if self.needs_levels(meta) else []
         pairs = np.asarray((0.0, 1.0) if given is None else given, float).reshape(-1, 2)
         ranges = np.broadcast_to(pairs, (channels, 2)).copy()
+        expected = facts.natural if self.bounds is None else (-np.inf, np.inf)
+        natural = np.broadcast_to(np.asarray(expected, float), (channels, 2)).copy()
         if levels and (given is None or facts.unit):
             groups: Any = facts.groups if facts.knows("groups") else np.full(channels, 0)
             found, fill = band_ranges(levels, groups, facts.is_rgb, bool(facts.unit))
@@ -159,28 +161,20 @@ class ScaleToUnit(Transform):
                     )
                 is_known = np.isfinite(found)
                 ranges = np.where(is_known, (low, high) if self.is_exact else found, ranges)
+                is_positive = np.isinf(natural).all(axis=1) & (found[:, 0] >= 0)
+                natural[is_positive & (self.bounds is None)] = 0, np.inf
             facts.far_share = tell_far(name, levels, ranges, fill)
         dtype = facts.dtype
         for pair in ranges:
             if pair[1] <= pair[0]:
                 pair[1] = pair[0] + _one_step(pair[0], dtype)
-        facts.range, facts.bounds = ranges, self._bounds(meta, channels, levels)
+        storable = np.asarray(facts.storable, dtype=np.float64)
+        bounds = storable if self.bounds is None else np.clip(self.bounds, *storable)
+        facts.range, facts.natural = ranges, natural
+        facts.bounds = np.tile(bounds, (channels, 1))
 
     def _given(self, meta: Mapping[str, Any]) -> Sequence[float] | None:
         return self.value_range if self.value_range is not None else declared_range(meta)
-
-    def _bounds(
-        self, meta: Mapping[str, Any], channels: int, levels: Sequence[Levels]
-    ) -> np.ndarray:
-        """Return the stored values that the results of each band are held in: (C, 2)."""
-        storable = np.asarray(Facts(meta).storable, dtype=np.float64)
-        bounds = np.tile(storable, (channels, 1))
-        if self.bounds is not None:
-            bounds[:] = self.bounds
-        elif Facts(meta).knows("natural"):
-            for band, (each, natural) in enumerate(zip(levels, Facts(meta).natural, strict=False)):
-                bounds[band] = each.held_by(natural) or storable
-        return bounds.clip(*storable)
 
 
 def declared_range(meta: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -263,6 +257,7 @@ def to_unit(stored: Tensor, meta: dict[str, Any]) -> MetaTensor:
     """
     mapping = UnitMapping.of(meta)
     Facts(meta).clip = mapping.clip(Facts(meta).limits).copy()
+    Facts(meta).unit_natural = mapping.clip(Facts(meta).natural).copy()
     return MetaTensor(mapping.unit(stored), meta=meta)
 
 
@@ -385,6 +380,8 @@ def to_stored(unit: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
     dtype, name = Facts(meta).dtype, str(meta.get("filename_or_obj", "image"))
     bounds = np.broadcast_to(Facts(meta).limits.reshape(-1, 2), (len(unit), 2))
     mapping = UnitMapping.of(meta, len(unit))
+    slack = _ROUNDING * mapping.width
+    natural = np.broadcast_to(Facts(meta).natural.reshape(-1, 2), (len(unit), 2))
     result = np.empty(unit.shape, dtype)
     for number, (band, target, limits) in enumerate(zip(unit, result, bounds, strict=True)):
         source, flat = band.detach().cpu().numpy().reshape(-1), target.reshape(-1)
@@ -392,6 +389,8 @@ def to_stored(unit: Tensor, meta: Mapping[str, Any]) -> np.ndarray:
             part = slice(begin, begin + PART)
             values = mapping.restore(source[part].astype(exact_float(dtype)), number)
             if dtype.kind == "f":
+                held = values.clip(*natural[number].tolist())
+                np.copyto(values, held, where=np.abs(values - held) < slack[number])
                 flat[part] = np.clip(values, *limits.tolist())
             else:
                 flat[part] = to_integers(values, dtype, limits.tolist(), name)

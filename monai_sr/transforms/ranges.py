@@ -26,7 +26,6 @@ Range: TypeAlias = tuple[float, float]
 SEEN_OUTSIDE = 0.5
 """How far outside of the range, as a share of it, networks see values."""
 
-_ROUNDING = 1e-6  # of the largest value, as float32 rounds
 _PART = 2**20  # values that are sorted at a time
 _BIN_BITS = 16  # of float32 that a bin leaves out: 7 bits of the fraction remain
 # A share of the pixels at either end is left outside if the end lies farther from the others than
@@ -72,20 +71,6 @@ class Levels:
             first, sizes = _runs(found)
             parts.append(cls(sizes, found[first], found[first + sizes - 1]))
         return cls.sum(parts)
-
-    def held_by(self, bounds: Iterable[float]) -> Range | None:
-        """Return bounds that hold all values, moved by their rounding; None where some leave them.
-
-        A slope of 0.001 that is stored as float32 brings 1.0 to 999.99995.
-        """
-        low, high = map(float, bounds)
-        if not self.counts.size:
-            return None
-        ends = self.extremes
-        slack = _ROUNDING * max(map(abs, ends))
-        if ends[0] < low - slack or ends[1] > high + slack:
-            return None
-        return min(low, ends[0]), max(high, ends[1])
 
     @classmethod
     def sum(cls, parts: Iterable[Levels]) -> Levels:

@@ -69,7 +69,8 @@ def _avoid_nodata(values: np.ndarray, meta: Mapping[str, Any], band: int) -> Non
         next_value = float(info.eps) * abs(nodata) + float(info.smallest_subnormal)  # far: float16
         step = max(_SHARE * max(abs(nodata), high - low), next_value)
         near = (values >= max(nodata - step, least)) & (values <= min(nodata + step, most))
-    lowest = max(least, _of_band(Facts(meta).limits.reshape(-1, 2), band)[0])
+    held = (Facts(meta).limits, Facts(meta).natural)
+    lowest = max(least, *(_of_band(pairs.reshape(-1, 2), band)[0] for pairs in held))
     values[near] = nodata - step if nodata - step >= lowest else nodata + step
 
 

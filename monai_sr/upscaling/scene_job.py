@@ -305,7 +305,7 @@ class SceneJob:
     def _survey(
         self, journal: Journal, scale_to_unit: ScaleToUnit, tiles: list[Tile], chosen: list[Tile]
     ) -> float:
-        """Decode what is needed, once: all where the range or natural bounds rest on all values.
+        """Decode what is needed, once: all where the range rests on all values.
 
         The ranges go into the metadata of both sources.
 
@@ -314,22 +314,20 @@ class SceneJob:
         """
         facts, meta = journal.facts(), self.source.meta
         if "survey" not in facts:
-            natural = Facts(meta).natural if Facts(meta).knows("natural") else ()
             is_declared = scale_to_unit.value_range or declared_range(meta)
-            is_bounded = scale_to_unit.bounds is not None or not np.isfinite(natural).any()
-            read = chosen if is_declared and is_bounded else tiles
+            read = chosen if is_declared else tiles
             found = self.source.survey(read, with_levels=scale_to_unit.needs_levels(meta))
             if len(read) == len(tiles) and not found.has_valid:
                 raise no_valid_pixel(self.source.raster.path)
             scale_to_unit.decide(meta, self.shape[0], lambda: found.levels)
             known = Facts(meta)
-            ranges, bounds = known.range.tolist(), known.bounds.tolist()
-            facts = {**facts, "survey": [ranges, bounds, known.far_share, found.occupied]}
+            pairs = [each.tolist() for each in (known.range, known.bounds, known.natural)]
+            facts = {**facts, "survey": [pairs, known.far_share, found.occupied]}
             journal.keep_facts(facts)
-        ranges, bounds, far, occupied = facts["survey"]
+        pairs, far, occupied = facts["survey"]
         Facts(meta).far_share = far
         for each in (meta, self.again.meta):
-            Facts(each).range, Facts(each).bounds = np.array(ranges), np.array(bounds)
+            Facts(each).range, Facts(each).bounds, Facts(each).natural = map(np.array, pairs)
             to_unit(torch.zeros(self.shape[0], 0, dtype=torch.float32), each)
         return float(occupied)
 

@@ -124,7 +124,7 @@ def test_dark_water_is_no_hole_where_nodata_is_its_natural_bound(tmp_path):
     names = ("surface reflectance",)
     source = write_scene(tmp_path / "water.tif", array=array, descriptions=names, nodata=0)
     meta, pixels, _ = both_ways(source, tmp_path)
-    assert meta["sr_bounds"][0, 0] == 0
+    assert meta["sr_natural"][0, 0] == 0
     holes = np.kron(array == 0, np.ones((4, 4), bool))
     with rasterio.open(tmp_path / "windows.tif") as dst:
         assert np.array_equal(dst.read_masks() == 0, holes)

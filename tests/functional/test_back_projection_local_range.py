@@ -29,6 +29,19 @@ def test_a_hot_pixel_may_grow_but_its_neighbors_do_not_ring():
     assert float(high.max()) == pytest.approx(1500, abs=1)
 
 
+@pytest.mark.parametrize("margin", [None, 0.25])
+def test_natural_ends_are_left_no_farther_than_by_the_samples_around(margin):
+    lr = torch.rand(2, 1, 9, 8)
+    lr[:, :, 7:] += 0.8
+    natural = (torch.full((2, 1, 1, 1), 0.1), torch.full((2, 1, 1, 1), 0.9))
+    low, high = local_range(lr, margin, natural)
+    wide_low, wide_high = local_range(lr, margin)
+    least, most = local_range(lr, 0.0)
+    assert torch.equal(low, torch.maximum(wide_low, least.clamp(max=0.1)))
+    assert torch.equal(high, torch.minimum(wide_high, most.clamp(min=0.9)))
+    assert bool(torch.isinf(wide_low).all()) == (margin is None)
+
+
 @pytest.mark.parametrize("scale", [2, 3])
 @pytest.mark.parametrize("sides", [(18, 6), (9, 4, 3)])
 def test_back_projection_within_local_limits_equals_its_formula(scale, sides):

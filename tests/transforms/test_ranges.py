@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monai_sr.formats import Facts
+from monai_sr.inferers import TiledInferer
+from monai_sr.networks import create_generator
 from monai_sr.transforms import ScaleToUnit, load_image
 from monai_sr.transforms.intensity import to_stored
 from monai_sr.transforms.ranges import Border, Levels, band_ranges, robust_range
 from tests.image_factory import NORTH_UP, write_raster
+from tests.network_factory import wildest
 from tests.transforms.test_intensity import sample
 
 RNG = np.random.default_rng(5)
@@ -186,12 +189,37 @@ def test_results_are_held_in_the_bounds_that_are_asked_for():
     assert (low, high) == pytest.approx((-values.min() / width, (1 - values.min()) / width))
 
 
-def test_natural_bounds_hold_where_no_value_leaves_them():
-    inside = RNG.uniform(-0.9, 0.9, (1, 9, 8)).astype(np.float32)
-    natural = np.array([[-1.0, 1.0]])
-    assert ScaleToUnit()(sample(inside, natural=natural))[0].meta["sr_bounds"].tolist() == [[-1, 1]]
-    outside = ScaleToUnit()(sample(inside * 2, natural=natural))[0]
-    assert np.isinf(outside.meta["sr_bounds"]).all()
+@pytest.mark.parametrize("hot", [None, -30_000.0, 30_000.0])
+@pytest.mark.parametrize(
+    ("least", "natural", "expected"),
+    [(-0.9, (-1, 1), [-1, 1]), (-1.5, (-1, 1), [-1.5, 1]), (0.01, (-np.inf, np.inf), [0, np.inf])],
+)
+def test_results_leave_natural_bounds_no_farther_than_the_input(least, natural, expected, hot):
+    """Fields such as backscatter and magnitude state none; a single hot pixel changes nothing."""
+    values = RNG.uniform(least, 0.9, (1, 29, 28)).astype(np.float32)
+    values[0, 3:6, 3:6] = least
+    if hot:
+        values[0, 20, 20] = hot
+    found = wildest(sample(values, natural=np.array([natural], float)))
+    assert found[0] == pytest.approx(expected[0])
+    assert found[0] >= min(expected[0], np.float32(least))
+    assert found[1] > 50 if np.isinf(expected[1]) else found[1] == pytest.approx(expected[1])
+
+
+@pytest.mark.parametrize("options", [{"bounds": (-7, 7)}, {"value_range": (0, 1)}])
+def test_fields_may_be_negative_where_bounds_or_a_range_are_given(options):
+    values = RNG.uniform(0.01, 0.9, (1, 9, 8)).astype(np.float32)
+    assert wildest(sample(values), **options)[0] < -6
+
+
+def test_values_of_many_pixels_far_below_zero_stay():
+    values = RNG.uniform(0.01, 0.9, (1, 99, 98)).astype(np.float32)
+    values[0, 40:44, 40:43] = -500
+    unit, _ = ScaleToUnit()(sample(values))
+    large = TiledInferer(2, clip=None, overshoot=None)(
+        unit[None], create_generator("bicubic", scale=2, in_channels=1)
+    )
+    assert to_stored(large[0].as_tensor(), unit.meta)[0, 84, 83] < -400
 
 
 def test_the_value_that_looks_like_nodata_is_named_by_all_its_digits(caplog):
