@@ -96,7 +96,8 @@ def check_options(argv: list[str]) -> None:
                 "the value there; rename the path, or use monai-sr upscale"
             )
     if Path(files[0]).stem != "evaluate":  # which reads such text itself
-        check_types({f"--{k}": DefaultParseValue(v) for k, v in options.items()}, content)
+        values = {f"--{name}": DefaultParseValue(value) for name, value in options.items()}
+        check_types(values, content, is_training="train" in Path(files[0]).stem)
 
 
 def _check_path(name: str, text: str, value: object, config: str) -> None:

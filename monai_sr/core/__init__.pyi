@@ -16,6 +16,7 @@ from .contents import kept as kept
 from .contents import once as once
 from .contents import once_in_folder as once_in_folder
 from .contents import reading as reading
+from .defaults import random_state_kept as random_state_kept
 from .defaults import undisturbed as undisturbed
 from .defaults import usual_defaults as usual_defaults
 from .devices import check_precision as check_precision

@@ -66,3 +66,8 @@ def _dtype_kept() -> Iterator[None]:
 
 
 _FLOAT32 = SharedChange(_dtype_kept)
+random_state_kept = SharedChange(partial(torch.random.fork_rng, devices=[]))
+"""Context in which networks that get trained weights are built on the processor.
+
+The random values they begin with take nothing from torch's generator, which is the program's own.
+"""

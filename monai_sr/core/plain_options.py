@@ -5,16 +5,21 @@ as an option's value, from a command line or a server's request, must never be.
 """
 
 from collections.abc import Iterator, Mapping
+from math import isnan
 from typing import Any
 
 from monai_sr.core.errors import OptionError
-from monai_sr.core.options import UPSCALE
+from monai_sr.core.options import TRAIN, UPSCALE
 from monai_sr.core.text import printable
 
 SIGNS = ("$", "@", "%")
 """What begins an expression, a reference and a macro of MONAI's configurations."""
 _TARGET = "_target_"
+_MAY_BE_NAN = ("nodata",)
 _YES = ("true", "yes", "on")
+_KINDS = [
+    {o.name: o.kind for o in command if o.name not in _MAY_BE_NAN} for command in (UPSCALE, TRAIN)
+]
 _TRUTHS = {o.name: o.choices or () for o in UPSCALE if o.kind in ("flag", "switch", "choice")}
 
 
@@ -45,14 +50,18 @@ def check_plain(options: Mapping[str, Any], *, may_build: bool = True) -> None:
             )
 
 
-def check_types(options: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+def check_types(
+    options: Mapping[str, Any], content: Mapping[str, Any], *, is_training: bool = False
+) -> None:
     """Refuse text where a number is meant, or true or false: all counts as true, also "no".
 
     Text that says yes is what it counts as, and passes; so does that of a number, such as "inf".
+    NaN passes where it may be stored, and what is declared as a whole number must be one.
 
     Args:
         options: name -> value.
         content: the configuration whose entries they replace.
+        is_training: whether the options are those of training.
 
     Raises:
         OptionError: naming the option and the value.
@@ -71,6 +80,24 @@ def check_types(options: Mapping[str, Any], content: Mapping[str, Any]) -> None:
         is_number = isinstance(content.get(name), int | float) and not is_truth
         if is_number and isinstance(value, str) and not _says_number(value):
             raise OptionError(f"{given}: must be a number, got {printable(value)!r}; write one")
+        kind = _KINDS[is_training].get(name)
+        for each in value if isinstance(value, list | tuple) else (value,):
+            _check_kind(given, each, kind)
+
+
+def _check_kind(name: str, value: object, kind: str | None) -> None:
+    number = float(value) if isinstance(value, str) and _says_number(value) else value
+    if kind == "int" and isinstance(number, float | bool) and not _is_int(value):
+        wanted = "a whole number"
+    elif kind in ("float", "number", "spacing") and isinstance(number, float) and isnan(number):
+        wanted = "a number"
+    else:
+        return
+    raise OptionError(f"{name}: must be {wanted}, got {printable(str(value))}; write one")
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, str) and value.strip().lstrip("+-").isdigit()
 
 
 def _says_number(text: str) -> bool:

@@ -12,7 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monai_sr.core import OptionError, PathLike, get_logger, usual_defaults, weights_sha256
+from monai_sr.core import (
+    OptionError,
+    PathLike,
+    get_logger,
+    random_state_kept,
+    usual_defaults,
+    weights_sha256,
+)
 from monai_sr.functional import (
     SliceProfile,
     agree_with_slices,
@@ -189,7 +196,7 @@ class SliceRestorer:
 
     def _loaded(self, device: torch.device) -> SliceRefiner:
         if self._network is None:
-            with usual_defaults(), torch.random.fork_rng(devices=[]):
+            with usual_defaults(), random_state_kept():
                 network = SliceRefiner(**self._sizes)
             load_weights(network, self.weights)
             self._network = network.eval()

@@ -21,6 +21,7 @@ from monai_sr.core import (
     code_digest,
     get_logger,
     go_on_without_threads,
+    random_state_kept,
 )
 from monai_sr.core.fingerprint import fingerprint
 from monai_sr.networks import Generator, own_source_digest, state_digest
@@ -254,7 +255,8 @@ def kept(key: str, build: Callable[[], Artifact]) -> Artifact:
         pass
     except (OSError, zipfile.BadZipFile, EOFError, KeyError, ValueError, NotImplementedError):
         logger.warning("%s: is damaged; it is made again", file)
-    artifact = build()
+    with random_state_kept():
+        artifact = build()
     try:
         with atomic_file(file) as partial:
             partial.write_bytes(_packed(artifact))

@@ -1,6 +1,7 @@
-"""What a result in memory must be before it is restored: other tools may have changed it."""
+"""What an image in memory has to be and to keep: other tools come before and after."""
 
 from monai.data import MetaTensor
+from torch import Tensor
 
 from monai_sr.core import BadImageError
 from monai_sr.formats import Facts
@@ -37,3 +38,15 @@ def check_result(image: object, key: str) -> None:
             f"{key}: must come from an image that was mapped to [0, 1], got one of unknown stored "
             "values; use ScaleToUnitd before the resolver"
         )
+
+
+def with_history(result: MetaTensor, image: Tensor) -> MetaTensor:
+    """Return a result of the image's grid, from which MONAI's inverse goes on to what was before.
+
+    Args:
+        result: gains the transforms that were applied to the image.
+        image: what it was made of.
+    """
+    if isinstance(image, MetaTensor):
+        result.applied_operations = list(image.applied_operations)
+    return result

@@ -13,6 +13,7 @@ from torch import Tensor
 from monai_sr.core import OptionError, get_logger
 from monai_sr.formats import Facts, format_of_meta
 from monai_sr.geometry import scaled_sizes, sizes_for_spacing, spacing_of, target_spacing
+from monai_sr.transforms.checks import with_history
 
 Spacing = float | Sequence[float | None] | None
 
@@ -130,7 +131,7 @@ class PlanGrid(Transform):
             self._check_tuned(name, meta, sizes, planned or sizes)
         if planned is not None:
             Facts(meta).sizes = np.array(planned)
-        return MetaTensor(image.as_tensor(), meta=meta)
+        return with_history(MetaTensor(image.as_tensor(), meta=meta), image)
 
     def _check_dims(self, name: str, meta: Mapping[str, Any], rank: int) -> None:
         if self.spatial_dims == 2:

@@ -30,14 +30,9 @@ from monai_sr.transforms.bad_pixels import (
     other_nan,
     valid_mask,
 )
+from monai_sr.transforms.checks import with_history
 from monai_sr.transforms.phase import begin_anew
-from monai_sr.transforms.ranges import (
-    Levels,
-    band_levels,
-    band_ranges,
-    tell_far,
-    warn_of_fill,
-)
+from monai_sr.transforms.ranges import Levels, band_levels, band_ranges, tell_far, warn_of_fill
 
 _FLOAT_STEPS = 255
 _ROUNDING = 1e-6  # of [0, 1], by which float32 misses a natural bound
@@ -103,7 +98,7 @@ class ScaleToUnit(Transform):
         stored = stored.to(_exact_dtype(stored))
         given = Given.of(stored, meta, self.nodata)
         if are_codes(meta):
-            return as_unit(stored, meta), torch.empty(0, dtype=torch.bool)
+            return with_history(as_unit(stored, meta), image), torch.empty(0, dtype=torch.bool)
         if not bool(given.valid.any()):
             name = meta.get("filename_or_obj", "image")
             raise BadImageError(f"{name}: holds no valid pixel; check the file or its nodata value")
@@ -115,7 +110,7 @@ class ScaleToUnit(Transform):
         valid = torch.empty(0, dtype=torch.bool)
         if not bool(given.valid.all()):
             valid, Facts(meta).nan = given.valid, given.nan
-        return to_unit(given.filled(meta), meta), valid
+        return with_history(to_unit(given.filled(meta), meta), image), valid
 
     def needs_levels(self, meta: Mapping[str, Any]) -> bool:
         """Tell whether :meth:`decide` looks at the values: it may be spared where it does not."""

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from monai_sr.core import OptionError, PathLike, WeightsError, undisturbed, unwrapped
+from monai_sr.core import (
+    OptionError,
+    PathLike,
+    WeightsError,
+    random_state_kept,
+    undisturbed,
+    unwrapped,
+)
 from monai_sr.upscaling.evaluator import UpscaleEvaluator
 from monai_sr.upscaling.files import FileDataset
 from monai_sr.upscaling.record import FileResult
@@ -85,6 +92,7 @@ class Engines:
         return self._loaded().inferer
 
     @undisturbed()
+    @random_state_kept()
     def _loaded(self) -> UpscaleEvaluator:
         """Return the engine that has the model; it is never run itself."""
         with self._lock:

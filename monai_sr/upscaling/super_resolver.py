@@ -22,6 +22,7 @@ from monai_sr.core import (
     check_plain,
     check_types,
     find_model,
+    random_state_kept,
     undisturbed,
     unwrapped,
     usable_device,
@@ -105,6 +106,7 @@ class SuperResolver:
 
     @classmethod
     @undisturbed()
+    @random_state_kept()
     def from_bundle(
         cls,
         bundle: PathLike,

@@ -99,7 +99,7 @@ class SRWorkflow(ConfigWorkflow):
             )
         self._check_names(override)
         if config != "evaluate":  # which reads such text itself
-            check_types(override, self.parser.get())
+            check_types(override, self.parser.get(), is_training="train" in config)
         # Of some, a list may be given.
         paths = {k: _path(v) for k, v in override.items() if k in PATH_OPTIONS and _is_path(v)}
         self.parser.update({**override, **paths})

@@ -84,3 +84,22 @@ def test_text_is_no_number(name):
 
 def test_numbers_and_text_that_says_one_pass():
     check_types({"overshoot": "inf", "minutes": 1, "seed": None}, {"overshoot": 2.0, "minutes": 0})
+
+
+@pytest.mark.parametrize("value", [3.5, "3.5", True, 1000.0])
+@pytest.mark.parametrize(("name", "is_training"), [("steps", True), ("consistency", False)])
+def test_a_whole_number_is_one(name, is_training, value):
+    with pytest.raises(OptionError, match=f"--{name}: must be a whole number, got {value}; write"):
+        check_types({f"--{name}": value}, {}, is_training=is_training)
+    check_types({name: 3}, {}, is_training=is_training)
+    check_types({name: "3"}, {}, is_training=is_training)
+
+
+def test_not_a_number_is_none_but_where_it_may_be_stored():
+    for value in (float("nan"), "nan"):
+        for name in ("overshoot", "scale", "tune"):
+            with pytest.raises(OptionError, match=f"{name}: must be a number, got nan; write one"):
+                check_types({name: value}, {})
+        with pytest.raises(OptionError, match="range: must be a number"):
+            check_types({"range": [0, value]}, {})
+        check_types({"nodata": value}, {"nodata": None})

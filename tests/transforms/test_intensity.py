@@ -8,12 +8,13 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from monai.data import MetaTensor
+from monai.transforms import Compose, Flipd
 from scipy.ndimage import distance_transform_edt
 
 from monai_sr.core.dtypes import exact_float
 from monai_sr.core.errors import BadImageError, OptionError, OutputError
 from monai_sr.formats.facts import Facts, image_meta
-from monai_sr.transforms import ScaleToUnit, ScaleToUnitd, load_image
+from monai_sr.transforms import PlanGrid, PlanGridd, ScaleToUnit, ScaleToUnitd, load_image
 from monai_sr.transforms.bad_pixels import fill_invalid, hot_planes, valid_mask
 from monai_sr.transforms.intensity import to_stored
 from tests import dicom_factory
@@ -342,3 +343,14 @@ def test_no_class_beside_other_bands_is_taken_for_undeclared_nodata(caplog, code
     image = MetaTensor(values.round(), meta={"sr_code_bands": np.array(codes, dtype=int)})
     ScaleToUnit()(image)
     assert ("looks like nodata" in caplog.text) == (not codes)
+
+
+@pytest.mark.parametrize("kind", ["intensity", "label"])
+def test_what_came_before_is_undone_by_the_inverse_of_monai(kind):
+    given = sample(pixels((1, 6, 8), "int16"))
+    Facts(given.meta).kind = kind
+    chain = Compose([Flipd("image", 0), PlanGridd("image", PlanGrid(2)), ScaleToUnitd("image")])
+    undone = chain.inverse(chain({"image": given}))["image"]
+    turned = ScaleToUnit()(given)[0]
+    assert torch.equal(undone.as_tensor(), turned.as_tensor())
+    assert torch.equal(undone.affine, given.affine)

@@ -123,3 +123,8 @@ def test_a_network_of_ones_own_counts_by_its_code(bundle, tmp_path, monkeypatch)
     assert SRWorkflow(bundle, **given).fingerprint() == before
     file.write_text(OWN_NETWORK.replace("+ 0.1", "+ 0.2"))
     assert SRWorkflow(bundle, **given).fingerprint() != before
+
+
+def test_a_margin_without_limit_may_come_as_text(bundle):
+    workflow = SRWorkflow(bundle, overshoot="inf")
+    assert workflow.parser.get_parsed_content("inferer").overshoot is None

@@ -33,6 +33,7 @@ from monai_sr.core import (
     once,
     reading,
 )
+from monai_sr.formats.nifti.quaternion import shorten
 
 logger = get_logger(__name__)
 
@@ -72,7 +73,8 @@ _MAGIC_AT = 344
 def load_nifti(path: PathLike, stream: Any = None, **kwargs: Any) -> Any:
     """Return what ``nibabel.load`` does, also of a file of another name.
 
-    The bytes that are kept of a file are taken where they are.
+    The bytes that are kept of a file are taken where they are. A quaternion that rounding has made
+    a little longer than 1 is shortened, as the reference code of NIfTI-1 does; nibabel refuses it.
 
     Args:
         path: the file, of a pair the header.
@@ -81,6 +83,16 @@ def load_nifti(path: PathLike, stream: Any = None, **kwargs: Any) -> Any:
     """
     if stream is None and not kwargs and (found := kept(path)) is not None:
         stream = io.BytesIO(found)
+    try:
+        return _loaded(path, stream, **kwargs)
+    except ValueError:  # it is of the affine, of which all images make theirs
+        image = _with_shorter_quaternion(path, stream, **kwargs)
+        if image is None:
+            raise
+        return image
+
+
+def _loaded(path: PathLike, stream: Any, **kwargs: Any) -> Any:
     if stream is None and str(path).lower().endswith(_NAMES):
         return nib.load(path, **kwargs)
     first = first_bytes(path)
@@ -91,6 +103,26 @@ def load_nifti(path: PathLike, stream: Any = None, **kwargs: Any) -> Any:
     if stream is not None and _is_packed(path):
         stream = gzip.GzipFile(fileobj=stream)
     return kind.from_file_map({"image": FileHolder(str(path), stream)}, **kwargs)
+
+
+def _with_shorter_quaternion(path: PathLike, stream: Any, **kwargs: Any) -> Any:
+    """Return an image whose quaternion is shortened to 1; None where it is not a little longer."""
+    header_file, voxel_file = pair_of(path) or (path, path)
+    first = first_bytes(header_file)
+    kinds = (nib.Nifti1Image, nib.Nifti2Image)
+    if header_file != voxel_file:
+        kinds = (nib.Nifti1Pair, nib.Nifti2Pair)
+    kind: Any = next((k for k in kinds if k.header_class.may_contain_header(first)), None)
+    if stream is not None and _is_packed(path):
+        stream = gzip.GzipFile(fileobj=stream)
+    files = {"header": FileHolder(str(header_file), stream)}
+    files["image"] = FileHolder(str(voxel_file), stream)
+    with files["header"].get_prepare_fileobj("rb") as opened:
+        header = None if kind is None else kind.header_class.from_fileobj(opened)
+    if header is None or not shorten(header):
+        return None
+    voxels = kind.ImageArrayProxy(files["image"].file_like, header.copy(), **kwargs)
+    return kind(voxels, header.get_best_affine(), header, file_map=files)
 
 
 @once
@@ -220,8 +252,10 @@ def _doubts(image: Any, header: Any) -> Iterator[str]:
 
 def qform_of(image: Any) -> npt.NDArray[np.float64]:
     """Return the matrix of qform, NaN where no rotation has its quaternion."""
+    header = image.header.copy()
+    shorten(header)
     try:
-        return np.asarray(image.header.get_qform(), dtype=np.float64)
+        return np.asarray(header.get_qform(), dtype=np.float64)
     except (HeaderDataError, ValueError):
         return np.full((4, 4), np.nan)
 
