@@ -23,6 +23,7 @@ from monai_sr.metrics.protocol import (
     get_protocol,
     prepare_colors,
     prepare_pair,
+    reference_to_stored,
     to_stored,
 )
 
@@ -49,11 +50,12 @@ class View(Enum):
         """Bring a result, and its reference or input, to what is compared.
 
         Raises:
-            OptionError: if the shapes differ or nothing is left inside the border.
+            OptionError: if the shapes differ, nothing is left inside the border, or the other has
+                another range than [0, 1] and would be clipped.
             BadImageError: if a value is NaN or infinite.
         """
         if self is View.INPUT:
-            return to_stored(sr, protocol), to_stored(other, protocol)
+            return to_stored(sr, protocol), reference_to_stored(other, protocol)
         prepare = prepare_colors if self is View.COLORS else prepare_pair
         return prepare(sr, other, scale, protocol)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from monai_sr.core import OptionError
 from monai_sr.metrics.base import Comparison, PairMetric, handler_of
 from monai_sr.metrics.measures import Measure, register_metric
-from monai_sr.metrics.protocol import to_stored
+from monai_sr.metrics.protocol import reference_to_stored
 
 
 def coverage(sr: Tensor, hr: Tensor, half_width: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class CoverageMetric(PairMetric):
         for axis in range(2, hr.ndim):
             length = hr.shape[axis] - 2 * self.scale
             sr, hr = (image.narrow(axis, self.scale, length) for image in (sr, hr))
-        return sr, to_stored(hr, self.protocol) / self.protocol.data_range
+        return sr, reference_to_stored(hr, self.protocol) / self.protocol.data_range
 
     def _measure(self, sr: Tensor, hr: Tensor) -> Tensor:
         if sr.shape[1] != 2 * hr.shape[1]:

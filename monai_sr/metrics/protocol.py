@@ -35,6 +35,9 @@ _SHRINKING: dict[str, tuple[Callable[[Tensor, int], Tensor], Callable[[Tensor, i
     "OpenCV INTER_CUBIC": (opencv_downsample, opencv_downsample),
 }
 """What makes LR images -> how, of floating-point values and of 8-bit ones."""
+_FAR, _FAR_SHARE = 0.5, 0.1
+"""How far outside of [0, 1] how many values of a reference must be for it to have another range:
+single ones are outliers, and a little outside is what enlarging or shrinking adds."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,33 @@ def to_stored(image: Tensor, protocol: str | Protocol) -> Tensor:
     return stored
 
 
+def reference_to_stored(image: Tensor, protocol: str | Protocol) -> Tensor:
+    """Bring a reference or input to stored values, see :func:`to_stored`.
+
+    Raises:
+        OptionError: if it has another range than [0, 1] and would be clipped: two images of 0 to
+            255 would both become white, and equal.
+    """
+    if get_protocol(protocol).is_rounded:
+        check_unit(image)
+    return to_stored(image, protocol)
+
+
+def check_unit(image: Tensor) -> None:
+    """Check that a reference or input is in [0, 1], but for a few values or a little.
+
+    Raises:
+        OptionError: if it is not.
+    """
+    is_far = (image < -_FAR) | (image > 1 + _FAR)
+    if float(is_far.double().mean()) > _FAR_SHARE:
+        low, high = (float(end) for end in image.aminmax())
+        raise OptionError(
+            f"hr: must hold values in [0, 1], got {low:g} to {high:g}; map result and reference to "
+            "[0, 1], such as by / 255"
+        )
+
+
 def prepare_pair(
     sr: Tensor, hr: Tensor, scale: int, protocol: str | Protocol
 ) -> tuple[Tensor, Tensor]:
@@ -147,14 +177,15 @@ def prepare_pair(
         protocol: a protocol or its name.
 
     Raises:
-        OptionError: if the shapes differ or nothing is left inside the border.
+        OptionError: if the shapes differ, nothing is left inside the border, or the reference has
+            another range and would be clipped.
         BadImageError: if a value is NaN or infinite.
     """
     protocol = get_protocol(protocol)
     _check_pair(sr, hr, scale)
     first = 1 if sr.ndim == 3 else 2
     planes = []
-    for image in (to_stored(sr, protocol), to_stored(hr, protocol)):
+    for image in (to_stored(sr, protocol), reference_to_stored(hr, protocol)):
         if protocol.uses_luma and image.shape[first - 1] == 3:
             image = rgb_to_y(image / protocol.data_range) * protocol.data_range
         for axis in range(first, image.ndim):
@@ -176,6 +207,7 @@ def prepare_colors(
     """
     protocol = replace(get_protocol(protocol), uses_luma=False)
     planes = prepare_pair(sr, hr, scale, protocol)
+    check_unit(hr)
     shown_sr, shown_hr = ((plane / protocol.data_range).clamp(0, 1) for plane in planes)
     return shown_sr, shown_hr
 
@@ -204,10 +236,10 @@ def make_lr(hr: Tensor, scale: int, protocol: str | Protocol) -> Tensor:
     float64 in [0, 1]; multiples of 1 / data_range where the protocol rounds.
 
     Raises:
-        OptionError: if a side is not a multiple of the scale.
+        OptionError: if a side is not a multiple of the scale, or the image has another range.
     """
     protocol = get_protocol(protocol)
-    stored = to_stored(hr, protocol)
+    stored = reference_to_stored(hr, protocol)
     if protocol.is_rounded and protocol.data_range == 255:
         return _SHRINKING[protocol.shrinking][1](stored.to(torch.uint8), scale).double() / 255
     small = protocol.shrink(stored, scale) / protocol.data_range

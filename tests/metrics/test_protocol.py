@@ -13,6 +13,7 @@ from PIL import Image
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.functional import opencv_downsample
 from monai_sr.functional.resize import downsample, downsample_uint8
+from monai_sr.metrics import CoverageMetric, LPIPSMetric, LRPSNRMetric, PSNRMetric, SSIMMetric
 from monai_sr.metrics.protocol import (
     NATURAL,
     get_protocol,
@@ -168,3 +169,27 @@ def test_natural_opencv_differs_in_the_small_image_alone():
 def test_another_way_to_shrink_is_unknown():
     with pytest.raises(OptionError, match="MATLAB bicubic"):
         replace(NATURAL, shrinking="MATLAB bicubi")
+
+
+@pytest.mark.parametrize("metric", [PSNRMetric, SSIMMetric, LPIPSMetric, CoverageMetric])
+@pytest.mark.parametrize("change", [lambda x: (x * 255).to(torch.uint8), lambda x: 2 * x - 1])
+def test_images_of_another_range_are_refused_where_they_would_be_clipped(metric, change):
+    """Clipped to [0, 1], two different images of 0 to 255 are both white: infinite PSNR."""
+    hr = change(_color(40, 40))
+    sr = torch.cat([hr // 2, hr], dim=1) if metric is CoverageMetric else hr // 2
+    with pytest.raises(OptionError, match=r"hr: must hold values in \[0, 1\], got .*/ 255"):
+        metric(scale=2)(y_pred=sr, y=hr)
+
+
+def test_inputs_of_another_range_are_refused_where_they_would_be_clipped():
+    sr = 255 * _color(16, 16)
+    with pytest.raises(OptionError, match=r"must hold values in \[0, 1\]"):
+        LRPSNRMetric(scale=2)(y_pred=sr, y=sr[..., ::2, ::2])
+    with pytest.raises(OptionError, match=r"must hold values in \[0, 1\]"):
+        make_lr(sr, 2, "natural")
+
+
+def test_a_few_values_outside_of_the_range_are_clipped():
+    hr = _color()
+    hr[..., 3, :] = 40
+    assert prepare_pair(hr, hr, 0, "natural")[0].max() <= 255
