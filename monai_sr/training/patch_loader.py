@@ -27,6 +27,8 @@ from monai_sr.training.training_rasters import Area
 
 logger = get_logger(__name__)
 
+_ESTIMATED = 8
+"""How many images tell how large the others are."""
 Load = Callable[[Source], Loaded | list[Loaded]]
 
 
@@ -230,11 +232,16 @@ class PatchLoader:
 
     def _split(self) -> list[list[Source]]:
         """Divide the files into groups that fit the cache, by the size of the first images."""
-        first = [images for f in self.files[:8] if (images := self._try_read(f))]
+        first: list[list[TrainingPair]] = []
+        for number, file in enumerate(self.files):
+            if number >= _ESTIMATED and first:  # a folder of label maps may come before the images
+                break
+            if images := self._try_read(file):
+                first.append(images)
         if not first:
             raise BadImageError(
-                f"{first_file(self.files[0]).parent}: none of its first {len(self.files[:8])} "
-                "images can be read; each is named above"
+                f"{first_file(self.files[0]).parent}: none of {len(self.files)} images can be "
+                "read; each is named above"
             )
         self.channels = int(first[0][0].hr.shape[0])
         per_file = sum(image.hr.nbytes for images in first for image in images) / len(first)

@@ -1,5 +1,7 @@
 """Which images a training run uses, and what for."""
 
+import filecmp
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ _NO_IMAGES = (
     ".csv", ".json", ".md", ".txt", ".xml", ".yaml",
     ".ovr", ".msk", ".tfw", ".pgw", ".jgw", ".wld", ".prj",  # beside rasters; GDAL opens the first
 )  # fmt: skip
+_START_BYTES = 4096
 _SAMPLES = (".raw", ".gz", ".bz2")  # may belong to a header in another file
 
 
@@ -129,7 +132,8 @@ def training_split(
     """Return the images to train on and those to validate on.
 
     Validation images come from ``validation_dir``, or where that is None from a share of the
-    training folder, see :func:`split_images`. A ``split_table`` says who is whom, see
+    training folder, see :func:`split_images`. Where the training folder holds them, too, or copies
+    of them, these are not trained on. A ``split_table`` says who is whom, see
     :func:`monai_sr.training.split_table.read_split_table`: its patients are kept apart, and where
     it has a column ``split``, that decides.
 
@@ -139,8 +143,8 @@ def training_split(
     images = list_images(dataset_dir)
     if split_table is None:
         if validation_dir is not None:
-            return images, list_images(validation_dir)
-        return split_images(images, validation_share)
+            return _apart(images, list_images(validation_dir))
+        return _apart(*split_images(images, validation_share))
     table = read_split_table(split_table)
     entries: dict[Source, SplitEntry] = {}
     for image in images:
@@ -148,7 +152,7 @@ def training_split(
             entries[_area(image, line)] = line
     kept = [image for image, line in entries.items() if line.split != "test"]
     if validation_dir is not None:
-        return kept, list_images(validation_dir)
+        return _apart(kept, list_images(validation_dir))
     if not table.has_split:
         return split_images(kept, validation_share, {i: entries[i].subject for i in kept})
     parts = {
@@ -161,6 +165,36 @@ def training_split(
                 f"{split_table}: gives no image of {dataset_dir} to {part!r}; add some to the table"
             )
     return parts["train"], parts["validation"]
+
+
+def _apart(train: list[Source], held: list[Source]) -> tuple[list[Source], list[Source]]:
+    """Leave validation images out of training, found by place (a folder in a folder) and content.
+
+    Where nothing else is there, they are learned: who names one folder twice wants that.
+    """
+    places = {first_file(image).resolve() for image in held}
+    starts = {_start(place): place for place in places}
+
+    def is_held(image: Source) -> bool:
+        file = first_file(image)
+        twin = starts.get(_start(file))
+        return file.resolve() in places or bool(twin and filecmp.cmp(file, twin, shallow=False))
+
+    kept = [image for image in train if not is_held(image)]
+    count, total = len(train) - len(kept), len(train)
+    if count and kept:
+        logger.warning("%d of %d training images are for validation, too: left out", count, total)
+    elif count:
+        logger.warning("all training images are for validation, too, which tells nothing of others")
+    return kept or train, held
+
+
+def _start(file: Path) -> tuple[int, bytes]:
+    """Return what tells most files apart at little cost; a folder is taken for no copy."""
+    if not file.is_file():
+        return 0, os.fsencode(file)
+    with file.open("rb") as stream:
+        return file.stat().st_size, stream.read(_START_BYTES)
 
 
 def _area(image: Source, line: SplitEntry) -> Source:

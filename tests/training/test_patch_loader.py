@@ -238,5 +238,19 @@ def test_folder_of_damaged_images_is_refused(tmp_path):
     def load(file):
         raise BadImageError(f"{file.name}: is damaged; remove it")
 
-    with pytest.raises(BadImageError, match="none of its first 2 images can be read"):
+    with pytest.raises(BadImageError, match="none of 2 images can be read"):
         PatchLoader(write(tmp_path, *[np.zeros((1, 32, 32), np.uint8)] * 2), load, patch_size=8)
+
+
+def test_a_folder_of_labels_may_come_before_the_images(tmp_path):
+    def load(file):
+        if "mask" in file.name:
+            raise BadImageError(f"{file}: must hold gray values, got labels")
+        return np.load(file)
+
+    names = [*(f"annotations_{i}_mask.npy" for i in range(9)), "photo.npy"]
+    for name in names:
+        np.save(tmp_path / name, np.ones((1, 40, 40), np.float32))
+    files = [tmp_path / name for name in names]
+    batch = PatchLoader(files, load, scales=[2], patch_size=8, batch_size=1).batch(0)
+    assert batch["image"].shape == (1, 1, 8, 8)

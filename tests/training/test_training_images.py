@@ -110,9 +110,32 @@ def test_a_share_that_leaves_nothing_is_refused(tmp_path):
     assert split_images([tmp_path / "a.png"], 0)[1] == []
 
 
-def test_a_validation_folder_leaves_all_others_for_training(folder):
-    train, held = training_split(folder, folder / "sub", 0.5)
-    assert (len(train), len(held)) == (3, 1)
+def test_validation_images_within_the_training_folder_are_not_learned(tmp_path, caplog):
+    """`--dataset_dir data --validation_dir data/val` gave the PSNR of images it had learned."""
+    for number, name in enumerate(("a", "b", "val/c", "copies/of_c")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 9), min(number, 2), np.uint8)).save(tmp_path / f"{name}.png")
+    train, held = training_split(tmp_path, tmp_path / "val", 0.03)
+    assert [file.name for file in train] == ["a.png", "b.png"]
+    assert [file.name for file in held] == ["c.png"]
+    assert "2 of 4 training images are for validation, too" in caplog.text
+
+
+def test_copies_of_drawn_validation_images_are_not_learned(tmp_path):
+    for number in range(20):
+        image = Image.fromarray(np.full((8, 9), number // 2, np.uint8))
+        image.save(tmp_path / f"{number}.png")
+    train, held = training_split(tmp_path, None, 0.3)
+    values = [{np.asarray(Image.open(file)).max() for file in part} for part in (train, held)]
+    assert values[0]
+    assert values[1]
+    assert values[0].isdisjoint(values[1])
+
+
+def test_one_folder_for_both_is_learned(folder, caplog):
+    train, held = training_split(folder, folder, 0.03)
+    assert train == held == list_images(folder)
+    assert "all training images are for validation, too" in caplog.text
 
 
 @pytest.mark.parametrize("channels", [1, 3])
