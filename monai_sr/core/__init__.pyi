@@ -85,8 +85,10 @@ from .plain_options import check_plain as check_plain
 from .plain_options import check_types as check_types
 from .private_folder import PART as PART
 from .private_folder import cache_folder as cache_folder
+from .private_folder import claim as claim
 from .private_folder import is_private as is_private
 from .private_folder import make_private_folder as make_private_folder
+from .private_folder import release as release
 from .private_folder import remove_with as remove_with
 from .private_folder import sweep as sweep
 from .recent import Recent as Recent

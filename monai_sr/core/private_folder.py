@@ -88,6 +88,39 @@ def hold(folder: Path) -> int | None:
     return handle
 
 
+_claimed: dict[Path, int] = {}
+
+
+def claim(folder: Path) -> bool:
+    """Lock a folder for this process, until it ends or :func:`release`.
+
+    Returns:
+        Whether no other process holds it; nobody does where there are no locks.
+    """
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    place = folder.resolve()
+    if place in _claimed:
+        return True
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        return not isinstance(error, BlockingIOError)  # else a disk without locks
+    _claimed[place] = handle
+    return True
+
+
+def release(folder: Path) -> None:
+    """Let others have a folder that :func:`claim` has locked."""
+    handle = _claimed.pop(folder.resolve(), None)
+    if handle is not None:
+        os.close(handle)
+
+
 def make_held(folder: Path, prefix: str, suffix: str = "") -> tuple[Path, int | None]:
     """Make a folder of the mode 0700 that is in use from its first moment.
 

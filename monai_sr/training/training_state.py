@@ -4,6 +4,7 @@ import math
 import os
 import reprlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +20,10 @@ from monai_sr.core import (
     TrainingFailedError,
     WeightsError,
     atomic_file,
+    claim,
     get_logger,
     rank,
+    release,
     sweep,
 )
 from monai_sr.training.schedule import BudgetSchedule
@@ -56,7 +59,7 @@ class TrainingState:
     after a resume.
 
     Args:
-        path: checkpoint file.
+        path: checkpoint file. Its folder is this process's own while the engine runs.
         parts: name -> network, averaged network, optimizer, schedule, ...
         loader: data stream, told the iteration before each batch.
         every: iterations between checkpoints.
@@ -92,6 +95,8 @@ class TrainingState:
             engine.add_event_handler(Events.ITERATION_COMPLETED(every=every), self.save)
             engine.add_event_handler(Events.COMPLETED, self.save)
             engine.add_event_handler(Events.TERMINATE, self.save)
+            engine.add_event_handler(Events.COMPLETED, self._end)
+            engine.add_event_handler(Events.TERMINATE, self._end)
 
     def save(self, engine: Engine) -> None:
         """Write the checkpoint.
@@ -136,8 +141,27 @@ class TrainingState:
                 "began with, remove it or start with --resume False"
             ) from error
 
+    def _claim_folder(self) -> None:
+        """Keep other runs off, whose weights and lines of the curve would be mixed with these.
+
+        Raises:
+            OptionError: if another process trains there.
+        """
+        folder = self.path.parent
+        with suppress(OSError):  # who writes the first file says what is wrong
+            folder.mkdir(parents=True, exist_ok=True)
+            if not claim(folder):
+                raise OptionError(
+                    f"{folder}: another process is training there; wait until it ends, or name "
+                    "another --output_dir"
+                )
+
+    def _end(self) -> None:
+        release(self.path.parent)
+
     def _start(self, engine: Engine) -> None:
         if rank() == 0:
+            self._claim_folder()
             sweep(self.path.parent, f".*{PART}")  # what a killed run was writing
         if self.resume and self.path.exists():
             iteration = self.load()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from ignite.handlers import EMAHandler
 from monai.engines import SupervisedTrainer
 
 from monai_sr.core.errors import OptionError, OutputError, TrainingFailedError, WeightsError
+from monai_sr.core.private_folder import hold
 from monai_sr.inferers import AutocastInferer
 from monai_sr.losses import L1Loss
 from monai_sr.networks import create_generator
@@ -295,3 +299,17 @@ def test_parts_that_are_added_leave_the_callers_alone(tmp_path):
     parts = {"one": Count()}
     TrainingState(tmp_path / "state.pt", parts, Count()).parts["two"] = Count()
     assert list(parts) == ["one"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_a_folder_in_which_another_process_trains_is_refused(files, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    other = hold(folder)
+    with pytest.raises(OptionError, match=r"run: another process is training there; wait until"):
+        Run(files, folder / "state.pt", steps=2).go()
+    os.close(other)
+    Run(files, folder / "state.pt", steps=2).go()
+    other = hold(folder)  # the run is over
+    assert other is not None
+    os.close(other)
