@@ -10,6 +10,7 @@ from torch import Tensor
 
 from monai_sr.core import atomic_file, sha256
 from monai_sr.metrics import Comparison
+from monai_sr.training import OWN_PICTURE
 
 _KEY = "monai-sr key"
 WHITE_KEY = "monai-sr white"
@@ -75,7 +76,7 @@ def _write(path: Path, image: Tensor, is_8_bit: bool, text: Mapping[str, str]) -
     levels, kind = (_LEVELS_8, np.uint8) if is_8_bit or not is_grey else (_LEVELS_16, np.uint16)
     stored = np.floor(values * levels + 0.5).astype(kind)
     info = PngImagePlugin.PngInfo()
-    for name, content in text.items():
+    for name, content in {OWN_PICTURE: "evaluation", **text}.items():
         info.add_text(name, content)
     with atomic_file(path) as temporary:
         Image.fromarray(stored[..., 0] if is_grey else stored).save(

@@ -51,6 +51,7 @@ from .thick_slices import ThickSliceImages as ThickSliceImages
 from .thick_slices import ThickSlices as ThickSlices
 from .training_arrays import ReadTrainingImage as ReadTrainingImage
 from .training_arrays import ValidationImages as ValidationImages
+from .training_images import OWN_PICTURE as OWN_PICTURE
 from .training_images import list_images as list_images
 from .training_images import match_names as match_names
 from .training_images import split_images as split_images

@@ -23,13 +23,16 @@ _NO_IMAGES = (
     ".ovr", ".msk", ".tfw", ".pgw", ".jgw", ".wld", ".prj",  # beside rasters; GDAL opens the first
 )  # fmt: skip
 _START_BYTES = 4096
+OWN_PICTURE = "monai-sr picture"
+"""Text in the PNG files that training and evaluation make to be looked at, not to be used."""
 _SAMPLES = (".raw", ".gz", ".bz2")  # may belong to a header in another file
 
 
 def list_images(folders: PathLike | Sequence[PathLike] | None) -> list[Source]:
     """List the images of folders and their subfolders, sorted; tables and texts are left out.
 
-    The DICOM files of a series of parallel slices are one entry, the tuple of their paths.
+    The DICOM files of a series of parallel slices are one entry, the tuple of their paths. Pictures
+    that an earlier training run or evaluation left there (results, references) are left out.
 
     Raises:
         OptionError: if none is given, one does not exist, or there is no image.
@@ -44,6 +47,10 @@ def list_images(folders: PathLike | Sequence[PathLike] | None) -> list[Source]:
         every = sorted(root.rglob("*"))
         images = image_folders([root, *every])
         files = [f for f in every if images.isdisjoint(f.parents) and _is_image(f)]
+        own = {f for f in files if _is_own_picture(f)}
+        if own:
+            logger.warning("%s: %d pictures of earlier runs are left out", folder, len(own))
+        files = [f for f in files if f not in own]
         found += _grouped(sorted({*files, *images}))
     if not found:
         raise OptionError(f"{folders}: holds no image; check --dataset_dir")
@@ -55,6 +62,13 @@ def _is_image(file: Path) -> bool:
     if not file.is_file() or file.name.startswith("."):
         return False
     return suffix not in _NO_IMAGES and (suffix not in _SAMPLES or claims_image(file))
+
+
+def _is_own_picture(file: Path) -> bool:
+    if file.suffix.lower() != ".png":
+        return False
+    with file.open("rb") as stream:
+        return b"tEXt" + OWN_PICTURE.encode() in stream.read(_START_BYTES)  # before the pixels
 
 
 def _grouped(files: Sequence[Path]) -> list[Source]:

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from torch import Tensor, nn
 
 from monai_sr.core import OutputError, PathLike, atomic_file, get_logger, rank, world_size
 from monai_sr.functional import upsample
 from monai_sr.training import PatchLoader
 from monai_sr.training.schedule import BudgetSchedule
+from monai_sr.training.training_images import OWN_PICTURE
 
 logger = get_logger(__name__)
 
@@ -220,7 +221,9 @@ class ImageGrid:
         """Write the strip of the present step."""
         strip = self.draw()
         with atomic_file(self.path / f"step_{engine.state.iteration:06d}.png") as partial:
-            strip.save(partial, format="PNG")
+            text = PngImagePlugin.PngInfo()
+            text.add_text(OWN_PICTURE, "training")
+            strip.save(partial, format="PNG", pnginfo=text)
 
     @torch.no_grad()
     def draw(self) -> Image.Image:

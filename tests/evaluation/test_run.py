@@ -301,3 +301,13 @@ def test_progress_is_told(photos, tmp_path, caplog):
         _evaluate(photos, tmp_path / "out", system="nearest")
     assert "photos x2 nearest:" in caplog.text
     assert "over 3 images" in caplog.text
+
+
+@pytest.mark.parametrize("again", ["out", "other"])
+def test_pictures_of_an_earlier_evaluation_are_no_references(photos, again):
+    """Below the images, they were judged the second time: bicubic results, which are easy."""
+    given = {"system": "bicubic", "save_images": True}
+    _evaluate(photos, photos / "out", **given)
+    _evaluate(photos, photos / again, **given)
+    document = json.loads((photos / again / "photos_x2.json").read_text())
+    assert sorted(document["dataset"]["files"]) == ["city/001_a", "city/001_b", "sea/002_a"]

@@ -11,7 +11,7 @@ from torch import nn
 
 from monai_sr.core.errors import OutputError
 from monai_sr.functional.resize import upsample
-from monai_sr.training import ImageGrid
+from monai_sr.training import ImageGrid, list_images
 
 
 class Repeat(nn.Module):
@@ -112,3 +112,11 @@ def test_without_validation_images_nothing_is_drawn(tmp_path):
     ImageGrid(Repeat(), [], tmp_path / "images", scale=2, every=1).attach(engine)
     engine.run([0, 1], max_epochs=1)
     assert not (tmp_path / "images").exists()
+
+
+def test_a_strip_is_no_image_to_learn_from(tmp_path):
+    """A run below its images learned strips, which show validation images, when it went on."""
+    ImageGrid(Repeat(), [sample(6, 5)], tmp_path / "run", scale=2)(Engine(lambda *_: None))
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
+    assert len(list(tmp_path.rglob("*.png"))) == 2
+    assert list_images(tmp_path) == [tmp_path / "photo.png"]
