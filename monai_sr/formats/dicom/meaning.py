@@ -240,8 +240,8 @@ def _acquired(dataset: Dataset) -> int:
     return min(given, default=_LEAST_TILE)
 
 
-def _image_type(dataset: Dataset) -> list[str]:
-    value = dataset.get("ImageType") or []
+def _image_type(dataset: Dataset, keyword: str = "ImageType") -> list[str]:
+    value = dataset.get(keyword) or []
     values = [value] if isinstance(value, str) else value  # a single value is no list
     return [str(each).strip().upper() for each in values]
 
@@ -254,7 +254,12 @@ def _of_mr(dataset: Dataset, types: set[str]) -> Meaning | None:
         return Meaning(PHASE, "ComplexImageComponent PHASE")
     if kinds:
         return Meaning(COMPLEX, f"ComplexImageComponent {min(components & set(_COMPONENTS))}")
-    for found, kind in ((types & PHASE_TYPES, PHASE), (types & PART_TYPES, COMPLEX)):
+    frames = [set(_image_type(item, "FrameType")[2:]) for item in _frame_types(dataset)]
+    for known, kind in ((PHASE_TYPES, PHASE), (PART_TYPES, COMPLEX)):
+        found = known & types.union(*frames)
+        are_it = {bool(known & each) for each in frames if each}
+        if found and len(are_it) > 1:
+            return Meaning(COMPLEX, f"FrameType {min(found)} of some frames alone")
         if found:
             return Meaning(kind, f"ImageType {min(found)}")
     raw_kind = _GE_KINDS.get(_raw_type(dataset))
@@ -262,8 +267,12 @@ def _of_mr(dataset: Dataset, types: set[str]) -> Meaning | None:
 
 
 def _components(dataset: Dataset) -> set[str]:
-    frames = _items(dataset, "MRImageFrameTypeSequence")
-    return {str(item.get("ComplexImageComponent") or "") for item in (dataset, *frames)}
+    items = (dataset, *_frame_types(dataset))
+    return {str(item.get("ComplexImageComponent") or "") for item in items}
+
+
+def _frame_types(dataset: Dataset) -> Iterator[Dataset]:
+    return _items(dataset, "MRImageFrameTypeSequence")
 
 
 def _raw_type(dataset: Dataset) -> int:

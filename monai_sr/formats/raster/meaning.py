@@ -86,7 +86,8 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     if _is_lossy(dataset):
         return None
     colors, is_map = dataset.colorinterp, is_on_map(dataset)
-    bands = [band for band in dataset.indexes if colors[band - 1] != ColorInterp.alpha]
+    alphas = {b for b in dataset.indexes if colors[b - 1] == ColorInterp.alpha}
+    bands = [b for b in dataset.indexes if b not in alphas or alpha_is_data(dataset, b - 1)]
     reason = "a color table on a map" if is_map else "a color table of one band among several"
     may_be_classes = is_map or len(bands) > 1
     tables = {b: reason for b in bands if may_be_classes and colors[b - 1] == ColorInterp.palette}
@@ -114,12 +115,30 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
 
 
 def _by_pixels(path: Path, dataset: DatasetReader, bands: Sequence[int]) -> Meaning | None:
-    """Return what the pixels of a single band, or colors, say."""
+    """Return what the pixels of a single band, of colors, or of every band say."""
+    found = None
     if _is_rgb(dataset, bands):
-        return _by_colors(dataset) or _by_regions(path, dataset, is_rgb=True)
+        found = _by_colors(dataset) or _by_regions(path, dataset, is_rgb=True)
     if len(bands) > 1:
-        return None
+        return found or _by_bands(dataset, bands)
     return _by_values(dataset) or _by_regions(path, dataset)
+
+
+def _by_bands(dataset: DatasetReader, bands: Sequence[int]) -> Meaning | None:
+    """Return what several bands say if each is of classes, as a map of each year; one may be empty.
+
+    Three bands of bytes are red, green and blue in a GeoTIFF unless its writer says otherwise.
+    """
+    found = None
+    for band in bands:
+        tally = Tally(dataset.nodatavals[band - 1])
+        if not _counted(dataset, band, tally, is_named=False):
+            return None
+        if len(tally.values) > 1:
+            found = few_values(tally)
+            if found is None:
+                return None
+    return found and Meaning(LABEL, f"{found.reason} in every band")
 
 
 def _is_rgb(dataset: DatasetReader, bands: Sequence[int]) -> bool:
@@ -232,7 +251,7 @@ def _warn_of_codes(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
             warn_of_labels(path, count)
         return
     for band, color in zip(dataset.indexes, dataset.colorinterp, strict=True):
-        if color in RGBA or band - 1 in meaning.bands:
+        if color == ColorInterp.alpha or band - 1 in meaning.bands:
             continue
         tally = Tally(nodata[band - 1])
         is_counted = tally.add(dataset.read(band, window=window), is_named=False)

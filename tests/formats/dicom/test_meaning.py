@@ -191,3 +191,22 @@ def test_few_colors_in_patches_of_derived_images_are_classes(tmp_path, first, ex
     path = write(tmp_path / "a.dcm", image, modality="US", **tags)
     meta = load_image(path, "auto").meta
     assert kind_of(meta) == expected
+
+
+def enhanced(path, *words):
+    frames = []
+    for word in words:
+        kind = Dataset()
+        kind.FrameType = ["ORIGINAL", "PRIMARY", word, "NONE"]
+        frames.append(group("MRImageFrameTypeSequence", kind))
+    return write(path, stored((len(words), 6, 9)), modality="MR enhanced",
+                 PerFrameFunctionalGroupsSequence=frames)  # fmt: skip
+
+
+def test_types_of_frames_say_phase_and_parts(tmp_path):
+    """Converted legacy images have no ComplexImageComponent, and MIXED at their top."""
+    assert kind_of(load_image(enhanced(tmp_path / "a.dcm", "P", "P_FFE"), "auto").meta) == "phase"
+    assert kind_of(load_image(enhanced(tmp_path / "b.dcm", "M", "M"), "auto").meta) == "gray"
+    for words in (("M", "P"), ("R", "R")):
+        with pytest.raises(BadImageError, match="a part of a complex image"):
+            load_image(enhanced(tmp_path / "c.dcm", *words), "auto")
