@@ -324,3 +324,15 @@ def test_workflows_refuse_such_values_too(bundle, value):
 def test_a_missing_path_is_named(resolver):
     with pytest.raises(BadImageError, match=r"nowhere\.png"):
         resolver("nowhere.png")
+
+
+def test_a_range_of_padding_is_padding_in_memory_too(tmp_path, resolver):
+    """No value is invented for what the scanner did not see; one of the range stands for all."""
+    stored = dicom_factory.stored((12, 10)) // 2 + 500
+    stored[:4], stored[:2] = 50, 0
+    path = dicom_factory.write(
+        tmp_path / "a.dcm", stored, PixelPaddingValue=0, PixelPaddingRangeLimit=50
+    )
+    result = resolver(path).numpy()
+    is_padding = np.kron(stored <= 50, np.ones((4, 4), bool)).T
+    assert ((result[0] == 0) == is_padding).all()

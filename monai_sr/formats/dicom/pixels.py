@@ -305,24 +305,23 @@ def is_padding(values: NDArray[Any], padding: tuple[float, float] | None) -> NDA
 
 
 def padding_facts(slices: Sequence[StoredPixels]) -> tuple[float, NDArray[np.bool_] | None]:
-    """State the padding of an image by one value, or else pixel by pixel.
+    """State the padding of an image by one value, and pixel by pixel where that is not all.
 
     Args:
         slices: the files of an image, in slice order.
 
     Returns:
-        The value where one serves all slices, else nan; and a mask (N, H, W, 1), False
-        for padding, where there is some that no shared value tells of.
+        A value of padding where one serves all slices, else nan; and a mask (N, H, W, 1), False
+        for padding, where there is some that this value does not tell of.
     """
     ranges = {s.padding for s in slices}
     shared = next(iter(ranges)) if len(ranges) == 1 else None
-    if shared is not None and shared[0] == shared[1]:
-        return shared[0], None
-    if ranges == {None}:
-        return np.nan, None
+    nodata = np.nan if shared is None else shared[0]
+    if ranges == {None} or (shared is not None and shared[0] == shared[1]):
+        return nodata, None
     masks = [~is_padding(s.frames, s.padding) for s in slices]
     is_whole = all(mask.all() for mask in masks)
-    return np.nan, None if is_whole else np.concatenate(masks)
+    return nodata, None if is_whole else np.concatenate(masks)
 
 
 def _fitting(value: Any, dtype: np.dtype[Any]) -> float | None:

@@ -56,7 +56,7 @@ def test_the_whole_padding_range_is_masked(tmp_path, value, limit):
     pixels[0, :4] = [3999, 4000, 4050, 4095]
     tags = {"PixelPaddingValue": value, "PixelPaddingRangeLimit": limit}
     _, meta = _load(factory.write(tmp_path / "a.dcm", pixels, modality="DX", **tags))
-    assert np.isnan(meta["sr_nodata"])
+    assert meta["sr_nodata"] == 4000
     assert meta["sr_valid"].dtype == np.uint8
     np.testing.assert_array_equal(meta["sr_valid"][0].T, pixels < 4000)
 
