@@ -82,8 +82,8 @@ _PHASE_WORD = re.compile(_WORD.format(r"phase|pha?"))  # the values must agree: 
 _UNWRAPPED = re.compile(_WORD.format(r"unw|unwrapped|unwrap"))
 # In real units: radians, thousandths of them (GE), degrees, hundredths of them (Landsat).
 _TURNS = (2 * math.pi, 2000 * math.pi, 360.0, 36000.0)
-# Siemens: 12 bits, with a slope of 2 or without.
-_CODED_TURNS = (4096.0, 8192.0)
+# Siemens: 12 bits, with a slope of 2 or without; all of 16 bits.
+_CODED_TURNS = (4096.0, 8192.0, 65536.0)
 _TURN_SEEN = (0.9, 1.005)  # share of a turn that a phase image spans
 
 

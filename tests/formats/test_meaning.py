@@ -314,6 +314,8 @@ def test_codes_of_thick_slices_are_codes_within_each(tmp_path, codes):
         ({"low": -3141, "high": 3141}, (-1000 * math.pi, 1000 * math.pi)),
         ({"low": -179, "high": 180}, (-180, 180)),
         ({"low": 0, "high": 1000}, None),
+        ({"low": 41, "high": 65511}, (0, 65536)),
+        ({"low": -32768, "high": 32760}, (-32768, 32768)),
         # Velocities of +-165 cm/s in all values of 12 bits: one turn is these, not 360 degrees.
         (
             {"low": 0, "high": 4095, "slope": 330 / 4095, "intercept": -165, "storable": (0, 4095)},

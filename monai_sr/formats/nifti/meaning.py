@@ -148,17 +148,22 @@ def _by_name_and_values(
 
 
 def _are_unit_vectors(channels: npt.NDArray[Any]) -> bool:
-    """Tell whether three components are those of directions, as of fibers; zeros are none.
+    """Tell whether components, three by three, are those of directions, as of fibers.
 
     A direction and its negative are the same fiber: their mean is nothing.
     """
-    if len(channels) != 3 or channels.dtype.kind != "f":
+    if len(channels) % 3 or channels.dtype.kind != "f":
         return False
-    length = np.linalg.norm(channels.astype(np.float64), axis=0)
+    return all(_is_unit_vector(channels[i : i + 3]) for i in range(0, len(channels), 3))
+
+
+def _is_unit_vector(components: npt.NDArray[Any]) -> bool:
+    """Tell whether three components are those of directions; zeros are none."""
+    length = np.linalg.norm(components.astype(np.float64), axis=0)
     known = length[(length > 0) & np.isfinite(length)]
     if known.size < _LEAST_VECTORS or np.mean(np.abs(known - 1) < _UNIT) < _MOST_UNIT:
         return False
-    return bool(np.ptp(channels[np.isfinite(channels)]) > _UNIT)
+    return bool(np.ptp(components[np.isfinite(components)]) > _UNIT)
 
 
 def _refused_by_name(

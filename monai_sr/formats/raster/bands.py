@@ -21,6 +21,7 @@ from rasterio.io import DatasetReader
 
 from monai_sr.core import BadImageError, PathLike, once
 from monai_sr.formats.raster.far import open_bytes
+from monai_sr.formats.raster.fields import missing_values
 
 _OPAQUE = 255
 _EXACT_INTEGER = 2.0**53
@@ -110,7 +111,7 @@ def _fitting(value: float | None, dtype: np.dtype[Any]) -> float | None:
 
 
 def stored_nodata(path: PathLike, dataset: DatasetReader) -> Sequence[float | None]:
-    """Return the nodata of each band; None where there is none.
+    """Return the nodata of each band; None where there is none, nor tags of CF that name one.
 
     Args:
         path: of the file, for the message.
@@ -130,7 +131,8 @@ def stored_nodata(path: PathLike, dataset: DatasetReader) -> Sequence[float | No
                 f"{path}: nodata of integers must lie within +-2^53, got {got}; give it another "
                 "(gdalwarp -ot Float64 -dstnodata -9999)."
             )
-    return values
+    tagged = [next(iter(missing_values(dataset, band)), None) for band in dataset.indexes]
+    return [v if v is not None else t for v, t in zip(values, tagged, strict=True)]
 
 
 def stored_colors(dataset: DatasetReader) -> list[ColorInterp]:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -84,28 +85,78 @@ def natural_bounds(dataset: DatasetReader, channels: int) -> npt.NDArray[np.floa
     return bounds
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """What the CF attributes hide beside nodata: codes for why there is no value.
+
+    Attributes:
+        ranges: valid stored values of each band, (C, 2), maybe infinite.
+        missing: others that are none, of each band.
+    """
+
+    ranges: npt.NDArray[np.float64]
+    missing: tuple[tuple[float, ...], ...]
+
+    def valid(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Tell which pixels are values.
+
+        Shape: (C, H, W) -> (C, H, W).
+        """
+        found = within(pixels, self.ranges)
+        for band, own, codes in zip(pixels, found, self.missing, strict=True):
+            for code in codes:
+                own &= band != pixels.dtype.type(code)
+        return found
+
+
 def hidden_codes(
     dataset: DatasetReader, part: Callable[[DatasetReader], Window], nodata: float | None
-) -> npt.NDArray[np.float64] | None:
-    """Return the valid stored values of each band, (C, 2), where the CF attributes hide others.
+) -> Hidden | None:
+    """Return what the CF attributes hide, None where that is nothing.
 
-    Beyond them lie codes for why there is no value. They need a nodata value, or floats, to become
-    it in the result. A range that most values leave is stated in other units.
+    It needs a nodata value, or floats, to become it in the result. A range that most values leave
+    is stated in other units.
 
     Args:
         dataset: an open raster.
         part: tells where to look.
         nodata: of all bands.
     """
-    ranges = np.array([_valid_range(dataset, band) for band in dataset.indexes])
     has_place = nodata is not None or all(np.dtype(d).kind == "f" for d in dataset.dtypes)
-    if np.isinf(ranges).all() or not has_place:
+    if not has_place:
         return None
-    window = part(dataset)
-    sample = np.stack([dataset.read(band, window=window) for band in dataset.indexes])
-    known = np.isfinite(sample) & (sample != (np.nan if nodata is None else nodata))
-    left = known & ~within(sample, ranges)
-    return ranges if left.sum() <= known.sum() / 2 else None
+    ranges = np.array([_valid_range(dataset, band) for band in dataset.indexes])
+    missing = tuple(
+        tuple(value for value in missing_values(dataset, band) if value != nodata)
+        for band in dataset.indexes
+    )
+    if np.isfinite(ranges).any():
+        window = part(dataset)
+        sample = np.stack([dataset.read(band, window=window) for band in dataset.indexes])
+        known = np.isfinite(sample) & (sample != (np.nan if nodata is None else nodata))
+        left = known & ~within(sample, ranges)
+        if left.sum() > known.sum() / 2:
+            ranges = np.tile(np.asarray(_UNBOUNDED), (len(ranges), 1))
+    is_any = np.isfinite(ranges).any() or any(missing)
+    return Hidden(ranges, missing) if is_any else None
+
+
+def missing_values(dataset: DatasetReader, band: int) -> tuple[float, ...]:
+    """Return the stored values that CF attributes call missing, the fill value first.
+
+    Args:
+        dataset: an open raster.
+        band: its number from 1.
+    """
+    tags, dtype = dataset.tags(band), np.dtype(dataset.dtypes[band - 1])
+    found: list[float] = []
+    for text in (tags.get(name, "") for name in ("_FillValue", "missing_value")):
+        for part in text.strip("{}").split(","):
+            with suppress(ValueError, OverflowError), np.errstate(over="ignore"):
+                value = dtype.type(float(part))
+                is_held = dtype.kind == "f" or value == float(part)
+                found += [float(value)] if is_held and np.isfinite(value) else []
+    return tuple(dict.fromkeys(found))
 
 
 def within(pixels: npt.NDArray[Any], ranges: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

@@ -38,7 +38,7 @@ from monai_sr.formats.raster.bands import (
     straight,
 )
 from monai_sr.formats.raster.far import raise_if_far
-from monai_sr.formats.raster.fields import band_groups, hidden_codes, natural_bounds, within
+from monai_sr.formats.raster.fields import band_groups, hidden_codes, natural_bounds
 from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.meaning import (
     RGBA,
@@ -226,7 +226,7 @@ class RasterSource:
         self.nodata, self.fill = self._nodata.common, self._nodata.fill
         are_codes = self.meaning.kind in CODES or bool(self.meaning.bands)
         is_stored = count == dataset.count and self._table is None and not are_codes
-        self._valid = hidden_codes(dataset, middle, self.nodata) if is_stored else None
+        self._hidden = hidden_codes(dataset, middle, self.nodata) if is_stored else None
         self.is_rgb = colors[:3] == list(RGBA[:3])
         self.alpha = colors.index(ColorInterp.alpha) if ColorInterp.alpha in colors else -1
         self.is_premultiplied = premultiplied_alpha(dataset) >= 0
@@ -252,8 +252,8 @@ class RasterSource:
         for band in self._own_masks:
             own = np.ones(stored.shape, dtype=bool) if own is None else own
             own[band] &= self.dataset.read_masks(band + 1, window=window) != 0
-        if self._valid is not None:
-            own = within(stored, self._valid) & (True if own is None else own)
+        if self._hidden is not None:
+            own = self._hidden.valid(stored) & (True if own is None else own)
         pixels, mask = self._converted(stored, mask)
         finite = holes_of_infinity(self.path, pixels, self.nodata, is_said=self._has_said_infinite)
         self._has_said_infinite |= finite is not pixels

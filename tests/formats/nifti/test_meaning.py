@@ -125,3 +125,13 @@ def test_parts_of_complex_images_are_known_by_their_names(tmp_path, name):
     path = write_nifti(tmp_path / name, SMOOTH - np.float32(0.5))
     with pytest.raises(BadImageError, match="a part of a complex image"):
         load_image(path, "auto")
+
+
+def test_directions_of_several_fibers_are_refused(tmp_path):
+    angle = np.add.outer(np.linspace(0, 3, 40), np.linspace(0, 2, 30))[..., None]
+    one = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)
+    peaks = np.concatenate([one, one[::-1], 0.9 * one], axis=-1).astype(np.float32)
+    path = write_nifti(tmp_path / "a.nii", peaks[..., :6])
+    with pytest.raises(BadImageError, match="unit vectors or rotations"):
+        load_image(path, "auto")
+    assert kind_of(load_image(write_nifti(tmp_path / "b.nii", peaks), "auto").meta) == "gray"

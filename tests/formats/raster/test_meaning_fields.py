@@ -9,8 +9,10 @@ import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 
+from monai_sr.formats import Facts
 from monai_sr.formats.raster.reader import RasterReader
 from monai_sr.formats.raster.source import RasterSource
+from monai_sr.transforms import ScaleToUnit, load_image
 from tests.image_factory import NORTH_UP, pixels, write_raster
 
 RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
@@ -168,3 +170,28 @@ def test_codes_beyond_the_valid_range_are_holes(tmp_path, valid, nodata, dtype, 
     assert (shown.size > 0 and not shown[0, 10:14, 10:14].any()) == is_hidden
     if is_hidden:
         assert shown[0, 20:, 2:].all()
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("nodata", "tags"),
+    [
+        (None, {"_FillValue": "-999"}),
+        (None, {"missing_value": "-999.0"}),
+        (-999, {"_FillValue": "-999", "missing_value": "{-998,-997}"}),
+        (None, {"_FillValue": "-999", "missing_value": "-998"}),
+    ],
+)
+def test_what_cf_calls_missing_is_nodata(tmp_path, dtype, nodata, tags):
+    """GDAL knows no more than one of the two attributes, and none of a GeoTIFF."""
+    array = 1000 + pixels((1, 30, 40), "uint8").astype(dtype)
+    codes = sorted({float(v) for text in tags.values() for v in text.strip("{}").split(",")})
+    for i, code in enumerate(codes):
+        array[:, 5 * i : 5 * i + 3, 10:20] = code
+    path = write_raster(tmp_path / "a.tif", array, transform=NORTH_UP, nodata=nodata)
+    with rasterio.open(path, "r+") as dst:
+        dst.update_tags(1, **tags)
+    image = load_image(path)
+    unit, valid = ScaleToUnit()(image)
+    assert np.array_equal(valid[0].numpy().T, array[0] >= 0)
+    assert Facts(unit.meta).nodata == -999
