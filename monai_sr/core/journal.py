@@ -58,7 +58,7 @@ class Journal:
                     self._clear()
                     self._write(_PLAN, text.encode())
                 except BaseException:
-                    self._lock.close()  # who keeps the error keeps this object, and may try again
+                    self.remove()  # no block is left; who keeps the error may try again
                     raise
         except OSError as error:
             if isinstance(error, OutputError):

@@ -34,9 +34,10 @@ from monai_sr.evaluation.images import (
     read_raster,
     read_volume,
 )
-from monai_sr.evaluation.places import check_same_place
+from monai_sr.evaluation.places import check_same_place, warn_of_shift
 from monai_sr.metrics import Protocol, get_protocol, make_lr, modcrop
 from monai_sr.training import Box
+from monai_sr.training.measured_pairs import measured_shift
 
 _logger = get_logger(__name__)
 _REQUIRED = {"title", "folders", "pattern", "protocol"}
@@ -186,6 +187,8 @@ class Benchmark:
                 f"{image.lr_path}: must hold values in the units of {image.path}, got "
                 f"{own[0]:g}…{own[1]:g} beside {ends[0]:g}…{ends[1]:g}; convert one of them"
             )
+        shift = measured_shift(hr[0].numpy(), on_range[0].numpy(), scale)
+        warn_of_shift(image.lr_path, shift)
         return hr, on_range
 
     @property

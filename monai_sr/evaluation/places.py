@@ -1,16 +1,20 @@
 """Tells whether a given small image lies on the map where its reference does."""
 
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from monai_sr.core import BadImageError, ignored_warnings
+from monai_sr.core import BadImageError, get_logger, ignored_warnings
 from monai_sr.formats import open_raster
 from monai_sr.geometry import has_transform, source_transform
 
+logger = get_logger(__name__)
+
+_MOST_SHIFTED_PX = 0.5  # of the reference; the estimate is within 0.16 of the truth
 _MOST_APART_PX = 0.3  # of the small image: headers are rounded, and sides no multiples of the scale
 
 
@@ -42,6 +46,21 @@ def check_same_place(reference: Path, given: Path, scale: int) -> None:
             f"{got}; warp it onto that grid (gdalwarp -t_srs -te -tr), or remove a wrong "
             "georeference"
         )
+
+
+@cache
+def warn_of_shift(given: Path, shift: tuple[float, ...]) -> None:
+    """Say once where the contents of a pair are shifted against each other: figures judge that.
+
+    Args:
+        given: low-resolution image.
+        shift: of its content down and to the right, in pixels of the reference.
+    """
+    if max(map(abs, shift)) > _MOST_SHIFTED_PX:
+        logger.warning(
+            "%s: its content lies %+.1f rows and %+.1f columns (pixels of the large image) beside "
+            "that of its reference, and figures judge that, too; register the pair", given, *shift,
+        )  # fmt: skip
 
 
 def _place(path: Path) -> tuple[CRS | None, Affine, int, int] | None:

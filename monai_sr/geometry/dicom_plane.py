@@ -23,6 +23,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 SPACING_KEYWORDS = (
     "PixelSpacing",
+    "ObjectPixelSpacingInCenterOfBeam",
     "ImagerPixelSpacing",
     "NominalScannedPixelSpacing",
     "ImagePlanePixelSpacing",
@@ -32,6 +33,12 @@ SPACING_KEYWORDS = (
 SAME_POSITION_MM = 1e-3
 """Slices nearer than this share a position; real slice distances start at some 0.05 mm."""
 
+# Pixel Measures (C.7.6.16.2.1); of angiography (C.8.19.6.9, C.8.19.6.4).
+_OF_SPACING = (
+    "PixelMeasuresSequence",
+    "ProjectionPixelCalibrationSequence",
+    "FramePixelDataPropertiesSequence",
+)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _CENTIMETERS = 3  # (0018,6024) Physical Units X Direction, PS3.3 C.8.5.5.1.15
 _MM_PER_CM = 10.0
@@ -115,9 +122,10 @@ def pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
     for holder in (dataset, *_measures(dataset)):
         for keyword in SPACING_KEYWORDS:
             values = holder.get(keyword)
-            if values is None or np.size(values) != 2:
+            if values in (None, "") or np.size(values) not in (1, 2):
                 continue
-            rows, columns = (float(v) for v in values)
+            # One value, against the standard, is meant for both.
+            rows, columns = np.broadcast_to(np.asarray(values, dtype=np.float64), 2).tolist()
             if np.isfinite([rows, columns]).all() and min(rows, columns) > 0:
                 return rows, columns
     return _ultrasound_spacing(dataset)
@@ -341,10 +349,10 @@ def slice_distance(dataset: Dataset) -> float:
 
 
 def _measures(dataset: Dataset) -> list[Dataset]:
-    """Return the Pixel Measures of an enhanced object, of its first frame (C.7.6.16.2.1)."""
+    """Return what holds the spacing of an enhanced object's first frame, the most trusted first."""
     groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
     first = [item for keyword in groups for item in (dataset.get(keyword) or [])[:1]]
-    return [item for group in first for item in (group.get("PixelMeasuresSequence") or [])[:1]]
+    return [item for name in _OF_SPACING for group in first for item in (group.get(name) or [])[:1]]
 
 
 def _ultrasound_spacing(dataset: Dataset) -> tuple[float, float] | None:

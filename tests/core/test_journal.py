@@ -57,6 +57,12 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
         Journal(tmp_path / "file" / "a.tif", {})
 
 
+def test_a_plan_that_cannot_be_written_leaves_nothing(tmp_path):
+    with at_most(4), pytest.raises(OutputError, match="cannot be written"):
+        Journal(tmp_path / "a.tif", {"scale": 4})
+    assert not list(tmp_path.iterdir())
+
+
 needs_locks = pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import nullcontext
 
 import numpy as np
@@ -16,6 +17,7 @@ from monai_sr.evaluation.images import every_image, match_pairs, read_image
 from monai_sr.metrics import make_lr
 from tests.formats.ome_zarr.test_reader import write_zarr
 from tests.image_factory import pixels, write_nifti, write_raster
+from tests.network_factory import ROOT
 
 
 def _touch(folder, *names):
@@ -184,3 +186,22 @@ def test_a_folder_of_ome_zarr_is_one_image_and_one_partner(tmp_path):
     before = image.digest
     (large / "zarr.json").write_text((large / "zarr.json").read_text() + " ")
     assert image.digest != before
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_pair_that_is_shifted_is_told(tmp_path, caplog, rows):
+    folders = [tmp_path / name for name in ("hr", "lr")]
+    with Image.open(ROOT / "samples" / "hr" / "photo.png") as image:
+        photo = np.asarray(image.convert("RGB"))[:120, :100]
+    small = make_lr(torch.from_numpy(photo / 255.0).permute(2, 0, 1)[None], 2, "natural")
+    stored = (small[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    for folder, values in zip(folders, (np.roll(photo, -rows, axis=0), stored), strict=True):
+        folder.mkdir()
+        Image.fromarray(values).save(folder / "a.png")
+    benchmark = folder_benchmark(folders[0], lr_root=folders[1])
+    with caplog.at_level(logging.WARNING, logger="monai_sr"):
+        for _ in range(2):
+            benchmark.load_pair(benchmark.images(folders[0], 2)[0], 2)
+    assert len(caplog.messages) == (rows > 0)
+    if rows:
+        assert "its content lies +3.0 rows and" in caplog.text

@@ -83,11 +83,28 @@ def test_gantry_tilt_stays_as_shear():
         ({"ImagerPixelSpacing": [0.6, 0.5]}, (0.6, 0.5)),
         ({"NominalScannedPixelSpacing": [0.9, 0.8]}, (0.9, 0.8)),
         ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.6, 0.5]}, (0.6, 0.5)),
+        ({"PixelSpacing": [0.3]}, (0.3, 0.3)),
+        ({"PixelSpacing": "", "ImagerPixelSpacing": 0.5}, (0.5, 0.5)),
         ({}, None),
     ],
 )
 def test_first_usable_spacing_counts(tags, expected):
     assert pixel_spacing(factory.dataset(modality="DX", **tags)) == expected
+
+
+@pytest.mark.parametrize(
+    ("sequence", "keyword"),
+    [
+        ("FramePixelDataPropertiesSequence", "ImagerPixelSpacing"),
+        ("ProjectionPixelCalibrationSequence", "ObjectPixelSpacingInCenterOfBeam"),
+    ],
+)
+def test_enhanced_angiography_says_its_spacing(sequence, keyword):
+    item, group = Dataset(), Dataset()
+    setattr(item, keyword, [0.25, 0.5])
+    setattr(group, sequence, [item])
+    made = factory.dataset(modality="XA", SharedFunctionalGroupsSequence=[group])
+    assert pixel_spacing(made) == (0.25, 0.5)
 
 
 def test_ultrasound_spacing_comes_from_its_region():

@@ -75,7 +75,7 @@ def _subject_area(values: Sequence[float], scale: Scale) -> list[float]:
 
 
 ARITHMETIC: dict[str, Arithmetic] = {
-    "spacing": lambda v, s: _pair(v, 1 / s[1], 1 / s[0]),
+    "spacing": lambda v, s: _pair(v if len(v) > 1 else [*v, *v], 1 / s[1], 1 / s[0]),
     "column_spacing": lambda v, s: [x / s[0] for x in v],
     "shift": lambda v, s: _pair(v, s[1], s[0]),
     "aspect": _aspect,

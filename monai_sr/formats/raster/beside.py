@@ -116,7 +116,11 @@ def _add_band(root: ElementTree.Element, index: int, band: ElementTree.Element) 
 
 
 def add_png_chunks(
-    path: Path, xmp: str, dpi: Sequence[float] | None = None, hdr: bytes = b""
+    path: Path,
+    xmp: str,
+    dpi: Sequence[float] | None = None,
+    hdr: bytes = b"",
+    exif: bytes = b"",
 ) -> None:
     """Add to a finished PNG file what GDAL does not write.
 
@@ -125,11 +129,14 @@ def add_png_chunks(
         xmp: the packet, which becomes the last chunk but one; "" for none.
         dpi: pixels an inch along both axes, which become the second chunk; None for none.
         hdr: whole chunks that come before it.
+        exif: what becomes a chunk behind it; empty for none.
     """
     with path.open("r+b") as stream:
         if xmp:
             stream.seek(-len(_IEND), 2)
             stream.write(_chunk(b"iTXt" + _XMP_KEYWORD + xmp.encode()) + _IEND)
+        if exif:
+            _insert(stream, _chunk(b"eXIf" + exif))
         if dpi is not None:
             sides = (round(each / _METERS_PER_INCH).to_bytes(4, "big") for each in dpi)
             _insert(stream, _chunk(b"pHYs" + b"".join(sides) + b"\1"))

@@ -27,7 +27,7 @@ from monai_sr.formats.raster.keep_list import (
 )
 from monai_sr.formats.raster.meaning import RGBA
 from monai_sr.formats.raster.microscopy import described
-from monai_sr.formats.raster.photos import is_lying, resolution_of
+from monai_sr.formats.raster.photos import is_lying, resolution_of, scaled_exif
 from monai_sr.formats.raster.texts import domains_of
 from monai_sr.formats.stored import disclaimer, provenance_of, software
 from monai_sr.geometry import (
@@ -77,6 +77,7 @@ _XMP_OF_GRID = "tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimens
 # NODATA_VALUES: an invalid color, which the result has as alpha or mask.
 _SKIPPED_TAGS = {
     "EXIF_Orientation", "EXIF_PixelXDimension", "EXIF_PixelYDimension", "NODATA_VALUES",
+    "XML_com.adobe.xmp",  # of a PNG; GDAL gives it in a domain of its own, too
 }  # fmt: skip
 # In pixels of the source, of the paper and of the sensor.
 _RESOLUTIONS = ("TIFFTAG_{}RESOLUTION", "EXIF_{}Resolution", "EXIF_FocalPlane{}Resolution")
@@ -222,6 +223,11 @@ def xmp_of(src: DatasetReader, meta: Mapping[str, Any]) -> str:
     return re.sub(rf"<({_XMP_OF_GRID})(?:\s[^>]*)?>[^<]*</\1\s*>", "", packet)
 
 
+def exif_of(src: DatasetReader, meta: Mapping[str, Any], grid: Grid) -> bytes:
+    """Return the EXIF of a photo, as a PNG holds it; empty without one, or where de-identified."""
+    return b"" if is_deidentified(meta) else scaled_exif(src, grid.scale)
+
+
 def _copy_xmp(src: DatasetReader, dst: DatasetWriter, meta: Mapping[str, Any]) -> None:
     # GDAL takes the packet as one line; rasterio writes lines as name=value.
     name, is_split, value = xmp_of(src, meta).partition("=")
@@ -322,6 +328,8 @@ def result_tags(
             with suppress(KeyError, ValueError):  # absent, or no number
                 tags[key] = f"{float(tags[key].strip('() ')) * scale:.9g}"
     is_png = driver == "PNG"
+    if is_png:  # which has a place for EXIF; as text it would be public where nobody looks for it
+        tags = {key: value for key, value in tags.items() if not key.startswith("EXIF_")}
     description, program = (
         ("Description", "Software") if is_png else ("TIFFTAG_IMAGEDESCRIPTION", "TIFFTAG_SOFTWARE")
     )

@@ -6,6 +6,7 @@ W3C PNG, third edition (acTL, eXIf, pHYs, gAMA, cHRM, sRGB); ITU-T T.871 (JFIF),
 """
 
 import base64
+import operator
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy.typing as npt
-from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import ExifTags, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
@@ -24,6 +25,9 @@ from monai_sr.geometry import has_transform, source_transform
 logger = get_logger(__name__)
 
 _ORIENTATION, _X_RESOLUTION, _PHOTOMETRIC = 274, 282, 262
+_EXIF_RESOLUTIONS = ((282, 283), (0xA20E, 0xA20F))  # of the picture and of the sensor, x and y
+# Of the stored grid: orientation, sizes, places in the picture; and MakerNote, whose offsets move.
+_EXIF_OF_GRID = (256, 257, _ORIENTATION, 0xA002, 0xA003, 0x9214, 0xA214, 0x927C)
 _CIELAB, _COLOR_FILTER = 8, 32803
 _SUBFILE, _SUB_IMAGES = 254, 330
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
@@ -37,6 +41,7 @@ _PILLOW: dict[str, Any] = {
     "BIGGIF": GifImagePlugin.GifImageFile,
 }  # fmt: skip
 _PNG_SIGNATURE = 8  # bytes
+_EXIF_BEGIN = b"Exif\0\0"  # in a JPEG
 _HDR_CHUNKS = (b"cICP", b"mDCV", b"cLLI")
 _MOST_DPI = 1e7  # of what a file of PNG can hold, in pixels a meter of 31 bits
 _MOST_BANDS = 4096  # GDAL takes minutes over more, which damaged headers declare
@@ -114,13 +119,14 @@ def _frame_count(path: Path, dataset: DatasetReader) -> int:
 
 @dataclass(frozen=True)
 class _Photo:
-    """What Pillow says of a file: frames, EXIF orientation, profile, pixels an inch, HDR chunks."""
+    """What Pillow says of a file: frames, orientation, profile, pixels an inch, HDR, EXIF."""
 
     frames: int = 1
     orientation: Any = None
     profile: bytes = b""
     dpi: tuple[float, float] | None = None
     hdr: bytes = b""
+    exif: bytes = b""
 
 
 def _seen_by_pillow(path: Path, dataset: DatasetReader) -> _Photo:
@@ -142,7 +148,8 @@ def _opened_by_pillow(path: PathLike, driver: str, has_place: bool) -> _Photo:
         exif = {} if has_place else image.getexif()
         if driver == "JPEG" and not (image.info.get("jfif_unit") or exif.get(_X_RESOLUTION)):
             dpi = None  # Pillow says 72 where nothing is said
-        found = _Photo(frames, exif.get(_ORIENTATION), profile, dpi, hdr)
+        own = exif.tobytes() if exif else b""
+        found = _Photo(frames, exif.get(_ORIENTATION), profile, dpi, hdr, own)
     return found
 
 
@@ -202,6 +209,28 @@ def png_hdr(dataset: DatasetReader) -> bytes:
         dataset: the source, open.
     """
     return _seen_by_pillow(Path(dataset.name), dataset).hdr
+
+
+def scaled_exif(dataset: DatasetReader, scale: Sequence[float]) -> bytes:
+    """Return the EXIF of a photo for its upright, larger picture; empty where there is none.
+
+    Args:
+        dataset: the source, open.
+        scale: of columns and rows.
+    """
+    photo, exif = _seen_by_pillow(Path(dataset.name), dataset), Image.Exif()
+    with suppress(*PILLOW_ERRORS):
+        exif.load(photo.exif)
+        for part in (exif, exif.get_ifd(ExifTags.IFD.Exif)):
+            for tag in _EXIF_OF_GRID:
+                part.pop(tag, None)
+            for axes in _EXIF_RESOLUTIONS:
+                told = [float(part[tag]) for tag in axes if part.get(tag)]
+                turned = told[::-1] if is_lying(dataset) else told
+                if len(told) == len(axes):
+                    part.update(zip(axes, map(operator.mul, turned, scale), strict=True))
+        return exif.tobytes().removeprefix(_EXIF_BEGIN) if exif else b""
+    return b""  # it cannot be read
 
 
 def _hdr_chunks(stream: BinaryIO) -> bytes:

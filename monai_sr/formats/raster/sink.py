@@ -23,7 +23,7 @@ from monai_sr.formats.raster.bands import premultiplied
 from monai_sr.formats.raster.beside import add_png_chunks
 from monai_sr.formats.raster.check import check_copy, check_windows, checksum, writing
 from monai_sr.formats.raster.cog import copy_as_cog, overview_resampling
-from monai_sr.formats.raster.facts import Grid, copy_facts, scaled_dpi, xmp_of
+from monai_sr.formats.raster.facts import Grid, copy_facts, exif_of, scaled_dpi, xmp_of
 from monai_sr.formats.raster.masks import without_holes
 from monai_sr.formats.raster.photos import png_colors, png_hdr
 from monai_sr.formats.raster.writer import (
@@ -193,7 +193,8 @@ class RasterBlocks:
                 rasterio.shutil.copy(gdal_name(self.path), gdal_name(path), driver="PNG", **options)
                 src = self.source.dataset
                 dpi = scaled_dpi(src, self._grid)
-                add_png_chunks(path, xmp_of(src, self.meta), dpi, png_hdr(src))
+                exif = exif_of(src, self.meta, self._grid)
+                add_png_chunks(path, xmp_of(src, self.meta), dpi, png_hdr(src), exif)
                 check_copy(path, self.name, self.path)
         return path
 

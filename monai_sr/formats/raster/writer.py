@@ -26,6 +26,7 @@ from monai_sr.formats.raster.facts import (
     Grid,
     colors_of,
     copy_facts,
+    exif_of,
     has_same_bands,
     scaled_dpi,
     xmp_of,
@@ -138,7 +139,8 @@ class RasterWriter(StoredWriter):
                 # Options of the caller may lose data.
                 if driver == "PNG":
                     xmp, dpi = xmp_of(src, self._meta), scaled_dpi(src, grid)
-                    add_png_chunks(temporary, xmp, dpi, png_hdr(src))
+                    exif = exif_of(src, self._meta, grid)
+                    add_png_chunks(temporary, xmp, dpi, png_hdr(src), exif)
                 check_pixels_of(temporary, filename, None if kwargs else pixels, mask)
                 check_unchanged(Facts(self._meta).input)
                 write_beside(beside_text(src, temporary, self._meta))

@@ -24,10 +24,10 @@ from tests.scene_factory import in_memory, network
 UTM = "EPSG:32633"
 
 
-def upscale(source, target, scale=2):
+def upscale(source, target, scale=2, **facts):
     reader = RasterReader()
     stored, meta = reader.get_data(reader.read(source))
-    result, updated = enlarged(stored, meta, scale)
+    result, updated = enlarged(stored, meta | facts, scale)
     writer = RasterWriter()
     writer.set_data_array(result, channel_dim=0)
     writer.set_metadata(updated)

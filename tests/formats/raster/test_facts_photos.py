@@ -17,6 +17,7 @@ from tests.formats.raster.test_facts import opened, upscale
 from tests.formats.raster.test_sink import write  # noqa: F401  (a fixture)
 from tests.image_factory import pixels, write_raster
 
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/' creator='someone'/>"
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -131,10 +132,35 @@ def test_resolution_of_a_jpeg_grows_and_turns_with_it(tmp_path):
     upscale(tmp_path / "a.jpg", tmp_path / "b.png", 4)
     with Image.open(tmp_path / "b.png") as image:
         assert image.info["dpi"] == pytest.approx((800, 400), rel=1e-4)
-    with opened(tmp_path / "b.png") as dst:
-        said = {key: float(value) for key, value in dst.tags().items() if "Resolution" in key}
-    assert [said[f"EXIF_{axis}Resolution"] for axis in "XY"] == [800, 400]
-    assert [said[f"EXIF_FocalPlane{axis}Resolution"] for axis in "XY"] == [12000, 16000]
+        said = image.getexif()
+    assert [said[tag] for tag in (282, 283)] == [800, 400]
+    assert [said.get_ifd(0x8769)[tag] for tag in (0xA20E, 0xA20F)] == [12000, 16000]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+@pytest.mark.parametrize("is_private", [False, True])
+def test_exif_stays_exif_and_becomes_no_text(tmp_path, name, is_private):
+    exif = Image.Exif()
+    exif[274], exif[315] = 6, "Jane Doe"
+    exif.get_ifd(0x8769).update({0xA431: "S123", 0xA002: 24, 0xA003: 16})
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 5.0, 1.5)})
+    said = PngInfo()
+    said.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    photo().save(tmp_path / name, exif=exif, xmp=XMP, pnginfo=said)
+    upscale(tmp_path / name, tmp_path / "b.png", sr_deidentified=int(is_private))
+    content = (tmp_path / "b.png").read_bytes()
+    with Image.open(tmp_path / "b.png") as image:
+        said, texts = image.getexif(), " ".join(image.text)
+    assert "EXIF" not in texts
+    assert content.count(b"creator") == (0 if is_private or name == "a.webp" else 1)
+    if is_private:
+        assert b"Jane" not in content
+        assert b"eXIf" not in content
+        return
+    assert said[315] == "Jane Doe"
+    assert 274 not in said
+    assert dict(said.get_ifd(0x8769)) == {0xA431: "S123"}
+    assert said.get_ifd(0x8825)[2] == (52.0, 5.0, 1.5)
 
 
 @pytest.mark.parametrize("told", [None, 0.0, 100.0])
