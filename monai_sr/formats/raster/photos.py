@@ -145,7 +145,7 @@ def _opened_by_pillow(path: PathLike, driver: str, has_place: bool) -> _Photo:
         hdr = _hdr_chunks(image.fp) if driver == "PNG" else b""
         found = _Photo(frames, None, profile, None, hdr)
         # Pillow decodes all of a PNG for what may stand behind the pixels.
-        exif = {} if has_place else image.getexif()
+        exif: Any = {} if has_place else image.getexif()
         if driver == "JPEG" and not (image.info.get("jfif_unit") or exif.get(_X_RESOLUTION)):
             dpi = None  # Pillow says 72 where nothing is said
         own = exif.tobytes() if exif else b""
