@@ -173,6 +173,7 @@ class Facts:
         nodata: stored value of invalid pixels, NaN for none.
         fill: what they get in the result.
         valid: (C, X, Y[, Z]), 0 where a mask or alpha hides pixels; empty where all are valid.
+        false_alpha: band that is tagged as alpha and is data, -1 for none.
         slice_axis: of a volume, -1 where there is none; it follows transforms that turn the image.
         is_rgb: whether the first three channels are declared to be red, green and blue.
         unit_mm: millimeters of a unit of the affine, NaN where that cannot be trusted.
@@ -218,6 +219,7 @@ class Facts:
     nodata = Fact("sr_nodata", _number, np.nan)
     fill = Fact("sr_fill", _number)
     valid = Fact("sr_valid", _array, _UNSEEN)
+    false_alpha = Fact("sr_false_alpha", _whole, -1)
     slice_axis = _SliceAxis("sr_slice_axis", _whole, -1)
     is_rgb = Fact("sr_rgb", _flag, False, int)
     unit_mm = Fact("sr_unit_mm", _number, 1.0)  # MONAI's own readers give mm

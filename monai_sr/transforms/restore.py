@@ -47,12 +47,14 @@ def avoid_nodata(stored: np.ndarray, meta: Mapping[str, Any]) -> None:
     A dark but valid pixel of a raster with nodata 0 would otherwise become a hole. They move down,
     or up where the bounds of results leave no room below: integers by one, floats by a millionth of
     their band's range or of the value, whichever is more. A value that the data type cannot hold is
-    met by no pixel.
+    met by no pixel. Integers of data that are tagged as alpha move off 0, which hides all bands.
 
     Shape: stored (C, ...), of the data type of the file.
     """
     for band, plane in enumerate(stored):
         _avoid_nodata(plane, meta, band)
+        if band == Facts(meta).false_alpha and stored.dtype.kind in "iu":
+            plane[plane == 0] = 1
 
 
 def _avoid_nodata(values: np.ndarray, meta: Mapping[str, Any], band: int) -> None:

@@ -23,6 +23,7 @@ class RasterImage:
         alpha: index of the alpha channel, -1 for none.
         alpha_hides: False where alpha is 0 in the whole raster: then it hides nothing, for
             somebody meant the color to be seen.
+        false_alpha: index of a band that is tagged so and is data, -1 for none.
         mask: of all bands.
         own: what each band declares for itself, by another nodata value or a mask of its own.
         unit: of the affine, see :func:`monai_sr.geometry.geotransform.unit_name`.
@@ -47,6 +48,7 @@ class RasterImage:
     natural: npt.NDArray[np.float64] | None = None
     meaning: Meaning = AS_IT_IS
     turn: tuple[float, float] | None = None
+    false_alpha: int = -1
 
     def valid(self) -> npt.NDArray[np.bool_] | None:
         """Tell which pixels alpha and masks declare valid: color does not count under alpha 0.

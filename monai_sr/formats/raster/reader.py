@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_sr.core import PathLike, exact_float
-from monai_sr.formats.facts import image_meta
+from monai_sr.formats.facts import Facts, image_meta
 from monai_sr.formats.meaning import PHASE
 from monai_sr.formats.raster.format import Raster
 from monai_sr.formats.raster.image import RasterImage
@@ -93,4 +93,5 @@ class RasterReader(StoredReader):
             natural=image.natural,
             meaning=image.meaning,
         )
+        Facts(meta).false_alpha = image.false_alpha
         return pixels, meta

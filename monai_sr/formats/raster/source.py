@@ -283,6 +283,7 @@ class RasterSource:
             unit=self.unit,
             groups=self._fields[0],
             natural=self._fields[1],
+            false_alpha=-1 if self._false_alpha == self.alpha else self._false_alpha,
             meaning=self.meaning,
             turn=self.turn,
         )

@@ -13,6 +13,7 @@ from monai_sr.formats import Facts
 from monai_sr.formats.raster.reader import RasterReader
 from monai_sr.formats.raster.source import RasterSource
 from monai_sr.transforms import ScaleToUnit, load_image
+from monai_sr.transforms.restore import avoid_nodata
 from tests.image_factory import NORTH_UP, pixels, write_raster
 
 RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
@@ -103,6 +104,10 @@ def test_near_infrared_that_is_tagged_as_alpha_is_data(tmp_path, dtype, caplog):
     assert image.valid() is None
     assert np.array_equal(image.pixels[3], infrared)
     assert "band 4 is tagged as alpha but has many levels" in caplog.text
+    _, meta = RasterReader().get_data(image)
+    result = np.zeros((4, 3, 3), dtype)
+    avoid_nodata(result, meta)
+    assert result.max(axis=(1, 2)).tolist() == [0, 0, 0, 1]  # alpha 0 would hide all bands
 
 
 @pytest.mark.parametrize("kind", ["binary", "feathered", "half", "png", "premultiplied"])
@@ -122,6 +127,7 @@ def test_alpha_stays_alpha(tmp_path, kind, caplog):
         path = naip(tmp_path / "a.tif", alpha, **options)
     with RasterSource(path) as source:
         assert source.alpha == 3
+        assert source.read().false_alpha == -1
     assert "tagged" not in caplog.text
 
 
