@@ -120,7 +120,10 @@ def replace_pixels(dataset: Dataset, frames: NDArray[Any]) -> None:
     keyword = _FLOAT_KEYWORDS.get(frames.dtype.name, "PixelData")
     setattr(dataset, keyword, data + b"\0" * (len(data) % 2))
     if keyword == "PixelData":
-        dataset.BitsAllocated = 1 if is_mask else frames.dtype.itemsize * 8
+        bits = 1 if is_mask else frames.dtype.itemsize * 8
+        dataset.BitsAllocated = bits
+        if frames.dtype.kind == "u" and int(frames.max(initial=0)) >> int(dataset.BitsStored):
+            dataset.BitsStored, dataset.HighBit = bits, bits - 1  # the source's were wrong
         dataset["PixelData"].VR = "OB" if frames.dtype.itemsize == 1 else "OW"
         dataset["PixelData"].is_undefined_length = False
 

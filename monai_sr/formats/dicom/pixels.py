@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID
 
-from monai_sr.core import BadImageError, PathLike, check_memory, is_wide
+from monai_sr.core import BadImageError, PathLike, check_memory, get_logger, is_wide
 from monai_sr.formats.dicom.bounds import check_frames
 from monai_sr.formats.dicom.decoders import run_decoder
 from monai_sr.formats.dicom.files import PIXEL_KEYWORDS, refuse_damage
@@ -25,6 +25,7 @@ from monai_sr.geometry import covering_samples
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+logger = get_logger(__name__)
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 _DECLARED_BITS = 12  # deeper files seldom fill their range: the values themselves must tell
@@ -224,12 +225,19 @@ def _stored_bits(
 ) -> tuple[NDArray[Any], int]:
     """Clear the bits above BitsStored (PS3.5 8.1.1); refuse values that this would wrap.
 
+    Where unsigned ones fill more bits without a gap, BitsStored is wrong, and corrected in memory.
+
     Old overlays lie there (C.9.2), and signed values come extended by their sign or by zeros: how
     many of these are below zero is returned, too. JPEG has no sign, so there it says nothing.
     """
     bits = int(dataset.get("BitsStored", 0))
     unused = array.dtype.itemsize * 8 - bits
     if array.dtype.kind == "f" or unused <= 0 or dataset.BitsAllocated == 1:
+        return array, 0
+    multiples = np.unique(array >> bits) if array.dtype.kind == "u" else []
+    if 3 <= len(multiples) == multiples[-1] + 1:  # an overlay sets a bit, padding leaves a gap
+        logger.warning("%s: values fill all %d bits, and are so read", name, bits + unused)
+        dataset.BitsStored, dataset.HighBit = bits + unused, bits + unused - 1
         return array, 0
     values = array << unused >> unused
     overlays = sum(1 << bit for bit in {*_overlay_bits(dataset)} if bit >= bits)

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
+from monai_sr.cli.main import main
 from monai_sr.core.errors import BadImageError
 from monai_sr.formats.dicom.reader import DicomReader
 from tests import dicom_factory as factory
@@ -23,6 +25,21 @@ def test_values_beyond_bits_stored_are_refused(tmp_path):
         path = factory.write(tmp_path / "a.dcm", pixels)
         with pytest.raises(BadImageError, match=r"BitsStored of 12.*correct BitsStored and High"):
             _read(path)
+
+
+def test_values_that_fill_more_than_bits_stored_are_read_and_written_so(tmp_path, caplog):
+    pixels = np.linspace(40, 54_000, 24 * 30).round().astype(np.uint16).reshape(24, 30)
+    path = factory.write(tmp_path / "a.dcm", pixels)
+    np.testing.assert_array_equal(_read(path), pixels)
+    assert "values fill all 16 bits" in caplog.text
+    options = ["--system", "nearest", "--scale", "2", "-o", str(tmp_path / "out")]
+    assert main(["upscale", str(path), *options]) == 0
+    result = dcmread(tmp_path / "out" / "a_x2.dcm")
+    assert (result.BitsStored, result.HighBit) == (16, 15)
+    np.testing.assert_array_equal(result.pixel_array[::2, ::2], pixels)
+    pixels[pixels > 30_000] = 60_000  # a gap
+    with pytest.raises(BadImageError, match="BitsStored of 12"):
+        _read(factory.write(path, pixels))
 
 
 def test_a_sign_above_the_stored_bits_may_be_absent_and_that_is_told(tmp_path, caplog):
