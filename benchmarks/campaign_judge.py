@@ -35,7 +35,7 @@ SLICES = 8
 """Slices of a volume that are judged, evenly spaced over its inner three quarters."""
 TILE = {2: 192, 3: 64}
 BLENDS = (0.85, 0.7, 0.55, 0.4)
-"""Shares of perceptual weights in their blend with the faithful ones, where they alone fail."""
+"""Shares of the second stage's weights in their blend with those it began with, where they fail."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Judge:
         return self._means(lambda lr: torch.as_tensor(inferer(lr, network)))
 
     def blended(self, weights: Path, faithful: Path, share: float) -> Path:
-        """Write a blend of perceptual weights and the faithful ones that they started from.
+        """Write a blend of a second stage's weights and the faithful ones that they started from.
 
         References:
             Wang et al. (2018), ESRGAN, section 3.4 (network interpolation).
@@ -293,8 +293,9 @@ def judge_and_ship(
     better = is_better(job, new, old, bicubic, faithful)
     line = ledger.line(job)
     line.blend = 1.0
-    for share in BLENDS if job.is_perceptual and not better else ():
-        blended = judge.blended(weights, own, share)
+    before = own if job.is_perceptual else weights.with_name("start.pt")
+    for share in BLENDS if job.stage == 2 and before.is_file() and not better else ():
+        blended = judge.blended(weights, before, share)
         figures = judge.weights(blended)
         if is_better(job, figures, old, bicubic, faithful):
             weights, new, better, line.blend = blended, figures, True, share

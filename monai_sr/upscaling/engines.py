@@ -113,12 +113,13 @@ class Engines:
 
     @contextmanager
     def _one(self) -> Iterator[UpscaleEvaluator]:
-        """Yield an engine that no other thread has meanwhile."""
+        """Yield an engine that no other thread has meanwhile; its loader draws seeds."""
         first = self._loaded()
         with self._lock:
             engine = self._free.pop() if self._free else None
-        engine = engine or first.twin()
-        yield engine
+        with random_state_kept():
+            engine = engine or first.twin()
+            yield engine
         # One that was stopped on its way (Ctrl-C) would go on from there: nobody gets it again.
         with self._lock:
             self._free.append(engine)

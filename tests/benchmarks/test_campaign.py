@@ -166,9 +166,10 @@ def test_weights_that_fail_the_limits_set_none(modules):
     assert better(job, new, figures(25.6, 0.16, 42.0), bicubic)
 
 
+@pytest.mark.parametrize("system", [None, "hybrid_cnn_gan"])
 @pytest.mark.parametrize(("most", "expected"), [(0.9, 0.85), (0.6, 0.55), (0.1, 1.0)])
-def test_perceptual_weights_that_fail_are_blended_with_faithful_ones(
-    modules, tmp_path, monkeypatch, most, expected
+def test_weights_of_a_second_stage_that_fail_are_blended_with_faithful_ones(
+    modules, tmp_path, monkeypatch, most, expected, system
 ):
     judge = modules.campaign_judge
 
@@ -193,10 +194,12 @@ def test_perceptual_weights_that_fail_are_blended_with_faithful_ones(
 
     monkeypatch.setattr(judge, "Judge", Judge)
     monkeypatch.setattr(judge, "write_weights_sums", lambda _: None)
-    job = modules.campaign_jobs.Job("xray_sr", 2, 1.0, least_gain=0.5, least_lr_psnr=55.0)
+    limits = {"least_gain": 0.5, "least_lr_psnr": 55.0, "system": system}
+    job = modules.campaign_jobs.Job("xray_sr", 2, 1.0, **limits)
     shipped, weights = job.shipped(tmp_path), tmp_path / "model.pt"
     shipped.parent.mkdir(parents=True)
     shipped.with_name("model.pt").write_text("0")
+    weights.with_name("start.pt").write_text("0")
     weights.write_text("1")
     ledger = judge.Ledger(tmp_path / "campaign.csv")
     campaign = dataclasses.replace(modules.campaign_jobs.read_campaign(), jobs=[])

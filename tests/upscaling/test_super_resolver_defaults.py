@@ -56,3 +56,14 @@ def test_files_and_scenes_are_enlarged_alike(tmp_path, set_default):
 def _stored(result):
     with rasterio.open(result.output) as dataset:
         return dataset.read()
+
+
+def test_random_numbers_of_the_program_stay_as_they_are(tmp_path):
+    bundle = tiny_bundle(tmp_path)
+    source = write_raster(tmp_path / "a.tif", pixels((1, 9, 11), "uint16"))
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    SuperResolver.from_bundle(bundle, device="cpu")(np.zeros((1, 9, 11), np.float32))
+    assert torch.equal(torch.get_rng_state(), before)
+    FileUpscaler(bundle, device="cpu")(source, tmp_path / "out")
+    assert torch.equal(torch.get_rng_state(), before)
