@@ -15,6 +15,7 @@ from monai_sr.core.errors import OptionError
 from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.networks import create_generator, list_systems, save_weights
 from monai_sr.networks.systems import find_system
+from monai_sr.training.split_table import read_split_table
 
 ONE = {"bundle": "natural_sr", "stage": 1, "hours": 1.0, "system": "srgan_8"}
 TWO = {"bundle": "natural_sr", "stage": 2, "hours": 2.0, "system": "srgan_8"}
@@ -30,6 +31,14 @@ def test_every_learning_system_is_in_the_campaign(modules):
         if modules.campaign_jobs.Job("natural_sr", 1, 1.0, system=name)._learns != "nothing"
     }
     assert learning - named == variants
+
+
+def test_tables_of_the_campaign_keep_each_person_on_one_side(modules, repo_root):
+    data = modules.campaign_jobs.read_campaign().data.values()
+    tables = {entry["split_table"] for entry in data if "split_table" in entry}
+    assert len(tables) >= 3
+    for table in tables:
+        read_split_table(repo_root / table)
 
 
 def test_jobs_are_trained_in_order_and_the_second_stage_starts_from_the_first(runner, tmp_path):

@@ -226,11 +226,12 @@ def test_nothing_is_read_before_the_result_is_computed_and_the_range_is_decided_
         reads.append(block.shape)
         return block
 
+    told = {**HOW, "kind": "intensity"}
     import dask.array
 
     array = _placed(dask.array.from_array(values, chunks=(2, 32, 32)).map_blocks(
         counted, dtype="uint16", meta=np.empty((0, 0, 0), "uint16")))  # fmt: skip
-    lazy = array.sr.upscale(MODEL, scale=2, tile_size=32, **HOW)
+    lazy = array.sr.upscale(MODEL, scale=2, tile_size=32, **told)
     assert not reads
     original = ArrayPlan.decide
     with pytest.MonkeyPatch.context() as patch:
@@ -239,7 +240,7 @@ def test_nothing_is_read_before_the_result_is_computed_and_the_range_is_decided_
     assert len(decided) == 1
     assert len(reads) == 8  # each chunk in the first pass, and once more
     reads.clear()
-    ranged = array.sr.upscale(MODEL, scale=2, tile_size=32, range=[0, 4000], **HOW)
+    ranged = array.sr.upscale(MODEL, scale=2, tile_size=32, range=[0, 4000], **told)
     ranged.compute(scheduler="synchronous")
     assert len(reads) == 4
 
