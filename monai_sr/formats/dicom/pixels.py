@@ -234,7 +234,7 @@ def _stored_bits(
     unused = array.dtype.itemsize * 8 - bits
     if array.dtype.kind == "f" or unused <= 0 or dataset.BitsAllocated == 1:
         return array, 0
-    multiples = np.unique(array >> bits) if array.dtype.kind == "u" else []
+    multiples: NDArray[Any] = np.unique(array >> bits) if array.dtype.kind == "u" else np.empty(0)
     if 3 <= len(multiples) == multiples[-1] + 1:  # an overlay sets a bit, padding leaves a gap
         logger.warning("%s: values fill all %d bits, and are so read", name, bits + unused)
         dataset.BitsStored, dataset.HighBit = bits + unused, bits + unused - 1
