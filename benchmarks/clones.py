@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,10 @@ def git(clone: Path, *arguments: str) -> bytes:
     """
     done = subprocess.run(["git", "-C", str(clone), *arguments], capture_output=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{clone}: git {' '.join(arguments)}: {done.stderr.decode().strip()}")
+        said = done.stderr.decode().strip()
+        raise SystemExit(
+            f"{clone}: git {' '.join(arguments)}: {said}; clone it with its whole history"
+        )
     return done.stdout
 
 
@@ -28,6 +33,25 @@ def read_table(file: Path) -> list[dict[str, str]]:
     """Return the rows of a table of images."""
     with file.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+def arguments_for(description: str | None, table: Path) -> argparse.ArgumentParser:
+    """Return the options that every script has; ``--table`` is the table by default."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--clones", type=Path, required=True, help="folder of git clones")
+    parser.add_argument("--data", type=Path, required=True, help="as benchmarks/campaign.py has it")
+    parser.add_argument("--table", type=Path, default=table, help="of the images")
+    return parser
+
+
+def refuse_others(found: Iterable[Path], known: Iterable[Path], table: Path) -> None:
+    """Refuse a folder that holds files of no row: training would take them, too.
+
+    Raises:
+        SystemExit: it does.
+    """
+    if other := sorted(set(found) - set(known)):
+        raise SystemExit(f"{other[0]}: is not of {table}; remove it")
 
 
 def read_files(clones: Path, row: dict[str, str]) -> list[bytes]:

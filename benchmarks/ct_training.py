@@ -19,13 +19,12 @@ dcm_qa_ct, which is that of niivue-images.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 import nibabel
 import numpy as np
-from clones import read_files, read_slices, read_table, rescaled
+from clones import arguments_for, read_files, read_slices, read_table, refuse_others, rescaled
 
 SERIES = Path(__file__).with_suffix(".csv")
 TRAIN, VALIDATION = "train", "validation"
@@ -88,17 +87,10 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: if the folder holds others, which training would take, too.
     """
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--clones", type=Path, required=True, help="folder of git clones")
-    parser.add_argument("--data", type=Path, required=True, help="as benchmarks/campaign.py has it")
-    parser.add_argument("--series", type=Path, default=SERIES, help="table of the series")
-    options = parser.parse_args(arguments)
+    options = arguments_for(__doc__, SERIES).parse_args(arguments)
     folder = options.data / "ct_slices"
-    made = [
-        file for row in read_table(options.series) for file in make(row, options.clones, folder)
-    ]
-    if other := sorted(set(folder.rglob("*.nii.gz")) - set(made)):
-        raise SystemExit(f"{other[0]}: is not of {options.series}; remove it")
+    made = [file for row in read_table(options.table) for file in make(row, options.clones, folder)]
+    refuse_others(folder.rglob("*.nii.gz"), made, options.table)
     return 0
 
 

@@ -14,7 +14,6 @@ the persons of ds002748 sub-10, of open_ms_data patient 19 and of neurolabusc's 
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import re
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-from clones import directions, read_files, read_slices, read_table, rescaled
+from clones import arguments_for, directions, read_files, read_slices, read_table, rescaled
 
 VOLUMES = Path(__file__).with_suffix(".csv")
 
@@ -96,14 +95,10 @@ def make(row: dict[str, str], clones: Path) -> nibabel.Nifti1Image:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write all volumes; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--clones", type=Path, required=True, help="folder of git clones")
-    parser.add_argument("--data", type=Path, required=True, help="as benchmarks/campaign.py has it")
-    parser.add_argument("--volumes", type=Path, default=VOLUMES, help="table of the volumes")
-    options = parser.parse_args(arguments)
+    options = arguments_for(__doc__, VOLUMES).parse_args(arguments)
     folder = options.data / "mr_more"
     folder.mkdir(parents=True, exist_ok=True)
-    for row in read_table(options.volumes):
+    for row in read_table(options.table):
         file = folder / row["file"]
         if not file.exists():
             part = folder / f".part_{row['file']}"

@@ -12,16 +12,14 @@ come; what shipped weights learned from is in the bundle's ``data_license.txt``.
 
 from __future__ import annotations
 
-import argparse
-import csv
 import io
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from clones import arguments_for, git, read_table
 from PIL import Image
 
 PHOTOS = Path(__file__).with_suffix(".csv")
@@ -37,12 +35,7 @@ def read_photo(clone: Path, blob: str) -> Image.Image:
     Raises:
         SystemExit: if the clone does not hold it.
     """
-    shown = subprocess.run(
-        ["git", "-C", str(clone), "cat-file", "blob", blob], capture_output=True, check=False
-    )
-    if shown.returncode:
-        raise SystemExit(f"{clone}: does not hold {blob}; clone it with its whole history")
-    return Image.open(io.BytesIO(shown.stdout)).convert("RGB")
+    return Image.open(io.BytesIO(git(clone, "cat-file", "blob", blob))).convert("RGB")
 
 
 def reduced(photo: Image.Image, largest: float) -> Image.Image:
@@ -73,21 +66,17 @@ def tiles(photo: Image.Image) -> Iterator[tuple[int, int, npt.NDArray[np.uint8]]
 
 def main(arguments: list[str] | None = None) -> int:
     """Write all tiles; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--clones", type=Path, required=True, help="folder of git clones")
-    parser.add_argument("--data", type=Path, required=True, help="as benchmarks/campaign.py has it")
-    parser.add_argument("--photos", type=Path, default=PHOTOS, help="table of the photos")
+    parser = arguments_for(__doc__, PHOTOS)
     parser.add_argument("--largest", type=float, default=2.5e6, help="pixels of a reduced photo")
     parser.add_argument("--folder", default="more_photos", help="of the tiles, below DATA/train")
     options = parser.parse_args(arguments)
     folder = options.data / "train" / options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    with options.photos.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            photo = read_photo(options.clones / row["repository"], row["blob"])
-            for x, y, pixels in tiles(reduced(photo, options.largest)):
-                file = folder / f"{row['photo']}_{x}_{y}.png"
-                Image.fromarray(pixels).save(file, compress_level=1)
+    for row in read_table(options.table):
+        photo = read_photo(options.clones / row["repository"], row["blob"])
+        for x, y, pixels in tiles(reduced(photo, options.largest)):
+            file = folder / f"{row['photo']}_{x}_{y}.png"
+            Image.fromarray(pixels).save(file, compress_level=1)
     return 0
 
 

@@ -17,7 +17,6 @@ tests, and the other chips of UC Merced, which may show the ground of those.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import sys
 import warnings
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from clones import git, read_table
+from clones import arguments_for, git, read_table, refuse_others
 from PIL import Image
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
@@ -177,10 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: if the folder holds others, which training would take, too.
     """
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--clones", type=Path, required=True, help="folder of git clones")
-    parser.add_argument("--data", type=Path, required=True, help="as benchmarks/campaign.py has it")
-    parser.add_argument("--scenes", type=Path, default=SCENES, help="table of the scenes")
+    parser = arguments_for(__doc__, SCENES)
     parser.add_argument("--split_table", type=Path, help="CSV to write: the part of each tile")
     options = parser.parse_args(arguments)
     folder = options.data / "satellite_more"
@@ -188,11 +184,10 @@ def main(arguments: list[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # photos lie nowhere
         made = [
-            (row, sorted(make(row, options.clones, folder))) for row in read_table(options.scenes)
+            (row, sorted(make(row, options.clones, folder))) for row in read_table(options.table)
         ]
     known = {file for _, files in made for file in files}
-    if other := sorted(set(folder.iterdir()) - known):
-        raise SystemExit(f"{other[0]}: is not of {options.scenes}; remove it")
+    refuse_others(folder.iterdir(), known, options.table)
     if options.split_table:
         write_split(options.split_table, made)
     return 0

@@ -17,7 +17,6 @@ which has the 127 images that are trained on besides.
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 from pathlib import Path
@@ -25,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from clones import git, read_table
+from clones import arguments_for, git, read_table, refuse_others
 from PIL import Image
 
 IMAGES = Path(__file__).with_suffix(".csv")
@@ -104,15 +103,10 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: if the folder holds others, which training would take, too.
     """
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--clones", type=Path, required=True, help="folder of git clones")
-    parser.add_argument("--data", type=Path, required=True, help="as benchmarks/campaign.py has it")
-    parser.add_argument("--images", type=Path, default=IMAGES, help="table of the images")
-    options = parser.parse_args(arguments)
+    options = arguments_for(__doc__, IMAGES).parse_args(arguments)
     folder = options.data / "xray_more"
-    rows = {folder / row["split"] / row["file"]: row for row in read_table(options.images)}
-    if other := sorted(set(folder.rglob("*.png")) - set(rows)):
-        raise SystemExit(f"{other[0]}: is not of {options.images}; remove it")
+    rows = {folder / row["split"] / row["file"]: row for row in read_table(options.table)}
+    refuse_others(folder.rglob("*.png"), rows, options.table)
     for file, row in rows.items():
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)

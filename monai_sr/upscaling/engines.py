@@ -113,13 +113,12 @@ class Engines:
 
     @contextmanager
     def _one(self) -> Iterator[UpscaleEvaluator]:
-        """Yield an engine that no other thread has meanwhile; its loader draws seeds."""
+        """Yield an engine that no other thread has meanwhile."""
         first = self._loaded()
         with self._lock:
             engine = self._free.pop() if self._free else None
-        with random_state_kept():
-            engine = engine or first.twin()
-            yield engine
+        engine = engine or first.twin()
+        yield engine
         # One that was stopped on its way (Ctrl-C) would go on from there: nobody gets it again.
         with self._lock:
             self._free.append(engine)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import DataLoader
 from monai.engines import IterationEvents, SupervisedEvaluator
 from monai.inferers import Inferer
 from monai.utils import CommonKeys
 from torch import nn
+from torch.utils.data import DataLoader
 
 from monai_sr.core import (
     OptionError,
@@ -130,7 +130,10 @@ class UpscaleEvaluator(SupervisedEvaluator):
         Network and inferer are shared; both serve any number of threads.
         """
         given: Any = self.data_loader
-        loader = DataLoader(copy.copy(given.dataset), batch_size=1, num_workers=0)
+        # MONAI's loader would draw a seed from torch's generator, which is the program's.
+        loader: Any = DataLoader(
+            copy.copy(given.dataset), collate_fn=given.collate_fn, generator=torch.Generator()
+        )
         return type(self)(self._place, loader, self.network, **self._given)
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]

@@ -35,7 +35,7 @@ def made(tmp_path):
                   RescaleIntercept=-2024, **where)  # fmt: skip
         row = {"file": "a.nii.gz", "repository": "o/n", "path": r".*\.dcm", "split": "train", **row}
         table = write_table(tmp_path / "t.csv", COLUMNS, {"version": commit(clone), **row})
-        told = ["--clones", str(tmp_path), "--data", str(tmp_path), "--series", str(table)]
+        told = ["--clones", str(tmp_path), "--data", str(tmp_path), "--table", str(table)]
         assert script.main(told) == 0
         folder = tmp_path / "ct_slices"
         found = {f.relative_to(folder).as_posix(): nibabel.load(f) for f in folder.rglob("*.gz")}

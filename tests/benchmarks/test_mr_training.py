@@ -17,7 +17,7 @@ COLUMNS = ("file", "repository", "path", "series", "volume", "slices", "matrix",
 def _made(tmp_path, version, **row):
     row = {"file": "a.nii.gz", "repository": "o/n", "version": version, **row}
     table = write_table(tmp_path / "table.csv", COLUMNS, row)
-    told = ["--clones", str(tmp_path), "--data", str(tmp_path), "--volumes", str(table)]
+    told = ["--clones", str(tmp_path), "--data", str(tmp_path), "--table", str(table)]
     assert script.main(told) == 0
     return nibabel.load(tmp_path / "mr_more" / "a.nii.gz")
 

@@ -38,7 +38,7 @@ def test_detailed_tiles_of_a_reduced_photo_are_kept(tmp_path):
     ).repeat(2, 1)
     blob = _commit(tmp_path / "clones" / "owner" / "name", Image.fromarray(pixels))
     told = ["--clones", str(tmp_path / "clones"), "--data", str(tmp_path)]
-    assert script.main([*told, "--photos", str(_table(tmp_path / "table.csv", blob))]) == 0
+    assert script.main([*told, "--table", str(_table(tmp_path / "table.csv", blob))]) == 0
     (tile,) = (tmp_path / "train" / "more_photos").iterdir()  # the flat half is left out
     assert tile.name == "wall_0_0.png"
     kept = np.asarray(Image.open(tile)).astype(int)

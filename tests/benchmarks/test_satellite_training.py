@@ -46,7 +46,7 @@ def made(tmp_path):
         defaults = {"file": "a", "place": "here", "bands": "1", "shrink": "1", "split": "train"}
         row = {**defaults, "repository": "o/n", "blob": " ".join(blobs), **row}
         table = write_table(tmp_path / "t.csv", COLUMNS, row)
-        told = ["--clones", str(tmp_path), "--data", str(tmp_path), "--scenes", str(table)]
+        told = ["--clones", str(tmp_path), "--data", str(tmp_path), "--table", str(table)]
         assert script.main([*told, *arguments]) == 0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)

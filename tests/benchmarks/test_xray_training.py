@@ -30,7 +30,7 @@ def made(tmp_path):
         row = {"file": "a.png", "repository": "o/n", "path": name, "blob": blob[:12],
                "split": "train", **row}  # fmt: skip
         table = write_table(tmp_path / "t.csv", COLUMNS, row)
-        told = ["--clones", str(tmp_path), "--data", str(tmp_path), "--images", str(table)]
+        told = ["--clones", str(tmp_path), "--data", str(tmp_path), "--table", str(table)]
         assert script.main(told) == 0
         return np.asarray(Image.open(tmp_path / "xray_more" / row["split"] / "a.png"))
 
@@ -104,7 +104,7 @@ def test_what_is_there_stays(made, tmp_path):
     file = tmp_path / "xray_more" / "train" / "a.png"
     file.write_bytes(b"")
     made_again = ["--clones", str(tmp_path), "--data", str(tmp_path)]
-    assert script.main([*made_again, "--images", str(tmp_path / "t.csv")]) == 0
+    assert script.main([*made_again, "--table", str(tmp_path / "t.csv")]) == 0
     assert not file.read_bytes()
 
 

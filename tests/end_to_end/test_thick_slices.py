@@ -67,7 +67,7 @@ def corners(image):
     ],
 )
 def test_slices_become_thinner_where_they_lie(bundle, tmp_path, spacing, shape):
-    values = smooth((8, 7, 5))
+    values = smooth((8, 7, 5)) + np.int16(300)  # zero, which no result passes, is far
     source = write_nifti(tmp_path / "v.nii", values, affine=AFFINE)
     assert upscale(bundle, source, tmp_path / "out", spacing) == 0
     result = nib.load(only(tmp_path / "out"))
@@ -79,7 +79,7 @@ def test_slices_become_thinner_where_they_lie(bundle, tmp_path, spacing, shape):
     if shape[:2] == (8, 7):
         thin = torch.from_numpy(found.astype(np.float64))
         thick = reduce_slices(thin, 5, 2, SliceProfile()).numpy()
-        assert np.abs(thick - values).max() < 40  # of 1800: limits near the ends of the range
+        assert np.abs(thick - values).max() < 20  # of 1800: limits near the ends of the range
         assert np.median(np.abs(thick - values)) < 1  # and rounding
 
 
