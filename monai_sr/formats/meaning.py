@@ -82,6 +82,10 @@ _PHASE_WORD = re.compile(_WORD.format(r"phase|pha?"))  # the values must agree: 
 _UNWRAPPED = re.compile(_WORD.format(r"unw|unwrapped|unwrap"))
 # In real units: radians, thousandths of them (GE), degrees, hundredths of them (Landsat).
 _TURNS = (2 * math.pi, 2000 * math.pi, 360.0, 36000.0)
+# Of axes without a sense, such as those of fibers and strata: where values jump by it alone, for
+# other phases may span no more than this.
+_HALF_TURNS = (math.pi, 180.0)
+_SEEN_ALIKE = 0.05
 # Siemens: 12 bits, with a slope of 2 or without; all of 16 bits.
 _CODED_TURNS = (4096.0, 8192.0, 65536.0)
 _TURN_SEEN = (0.9, 1.005)  # share of a turn that a phase image spans
@@ -95,11 +99,13 @@ class Meaning:
         kind: one of the kinds of this module.
         reason: a few words for the log.
         bands: numbers from 0 of the bands that are codes, where others are not.
+        turn: of phases the stored values where one turn begins and ends, if that is known.
     """
 
     kind: str
     reason: str
     bands: tuple[int, ...] = ()
+    turn: tuple[float, float] | None = None
 
 
 AS_IT_IS = Meaning(GRAY, "by default")
@@ -358,6 +364,7 @@ def phase_turn(
     intercept: float = 0.0,
     storable: tuple[float, float] = (-math.inf, math.inf),
     is_sure: bool = True,
+    seen: float = math.nan,
 ) -> tuple[float, float] | None:
     """Return the stored values of the begin and the end of one turn; None where they stay open.
 
@@ -368,13 +375,15 @@ def phase_turn(
         intercept: of real values.
         storable: smallest and largest value that the file can hold.
         is_sure: whether the values are known to be phases.
+        seen: stored turn after which they begin anew, where that was seen.
 
     Example:
         >>> phase_turn(2, 4095, slope=2, intercept=-4096, storable=(0, 4095))
         (0.0, 4096.0)
     """
     first, last = sorted((low * slope + intercept, high * slope + intercept))
-    for turn in (*_TURNS, *(_CODED_TURNS if is_sure else ())):
+    shown = [t for t in _HALF_TURNS if math.isclose(seen * abs(slope), t, rel_tol=_SEEN_ALIKE)]
+    for turn in (*_TURNS, *(_CODED_TURNS if is_sure else ()), *shown):
         begin = -turn / 2 if first < 0 else 0.0
         slack = (_TURN_SEEN[1] - 1) * turn
         is_inside = begin - slack <= first and last <= begin + turn + slack

@@ -111,23 +111,27 @@ def warn_of_turn(name: object, turn: float) -> None:
     )  # fmt: skip
 
 
-def by_turn(found: float | None, ends: Callable[[], Ends]) -> Meaning | None:
+def by_turn(found: float | None, ends: Callable[[float], Ends]) -> Meaning | None:
     """Return that values are phases, where a turn that they show is one that is known.
 
     Args:
         found: from :func:`turn_of`.
-        ends: tells the stored values of the begin and the end of a known turn; None for none.
+        ends: tells by the turn that was seen the stored values of the begin and the end of a known
+            one; None for none.
     """
-    known = None if found is None else ends()
+    known = None if found is None else ends(found)
     if found is None or known is None:
         return None
     if not math.isclose(found, known[1] - known[0], rel_tol=0.05):
         return None
-    return Meaning(PHASE, f"values that begin anew after {found:.4g}")
+    return Meaning(PHASE, f"values that begin anew after {found:.4g}", turn=known)
 
 
 def volume_by_turn(
-    name: object, volume: npt.NDArray[Any], ends: Callable[[], Ends], nodata: float | None = None
+    name: object,
+    volume: npt.NDArray[Any],
+    ends: Callable[[float], Ends],
+    nodata: float | None = None,
 ) -> Meaning | None:
     """Return what jumps between neighbors of an image say; warn where their turn is unknown.
 
@@ -139,10 +143,28 @@ def volume_by_turn(
         ends: as of :func:`by_turn`.
         nodata: a value that does not count.
     """
-    slices = volume.reshape(*volume.shape[:2], -1)
-    step = max(slices.shape[2] // _SLICES, 1)
-    found = turn_of([slices[..., k] for k in range(0, slices.shape[2], step)], nodata)
+    found = _volume_turn(volume, nodata)
     meaning = by_turn(found, ends)
     if found is not None and meaning is None:
         warn_of_turn(name, found)
     return meaning
+
+
+def warn_of_turns(name: object, volumes: Sequence[npt.NDArray[Any]]) -> None:
+    """Warn of phases among several volumes of which the first holds none, as beside magnitudes.
+
+    Shape: (X, Y[, ...]) each.
+
+    Args:
+        name: what the log calls the image.
+        volumes: stored values; a few of many are looked at.
+    """
+    for number in range(1, len(volumes), max(len(volumes) // _SLICES, 1)):
+        if found := _volume_turn(volumes[number], None):
+            warn_of_turn(f"{name}: band {number + 1}", found)
+
+
+def _volume_turn(volume: npt.NDArray[Any], nodata: float | None) -> float | None:
+    slices = volume.reshape(*volume.shape[:2], -1)
+    step = max(slices.shape[2] // _SLICES, 1)
+    return turn_of([slices[..., k] for k in range(0, slices.shape[2], step)], nodata)

@@ -9,11 +9,11 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage import data
 
-from monai_sr.formats import kind_of
+from monai_sr.formats import Facts, kind_of
 from monai_sr.formats.wrapping import turn_of
 from monai_sr.transforms import load_image
 from tests.dicom_factory import write
-from tests.image_factory import write_nifti
+from tests.image_factory import write_nifti, write_raster
 
 ROWS, COLUMNS = np.mgrid[:60, :60]
 AROUND = np.arctan2(ROWS - 29.4, COLUMNS - 29.4)
@@ -88,3 +88,28 @@ def test_dicom_that_does_not_say_phase_is_known_by_its_jumps(tmp_path, bits, kin
     with caplog.at_level(logging.WARNING):
         assert kind_of(load_image(path, "auto").meta) == kind
     assert ("begin anew after about 2990" in caplog.text) == (kind == "gray")
+
+
+@pytest.mark.parametrize("scale", [0.5, 90 / np.pi])
+def test_axes_without_a_sense_begin_anew_after_half_a_turn(tmp_path, scale):
+    axes = (AROUND * scale).astype(np.float32)
+    paths = [
+        write_nifti(tmp_path / "a.nii", axes[..., None].repeat(3, 2)),
+        write_raster(tmp_path / "a.tif", axes[None]),
+    ]
+    for path in paths:
+        meta = load_image(path, "auto").meta
+        assert kind_of(meta) == "phase"
+        np.testing.assert_allclose(
+            Facts(meta).declared_range, (-np.pi * scale, np.pi * scale), rtol=1e-6
+        )
+    # Phases of another kind may span no more than half a turn.
+    phase = write_nifti(tmp_path / "b_part-phase.nii", np.linspace(0, 3.1, 600).reshape(20, 30, 1))
+    assert not np.isfinite(Facts(load_image(phase, "auto").meta).declared_range).any()
+
+
+def test_phases_beside_magnitudes_are_warned_of(tmp_path, caplog):
+    magnitude = gaussian_filter(NOISE.normal(size=(60, 60)), 2)
+    volumes = np.stack([magnitude, AROUND], -1).astype(np.float32)[:, :, None]
+    load_image(write_nifti(tmp_path / "a.nii", volumes), "auto")
+    assert "band 2: its values begin anew after about 6.2" in caplog.text

@@ -119,12 +119,15 @@ def meaning_of_values(
         if array.dtype.kind in "iu":
             found = found or many_values(name, array, nodata=nodata)
     return found or volume_by_turn(
-        name, array[0], lambda: stored_turn(dataset, array, storable), nodata
+        name, array[0], lambda seen: stored_turn(dataset, array, storable, seen), nodata
     )
 
 
 def stored_turn(
-    dataset: Dataset, array: npt.NDArray[Any], storable: tuple[float, float]
+    dataset: Dataset,
+    array: npt.NDArray[Any],
+    storable: tuple[float, float],
+    seen: float = math.nan,
 ) -> tuple[float, float] | None:
     """Return the stored values of one turn of phase, None where they stay open.
 
@@ -132,10 +135,11 @@ def stored_turn(
         dataset: a header.
         array: stored values.
         storable: least and greatest value that the file can hold.
+        seen: turn after which they begin anew, where that was seen.
     """
     slope, intercept = rescaling(dataset)
     low, high = float(np.nanmin(array)), float(np.nanmax(array))
-    return phase_turn(low, high, slope=slope, intercept=intercept, storable=storable)
+    return phase_turn(low, high, slope=slope, intercept=intercept, storable=storable, seen=seen)
 
 
 def are_counts(dataset: Dataset) -> bool:

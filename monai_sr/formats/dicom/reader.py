@@ -174,7 +174,7 @@ class DicomReader(StoredReader):
         meaning = self._meaning(img, array, nodata, slices[0].storable)
         declared = _common_range(slices)
         if meaning.kind == PHASE:
-            turn = stored_turn(img.headers[0], array, slices[0].storable)
+            turn = meaning.turn or stored_turn(img.headers[0], array, slices[0].storable)
             declared = turn or (np.nan, np.nan)
         meta = image_meta(
             files=[Path(path) for path in img.paths],

@@ -5,6 +5,7 @@ they hold (dseg, mask, probseg, part-phase) and keeps ImageType in a JSON file b
 """
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from monai_sr.formats.meaning import (
     packed,
     phase_turn,
 )
-from monai_sr.formats.wrapping import volume_by_turn
+from monai_sr.formats.wrapping import volume_by_turn, warn_of_turns
 
 _INTENTS = {1002: "LABEL", 1003: "NEURONAMES"}  # both are indices into a list of names
 # Coefficients of FSL, and points and triangles of a mesh.
@@ -85,7 +86,12 @@ def nifti_meaning(
         rescaling: slope and intercept of real values.
     """
     said = _said(path, intent, channels, rescaling)
-    return said or volume_by_turn(path, channels[0], lambda: nifti_turn(channels, *rescaling))
+    found = said or volume_by_turn(
+        path, channels[0], lambda seen: nifti_turn(channels, *rescaling, seen=seen)
+    )
+    if found is None:
+        warn_of_turns(path, channels)
+    return found
 
 
 def meaning_of_colors(path: Path, channels: npt.NDArray[Any]) -> Meaning | None:
@@ -205,14 +211,19 @@ def natural_bounds(
 
 
 def nifti_turn(
-    channels: npt.NDArray[Any], slope: float = 1.0, intercept: float = 0.0, *, is_sure: bool = True
+    channels: npt.NDArray[Any],
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    *,
+    is_sure: bool = True,
+    seen: float = math.nan,
 ) -> tuple[float, float] | None:
     """Return the stored values of one turn of phase, None where they stay open."""
     values = channels[np.isfinite(channels)] if channels.dtype.kind == "f" else channels
     if not values.size:
         return None
     low, high = float(values.min()), float(values.max())
-    return phase_turn(low, high, slope=slope, intercept=intercept, is_sure=is_sure)
+    return phase_turn(low, high, slope=slope, intercept=intercept, is_sure=is_sure, seen=seen)
 
 
 def _regions_by_name(stem: str) -> Meaning | None:

@@ -162,7 +162,7 @@ class NiftiReader(StoredReader):
         if meaning.kind == GRAY:
             natural = natural_bounds(image.intent, len(channels), image.rescaling)
         if meaning.kind == PHASE:
-            turn = nifti_turn(channels, *image.rescaling) or (np.nan, np.nan)
+            turn = meaning.turn or nifti_turn(channels, *image.rescaling) or (np.nan, np.nan)
         meta = image_meta(
             files=[image.path],
             sr_format="nifti",

@@ -84,7 +84,7 @@ class NrrdReader(StoredReader):
         meaning = decided(self.kind, found, header.path, header.is_rgb)
         turn = None
         if meaning.kind == PHASE:
-            turn = nifti_turn(channels) or (np.nan, np.nan)
+            turn = meaning.turn or nifti_turn(channels) or (np.nan, np.nan)
         meta = image_meta(
             files=[header.path],
             sr_format=Nrrd.name,

@@ -111,6 +111,9 @@ class OmeZarrReader(StoredReader):
         elif self.kind == AUTO:
             found = nifti_meaning(metadata.path, 0, channels, (1.0, 0.0))
         meaning = decided(self.kind, found, metadata.path, is_rgb)
+        turn = None
+        if meaning.kind == PHASE:
+            turn = meaning.turn or nifti_turn(channels) or (np.nan, np.nan)
         meta = image_meta(
             files=[metadata.path],
             sr_format=OmeZarr.name,
@@ -118,7 +121,7 @@ class OmeZarrReader(StoredReader):
             spatial_shape=channels.shape[1:],
             dtype=channels.dtype,
             slice_axis=slice_axis(metadata.affine, channels.shape[1:]),
-            declared=(nifti_turn(channels) or (np.nan, np.nan)) if meaning.kind == PHASE else None,
+            declared=turn,
             is_rgb=is_rgb,
             unit_mm=metadata.unit_mm,
             groups=None if is_rgb else _groups(image),

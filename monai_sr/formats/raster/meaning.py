@@ -196,7 +196,7 @@ def _by_turn(dataset: DatasetReader) -> Meaning | None:
     windows = _windows(dataset)[:: max(len(_windows(dataset)) // _TURN_PARTS, 1)]
     parts = [dataset.read(1, window=window) for window in windows]
     found = turn_of(parts, dataset.nodatavals[0])
-    return by_turn(found, lambda: raster_turn(dataset, is_sure=False))
+    return by_turn(found, lambda seen: raster_turn(dataset, is_sure=False, seen=seen))
 
 
 def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None:
@@ -264,7 +264,7 @@ def _warn_of_codes(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
 
 
 def raster_turn(
-    dataset: DatasetReader, *, is_sure: bool = True, band: int = 1
+    dataset: DatasetReader, *, is_sure: bool = True, band: int = 1, seen: float = math.nan
 ) -> tuple[float, float] | None:
     """Return the stored values of one turn of phase, None where they stay open."""
     low, high = np.inf, -np.inf
@@ -277,7 +277,7 @@ def raster_turn(
     if low > high:
         return None
     slope, intercept = float(dataset.scales[band - 1] or 1), float(dataset.offsets[band - 1])
-    return phase_turn(low, high, slope=slope, intercept=intercept, is_sure=is_sure)
+    return phase_turn(low, high, slope=slope, intercept=intercept, is_sure=is_sure, seen=seen)
 
 
 def is_on_map(dataset: DatasetReader) -> bool:

@@ -212,7 +212,8 @@ class RasterSource:
         found = raster_meaning(self.path, dataset) if kind == AUTO else None
         is_palette = colors[0] == ColorInterp.palette and set(colors[1:]) <= {ColorInterp.alpha}
         self.meaning = decided(kind, found, self.path, is_palette or colors[:3] == list(RGBA[:3]))
-        self.turn = raster_turn(dataset) if self.meaning.kind == PHASE else None
+        is_phase = self.meaning.kind == PHASE
+        self.turn = (self.meaning.turn or raster_turn(dataset)) if is_phase else None
         if is_palette and self.meaning.kind not in CODES:
             self._table = color_table(self.path, dataset, self._nodata.common)
             self._nodata = Nodata()
