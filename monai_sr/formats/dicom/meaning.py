@@ -163,12 +163,8 @@ def natural_range(dataset: Dataset) -> tuple[float, float]:
     Args:
         dataset: an opened object of gray values.
     """
-    ends = [
-        [float(item[word].value) for word in _MAPPED if item.get(word) is not None]
-        for item in _mappings(dataset)
-    ]
     low, high = -math.inf, math.inf
-    if ends and all(len(pair) == 2 for pair in ends):
+    if ends := mapped_ranges(dataset):
         low, high = min(map(min, ends)), max(map(max, ends))
     if _are_amounts(dataset) and "ModalityLUTSequence" not in dataset:
         rescaled = (dataset, *_items(dataset, "PixelValueTransformationSequence"))
@@ -179,6 +175,23 @@ def natural_range(dataset: Dataset) -> tuple[float, float]:
         if all(slope > 0 for slope, _ in lines):
             low = max(low, min(-intercept / slope for slope, intercept in lines))
     return low, high
+
+
+def mapped_ranges(dataset: Dataset) -> list[tuple[float, float]]:
+    """Return the stored values that each real world value mapping is of (C.7.6.16.2.11).
+
+    Args:
+        dataset: an opened object of gray values.
+
+    Returns:
+        Least and greatest of each; nothing where one does not say.
+    """
+    found = [
+        [float(item[word].value) for word in _MAPPED if item.get(word) is not None]
+        for item in _mappings(dataset)
+    ]
+    is_said = all(len(pair) == 2 for pair in found)
+    return [(min(pair), max(pair)) for pair in found] if is_said else []
 
 
 def _mappings(dataset: Dataset) -> list[Dataset]:

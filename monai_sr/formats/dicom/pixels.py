@@ -19,11 +19,11 @@ from monai_sr.core import BadImageError, PathLike, check_memory, get_logger, is_
 from monai_sr.formats.dicom.bounds import check_frames
 from monai_sr.formats.dicom.decoders import run_decoder
 from monai_sr.formats.dicom.files import PIXEL_KEYWORDS, refuse_damage
+from monai_sr.formats.dicom.padding import Ranges, no_measurements
 from monai_sr.formats.stored import holes_of_infinity
-from monai_sr.geometry import covering_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 logger = get_logger(__name__)
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
@@ -55,7 +55,7 @@ class StoredPixels:
         storable: least and greatest value that the stored type holds.
         declared: range that the header declares, (nan, nan) where the values must tell.
         is_inverted: True for MONOCHROME1, where the least value is white.
-        padding: least and greatest value that is padding, None where none is declared.
+        padding: ranges of values that are no measurement, see ``no_measurements``.
         without_sign: count of values below zero that the bits above BitsStored do not say so of.
     """
 
@@ -63,7 +63,7 @@ class StoredPixels:
     storable: tuple[float, float]
     declared: tuple[float, float]
     is_inverted: bool
-    padding: tuple[float, float] | None
+    padding: Ranges
     without_sign: int = 0
 
 
@@ -149,7 +149,7 @@ def _state_facts(
         storable=(low, high),
         declared=declared,
         is_inverted=photometric == "MONOCHROME1",
-        padding=padding_range(dataset, frames.dtype),
+        padding=no_measurements(dataset, frames.dtype),
     )
 
 
@@ -268,123 +268,3 @@ def _expand_palette(array: NDArray[Any], dataset: Dataset, name: PathLike) -> ND
     # Some writers declare 16-bit entries and fill only the lower byte.
     is_deep = colors.dtype.itemsize > 1 and int(colors.max()) > np.iinfo(np.uint8).max
     return (colors >> 8 if is_deep else colors)[..., :3].astype(np.uint8)
-
-
-def padding_range(dataset: Dataset, dtype: np.dtype[Any]) -> tuple[float, float] | None:
-    """Return the least and greatest stored value that is padding, both included.
-
-    Writers that know only unsigned numbers declare -2000 as 63536; such values are wrapped into
-    the type of the pixels.
-
-    Args:
-        dataset: an object with an image pixel module.
-        dtype: of its stored values.
-
-    Returns:
-        Two equal values without a range limit; None for colors, and where no padding is declared
-        or the pixels cannot hold it.
-    """
-    if int(dataset.SamplesPerPixel) > 1 or dataset.PhotometricInterpretation == "PALETTE COLOR":
-        return None
-    kind = next((k for k in ("DoubleFloat", "Float") if f"{k}PixelData" in dataset), "")
-    value = _fitting(dataset.get(f"{kind}PixelPaddingValue"), dtype)
-    limit = _fitting(dataset.get(f"{kind}PixelPaddingRangeLimit"), dtype)
-    if value is None:
-        return None
-    return (value, value) if limit is None else (min(value, limit), max(value, limit))
-
-
-def is_padding(values: NDArray[Any], padding: tuple[float, float] | None) -> NDArray[np.bool_]:
-    """Tell which stored values are padding.
-
-    Shape: any -> the same.
-
-    Args:
-        values: stored values.
-        padding: what ``padding_range`` returned.
-
-    Returns:
-        True for padding.
-    """
-    if padding is None:
-        return np.zeros(values.shape, dtype=bool)
-    inside: NDArray[np.bool_] = (values >= padding[0]) & (values <= padding[1])
-    return inside
-
-
-def padding_facts(slices: Sequence[StoredPixels]) -> tuple[float, NDArray[np.bool_] | None]:
-    """State the padding of an image by one value, and pixel by pixel where that is not all.
-
-    Args:
-        slices: the files of an image, in slice order.
-
-    Returns:
-        A value of padding where one serves all slices, else nan; and a mask (N, H, W, 1), False
-        for padding, where there is some that this value does not tell of.
-    """
-    ranges = {s.padding for s in slices}
-    shared = next(iter(ranges)) if len(ranges) == 1 else None
-    nodata = np.nan if shared is None else shared[0]
-    if ranges == {None} or (shared is not None and shared[0] == shared[1]):
-        return nodata, None
-    masks = [~is_padding(s.frames, s.padding) for s in slices]
-    is_whole = all(mask.all() for mask in masks)
-    return nodata, None if is_whole else np.concatenate(masks)
-
-
-def _fitting(value: Any, dtype: np.dtype[Any]) -> float | None:
-    """Return a declared number as one of the pixels' type, None where there is no such."""
-    if value is None or np.size(value) != 1:
-        return None
-    number = float(value)
-    if dtype.kind == "f":
-        return number
-    limits, turn = np.iinfo(dtype), 2.0 ** (8 * dtype.itemsize)
-    wrapped = (number, number - turn, number + turn)
-    return next((v for v in wrapped if limits.min <= v <= limits.max), None)
-
-
-def keep_padding(values: NDArray[Any], source: StoredPixels) -> NDArray[Any]:
-    """Enlarge the source's padding by blocks, and move other pixels out of its range.
-
-    Shape: values (N, H', W', 1) for a source of (N, H, W, 1) -> the same array, changed in place.
-
-    Args:
-        values: result, as stored.
-        source: pixels of the file that the result derives from.
-
-    Returns:
-        ``values``.
-    """
-    if source.padding is None:
-        return values
-    _move_out(values, source.padding, source.storable)
-    is_filled = is_padding(source.frames, source.padding)
-    rows, columns = (
-        covering_samples(small, large)
-        for large, small in zip(values.shape[1:3], source.frames.shape[1:3], strict=True)
-    )
-    block = np.ix_(rows, columns)
-    for target, mask, frame in zip(values, is_filled, source.frames, strict=True):
-        if mask.any():
-            np.copyto(target, frame[block], where=mask[block])
-    return values
-
-
-def _move_out(
-    values: NDArray[Any], padding: tuple[float, float], storable: tuple[float, float]
-) -> None:
-    """Set values within the padding range to the nearest ones outside that can be stored."""
-    low, high = padding
-    if values.dtype.kind == "f":
-        ends = np.asarray(padding, dtype=values.dtype)
-        below, above = np.nextafter(ends, np.array([-np.inf, np.inf], dtype=values.dtype))
-    else:
-        below, above = low - 1, high + 1
-    targets = [v for v in (below, above) if storable[0] <= v <= storable[1]]
-    if not targets:
-        return
-    inside = is_padding(values, padding)
-    if inside.any():
-        is_lower = values[inside] <= (low + high) / 2
-        values[inside] = np.where(is_lower, targets[0], targets[-1]).astype(values.dtype)

@@ -25,7 +25,8 @@ from monai_sr.formats.dicom.meaning import (
     natural_range,
     stored_turn,
 )
-from monai_sr.formats.dicom.pixels import StoredPixels, decode, padding_facts
+from monai_sr.formats.dicom.padding import padding_facts
+from monai_sr.formats.dicom.pixels import StoredPixels, decode
 from monai_sr.formats.dicom.series import check_one_person, find_series, find_volumes
 from monai_sr.formats.facts import Facts, image_meta
 from monai_sr.formats.meaning import (

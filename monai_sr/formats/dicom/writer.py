@@ -31,6 +31,7 @@ from monai_sr.formats.dicom.files import (
 from monai_sr.formats.dicom.geometry import rescale_geometry
 from monai_sr.formats.dicom.meaning import are_counts
 from monai_sr.formats.dicom.more_slices import MoreSlices
+from monai_sr.formats.dicom.padding import keep_padding, no_measurements
 from monai_sr.formats.dicom.pixel_module import (
     check_compression,
     check_size,
@@ -38,7 +39,7 @@ from monai_sr.formats.dicom.pixel_module import (
     replace_pixels,
     swap_to_little_endian,
 )
-from monai_sr.formats.dicom.pixels import decode, keep_padding, padding_range, stored_range
+from monai_sr.formats.dicom.pixels import decode, stored_range
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.stored import check_restored, in_rows, provenance_of
@@ -202,7 +203,7 @@ class DicomWriter(ImageWriter):
             values = to_integers(frames, dtype, self._storable(dataset, index), name)
         if values.shape[-1] == 1:
             values = in_rows(values[..., 0])[..., None]
-        if padding_range(dataset, dtype) is not None:
+        if no_measurements(dataset, dtype):
             values = keep_padding(values, decode(dataset, source))
         keep_lossy_history(dataset, round(values.nbytes / (scale[0] * scale[1])))
         swap_to_little_endian(dataset)

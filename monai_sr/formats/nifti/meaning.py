@@ -90,7 +90,7 @@ def nifti_meaning(
         path, channels[0], lambda seen: nifti_turn(channels, *rescaling, seen=seen)
     )
     if found is None:
-        warn_of_turns(path, channels)
+        warn_of_turns(path, [*channels])
     return found
 
 

@@ -9,6 +9,7 @@ import pydicom
 import pytest
 import torch
 from monai.data import MetaTensor
+from pydicom.dataset import Dataset
 
 from monai_sr.core.errors import OutputError
 from monai_sr.formats.dicom.pixel_module import check_dicom_size
@@ -118,3 +119,43 @@ def test_sizes_are_refused_before_inference_file_by_file():
         check_dicom_size("a.dcm", _meta(1), (1, 8192, 8192, 40))
     check_dicom_size("s", _meta(40), (1, 8192, 8192, 40))
     check_dicom_size("a.dcm", _meta(1, "uint8"), (1, 60000, 40000))
+
+
+def _codes(*values):
+    items = [Dataset() for _ in values]
+    for item, value in zip(items, values, strict=True):
+        item.add_new("MappedPixelValue", "US", value)
+    return {"PixelValueMappingToCodedConceptSequence": items}
+
+
+def _mapping(first, last):
+    item = Dataset()
+    item.add_new("RealWorldValueFirstValueMapped", "US", first)
+    item.add_new("RealWorldValueLastValueMapped", "US", last)
+    return item
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        (_codes(4094, 4095), [4094, 4095]),
+        (_codes(4094) | {"PixelPaddingValue": 0}, [0, 4094]),
+        ({"RealWorldValueMappingSequence": [_mapping(0, 4000), _mapping(4095, 4095)]}, [4095]),
+        ({"RealWorldValueMappingSequence": [_mapping(0, 4095), _mapping(4095, 4095)]}, []),
+        ({"RealWorldValueMappingSequence": [_mapping(4095, 4095)]}, []),
+    ],
+)
+def test_values_that_stand_for_something_else_are_no_measurements(tmp_path, tags, expected):
+    pixels = factory.stored((8, 9)) // 2 + 1000
+    pixels[2, 2:5] = 0, 4094, 4095
+    source = factory.write(tmp_path / "a.dcm", pixels, **tags)
+    _, meta = DicomReader().get_data(DicomReader().read(source))
+    valid = meta["sr_valid"][0].T == 1 if meta["sr_valid"].size else pixels != meta["sr_nodata"]
+    np.testing.assert_array_equal(valid, ~np.isin(pixels, expected))
+    _super_resolve(source, tmp_path / "o.dcm")
+    new = pydicom.dcmread(tmp_path / "o.dcm").pixel_array
+    for code in expected:
+        is_code = np.kron(pixels == code, np.ones((2, 2), bool))
+        np.testing.assert_array_equal(new == code, is_code)
+    if {4094, 4095} <= {*expected}:
+        assert new[~np.isin(new, expected)].max() < 4000  # no ring of a code
