@@ -39,6 +39,7 @@ from monai_sr.formats.meaning import (
     warn_of_labels,
 )
 from monai_sr.formats.raster.fields import cf_texts
+from monai_sr.formats.raster.joint import complex_parts, packed_bytes
 from monai_sr.formats.raster.tables import named_bands
 from monai_sr.formats.regions import LIKELY, region_share
 from monai_sr.formats.wrapping import by_turn, turn_of, warn_of_turn
@@ -48,7 +49,7 @@ logger = get_logger(__name__)
 
 _LOSSY = frozenset({"JPEG", "WEBP", "JXL"})  # drivers and compressions, where GDAL says no more
 _PART_PX = 2**18
-_TURN_PARTS = 16
+_TURN_PARTS, _MOST_BYTES = 16, 4
 _TURN_PX = 2**15  # of each of maybe hundreds of bands
 _MOST_PARTS = 256  # of a large raster, evenly spread: its kind shows in 67 million pixels
 # No part of a block can be read without all of it; JPEG 2000 does not tell how large its are.
@@ -100,6 +101,8 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
         return None
     texts = {band: dataset.descriptions[band - 1] or "" for band in bands}
     said = {band: " ".join((texts[band], *cf_texts(dataset, band))) for band in bands}
+    if parts := _complex(path, dataset, texts):
+        return parts
     named = {band: _said(said[band], dataset, band, declared.get(band, "")) for band in bands}
     codes = tuple(band for band, said in named.items() if said is not None and said.kind in CODES)
     if all(named.values()) and len(codes) in (0, len(bands)):
@@ -114,14 +117,31 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     return _by_pixels(path, dataset, bands)
 
 
+def _complex(path: Path, dataset: DatasetReader, texts: dict[int, str]) -> Meaning | None:
+    """Return what the names of bands say of complex numbers; of one without, that of the file."""
+    names = [*texts.values()]
+    names = names if len(names) > 1 else [names[0] or path.stem]
+    window = middle(dataset)
+    return complex_parts(names, (dataset.read(band, window=window).min() for band in texts))
+
+
 def _by_pixels(path: Path, dataset: DatasetReader, bands: Sequence[int]) -> Meaning | None:
     """Return what the pixels of a single band, of colors, or of every band say."""
-    found = None
-    if _is_rgb(dataset, bands):
+    found = _by_carries(dataset, bands)
+    if found is None and _is_rgb(dataset, bands):
         found = _by_colors(dataset) or _by_regions(path, dataset, is_rgb=True)
     if len(bands) > 1:
         return found or _by_bands(dataset, bands)
     return _by_values(dataset) or _by_regions(path, dataset)
+
+
+def _by_carries(dataset: DatasetReader, bands: Sequence[int]) -> Meaning | None:
+    """Return that up to four bands are the bytes of one number."""
+    if not 2 <= len(bands) <= _MOST_BYTES or {dataset.dtypes[b - 1] for b in bands} != {"uint8"}:
+        return None
+    windows = _windows(dataset)[:: max(len(_windows(dataset)) // _TURN_PARTS, 1)]
+    parts = (np.stack([dataset.read(b, window=w) for b in bands]) for w in windows)
+    return packed_bytes(parts)
 
 
 def _by_bands(dataset: DatasetReader, bands: Sequence[int]) -> Meaning | None:

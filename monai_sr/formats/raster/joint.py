@@ -1,0 +1,94 @@
+"""Tells bands that mean something only together: parts of complex numbers, bytes of one number.
+
+The network enlarges each band alone: between the parts of an interferogram or of a radar image
+that turns from pixel to pixel lies nothing, and where the lower byte of a height begins anew its
+upper one goes on by one (terrain tiles of Mapbox and of Terrarium, depths in two bytes).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from monai_sr.formats.meaning import BITS, COMPLEX, Meaning
+
+_WORD = r"(?<![a-z0-9])(?:{})(?![a-z0-9])"
+# Words, also of SNAP, whose bands are i_IW1_VV and q_IW1_VV.
+_PARTS = tuple(
+    (re.compile(real), re.compile(imaginary))
+    for real, imaginary in (
+        (_WORD.format("real|re"), _WORD.format("imag|imaginary|im")),
+        (r"^i(?=_|$)", r"^q(?=_|$)"),
+        (_WORD.format("in[ _-]?phase"), _WORD.format("quadrature")),
+    )
+)
+_PART = re.compile(
+    _WORD.format(r"imag|imaginary|(?:real|imag|imaginary)[ _-]?part")
+    + r"|(?<=[_-])real$|^[iq](?=_\w*(?:hh|hv|vh|vv)$)"
+)
+_JUMP = 0.75  # of what a band holds
+_LEAST_CARRIES, _LEAST_SHARE = 12, 2e-4
+_CARRIED = 0.5  # of the jumps: steep slopes pass over more than one turn
+
+
+def complex_parts(texts: Sequence[str], lows: Iterable[float]) -> Meaning | None:
+    """Return that bands are real and imaginary parts, by their names, if some are below zero.
+
+    Args:
+        texts: name of each band, of one alone maybe that of its file.
+        lows: a small value of each, if not the smallest.
+    """
+    names = [text.lower() for text in texts]
+    if len(names) == 1:
+        match = _PART.search(names[0])
+        found = match.group() if match else ""
+    else:
+        found = next((pair for kind in _PARTS if (pair := _pair(names, *kind))), "")
+    return Meaning(COMPLEX, f"named {found}") if found and min(lows) < 0 else None
+
+
+def _pair(names: Sequence[str], real: re.Pattern[str], imaginary: re.Pattern[str]) -> str:
+    """Return two names that differ by their part alone; "" for none."""
+    rests = {real.sub("", name): name for name in names if real.search(name)}
+    for name in names:
+        if imaginary.search(name) and (partner := rests.get(imaginary.sub("", name))):
+            return f"{partner!r} and {name!r}"
+    return ""
+
+
+def packed_bytes(parts: Iterable[npt.NDArray[Any]]) -> Meaning | None:
+    """Return that bands are the bytes of one number, by how they carry.
+
+    Shape: parts of (C, H, W), integers without a sign.
+
+    Example:
+        >>> number = np.add.outer(np.arange(64), np.arange(64)) * 9
+        >>> packed_bytes([np.stack([number >> 8, number & 255]).astype(np.uint8)]).reason
+        'bytes of one number'
+    """
+    jumps: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
+    for part in parts:
+        for first, second in pairwise(range(len(part))):
+            for high, low in ((first, second), (second, first)):
+                counts = jumps.setdefault((high, low), np.zeros(3, np.int64))
+                counts += _carries(part[high], part[low])
+    for all_jumps, carried, pairs in jumps.values():
+        if carried >= max(_LEAST_CARRIES, _LEAST_SHARE * pairs, _CARRIED * all_jumps):
+            return Meaning(BITS, "bytes of one number")
+    return None
+
+
+def _carries(high: npt.NDArray[Any], low: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Count where a lower byte begins anew, where the upper one then moves by one, and all."""
+    least = _JUMP * np.iinfo(low.dtype).max
+    counts = np.zeros(3, np.int64)
+    for axis in range(2):
+        below = np.diff(low.astype(np.int32), axis=axis)
+        is_jump = np.abs(below) >= least
+        above = np.diff(high.astype(np.int32), axis=axis)[is_jump]
+        carried = np.count_nonzero(above == -np.sign(below[is_jump]))
+        counts += np.array([np.count_nonzero(is_jump), carried, below.size])
+    return counts
