@@ -29,9 +29,10 @@ _PART = re.compile(
     _WORD.format(r"imag|imaginary|(?:real|imag|imaginary)[ _-]?part")
     + r"|(?<=[_-])real$|^[iq](?=_\w*(?:hh|hv|vh|vv)$)"
 )
-_JUMP = 0.75  # of what a band holds
+# Second differences of a byte that begins anew, and of the number, as shares of what a byte holds.
+_JUMP, _SMOOTH = 0.75, 0.25
 _LEAST_CARRIES, _LEAST_SHARE = 12, 2e-4
-_CARRIED = 0.5  # of the jumps: steep slopes pass over more than one turn
+_CARRIED = 0.2  # of the jumps: numbers may have edges; 0.07 in pictures
 
 
 def complex_parts(texts: Sequence[str], lows: Iterable[float]) -> Meaning | None:
@@ -82,13 +83,16 @@ def packed_bytes(parts: Iterable[npt.NDArray[Any]]) -> Meaning | None:
 
 
 def _carries(high: npt.NDArray[Any], low: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Count where a lower byte begins anew, where the upper one then moves by one, and all."""
-    least = _JUMP * np.iinfo(low.dtype).max
+    """Count where a lower byte begins anew, where both go on as one number then, and all.
+
+    Second differences also see it on slopes that pass over several turns from pixel to pixel.
+    """
+    turn = np.iinfo(low.dtype).max + 1
     counts = np.zeros(3, np.int64)
     for axis in range(2):
-        below = np.diff(low.astype(np.int32), axis=axis)
-        is_jump = np.abs(below) >= least
-        above = np.diff(high.astype(np.int32), axis=axis)[is_jump]
-        carried = np.count_nonzero(above == -np.sign(below[is_jump]))
+        below = np.diff(low.astype(np.int32), 2, axis=axis)
+        is_jump = np.abs(below) >= _JUMP * turn
+        above = np.diff(high.astype(np.int32), 2, axis=axis)[is_jump]
+        carried = np.count_nonzero(np.abs(above * turn + below[is_jump]) <= _SMOOTH * turn)
         counts += np.array([np.count_nonzero(is_jump), carried, below.size])
     return counts

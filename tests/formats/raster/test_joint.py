@@ -33,6 +33,7 @@ def kind(path):
         (tile(HEIGHTS, offset=1000, step=0.1, count=2), "depth.tif"),
         (tile(HEIGHTS, offset=1000, step=0.1, count=2)[::-1], "depth.tif"),
         (tile(HEIGHTS, offset=10000, step=0.1), "map.tif"),
+        (tile(HEIGHTS, offset=1000, step=0.02, count=2), "steep.tif"),
     ],
 )
 def test_bytes_of_one_number_are_kept(tmp_path, bands, name):
