@@ -47,6 +47,10 @@ _NATURAL = {2: (-1.0, 1.0), 7: (0.0, 1.0), 22: (0.0, 1.0)} | dict.fromkeys(
 )
 _QUATERNION = 1010
 _LEAST_VECTORS, _UNIT, _MOST_UNIT = 64, 0.02, 0.98
+# Of axes without a sense: cosine of neighbors, and share of those that lie along one line; share
+# of these that point opposite ways, and how long they are.
+_ALONG, _OPPOSITE, _FULL = 0.7, 0.05, 0.7
+_PAIRS = (slice(1, None), slice(-1))
 _ROUNDED = 1e-3
 _WORD = r"(?<![a-z0-9])(?:{})(?![a-z0-9])"
 _DOSE_NAMES = re.compile(
@@ -123,6 +127,8 @@ def _said(
             return Meaning(kind, "ImageType of its JSON")
     if intent == _QUATERNION or _are_unit_vectors(channels):
         return Meaning(VECTOR, "all of length 1" if intent != _QUATERNION else "intent Quaternion")
+    if _are_axes(channels):
+        return Meaning(VECTOR, "neighbors point opposite ways, as axes of fibers do")
     stem = _stem(path)
     if refused := _refused_by_name(stem, channels, rescaling):
         return refused
@@ -161,6 +167,36 @@ def _are_unit_vectors(channels: npt.NDArray[Any]) -> bool:
     if len(channels) % 3 or channels.dtype.kind != "f":
         return False
     return all(_is_unit_vector(channels[i : i + 3]) for i in range(0, len(channels), 3))
+
+
+def _are_axes(channels: npt.NDArray[Any]) -> bool:
+    """Tell whether the first of components, three by three, are those of axes without a sense.
+
+    Neighbors lie along one line and often point opposite ways at full length. Those of a field
+    do so where it passes through zero, and noise lies along no line.
+    """
+    if len(channels) % 3 or channels.dtype.kind != "f":
+        return False
+    vectors = channels[:3].astype(np.float64)
+    length = np.linalg.norm(vectors, axis=0)
+    is_known = (length > 0) & np.isfinite(length)
+    if np.count_nonzero(is_known) < _LEAST_VECTORS:
+        return False
+    cosines, shorter = [], []
+    for axis in range(length.ndim):
+        ahead, behind = (np.moveaxis(vectors, axis + 1, 1)[:, part] for part in _PAIRS)
+        long, other = (np.moveaxis(length, axis, 0)[part] for part in _PAIRS)
+        known, beside = (np.moveaxis(is_known, axis, 0)[part] for part in _PAIRS)
+        both = known & beside
+        cosines.append((ahead * behind).sum(axis=0)[both] / (long * other)[both])
+        shorter.append(np.minimum(long, other)[both])
+    cosine, least = np.concatenate(cosines), np.concatenate(shorter)
+    is_along, is_opposite = np.abs(cosine) > _ALONG, cosine < -_ALONG
+    opposite = np.count_nonzero(is_opposite)
+    if not opposite or opposite < _OPPOSITE * np.count_nonzero(is_along):
+        return False
+    is_full = np.median(least[is_opposite]) >= _FULL * np.median(length[is_known])
+    return bool(np.mean(is_along) >= _ALONG and is_full)
 
 
 def _is_unit_vector(components: npt.NDArray[Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from monai_sr.core.errors import BadImageError
 from monai_sr.formats import kind_of
@@ -135,3 +136,34 @@ def test_directions_of_several_fibers_are_refused(tmp_path):
     with pytest.raises(BadImageError, match="unit vectors or rotations"):
         load_image(path, "auto")
     assert kind_of(load_image(write_nifti(tmp_path / "b.nii", peaks), "auto").meta) == "gray"
+
+
+def _axes(shape=(24, 20, 6), seed=0):
+    """Draw main axes of smooth tensors, as long as these are unequal: signs are those of LAPACK."""
+    rng = np.random.default_rng(seed)
+    parts = [gaussian_filter(rng.normal(size=shape), 4) * 12 for _ in range(9)]
+    root = np.moveaxis(np.reshape(parts, (3, 3, *shape)), (0, 1), (-2, -1)) + 2 * np.eye(3)
+    values, vectors = np.linalg.eigh(root @ np.swapaxes(root, -1, -2))
+    return vectors[..., 2] * ((values[..., 2] - values[..., 0]) / values.sum(-1))[..., None]
+
+
+def test_axes_of_fibers_of_any_length_are_refused(tmp_path):
+    axes = _axes()
+    random = axes * np.random.default_rng(0).choice([-1, 1], axes.shape[:3])[..., None]
+    for name, array in (("eigen", axes), ("peaks", np.concatenate([random, axes], -1))):
+        array[:3] = np.nan
+        path = write_nifti(tmp_path / f"{name}.nii", array.astype(np.float32))
+        with pytest.raises(BadImageError, match="point opposite ways"):
+            load_image(path, "auto")
+        assert kind_of(load_image(path, "intensity").meta) == "gray"
+
+
+@pytest.mark.parametrize("sigma", [0, 1, 4])
+@pytest.mark.parametrize("weights", [(1, 1, 1), (1, 0.5, 0)])
+def test_fields_of_vectors_are_enlarged(tmp_path, sigma, weights):
+    rng = np.random.default_rng(1)
+    parts = [gaussian_filter(rng.normal(size=(24, 20, 6)), sigma) for _ in range(3)]
+    own = parts if all(w == 1 for w in weights) else [parts[0]] * 3
+    field = np.stack([w * part for w, part in zip(weights, own, strict=True)], -1)
+    path = write_nifti(tmp_path / "warp.nii", field.astype(np.float32))
+    assert kind_of(load_image(path, "auto").meta) == "gray"
