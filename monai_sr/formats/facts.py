@@ -168,6 +168,7 @@ class Facts:
         dtype: data type in the file.
         storable: lowest and highest value that the file can hold.
         slice_storable: (N, 2), the same for each of ``files``, where they differ.
+        frames: (C, Z), numbers of the file's frames, where channels are its quantities.
         declared_range: values that the file declares to be the ends of its range, NaN where none.
         is_inverted: whether low values are shown bright.
         nodata: stored value of invalid pixels, NaN for none.
@@ -214,6 +215,7 @@ class Facts:
     dtype = Fact("sr_dtype", _dtype, write=lambda value: np.dtype(value).name)
     storable = Fact("sr_storable", _array)
     slice_storable = Fact("sr_slice_storable", _array)
+    frames = Fact("sr_frames", _array)
     declared_range = Fact("sr_declared_range", _array, _UNDECLARED)
     is_inverted = Fact("sr_inverted", _flag, False, int)
     nodata = Fact("sr_nodata", _number, np.nan)

@@ -22,6 +22,8 @@ from monai_sr.core.version import __version__
 from monai_sr.formats.dicom.derived import describe_series
 from monai_sr.formats.dicom.files import format_ds, open_dicom, quiet_pydicom, refuse_damage
 from monai_sr.formats.dicom.pixel_module import check_size
+from monai_sr.formats.dicom.quantities import in_frames
+from monai_sr.formats.facts import Facts
 from monai_sr.formats.stored import map_meaning, provenance_of
 from monai_sr.geometry import (
     Plane,
@@ -98,8 +100,7 @@ def write_parametric_map(
 def _made(result: Path, half_width: npt.NDArray[np.float32], meta: Mapping[str, Any]) -> Any:
     files = sorted(result.iterdir()) if result.is_dir() else [result]
     headers = [open_dicom(file, stop_before_pixels=True) for file in files]
-    largest = half_width.max(axis=0)
-    frames = (largest if largest.ndim == 3 else largest[..., None]).transpose(2, 1, 0)
+    frames = in_frames(half_width, Facts(meta)).max(axis=-1)
     slopes = np.concatenate([_slopes(header) for header in headers])
     values = np.ascontiguousarray(frames * slopes[:, None, None], dtype=np.float32)
     planes = [plane for header in headers for plane in frame_planes(header)]

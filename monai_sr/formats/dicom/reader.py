@@ -27,6 +27,7 @@ from monai_sr.formats.dicom.meaning import (
 )
 from monai_sr.formats.dicom.padding import padding_facts
 from monai_sr.formats.dicom.pixels import StoredPixels, decode
+from monai_sr.formats.dicom.quantities import frames_by_quantity, to_channels
 from monai_sr.formats.dicom.series import check_one_person, find_series, find_volumes
 from monai_sr.formats.facts import Facts, image_meta
 from monai_sr.formats.meaning import (
@@ -170,9 +171,13 @@ class DicomReader(StoredReader):
         frames = np.concatenate([s.frames for s in slices])
         array = _to_monai(frames)
         nodata, valid = padding_facts(slices)
-        with refuse_damage(f"{img.name}: spacing tags must be valid; repair the header."):
-            affine = _affine(img)
         meaning = self._meaning(img, array, nodata, slices[0].storable)
+        order = None
+        if len(img.headers) == 1 and meaning.kind == GRAY:
+            order = frames_by_quantity(img.headers[0], frames, img.name)
+        array = to_channels(array, order)
+        with refuse_damage(f"{img.name}: spacing tags must be valid; repair the header."):
+            affine = _affine(img, None if order is None else order[0].tolist())
         declared = _common_range(slices)
         if meaning.kind == PHASE:
             turn = meaning.turn or stored_turn(img.headers[0], array, slices[0].storable)
@@ -187,16 +192,18 @@ class DicomReader(StoredReader):
             declared=declared,
             inverted=slices[0].is_inverted,
             nodata=nodata,
-            valid=None if valid is None else _to_monai(valid),
+            valid=None if valid is None else to_channels(_to_monai(valid), order),
             # Files hold slices: whatever the spacings, a slice is what can be written back.
             slice_axis=2 if array.ndim == 4 else -1,
-            is_rgb=array.shape[0] == 3,
+            is_rgb=frames.shape[-1] == 3,
             natural=_natural(img, slices) if meaning.kind == GRAY else None,
             unit_mm=1.0 if all(map(pixel_spacing, img.headers)) else float("nan"),
             meaning=meaning,
             mosaic=max(mosaic_side(header, img.name) for header in img.headers),
         )
         meta["filename_or_obj"] = img.name
+        if order is not None:
+            Facts(meta).frames = order
         storable = [s.storable for s in slices]
         if len(set(storable)) > 1:
             Facts(meta).slice_storable = np.array(storable)
@@ -360,9 +367,11 @@ def _report_places(given: str, planes: list[Plane]) -> None:
         logger.warning("%s: frames lie in no order, its affine is of the first and last.", given)
 
 
-def _affine(img: DicomImage) -> FloatArray:
+def _affine(img: DicomImage, frames: list[int] | None) -> FloatArray:
+    """Return the affine of an image, or of some of its frames."""
     if img.planes:
-        return stack_affine(img.planes, slice_distance(img.headers[0]))
+        planes = img.planes if frames is None else [img.planes[i] for i in frames]
+        return stack_affine(planes, slice_distance(img.headers[0]))
     return flat_affine(pixel_spacing(img.headers[0]))
 
 

@@ -40,6 +40,7 @@ from monai_sr.formats.dicom.pixel_module import (
     swap_to_little_endian,
 )
 from monai_sr.formats.dicom.pixels import decode, stored_range
+from monai_sr.formats.dicom.quantities import in_frames
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.stored import check_restored, in_rows, provenance_of
@@ -134,7 +135,7 @@ class DicomWriter(ImageWriter):
                 "write it as NIfTI or PNG, or load it with DicomReader."
             )
         sources = Facts(self._meta).files
-        frames = self._frames()
+        frames = in_frames(self._data, Facts(self._meta))
         self._volume, self._more, self._noted = "", None, set()
         # A result that appears with its map is first written elsewhere.
         name = Facts(self._meta).output or filename
@@ -160,11 +161,6 @@ class DicomWriter(ImageWriter):
                 path = temporary / f"slice_{i + 1:04d}.dcm"
                 self._write_one(name, path, source, frame[None], i)
             check_unchanged(Facts(self._meta).input)
-
-    def _frames(self) -> NDArray[Any]:
-        """Bring (C, X, Y[, Z]) into DICOM's order (N, H, W, C)."""
-        data = self._data if self._data.ndim == 4 else self._data[..., None]
-        return np.transpose(data, (3, 2, 1, 0))
 
     def _write_one(
         self, name: PathLike, path: Path, source: str, frames: NDArray[Any], index: int = 0
