@@ -24,7 +24,7 @@ logger = get_logger(__name__)
 
 GRAY, COLOR, LABEL, BITS, PHASE = "gray", "color", "label", "bits", "phase"
 DOSE, COMPLEX, FRACTION, NO_SAMPLES = "dose", "complex", "fraction", "no samples"
-VECTOR = "unit vector"
+VECTOR, MOSAIC = "unit vector", "color mosaic"
 CODES = (LABEL, BITS)
 """Kinds whose values are names, not amounts."""
 
@@ -43,6 +43,7 @@ _REFUSED = {
     COMPLEX: "a part of a complex image; take its magnitude",
     NO_SAMPLES: "coefficients of a transform, or points or indices of a mesh",
     VECTOR: "unit vectors or rotations, whose length and sign a network does not keep",
+    MOSAIC: "raw data of a camera, whose neighbors are other colors; develop it to RGB first",
     FRACTION: "shares of a class in each pixel, which a network does not keep within 0 to 1",
 }
 _HOW = {

@@ -29,6 +29,7 @@ _EXTRA_SAMPLES = 338
 _ASSOCIATED_ALPHA = 1
 _PLACES_OF_PIXELS = (273, 279, 324, 325)  # offsets and lengths of strips and tiles: many
 _BIG_TIFF = 43
+_MOST_PAGES = 64  # that are looked at
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
 """What Pillow raises of damaged files."""
 
@@ -287,6 +288,21 @@ def tiff_tag(path: PathLike, tag: int) -> Any:
         Its value, or None where it is absent or the directory cannot be read.
     """
     return _first_directory(path).get(tag)
+
+
+def later_widths(path: PathLike) -> list[int]:
+    """Return how wide the images behind the first one of a TIFF are.
+
+    Args:
+        path: a TIFF file.
+    """
+    found: list[int] = []
+    opener = TiffImagePlugin.TiffImageFile
+    with suppress(*PILLOW_ERRORS), open_bytes(path) as stream, opener(stream) as image:
+        for number in range(1, min(image.n_frames, _MOST_PAGES)):
+            image.seek(number)
+            found.append(int(image.width))
+    return found
 
 
 @once

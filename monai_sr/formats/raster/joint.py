@@ -1,8 +1,9 @@
-"""Tells bands that mean something only together: parts of complex numbers, bytes of one number.
+"""Tells bands and pixels that mean something only together.
 
-The network enlarges each band alone: between the parts of an interferogram or of a radar image
-that turns from pixel to pixel lies nothing, and where the lower byte of a height begins anew its
-upper one goes on by one (terrain tiles of Mapbox and of Terrarium, depths in two bytes).
+Those are parts of complex numbers, bytes of one number, and colors behind a camera's filter. The
+network enlarges each band alone: between the parts of an interferogram or of a radar image that
+turns from pixel to pixel lies nothing, and where the lower byte of a height begins anew its upper
+one goes on by one (terrain tiles of Mapbox and of Terrarium, depths in two bytes).
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monai_sr.formats.meaning import BITS, COMPLEX, Meaning
+from monai_sr.formats.meaning import BITS, COMPLEX, MOSAIC, Meaning
 
 _WORD = r"(?<![a-z0-9])(?:{})(?![a-z0-9])"
 # Words, also of SNAP, whose bands are i_IW1_VV and q_IW1_VV.
@@ -33,6 +34,9 @@ _PART = re.compile(
 _JUMP, _SMOOTH = 0.75, 0.25
 _LEAST_CARRIES, _LEAST_SHARE = 12, 2e-4
 _CARRIED = 0.2  # of the jumps: numbers may have edges; 0.07 in pictures
+
+# Of a mosaic, differences of neighbors to those of pixels two apart: 1 in noise, 0.8 in pictures.
+_FILTERED, _FEW_VALUES = 1.25, 32
 
 
 def complex_parts(texts: Sequence[str], lows: Iterable[float]) -> Meaning | None:
@@ -80,6 +84,21 @@ def packed_bytes(parts: Iterable[npt.NDArray[Any]]) -> Meaning | None:
         if carried >= max(_LEAST_CARRIES, _LEAST_SHARE * pairs, _CARRIED * all_jumps):
             return Meaning(BITS, "bytes of one number")
     return None
+
+
+def color_mosaic(image: npt.NDArray[Any]) -> Meaning | None:
+    """Return that pixels lie behind a color filter: along both axes every second one is alike.
+
+    Shape: (H, W). Dithered images, of few values, alternate likewise.
+    """
+    if min(image.shape) < _FEW_VALUES or len(np.unique(image)) <= _FEW_VALUES:
+        return None
+    values = image.astype(np.float64)
+    for lines in (values, values.T):
+        near, far = np.abs(np.diff(lines, axis=0)).mean(), np.abs(lines[2:] - lines[:-2]).mean()
+        if not near > _FILTERED * far:
+            return None
+    return Meaning(MOSAIC, "every second pixel is alike")
 
 
 def _carries(high: npt.NDArray[Any], low: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -39,7 +39,7 @@ from monai_sr.formats.meaning import (
     warn_of_labels,
 )
 from monai_sr.formats.raster.fields import cf_texts
-from monai_sr.formats.raster.joint import complex_parts, packed_bytes
+from monai_sr.formats.raster.joint import color_mosaic, complex_parts, packed_bytes
 from monai_sr.formats.raster.tables import named_bands
 from monai_sr.formats.regions import LIKELY, region_share
 from monai_sr.formats.wrapping import by_turn, turn_of, warn_of_turn
@@ -132,7 +132,8 @@ def _by_pixels(path: Path, dataset: DatasetReader, bands: Sequence[int]) -> Mean
         found = _by_colors(dataset) or _by_regions(path, dataset, is_rgb=True)
     if len(bands) > 1:
         return found or _by_bands(dataset, bands)
-    return _by_values(dataset) or _by_regions(path, dataset)
+    found = _by_values(dataset) or _by_regions(path, dataset)
+    return found or color_mosaic(dataset.read(1, window=middle(dataset)))
 
 
 def _by_carries(dataset: DatasetReader, bands: Sequence[int]) -> Meaning | None:
@@ -140,8 +141,7 @@ def _by_carries(dataset: DatasetReader, bands: Sequence[int]) -> Meaning | None:
     if not 2 <= len(bands) <= _MOST_BYTES or {dataset.dtypes[b - 1] for b in bands} != {"uint8"}:
         return None
     windows = _windows(dataset)[:: max(len(_windows(dataset)) // _TURN_PARTS, 1)]
-    parts = (np.stack([dataset.read(b, window=w) for b in bands]) for w in windows)
-    return packed_bytes(parts)
+    return packed_bytes(np.stack([dataset.read(b, window=w) for b in bands]) for w in windows)
 
 
 def _by_bands(dataset: DatasetReader, bands: Sequence[int]) -> Meaning | None:

@@ -19,7 +19,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
 from monai_sr.core import BadImageError, PathLike, get_logger, once
-from monai_sr.formats.raster.bands import PILLOW_ERRORS, tiff_tag
+from monai_sr.formats.raster.bands import PILLOW_ERRORS, later_widths, tiff_tag
 from monai_sr.geometry import has_transform, source_transform
 
 logger = get_logger(__name__)
@@ -80,6 +80,11 @@ def check_single(path: Path, dataset: DatasetReader) -> None:
                 f"{path}: must be a developed image, got the raw data of a camera or its "
                 "thumbnail; develop it to TIFF first (darktable-cli, rawtherapee-cli)."
             )
+        if _is_thumbnail(path, dataset):
+            raise BadImageError(
+                f"{path}: must begin with its image, got a thumbnail of it in front; extract the "
+                f"image (gdal_translate GTIFF_DIR:2:{path.name} image.tif)."
+            )
         return
     raise BadImageError(f"{path}: must hold one image, got {found}; {remedy}.")
 
@@ -106,6 +111,13 @@ def _is_raw(path: Path, dataset: DatasetReader) -> bool:
     is_reduced = bool(int(tiff_tag(path, _SUBFILE) or 0) & 1)
     is_behind = is_reduced and tiff_tag(path, _SUB_IMAGES) is not None
     return bool(is_behind or tiff_tag(path, _PHOTOMETRIC) == _COLOR_FILTER)
+
+
+def _is_thumbnail(path: Path, dataset: DatasetReader) -> bool:
+    """Tell whether the first image of a TIFF is a smaller version of one behind it."""
+    if dataset.driver != "GTiff" or not int(tiff_tag(path, _SUBFILE) or 0) & 1:
+        return False
+    return bool(max(later_widths(path), default=0) > dataset.width)
 
 
 def _frame_count(path: Path, dataset: DatasetReader) -> int:

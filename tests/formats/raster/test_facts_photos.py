@@ -175,3 +175,15 @@ def test_a_jpeg_whose_exif_says_no_resolution_gets_none(tmp_path, told):
     with Image.open(tmp_path / "b.png") as image:
         expected = pytest.approx((2 * told, 2 * told), rel=1e-4) if told else None
         assert image.info.get("dpi") == expected
+
+
+def test_a_thumbnail_in_front_of_its_image_is_refused(tmp_path):
+    """GDAL opens what comes first, and calls the other one no page."""
+    image = pixels((32, 32, 3))
+    for name, order in (("front", (4, 1)), ("behind", (1, 4))):
+        with TiffWriter(tmp_path / f"{name}.tif") as tiff:
+            for step in order:
+                tiff.write(image[::step, ::step], photometric="rgb", subfiletype=int(step > 1))
+    with pytest.raises(BadImageError, match="a thumbnail of it in front"):
+        RasterReader().read(tmp_path / "front.tif")
+    assert RasterReader().read(tmp_path / "behind.tif").pixels.shape == (3, 32, 32)

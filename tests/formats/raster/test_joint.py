@@ -80,3 +80,19 @@ def test_names_of_one_part_alone_say_nothing(tmp_path):
     waves = np.random.default_rng(0).normal(size=(2, 40, 44)).astype("f4")
     names = ("real estate", "i_index")
     assert kind(write_raster(tmp_path / "a.tif", waves, descriptions=names)) == "gray"
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png"])
+def test_the_mosaic_of_a_color_filter_is_refused(tmp_path, name):
+    colors, mosaic = data.astronaut().transpose(2, 0, 1), np.zeros((512, 512), np.uint16)
+    for (row, column), color in zip(np.ndindex(2, 2), (0, 1, 1, 2), strict=True):
+        mosaic[row::2, column::2] = colors[color, row::2, column::2]
+    with pytest.raises(BadImageError, match=r"raw data of a camera.*develop it to RGB"):
+        kind(write_raster(tmp_path / name, mosaic[None] * 16))
+    dithered = (colors[:1] > np.indices((512, 512)).sum(0) % 2 * 128 + 64).astype(np.uint8)
+    for gray in (
+        colors[1:2],
+        dithered * 255,
+        np.random.default_rng(0).integers(0, 255, (1, 64, 64)),
+    ):
+        assert kind(write_raster(tmp_path / "b.tif", gray.astype(np.uint8))) == "gray"
