@@ -38,8 +38,10 @@ from monai_sr.formats.meaning import (
     phase_turn,
     warn_of_labels,
 )
+from monai_sr.formats.raster.dates import are_dates
 from monai_sr.formats.raster.fields import cf_texts
 from monai_sr.formats.raster.joint import color_mosaic, complex_parts, packed_bytes
+from monai_sr.formats.raster.opaque import is_dear, is_lossy
 from monai_sr.formats.raster.tables import named_bands
 from monai_sr.formats.regions import LIKELY, region_share
 from monai_sr.formats.wrapping import by_turn, turn_of, warn_of_turn
@@ -47,13 +49,10 @@ from monai_sr.geometry import has_transform, source_rpcs, source_transform
 
 logger = get_logger(__name__)
 
-_LOSSY = frozenset({"JPEG", "WEBP", "JXL"})  # drivers and compressions, where GDAL says no more
 _PART_PX = 2**18
-_TURN_PARTS, _MOST_BYTES = 16, 4
+_TURN_PARTS, _MOST_BYTES, _DATE_BYTES = 16, 4, 4
 _TURN_PX = 2**15  # of each of maybe hundreds of bands
 _MOST_PARTS = 256  # of a large raster, evenly spread: its kind shows in 67 million pixels
-# No part of a block can be read without all of it; JPEG 2000 does not tell how large its are.
-_LARGEST_BLOCK_PX = 2**27
 # Directions on a circle, and those of D8: to one of eight neighbors, as powers of two (Jenson &
 # Domingue 1988), beside them 0, 255 and 247 of HydroSHEDS for sinks and the sea.
 _FLOW = re.compile(r"(?<![a-z0-9])(?:(?:flow|d8)[ _-]?dir(?:ections?)?|fdir|fdr)(?![a-z0-9])")
@@ -84,7 +83,7 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
         path: the file.
         dataset: the same, open.
     """
-    if _is_lossy(dataset):
+    if is_lossy(dataset):
         return None
     colors, is_map = dataset.colorinterp, is_on_map(dataset)
     alphas = {b for b in dataset.indexes if colors[b - 1] == ColorInterp.alpha}
@@ -97,13 +96,16 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     declared = named_bands(dataset) | tables
     if dataset.count == 1 and declared and np.dtype(dataset.dtypes[0]).kind in "iu":
         return Meaning(LABEL, declared[1])
-    if not bands or _is_dear(dataset):
+    if not bands or is_dear(dataset):
         return None
     texts = {band: dataset.descriptions[band - 1] or "" for band in bands}
     said = {band: " ".join((texts[band], *cf_texts(dataset, band))) for band in bands}
     if parts := _complex(path, dataset, texts):
         return parts
-    named = {band: _said(said[band], dataset, band, declared.get(band, "")) for band in bands}
+    named = {
+        band: _said(said[band], dataset, band, declared.get(band, "")) or _by_dates(dataset, band)
+        for band in bands
+    }
     codes = tuple(band for band, said in named.items() if said is not None and said.kind in CODES)
     if all(named.values()) and len(codes) in (0, len(bands)):
         return named[bands[0]]
@@ -196,6 +198,14 @@ def _by_values(dataset: DatasetReader) -> Meaning | None:
     return Meaning(LABEL, "flow directions") if is_flow else few_values(tally)
 
 
+def _by_dates(dataset: DatasetReader, band: int) -> Meaning | None:
+    """Return that whole values are dates: from the last day of a month to the next is no step."""
+    if np.dtype(dataset.dtypes[band - 1]).itemsize < _DATE_BYTES:
+        return None
+    parts = (dataset.read(band, window=window) for window in _windows(dataset))
+    return Meaning(LABEL, "dates") if are_dates(parts, dataset.nodatavals[band - 1]) else None
+
+
 def _rgb(dataset: DatasetReader, window: Window) -> npt.NDArray[Any]:
     # What stands for a dataset, as an array does, gives one band or all.
     return np.stack([dataset.read(band, window=window) for band in (1, 2, 3)])
@@ -231,7 +241,7 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
     """
     if meaning.kind not in (GRAY, COLOR) or meaning.reason == AS_ASKED:
         return
-    is_opaque, is_map = _is_lossy(dataset) or _is_dear(dataset), is_on_map(dataset)
+    is_opaque, is_map = is_lossy(dataset) or is_dear(dataset), is_on_map(dataset)
     for band in dataset.indexes:
         texts = (dataset.descriptions[band - 1], *cf_texts(dataset, band))
         text = " ".join(filter(None, texts)) or (path.name if dataset.count == 1 else "")
@@ -359,24 +369,6 @@ def middle(dataset: DatasetReader, most: int = _PART_PX) -> Window:
     found = windows[len(windows) // 2]
     rows = min(found.height, max(most // dataset.width, 3))
     return Window(0, found.row_off, found.width, rows)
-
-
-def _is_dear(dataset: DatasetReader) -> bool:
-    """Tell whether a look at a part takes reading of far more than the part."""
-    is_hidden = dataset.driver.startswith("JP2")
-    block = dataset.shape if is_hidden else dataset.block_shapes[0]
-    return bool(math.prod(block) > _LARGEST_BLOCK_PX)
-
-
-def _is_lossy(dataset: DatasetReader) -> bool:
-    """Tell whether stored values are no longer those that were given to be stored."""
-    said = dataset.tags(ns="IMAGE_STRUCTURE")
-    compression = str(said.get("COMPRESSION", dataset.driver)).upper()
-    if compression.startswith("LERC"):
-        return "MAX_Z_ERROR" in said
-    if reversibility := said.get("COMPRESSION_REVERSIBILITY"):
-        return str(reversibility) == "LOSSY"
-    return compression.removeprefix("YCBCR ") in _LOSSY
 
 
 def alpha_is_data(dataset: DatasetReader, band: int) -> bool:
