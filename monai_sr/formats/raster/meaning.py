@@ -5,7 +5,6 @@ band without a map may be that of a picture: there its values decide. JPEG and o
 compression hold no codes: they would not survive.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,24 +34,22 @@ from monai_sr.formats.meaning import (
     is_sure_phase,
     many_values,
     packed,
-    phase_turn,
     warn_of_labels,
 )
 from monai_sr.formats.raster.dates import are_dates
 from monai_sr.formats.raster.fields import cf_texts
 from monai_sr.formats.raster.joint import color_mosaic, complex_parts, packed_bytes
 from monai_sr.formats.raster.opaque import is_dear, is_lossy
+from monai_sr.formats.raster.parts import middle, windows_of
 from monai_sr.formats.raster.tables import named_bands
+from monai_sr.formats.raster.turns import TURN_PX, by_turns, raster_turn, turning
 from monai_sr.formats.regions import LIKELY, region_share
-from monai_sr.formats.wrapping import by_turn, turn_of, warn_of_turn
+from monai_sr.formats.wrapping import turn_of, warn_of_turn
 from monai_sr.geometry import has_transform, source_rpcs, source_transform
 
 logger = get_logger(__name__)
 
-_PART_PX = 2**18
-_TURN_PARTS, _MOST_BYTES, _DATE_BYTES = 16, 4, 4
-_TURN_PX = 2**15  # of each of maybe hundreds of bands
-_MOST_PARTS = 256  # of a large raster, evenly spread: its kind shows in 67 million pixels
+_CARRY_PARTS, _MOST_BYTES, _DATE_BYTES = 16, 4, 4
 # Directions on a circle, and those of D8: to one of eight neighbors, as powers of two (Jenson &
 # Domingue 1988), beside them 0, 255 and 247 of HydroSHEDS for sinks and the sea.
 _FLOW = re.compile(r"(?<![a-z0-9])(?:(?:flow|d8)[ _-]?dir(?:ections?)?|fdir|fdr)(?![a-z0-9])")
@@ -106,17 +103,50 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
         band: _said(said[band], dataset, band, declared.get(band, "")) or _by_dates(dataset, band)
         for band in bands
     }
+    names = {band: texts[band] or f"band {band}" for band in bands}
+    return _by_names(path, dataset, named, names) or _by_pixels(path, dataset, bands)
+
+
+def _by_names(
+    path: Path, dataset: DatasetReader, named: dict[int, Meaning | None], names: dict[int, str]
+) -> Meaning | None:
+    """Return what is said of every band, or of the file, or that some are codes or directions."""
+    bands = [*named]
     codes = tuple(band for band, said in named.items() if said is not None and said.kind in CODES)
+    around = _around(dataset, bands, named)
+    if isinstance(around, Meaning):
+        return around
     if all(named.values()) and len(codes) in (0, len(bands)):
         return named[bands[0]]
-    if not codes:
+    if not codes and not around:
         whole, codes = _by_file(path, dataset, bands)
         if whole is not None:
             return whole
-    if codes:
-        names = ", ".join(texts[band] or f"band {band}" for band in codes)
-        return Meaning(GRAY, f"bands of codes: {names}", tuple(band - 1 for band in codes))
-    return _by_pixels(path, dataset, bands)
+    if codes := tuple(sorted((*codes, *around))):
+        what = "codes and directions" if around else "codes"
+        reason = f"bands of {what}: {', '.join(names[band] for band in codes)}"
+        return Meaning(GRAY, reason, tuple(band - 1 for band in codes))
+    return None
+
+
+def _around(
+    dataset: DatasetReader, bands: Sequence[int], named: dict[int, Meaning | None]
+) -> Meaning | tuple[int, ...]:
+    """Return what bands of directions and phases are: all of one turn, or those among others.
+
+    Among others, or with turns of their own, they keep their values like codes: cosine and sine
+    are of one turn, and of all bands.
+    """
+    if len(bands) == 1:
+        return ()
+    unsaid = [b for b in bands if named[b] is None and dataset.colorinterp[b - 1] not in RGBA]
+    called = [b for b, said in named.items() if said is not None and said.kind == PHASE]
+    turns = turning(dataset, called, unsaid)
+    if len(turns) == len(bands):
+        if len({*turns.values()}) > 1:
+            return Meaning(LABEL, "directions and phases of several turns")
+        return named[bands[0]] or Meaning(PHASE, "bands that begin anew", turn=turns[bands[0]])
+    return tuple(turns)
 
 
 def _complex(path: Path, dataset: DatasetReader, texts: dict[int, str]) -> Meaning | None:
@@ -142,7 +172,7 @@ def _by_carries(dataset: DatasetReader, bands: Sequence[int]) -> Meaning | None:
     """Return that up to four bands are the bytes of one number."""
     if not 2 <= len(bands) <= _MOST_BYTES or {dataset.dtypes[b - 1] for b in bands} != {"uint8"}:
         return None
-    windows = _windows(dataset)[:: max(len(_windows(dataset)) // _TURN_PARTS, 1)]
+    windows = windows_of(dataset)[:: max(len(windows_of(dataset)) // _CARRY_PARTS, 1)]
     return packed_bytes(np.stack([dataset.read(b, window=w) for b in bands]) for w in windows)
 
 
@@ -186,14 +216,14 @@ def _by_file(
 
 def _by_colors(dataset: DatasetReader) -> Meaning | None:
     """Return what few colors say."""
-    return few_colors(_rgb(dataset, window) for window in _windows(dataset))
+    return few_colors(_rgb(dataset, window) for window in windows_of(dataset))
 
 
 def _by_values(dataset: DatasetReader) -> Meaning | None:
     """Return what the values of a single band alone say."""
     tally = Tally(dataset.nodatavals[0])
     if not _counted(dataset, 1, tally, is_named=False):
-        return _by_turn(dataset)
+        return by_turns(dataset)
     is_flow = _EIGHT_WAYS <= tally.values <= _EIGHT_WAYS | _NO_WAY
     return Meaning(LABEL, "flow directions") if is_flow else few_values(tally)
 
@@ -202,7 +232,7 @@ def _by_dates(dataset: DatasetReader, band: int) -> Meaning | None:
     """Return that whole values are dates: from the last day of a month to the next is no step."""
     if np.dtype(dataset.dtypes[band - 1]).itemsize < _DATE_BYTES:
         return None
-    parts = (dataset.read(band, window=window) for window in _windows(dataset))
+    parts = (dataset.read(band, window=window) for window in windows_of(dataset))
     return Meaning(LABEL, "dates") if are_dates(parts, dataset.nodatavals[band - 1]) else None
 
 
@@ -219,14 +249,6 @@ def _by_regions(path: Path, dataset: DatasetReader, *, is_rgb: bool = False) -> 
     values = _rgb(dataset, window) if is_rgb else dataset.read(1, window=window)
     nodata = None if is_rgb else dataset.nodatavals[0]
     return many_values(path, [packed(values) if is_rgb else values], nodata=nodata)
-
-
-def _by_turn(dataset: DatasetReader) -> Meaning | None:
-    """Return what jumps between neighbors say: values on a circle, if their turn is known."""
-    windows = _windows(dataset)[:: max(len(_windows(dataset)) // _TURN_PARTS, 1)]
-    parts = [dataset.read(1, window=window) for window in windows]
-    found = turn_of(parts, dataset.nodatavals[0])
-    return by_turn(found, lambda seen: raster_turn(dataset, is_sure=False, seen=seen))
 
 
 def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None:
@@ -261,7 +283,7 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
                 path, band, band,
             )  # fmt: skip
         elif not is_opaque and dataset.colorinterp[band - 1] not in RGBA:
-            part = dataset.read(band, window=middle(dataset, _TURN_PX))
+            part = dataset.read(band, window=middle(dataset, TURN_PX))
             if found := turn_of([part], dataset.nodatavals[band - 1]):
                 warn_of_turn(f"{path}: band {band}", found)
     if is_map and not is_opaque:
@@ -291,23 +313,6 @@ def _warn_of_codes(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
                 "nothing; give it alone (gdal_translate -b %d), or a name such as landcover",
                 path, band, found.reason, band,
             )  # fmt: skip
-
-
-def raster_turn(
-    dataset: DatasetReader, *, is_sure: bool = True, band: int = 1, seen: float = math.nan
-) -> tuple[float, float] | None:
-    """Return the stored values of one turn of phase, None where they stay open."""
-    low, high = np.inf, -np.inf
-    nodata = dataset.nodatavals[band - 1]
-    for window in _windows(dataset):
-        part = dataset.read(band, window=window)
-        valid = part[np.isfinite(part) & (part != (np.nan if nodata is None else nodata))]
-        if valid.size:
-            low, high = min(low, float(valid.min())), max(high, float(valid.max()))
-    if low > high:
-        return None
-    slope, intercept = float(dataset.scales[band - 1] or 1), float(dataset.offsets[band - 1])
-    return phase_turn(low, high, slope=slope, intercept=intercept, is_sure=is_sure, seen=seen)
 
 
 def is_on_map(dataset: DatasetReader) -> bool:
@@ -347,28 +352,8 @@ def _tallied(dataset: DatasetReader, band: int) -> Tally:
 
 
 def _counted(dataset: DatasetReader, band: int, tally: Tally, *, is_named: bool) -> bool:
-    parts = (dataset.read(band, window=window) for window in _windows(dataset))
+    parts = (dataset.read(band, window=window) for window in windows_of(dataset))
     return all(tally.add(part, is_named=is_named) for part in parts)
-
-
-def _windows(dataset: DatasetReader) -> list[Window]:
-    rows = max(_PART_PX // dataset.width, 1)
-    tops = range(0, dataset.height, rows)
-    tops = tops[:: math.ceil(len(tops) / _MOST_PARTS)]
-    return [Window(0, t, dataset.width, min(rows, dataset.height - t)) for t in tops]
-
-
-def middle(dataset: DatasetReader, most: int = _PART_PX) -> Window:
-    """Return a part in the middle.
-
-    Args:
-        dataset: an open raster.
-        most: about how many pixels at most.
-    """
-    windows = _windows(dataset)
-    found = windows[len(windows) // 2]
-    rows = min(found.height, max(most // dataset.width, 3))
-    return Window(0, found.row_off, found.width, rows)
 
 
 def alpha_is_data(dataset: DatasetReader, band: int) -> bool:

@@ -43,14 +43,14 @@ from monai_sr.formats.raster.image import RasterImage
 from monai_sr.formats.raster.meaning import (
     RGBA,
     alpha_is_data,
-    middle,
     raster_meaning,
-    raster_turn,
     warn_of_doubts,
 )
 from monai_sr.formats.raster.open import gdal_options, no_image, open_raster, warn_of_overviews
+from monai_sr.formats.raster.parts import middle
 from monai_sr.formats.raster.photos import check_single, orientation_of, upright
 from monai_sr.formats.raster.texts import warn_of_text
+from monai_sr.formats.raster.turns import raster_turn
 from monai_sr.formats.stored import check_pixels, holes_of_infinity
 from monai_sr.geometry import has_transform, pixel_affine, source_transform, unit_name
 

@@ -202,13 +202,33 @@ def test_the_words_of_cf_name_a_direction(tmp_path, caplog):
     with rasterio.open(path, "r+") as dst:
         dst.update_tags(1, NETCDF_VARNAME="wd", standard_name="wind_from_direction")
     assert kind(path) == "phase"
-    both = np.concatenate([ASPECT, ASPECT]).astype("f4")
+    flat = np.where(ASPECT < 30, -1, ASPECT).astype("f4")
+    both = np.concatenate([pixels(ASPECT.shape, "float32"), flat])
     write_raster(path, both, transform=NORTH_UP)
     with rasterio.open(path, "r+") as dst:
         dst.update_tags(2, long_name="wind from direction")
     with caplog.at_level(logging.WARNING):
         assert kind(path) == "gray"
     assert "band 2 looks like directions" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["aspect", ""])
+def test_directions_among_other_bands_keep_their_values(tmp_path, name, caplog):
+    slope = pixels(ASPECT.shape, "float32")
+    both = np.concatenate([slope, ASPECT.astype("f4")])
+    path = write_raster(tmp_path / "a.tif", both, transform=NORTH_UP, descriptions=("slope", name))
+    with RasterSource(path, "auto") as source:
+        assert (source.meaning.kind, source.meaning.bands) == ("gray", (1,))
+    assert "codes and directions" in source.meaning.reason
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1, "phase"), (np.pi / 180, "label")])
+@pytest.mark.parametrize("names", [("wind direction", "wave direction"), ("", "")])
+def test_bands_of_directions_have_one_turn_or_keep_their_values(tmp_path, factor, expected, names):
+    both = np.concatenate([ASPECT, ASPECT[:, ::-1] * factor]).astype("f4")
+    path = write_raster(tmp_path / "a.tif", both, transform=NORTH_UP, descriptions=names)
+    assert kind(path) == expected
 
 
 @pytest.mark.parametrize(
@@ -268,12 +288,12 @@ def test_values_that_jump_by_a_turn_are_phases_whatever_they_are_called(tmp_path
     assert kind(path) == "phase"
     assert kind(path, "intensity") == "gray"
     hours = write_raster(tmp_path / "b.tif", (ASPECT / 15).astype("f4"), transform=NORTH_UP)
-    both = np.concatenate([pixels(ASPECT.shape, "float32"), ASPECT.astype("f4")])
+    both = np.concatenate([pixels(ASPECT.shape, "float32"), ASPECT.astype("f4") / 15])
     write_raster(tmp_path / "c.tif", both, transform=NORTH_UP)
     with caplog.at_level(logging.WARNING):
         assert {kind(hours), kind(tmp_path / "c.tif")} == {"gray"}
     assert "b.tif: band 1: its values begin anew after about 24" in caplog.text
-    assert "c.tif: band 2: its values begin anew after about 360" in caplog.text
+    assert "c.tif: band 2: its values begin anew after about 24" in caplog.text
     caplog.clear()
     kind(hours, "intensity")
     assert not caplog.text
