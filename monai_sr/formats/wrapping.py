@@ -7,6 +7,7 @@ or blurred towards the other side.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ _GOES_ON = 0.7  # share of jumps before and after which values go on in the same
 _SPREAD = 0.03  # of the turn that jumps complete, as a share of it
 _BACKGROUND = 0.1
 _MOST_PX = 2**22
+_MOST_VOLUMES = 32
 _SLICES = 8  # of a volume that are looked at, or a few more
 
 
@@ -150,18 +152,28 @@ def volume_by_turn(
     return meaning
 
 
-def warn_of_turns(name: object, volumes: Sequence[npt.NDArray[Any]]) -> None:
-    """Warn of phases among several volumes of which the first holds none, as beside magnitudes.
+def volumes_by_turn(
+    name: object,
+    volumes: Sequence[npt.NDArray[Any]],
+    ends: Callable[[npt.NDArray[Any], float], Ends],
+) -> tuple[int, ...]:
+    """Return which of several volumes hold phases, as beside magnitudes; warn of unknown turns.
 
     Shape: (X, Y[, ...]) each.
 
     Args:
         name: what the log calls the image.
-        volumes: stored values; a few of many are looked at.
+        volumes: stored values; of more than some dozen, as are times, none is looked at.
+        ends: as of :func:`by_turn`, of a volume.
     """
-    for number in range(1, len(volumes), max(len(volumes) // _SLICES, 1)):
-        if found := _volume_turn(volumes[number], None):
-            warn_of_turn(f"{name}: band {number + 1}", found)
+    found = []
+    for number, volume in enumerate(volumes if len(volumes) <= _MOST_VOLUMES else ()):
+        turn = _volume_turn(volume, None)
+        if by_turn(turn, partial(ends, volume)) is not None:
+            found.append(number)
+        elif turn is not None:
+            warn_of_turn(f"{name}: band {number + 1}", turn)
+    return tuple(found)
 
 
 def _volume_turn(volume: npt.NDArray[Any], nodata: float | None) -> float | None:

@@ -108,8 +108,12 @@ def test_axes_without_a_sense_begin_anew_after_half_a_turn(tmp_path, scale):
     assert not np.isfinite(Facts(load_image(phase, "auto").meta).declared_range).any()
 
 
-def test_phases_beside_magnitudes_are_warned_of(tmp_path, caplog):
+@pytest.mark.parametrize(("scale", "bands"), [(1, [1]), (12 / np.pi, [])])
+def test_phases_behind_magnitudes_keep_their_values_or_are_warned_of(
+    tmp_path, scale, bands, caplog
+):
     magnitude = gaussian_filter(NOISE.normal(size=(60, 60)), 2)
-    volumes = np.stack([magnitude, AROUND], -1).astype(np.float32)[:, :, None]
-    load_image(write_nifti(tmp_path / "a.nii", volumes), "auto")
-    assert "band 2: its values begin anew after about 6.2" in caplog.text
+    volumes = np.stack([magnitude, AROUND * scale], -1).astype(np.float32)[:, :, None]
+    meta = load_image(write_nifti(tmp_path / "a.nii", volumes), "auto").meta
+    assert (kind_of(meta), Facts(meta).code_bands.tolist()) == ("gray", bands)
+    assert ("band 2: its values begin anew after about 24" in caplog.text) == (not bands)

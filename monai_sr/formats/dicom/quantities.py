@@ -1,8 +1,9 @@
 """Takes the frames of an enhanced object that hold several quantities apart, and joins them again.
 
-DICOM PS3.3 C.7.6.16.2.11 (a real world value mapping for each frame) and C.8.16.1 (frame type): one
-parametric map may hold relaxation times in ms and diffusion in mm2/s. On one range of values the
-lesser ones would be nothing, so each quantity becomes a channel, as bands of rasters are.
+DICOM PS3.3 C.7.6.16.2.11 (a real world value mapping for each frame), C.8.16.1 (frame type) and
+C.8.4.8 (energy windows of nuclear medicine): one parametric map may hold relaxation times in ms
+and diffusion in mm2/s. On one range of values the lesser ones would be nothing, so each quantity
+becomes a channel, as bands of rasters are.
 """
 
 from collections.abc import Hashable
@@ -34,11 +35,13 @@ def frames_by_quantity(
         name: the image, for a warning where quantities have unequal numbers of frames.
     """
     groups = header.get("PerFrameFunctionalGroupsSequence") or []
-    if len(groups) != len(frames) or frames.shape[-1] != 1:
+    known: list[Hashable] = [_quantity(group) for group in groups]
+    known = known or list(np.atleast_1d(header.get("EnergyWindowVector") or []))
+    if len(known) != len(frames) or frames.shape[-1] != 1:
         return None
     members: dict[Hashable, list[int]] = {}
-    for number, group in enumerate(groups):
-        members.setdefault(_quantity(group), []).append(number)
+    for number, quantity in enumerate(known):
+        members.setdefault(quantity, []).append(number)
     if len(members) == 1 or not _are_unlike([frames[m] for m in members.values()]):
         return None
     if len({len(each) for each in members.values()}) > 1:

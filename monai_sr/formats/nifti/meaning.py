@@ -19,6 +19,7 @@ from monai_sr.formats.meaning import (
     COMPLEX,
     DOSE,
     FRACTION,
+    GRAY,
     LABEL,
     NO_SAMPLES,
     PART_TYPES,
@@ -35,7 +36,7 @@ from monai_sr.formats.meaning import (
     packed,
     phase_turn,
 )
-from monai_sr.formats.wrapping import volume_by_turn, warn_of_turns
+from monai_sr.formats.wrapping import volume_by_turn, volumes_by_turn
 
 _INTENTS = {1002: "LABEL", 1003: "NEURONAMES"}  # both are indices into a list of names
 # Coefficients of FSL, and points and triangles of a mesh.
@@ -93,9 +94,13 @@ def nifti_meaning(
     found = said or volume_by_turn(
         path, channels[0], lambda seen: nifti_turn(channels, *rescaling, seen=seen)
     )
-    if found is None:
-        warn_of_turns(path, [*channels])
-    return found
+    if found is not None or len(channels) == 1:
+        return found
+    phases = volumes_by_turn(
+        path, [*channels], lambda volume, seen: nifti_turn(volume[None], *rescaling, seen=seen)
+    )
+    names = ", ".join(str(number + 1) for number in phases)
+    return Meaning(GRAY, f"phases in bands {names}", phases) if phases else None
 
 
 def meaning_of_colors(path: Path, channels: npt.NDArray[Any]) -> Meaning | None:

@@ -89,6 +89,17 @@ def test_quantities_of_unequal_numbers_of_frames_are_announced(tmp_path, caplog)
     assert "hold 2 quantities, unequal in number" in caplog.text
 
 
+def test_energy_windows_of_unlike_counts_are_channels(tmp_path):
+    counts = np.stack([PICTURE - PICTURE.min(), (PICTURE - PICTURE.min()) * 900] * 2)
+    tags = {"EnergyWindowVector": [1, 2, 1, 2], "Modality": "NM"}
+    path = factory.write(
+        tmp_path / "a.dcm", counts.astype(np.uint16), modality="XA", bits=16, **tags
+    )
+    image = load_image(path, "auto")
+    assert image.shape == (2, 24, 20, 2)
+    np.testing.assert_array_equal(Facts(image.meta).frames, [[0, 2], [1, 3]])
+
+
 def test_a_map_of_uncertainty_has_the_order_of_the_frames(resolver, tmp_path):
     pytest.importorskip("highdicom")
     values = np.stack([PICTURE * 1000, PICTURE, PICTURE * 2000, PICTURE * 2])
