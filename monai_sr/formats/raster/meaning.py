@@ -65,6 +65,7 @@ _COUNTS = re.compile(
     r"|ghs_pop|pop(?:ulation)?[ _-]?counts?|inhabitants|persons|people)(?![a-z0-9])"
     r"(?!.*(?:density|km))"
 )
+_FLAT = -1.0  # of aspect, where nothing slopes
 _EIGHT_WAYS, _NO_WAY = {2.0**n for n in range(8)}, {-1.0, 0.0, 247.0, 255.0}
 # An alpha band with more levels, most of which are neither transparent nor opaque, is a picture.
 _FEW_LEVELS, _ENDS_SHARE = 16, 0.5
@@ -329,7 +330,11 @@ def _said(text: str, dataset: DatasetReader, band: int, declared: str = "") -> M
     found, named = [by_name(text)], text.lower()
     found += [Meaning(LABEL, f"named {m.group()!r}") for m in [_FLOW.search(named)] if m]
     found += [Meaning(PHASE, f"named {m.group()!r}") for m in [_DIRECTION.search(named)] if m]
-    return next((m for m in found if m is not None and _is_true(m, dataset, band, text)), None)
+    true = next((m for m in found if m is not None and _is_true(m, dataset, band, text)), None)
+    if true is None and _DIRECTION.search(named):
+        is_around = raster_turn(dataset, is_sure=False, band=band, code=_FLAT) is not None
+        return Meaning(LABEL, f"directions, and {_FLAT:g} for none") if is_around else None
+    return true
 
 
 def _is_true(meaning: Meaning, dataset: DatasetReader, band: int, name: str) -> bool:

@@ -52,14 +52,28 @@ def _turn_seen(dataset: DatasetReader, band: int) -> tuple[float, float] | None:
 
 
 def raster_turn(
-    dataset: DatasetReader, *, is_sure: bool = True, band: int = 1, seen: float = math.nan
+    dataset: DatasetReader,
+    *,
+    is_sure: bool = True,
+    band: int = 1,
+    seen: float = math.nan,
+    code: float = math.nan,
 ) -> tuple[float, float] | None:
-    """Return the stored values of one turn of phase, None where they stay open."""
+    """Return the stored values of one turn of phase, None where they stay open.
+
+    Args:
+        dataset: an open raster.
+        is_sure: whether the values are known to be phases.
+        band: its number from 1.
+        seen: turn after which they begin anew, where that was seen.
+        code: a value that stands for none.
+    """
     low, high = np.inf, -np.inf
     nodata = dataset.nodatavals[band - 1]
     for window in windows_of(dataset):
         part = dataset.read(band, window=window)
-        valid = part[np.isfinite(part) & (part != (np.nan if nodata is None else nodata))]
+        is_valid = np.isfinite(part) & (part != (np.nan if nodata is None else nodata))
+        valid = part[is_valid & (part != code)]
         if valid.size:
             low, high = min(low, float(valid.min())), max(high, float(valid.max()))
     if low > high:

@@ -202,7 +202,7 @@ def test_the_words_of_cf_name_a_direction(tmp_path, caplog):
     with rasterio.open(path, "r+") as dst:
         dst.update_tags(1, NETCDF_VARNAME="wd", standard_name="wind_from_direction")
     assert kind(path) == "phase"
-    flat = np.where(ASPECT < 30, -1, ASPECT).astype("f4")
+    flat = (ASPECT / 360 * 255).astype("f4")
     both = np.concatenate([pixels(ASPECT.shape, "float32"), flat])
     write_raster(path, both, transform=NORTH_UP)
     with rasterio.open(path, "r+") as dst:
@@ -210,25 +210,6 @@ def test_the_words_of_cf_name_a_direction(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert kind(path) == "gray"
     assert "band 2 looks like directions" in caplog.text
-
-
-@pytest.mark.parametrize("name", ["aspect", ""])
-def test_directions_among_other_bands_keep_their_values(tmp_path, name, caplog):
-    slope = pixels(ASPECT.shape, "float32")
-    both = np.concatenate([slope, ASPECT.astype("f4")])
-    path = write_raster(tmp_path / "a.tif", both, transform=NORTH_UP, descriptions=("slope", name))
-    with RasterSource(path, "auto") as source:
-        assert (source.meaning.kind, source.meaning.bands) == ("gray", (1,))
-    assert "codes and directions" in source.meaning.reason
-    assert not caplog.text
-
-
-@pytest.mark.parametrize(("factor", "expected"), [(1, "phase"), (np.pi / 180, "label")])
-@pytest.mark.parametrize("names", [("wind direction", "wave direction"), ("", "")])
-def test_bands_of_directions_have_one_turn_or_keep_their_values(tmp_path, factor, expected, names):
-    both = np.concatenate([ASPECT, ASPECT[:, ::-1] * factor]).astype("f4")
-    path = write_raster(tmp_path / "a.tif", both, transform=NORTH_UP, descriptions=names)
-    assert kind(path) == expected
 
 
 @pytest.mark.parametrize(
@@ -242,7 +223,7 @@ def test_other_words_are_no_directions(tmp_path, name, caplog):
 
 
 def test_directions_that_are_enlarged_as_amounts_are_announced(tmp_path, caplog):
-    flat = np.where(ASPECT < 30, -1, ASPECT).astype(np.float32)
+    flat = (ASPECT / 360 * 255).astype(np.float32)
     path = write_raster(tmp_path / "aspect.tif", flat, transform=NORTH_UP)
     both = write_raster(
         tmp_path / "terrain.tif", np.concatenate([pixels(ASPECT.shape, "float32"), flat]),
