@@ -1,7 +1,7 @@
 """Measure the training images of a bundle's weights, for reports to compare inputs with.
 
 Writes ``training_statistics`` into the bundle's ``metadata.json``, under the hash of the weights,
-or of those of several sizes that saw the same images.
+or of those of several sizes that saw the same images; those of other weights of the bundle stay.
 Low-resolution images are made by MATLAB's bicubic down-sampling, as in training. Example:
 ``python benchmarks/fit_training_statistics.py --bundle xray_sr --images xray/train --modality CR``.
 """
@@ -20,6 +20,7 @@ import torch
 from monai_sr import SuperResolver
 from monai_sr.core.atomic import atomic_file
 from monai_sr.core.errors import SRError
+from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.core.registry import find_bundle
 from monai_sr.functional.statistics import SMALLEST_SIDE, image_statistics
 from monai_sr.training import BicubicDegradation, ReadTrainingImage
@@ -78,7 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     entry["scales"] = scales
     path = find_bundle(options.bundle) / "configs" / "metadata.json"
     metadata = json.loads(path.read_text(encoding="utf-8"))
-    metadata["training_statistics"] = {each.weights_sha256: entry for each in resolvers}
+    shipped = {weights_sha256(file) for file in path.parents[1].glob("models/*.pt")}
+    before = metadata.get("training_statistics", {})
+    kept = {sha: other for sha, other in before.items() if sha in shipped}
+    metadata["training_statistics"] = kept | {each.weights_sha256: entry for each in resolvers}
     with atomic_file(path) as partial:
         text = json.dumps(metadata, indent=2, ensure_ascii=False)
         partial.write_text(f"{text}\n", encoding="utf-8")

@@ -7,6 +7,7 @@ import json
 import fit_training_statistics as script
 import numpy as np
 import pytest
+import torch
 
 from monai_sr.core.fingerprint import weights_sha256
 from monai_sr.functional.resize import downsample
@@ -44,3 +45,21 @@ def test_the_range_is_that_of_the_small_images(tmp_path):
 def test_of_a_volume_every_slice_counts(tmp_path):
     path = write_nifti(tmp_path / "v.nii", pixels((40, 36, 5), "int16"))
     assert [lr.shape for lr in script.small_images(path, 1, 4)] == [(1, 9, 10)] * 5
+
+
+def test_what_other_weights_of_the_bundle_saw_stays(tmp_path):
+    (tmp_path / "images").mkdir()
+    write_raster(tmp_path / "images" / "0.png", pixels((1, 43, 50)))
+    bundle = tiny_bundle(tmp_path, "xray_sr")
+    other = bundle / "models" / "model_fast.pt"
+    state = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    torch.save({name: value + 1 for name, value in state.items()}, other)
+    metadata = bundle / "configs" / "metadata.json"
+    content = json.loads(metadata.read_text())
+    kept, gone = weights_sha256(other), "0" * 64
+    content["training_statistics"] = {kept: {"images": 3}, gone: {"images": 2}}
+    metadata.write_text(json.dumps(content))
+    assert script.main(["--bundle", str(bundle), "--images", str(tmp_path / "images")]) == 0
+    found = json.loads(metadata.read_text())["training_statistics"]
+    assert found[kept] == {"images": 3}
+    assert set(found) == {kept, weights_sha256(bundle / "models" / "model.pt")}

@@ -222,7 +222,7 @@ def test_size_has_weights_that_fit_strictly(bundle, size: str) -> None:
     parser.update({"bundle_root": str(bundle.folder), "size": size})
     network = parser.get_parsed_content("network_def")
     load_weights(network, parser.get_parsed_content("ckpt_path"))
-    deep = bundle.name in ("natural_sr", "satellite_sr")
+    deep = bundle.name != "xray_sr"
     depth = {"best": 8, "fast": 10 if deep else 4}
     assert len(network.blocks) == depth[size]
 
