@@ -137,7 +137,7 @@ def test_both_stages_are_of_the_size_asked_for(tmp_path) -> None:
     workflow.finalize()
     for folder in ("run/stage_1", "run"):
         weights = torch.load(tmp_path / folder / "model.pt", weights_only=True)
-        assert len(weights["head.weight"]) == 48
+        assert len(weights["head.weight"]) == 32
 
 
 def test_diverged_run_stops_with_a_remedy_and_keeps_its_last_good_state(
