@@ -60,6 +60,13 @@ _STALE = {
         r"|NC_GLOBAL#geospatial_(?:lat|lon)_.*|DTED_(?:Origin.*|PartialCellIndicator)"
         r"|NITF_(?:IGEOLO|ICORDS|IMAG|IALVL|IDLVL|FHDR|IC|ABPP|PVTYPE|CLEVEL"
         r"|(?:ILOC|CCS|BLOCKA|CSEXRA|STDIDC|STDIDB|USE00A|ICHIPB)_.*)"
+        # Of HLS, MODIS, Landsat and others, as sizes and pixels are usually called.
+        r"|(?i:(?:NC_GLOBAL#)?(?:(?:n|num_?|number_?of_?)(?:cols?|columns|rows|lines|samples|pixels)"
+        r"|data(?:columns|rows)|characteristicbin(?:angular)?size\w*"
+        r"|(?:reflective|thermal|panchromatic)_(?:lines|samples)|grid_cell_size\w*"
+        r"|(?:spatial|pixel|ground|geospatial)_?resolution|[xy]_?res(?:olution)?|gsd"
+        r"|(?:[xy]_?)?(?:pixel|cell)_?(?:size|spacing|width|height)(?:_?[xy])?"
+        r"|image_?(?:width|height|length|size|lines|columns|rows)))"
     ),
     "ENVI": re.compile(
         r"STATISTICS_.*|samples|lines|bands|(?:header|major_frame|minor_frame)_offsets?|file_type"
@@ -72,11 +79,16 @@ _STALE = {
         re.IGNORECASE,
     ),
 }  # fmt: skip
-# Of the stored picture: the result is upright, and larger.
-_XMP_OF_GRID = "tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimension"
+# Of the stored picture: the result is upright, and larger. DJI gives lenses in pixels.
+_XMP_OF_GRID = (
+    r"tiff:(?:Orientation|ImageWidth|ImageLength|[XY]Resolution)|exif:(?:Pixel[XY]Dimension"
+    r"|FocalPlane[XY]Resolution|Subject(?:Area|Location))|GPano:\w+Pixels"
+    r"|drone-dji:(?:Calibrated\w+|DewarpData)"
+)
 # NODATA_VALUES: an invalid color, which the result has as alpha or mask.
 _SKIPPED_TAGS = {
-    "EXIF_Orientation", "EXIF_PixelXDimension", "EXIF_PixelYDimension", "NODATA_VALUES",
+    "EXIF_Orientation", "EXIF_PixelXDimension", "EXIF_PixelYDimension", "EXIF_SubjectArea",
+    "EXIF_SubjectLocation", "NODATA_VALUES",
     "XML_com.adobe.xmp",  # of a PNG; GDAL gives it in a domain of its own, too
 }  # fmt: skip
 # In pixels of the source, of the paper and of the sensor.
@@ -220,7 +232,7 @@ def xmp_of(src: DatasetReader, meta: Mapping[str, Any]) -> str:
         return ""
     packet = "".join(src.tags(ns=_XMP).values())
     packet = re.sub(rf"""\s(?:{_XMP_OF_GRID})\s*=\s*("[^"]*"|'[^']*')""", "", packet)
-    return re.sub(rf"<({_XMP_OF_GRID})(?:\s[^>]*)?>[^<]*</\1\s*>", "", packet)
+    return re.sub(rf"(?s)<({_XMP_OF_GRID})(?:\s[^>]*)?>.*?</\1\s*>", "", packet)
 
 
 def exif_of(src: DatasetReader, meta: Mapping[str, Any], grid: Grid) -> bytes:

@@ -26,15 +26,20 @@ XMP = (
     '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
     'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:Camera="http://pix4d.com/camera/1.0/" '
-    'Camera:CentralWavelength="560" tiff:Orientation="6" tiff:ImageWidth = "8">'
-    "<tiff:ImageLength>6</tiff:ImageLength><Camera:BandName>Grün</Camera:BandName>"
+    'Camera:CentralWavelength="560" tiff:Orientation="6" tiff:ImageWidth = "8" '
+    'GPano:FullPanoWidthPixels="8" drone-dji:CalibratedFocalLength="3666.6" '
+    'tiff:XResolution="72/1">'
+    "<tiff:ImageLength>6</tiff:ImageLength><exif:SubjectArea><rdf:Seq><rdf:li>3</rdf:li></rdf:Seq>"
+    "</exif:SubjectArea><Camera:BandName>Grün</Camera:BandName>"
     '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 KEPT_XMP = (
     XMP.replace(' tiff:Orientation="6"', "")
     .replace(' tiff:ImageWidth = "8"', "")
-    .replace("<tiff:ImageLength>6</tiff:ImageLength>", "")
+    .replace(' GPano:FullPanoWidthPixels="8" drone-dji:CalibratedFocalLength="3666.6"', "")
+    .replace(' tiff:XResolution="72/1"', "")
 )
+KEPT_XMP = KEPT_XMP.partition("<tiff:")[0] + KEPT_XMP.partition("</exif:SubjectArea>")[2]
 
 
 def described(path):

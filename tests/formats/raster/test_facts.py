@@ -126,7 +126,9 @@ def test_control_points_lie_where_they_lay_whatever_a_pixel_is(tmp_path, said):
     [
         ("", ("NITF_FSCLAS", "TIFFTAG_ARTIST", "z#valid_range"),
          ("NITF_IGEOLO", "NITF_BLOCKA_FRFC_LOC_01", "TIFFTAG_MAXSAMPLEVALUE", "x#actual_range",
-          "crs#GeoTransform")),
+          "crs#GeoTransform", "NCOLS", "NROWS", "SPATIAL_RESOLUTION", "DATAROWS", "x_pixel_size",
+          "CHARACTERISTICBINSIZE500M", "GRID_CELL_SIZE_REFLECTIVE",
+          "NC_GLOBAL#spatial_resolution")),
         ("ENVI", ("wavelength_units", "sensor_type", "data_gain_values"),
          ("samples", "lines", "x_start", "map_info", "description", "byte_order")),
         ("IMD", ("IMAGE_1.satId", "BAND_P.absCalFactor", "IMAGE_1.meanCollectedGSD"),

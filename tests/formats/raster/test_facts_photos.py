@@ -163,6 +163,17 @@ def test_exif_stays_exif_and_becomes_no_text(tmp_path, name, is_private):
     assert said.get_ifd(0x8825)[2] == (52.0, 5.0, 1.5)
 
 
+def test_exif_of_a_photo_on_a_map_names_no_place_in_the_source(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0x9214: (9, 9, 5, 5), 0xA214: (9, 9), 0xA431: "S123"})
+    photo().save(tmp_path / "a.jpg", exif=exif)
+    (tmp_path / "a.jgw").write_text("2\n0\n0\n-2\n1000\n2000\n")
+    upscale(tmp_path / "a.jpg", tmp_path / "b.tif")
+    with opened(tmp_path / "b.tif") as dst:
+        said = [key for key in dst.tags() if key.startswith("EXIF_")]
+    assert said == ["EXIF_BodySerialNumber"]
+
+
 @pytest.mark.parametrize("told", [None, 0.0, 100.0])
 def test_a_jpeg_whose_exif_says_no_resolution_gets_none(tmp_path, told):
     exif = Image.Exif()
