@@ -49,6 +49,7 @@ from monai_sr.formats.raster.meaning import (
 from monai_sr.formats.raster.open import gdal_options, no_image, open_raster, warn_of_overviews
 from monai_sr.formats.raster.parts import middle
 from monai_sr.formats.raster.photos import check_single, orientation_of, upright
+from monai_sr.formats.raster.pnm import white_of, whitened
 from monai_sr.formats.raster.texts import warn_of_text
 from monai_sr.formats.raster.turns import raster_turn
 from monai_sr.formats.stored import check_pixels, holes_of_infinity
@@ -150,6 +151,11 @@ class RasterSource:
         with self._guarded():
             warn_of_doubts(self.path, self.dataset, self.meaning)
         warn_of_text(self.path, self.dataset)
+        if self._white is not None:
+            logger.warning(
+                "%s: its white is %d: values are stretched to %d, which is white in PNG",
+                self.path, self._white, np.iinfo(self.dtype).max,
+            )  # fmt: skip
         given, used = self.dataset.transform, source_transform(self.dataset)
         if has_transform(given) and not has_transform(used) and self.dataset.driver != "PNM":
             logger.warning("%s: geotransform cannot be inverted and is left out", self.path)
@@ -224,8 +230,10 @@ class RasterSource:
         elif has_color and dataset.driver == "PNG" and colors == list(RGBA[:3]):
             self._adds_alpha, self.has_mask, count = True, False, 4
             colors = list(RGBA)
+        is_code = self.meaning.kind in CODES
+        self._white = None if is_code else white_of(self.path, dataset)
         self.nodata, self.fill = self._nodata.common, self._nodata.fill
-        are_codes = self.meaning.kind in CODES or bool(self.meaning.bands)
+        are_codes = is_code or bool(self.meaning.bands)
         is_stored = count == dataset.count and self._table is None and not are_codes
         self._hidden = hidden_codes(dataset, middle, self.nodata) if is_stored else None
         self.is_rgb = colors[:3] == list(RGBA[:3])
@@ -313,6 +321,8 @@ class RasterSource:
         if self._adds_alpha and mask is not None:
             opaque = np.where(mask, 2**self.bits - 1, 0)[None].astype(stored.dtype)
             return np.concatenate([stored, opaque]), None
+        if self._white is not None:
+            return whitened(stored, self._white), mask
         if self.is_premultiplied:
             return straight(stored, self.alpha, self.bits), mask
         return stored, mask
