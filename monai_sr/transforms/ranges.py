@@ -37,6 +37,7 @@ _ALIKE, _ALIKE_DECLARED = 4.0, 32.0
 # A value of many pixels at an end of the range that others keep away from, by a share of their
 # range: less where it is one that programs like to fill with.
 _FILL_SHARE, _FILL_COUNT, _FILL_BINS = 1e-4, 3, 3
+_MOST_CODES = 16  # whole numbers side by side that say why there is no value
 _FILL_GAP, _ZERO_GAP, _USUAL_GAP = 0.5, 0.25, 0.05
 # Beyond a wedge of fill others are so far off, by a share of their range without its tails.
 _WEDGE_JUMP, _WEDGE_TAIL = 0.1, 0.05
@@ -142,7 +143,7 @@ def robust_range(levels: Levels) -> Range:
 
 
 def fill_bins(levels: Levels, is_map: bool = False) -> list[int]:
-    """Return the bins, the first or the last, that look like fill that nobody declared.
+    """Return the bins at either end that look like fill that nobody declared.
 
     Args:
         levels: of a band.
@@ -151,11 +152,38 @@ def fill_bins(levels: Levels, is_map: bool = False) -> list[int]:
     """
     if len(levels.counts) <= _FILL_BINS:
         return []
-    found = []
-    for end in (0, len(levels.counts) - 1):
+    count = len(levels.counts)
+    found: set[int] = set()
+    for end, inwards in ((0, range(count)), (count - 1, range(count)[::-1])):
         is_one = levels.highs[end] == levels.lows[end] and levels.counts[end] >= _FILL_COUNT
         if is_one and ((is_map and _is_wedge(levels, end)) or _keeps_away(levels, end, is_map)):
-            found.append(end)
+            found.add(end)
+        found.update(_several(levels, inwards))
+    return sorted(found)
+
+
+def _several(levels: Levels, inwards: range) -> range:
+    """Return the outermost bins that are several codes for why there is no value.
+
+    Args:
+        levels: of a band.
+        inwards: its bins, from one end on.
+    """
+    total, found = int(levels.counts.sum()), inwards[:0]
+    least = max(_FILL_COUNT, int(_FILL_SHARE * total))
+    for size in range(1, 1 + min(_MOST_CODES, len(inwards) - _FILL_BINS)):
+        codes = sorted(inwards[:size])
+        lows, highs, counts = (v[codes] for v in (levels.lows, levels.highs, levels.counts))
+        are_whole = (np.rint(lows) == lows) & (np.rint(highs) == highs)
+        if not (are_whole & (highs - lows < _MOST_CODES) & (counts >= least)).all():
+            break
+        rest = levels.without(*codes)
+        (low, high), (first, last) = robust_range(rest), rest.extremes
+        gap = max(lows[0] - last, first - highs[-1])
+        is_far = high > low and gap >= max(_FILL_GAP * (high - low), highs[-1] - lows[0])
+        are_few = 2 * counts.sum() <= total and 2 * size < len(rest.counts)
+        if highs[-1] > lows[0] and are_few and is_far:
+            found = inwards[:size]
     return found
 
 
@@ -206,7 +234,10 @@ def band_ranges(
             continue
         bins = fill_bins(levels, is_map)
         total = levels.counts.sum()
-        fill += [(band, float(levels.lows[b]), float(levels.counts[b] / total)) for b in bins]
+        for place in bins:
+            ends = sorted({float(levels.lows[place]), float(levels.highs[place])})
+            share = float(levels.counts[place] / total) / len(ends)
+            fill += [(band, value, share) for value in ends]
         own[band] = robust_range(levels.without(*bins) if bins else levels)
     count, labels = connected_components(_alike(own, np.asarray(groups), is_rgb))
     ranges = own.copy()
@@ -228,15 +259,23 @@ def _alike(own: Floats, groups: np.ndarray[Any, Any], is_rgb: bool) -> np.ndarra
 
 
 def warn_of_fill(name: str, fill: Sequence[tuple[int, float, float]], channels: int) -> None:
-    """Say which values look like fill, one line for each value."""
-    for value in dict.fromkeys(value for _, value, _ in fill):
-        bands = [(band, share) for band, each, share in fill if each == value]
-        share = max(share for _, share in bands)
-        where = "" if channels == 1 else f" of band {', '.join(str(b + 1) for b, _ in bands)}"
+    """Say which values look like fill, one line for bands of the same ones."""
+    own: dict[int, dict[float, float]] = {}
+    for band, value, share in fill:
+        own.setdefault(band, {})[value] = share
+    for values in dict.fromkeys(map(tuple, own.values())):
+        shares = {band: sum(each.values()) for band, each in own.items() if (*each,) == values}
+        where = "" if channels == 1 else f" of band {', '.join(str(b + 1) for b in shares)}"
+        texts = [repr(value).removesuffix(".0") for value in values]
+        if len(values) == 1:
+            look, remedy = "looks", f"if it is, name it by --nodata {texts[0]}"
+        else:
+            look = "look"
+            remedy = "if they are, give all of them one value (gdal_calc.py), named by --nodata"
         logger.warning(
-            "%s: %g, %.2g %% of the pixels%s, looks like nodata that is not declared; if it is, "
-            "name it by --nodata %s",
-            name, value, 100 * share, where, repr(float(value)).removesuffix(".0"),
+            "%s: %s, %.2g %% of the pixels%s, %s like nodata that is not declared; %s",
+            name, ", ".join(f"{value:g}" for value in values), 100 * max(shares.values()), where,
+            look, remedy,
         )  # fmt: skip
 
 

@@ -256,6 +256,30 @@ def test_any_other_value_is_fill_half_a_range_away(value, found):
     assert [each for _, each, _ in fill] == found
 
 
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        ((250, 253, 254), "250, 253, 254"),  # MODIS leaf area: water, cloud, no data beside 255
+        ((65529, 65533), "65529, 65533"),  # VIIRS: one bin holds both
+        ((-3000, -2000), "-3000, -2000"),
+    ],
+)
+def test_several_codes_for_no_value_are_told_at_once(codes, said, caplog):
+    values = RNG.integers(0, 70, (1, 60, 50)).astype(np.float32)
+    for row, code in enumerate(codes):
+        values[0, 3 * row : 3 * row + 3] = code
+    unit, _ = ScaleToUnit()(sample(values))
+    assert f"{said}, {5 * len(codes)} % of the pixels, look like nodata" in caplog.text
+    assert "give all of them one value" in caplog.text
+    assert unit.meta["sr_range"].tolist() == [[0, 69]]
+
+
+def test_few_levels_far_from_few_others_are_no_codes(caplog):
+    dark, bright = RNG.integers(0, 8, (1, 30, 50)), RNG.integers(240, 250, (1, 20, 50))
+    ScaleToUnit()(sample(np.concatenate([dark, bright], axis=1).astype(np.float32)))
+    assert "nodata" not in caplog.text
+
+
 @pytest.mark.parametrize("value", [0, 250, 255])
 @pytest.mark.parametrize("transform", [NORTH_UP, None])
 def test_a_small_wedge_around_a_corner_is_fill_of_maps(tmp_path, value, transform, caplog):
