@@ -5,7 +5,7 @@ CF conventions, https://cfconventions.org (attributes of netCDF that GDAL keeps 
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,11 @@ _NATURAL = (
     (re.compile(r"\breflectance\b"), (0.0, np.inf)),
 )
 _CF_NAMES = ("standard_name", "long_name", "NETCDF_VARNAME")
+# Tags of the whole file, where bands have none, as of MODIS and HLS in GeoTIFF.
+_CF_OF_ALL = (
+    "valid_range", "valid_min", "valid_max", "_FillValue", "missing_value", "_Unsigned",
+    "flag_values", "flag_masks",
+)  # fmt: skip
 _UNBOUNDED = (-np.inf, np.inf)
 _ALPHA_GROUP = -2
 
@@ -36,6 +41,17 @@ def cf_texts(dataset: DatasetReader, band: int) -> list[str]:
     """
     tags = dataset.tags(band)
     return [tags[name] for name in _CF_NAMES if name in tags]
+
+
+def cf_tags(dataset: DatasetReader, band: int) -> dict[str, str]:
+    """Return the tags of a band, with what CF attributes of the whole file say of it.
+
+    Args:
+        dataset: an open raster.
+        band: its number from 1.
+    """
+    whole = dataset.tags()
+    return {key: whole[key] for key in _CF_OF_ALL if key in whole} | dataset.tags(band)
 
 
 def band_groups(dataset: DatasetReader, channels: int, alpha: int) -> tuple[int, ...]:
@@ -148,13 +164,14 @@ def missing_values(dataset: DatasetReader, band: int) -> tuple[float, ...]:
         dataset: an open raster.
         band: its number from 1.
     """
-    tags, dtype = dataset.tags(band), np.dtype(dataset.dtypes[band - 1])
+    tags, dtype = cf_tags(dataset, band), np.dtype(dataset.dtypes[band - 1])
     found: list[float] = []
     for text in (tags.get(name, "") for name in ("_FillValue", "missing_value")):
         for part in text.strip("{}").split(","):
             with suppress(ValueError, OverflowError), np.errstate(over="ignore"):
-                value = dtype.type(float(part))
-                is_held = dtype.kind == "f" or value == float(part)
+                number = _number(part, tags, dtype)
+                value = dtype.type(number)
+                is_held = dtype.kind == "f" or value == number
                 found += [float(value)] if is_held and np.isfinite(value) else []
     return tuple(dict.fromkeys(found))
 
@@ -171,15 +188,26 @@ def within(pixels: npt.NDArray[Any], ranges: npt.NDArray[np.float64]) -> npt.NDA
 
 def _valid_range(dataset: DatasetReader, band: int) -> tuple[float, float]:
     """Return the stored values that CF attributes call valid; readers take others for missing."""
-    tags = dataset.tags(band)
+    tags = cf_tags(dataset, band)
     ends = tags.get("valid_range", "").strip("{}").split(",")
     given = ends if len(ends) == 2 else (tags.get("valid_min", ""), tags.get("valid_max", ""))
-    found = list(_UNBOUNDED)
+    found, dtype = list(_UNBOUNDED), np.dtype(dataset.dtypes[band - 1])
     for place, text in enumerate(given):
         with suppress(ValueError):
-            value = float(text)
+            value = _number(text, tags, dtype)
             found[place] = value if math.isfinite(value) else found[place]
     return (found[0], found[1]) if found[0] < found[1] else _UNBOUNDED
+
+
+def _number(text: str, tags: Mapping[str, str], dtype: np.dtype[Any]) -> float:
+    """Read a number of an attribute; classic netCDF, as of GOES, writes those of unsigned signed.
+
+    Raises:
+        ValueError: it is none.
+    """
+    value = float(text)
+    is_wrapped = value < 0 and dtype.kind == "u" and tags.get("_Unsigned", "").lower() == "true"
+    return value + 2.0 ** (8 * dtype.itemsize) if is_wrapped else value
 
 
 def _units(dataset: DatasetReader) -> list[str]:

@@ -65,6 +65,7 @@ _COUNTS = re.compile(
     r"|ghs_pop|pop(?:ulation)?[ _-]?counts?|inhabitants|persons|people)(?![a-z0-9])"
     r"(?!.*(?:density|km))"
 )
+_IN_PIXELS = re.compile(r"px|pix(?:el)?s?|samples?", re.IGNORECASE)  # units, as of optical flow
 _FLAT = -1.0  # of aspect, where nothing slopes
 _EIGHT_WAYS, _NO_WAY = {2.0**n for n in range(8)}, {-1.0, 0.0, 247.0, 255.0}
 # An alpha band with more levels, most of which are neither transparent nor opaque, is a picture.
@@ -276,6 +277,11 @@ def warn_of_doubts(path: Path, dataset: DatasetReader, meaning: Meaning) -> None
                 "%s: band %d looks like counts or amounts of each pixel, whose sum grows with the "
                 "number of pixels; divide them by the square of the scale, or give them per area",
                 path, band,
+            )  # fmt: skip
+        if _IN_PIXELS.fullmatch((dataset.units[band - 1] or "").strip()):
+            logger.warning(
+                "%s: band %d is measured in pixels, and the result says so of pixels of the "
+                "source: multiply it by the scale for its own", path, band,
             )  # fmt: skip
         if _DIRECTION.search(text.lower()):
             logger.warning(

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy.typing as npt
-from PIL import ExifTags, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
@@ -38,7 +46,7 @@ _SRGB = {("SOURCE_ICC_PROFILE_NAME", "sRGB")}  # other names are those of profil
 _PILLOW: dict[str, Any] = {
     "PNG": PngImagePlugin.PngImageFile, "WEBP": WebPImagePlugin.WebPImageFile,
     "JPEG": JpegImagePlugin.JpegImageFile, "GIF": GifImagePlugin.GifImageFile,
-    "BIGGIF": GifImagePlugin.GifImageFile,
+    "BIGGIF": GifImagePlugin.GifImageFile, "BMP": BmpImagePlugin.BmpImageFile,
 }  # fmt: skip
 _PNG_SIGNATURE = 8  # bytes
 _EXIF_BEGIN = b"Exif\0\0"  # in a JPEG

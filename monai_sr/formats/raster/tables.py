@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from rasterio.io import DatasetReader
 
+from monai_sr.formats.raster.fields import cf_tags
 from monai_sr.formats.raster.texts import gdal_facts
 
 _FLAGS = frozenset({"flag_values", "flag_masks"})  # CF conventions, 3.5
@@ -35,7 +36,7 @@ def named_bands(src: DatasetReader) -> dict[int, str]:
     if not isinstance(src, DatasetReader):
         return found
     for band, said in enumerate(gdal_facts(src).findall("VRTRasterBand"), start=1):
-        tags = src.tags(band)
+        tags = cf_tags(src, band)
         if said.find("CategoryNames/Category") is not None:
             found[band] = "category names"
         elif _names_rows(said.find("GDALRasterAttributeTable")):

@@ -124,6 +124,13 @@ def test_a_png_of_several_parts_is_whole_behind_its_resolution(tmp_path):
         assert (np.asarray(image).transpose(2, 0, 1) == expected).all()
 
 
+def test_resolution_of_a_bmp_grows(tmp_path):
+    photo().save(tmp_path / "a.bmp", dpi=(100, 200))
+    upscale(tmp_path / "a.bmp", tmp_path / "b.png", 4)
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.info["dpi"] == pytest.approx((400, 800), rel=1e-3)
+
+
 def test_resolution_of_a_jpeg_grows_and_turns_with_it(tmp_path):
     exif = Image.Exif()
     exif[274], exif[282], exif[283] = 6, 100.0, 200.0

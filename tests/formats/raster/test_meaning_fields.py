@@ -75,13 +75,15 @@ def test_bounds_follow_what_a_band_is_declared_to_be(
         ({"valid_min": "0"}, (0, np.inf)),
         ({"valid_range": "{0,x}"}, (0, np.inf)),
         ({"valid_range": "{5,1}"}, (-np.inf, np.inf)),
+        ({"valid_range": "{0,-6}", "_Unsigned": "true"}, (0, 65530)),
         ({"standard_name": "surface_albedo"}, (0, 1)),
         ({"standard_name": "surface_albedo", "valid_max": "2"}, (0, 1)),
         ({"long_name": "land cover"}, (-np.inf, np.inf)),
     ],
 )
 def test_cf_attributes_bound_a_band(tmp_path, tags, expected):
-    path = write_raster(tmp_path / "a.tif", pixels((1, 9, 9), "float32"), transform=NORTH_UP)
+    dtype = "uint16" if "_Unsigned" in tags else "float32"
+    path = write_raster(tmp_path / "a.tif", pixels((1, 9, 9), dtype), transform=NORTH_UP)
     with rasterio.open(path, "r+") as dst:
         dst.update_tags(1, **tags)
     with RasterSource(path) as source:
@@ -155,6 +157,17 @@ def test_counts_of_each_pixel_are_announced(tmp_path, name, unit, is_told, caplo
     assert ("looks like counts" in caplog.text) == is_told
 
 
+def test_displacements_in_pixels_are_announced(tmp_path, caplog):
+    path = write_raster(tmp_path / "a.tif", pixels((2, 9, 9), "float32"), transform=NORTH_UP)
+    with rasterio.open(path, "r+") as dst:
+        dst.units = ("px", "m")
+    with RasterSource(path, "auto") as source:
+        source.warn()
+    (said,) = caplog.messages
+    assert "band 1 is measured in pixels" in said
+
+
+@pytest.mark.parametrize("band", [0, 1])
 @pytest.mark.parametrize(
     ("valid", "nodata", "dtype", "is_hidden"),
     [
@@ -164,13 +177,16 @@ def test_counts_of_each_pixel_are_announced(tmp_path, name, unit, is_told, caplo
         ("{0,5}", 65535, "uint16", False),
     ],
 )
-def test_codes_beyond_the_valid_range_are_holes(tmp_path, valid, nodata, dtype, is_hidden):
-    """As of VIIRS: bow-tie, not on board, ... A range in other units than the stored hides none."""
+def test_codes_beyond_the_valid_range_are_holes(tmp_path, valid, nodata, dtype, is_hidden, band):
+    """As of VIIRS: bow-tie, not on board, ... A range in other units than the stored hides none.
+
+    GDAL gives attributes of HDF4, as of MODIS, to the whole file.
+    """
     array = 1000 + pixels((1, 40, 40), "uint8").astype(dtype)
     array[:, 10:14, 10:14], array[:, :2] = 65530, 65535
     path = write_raster(tmp_path / "a.tif", array, transform=NORTH_UP, nodata=nodata)
     with rasterio.open(path, "r+") as dst:
-        dst.update_tags(1, valid_range=valid)
+        dst.update_tags(band, valid_range=valid)
     whole, meta = RasterReader().get_data(RasterReader().read(path))
     shown = np.isfinite(whole) if dtype == "float32" else meta["sr_valid"]
     assert (shown.size > 0 and not shown[0, 10:14, 10:14].any()) == is_hidden
