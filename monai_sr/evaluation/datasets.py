@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from torch import Tensor
@@ -185,7 +186,8 @@ class Benchmark:
         if _difference(on_range, small) > _OTHER_UNITS * _difference(lr, small):
             raise BadImageError(
                 f"{image.lr_path}: must hold values in the units of {image.path}, got "
-                f"{own[0]:g}…{own[1]:g} beside {ends[0]:g}…{ends[1]:g}; convert one of them"
+                f"{own[0, 0]:g}…{own[0, 1]:g} beside {ends[0, 0]:g}…{ends[0, 1]:g}; convert one of "
+                "them"
             )
         shift = measured_shift(hr[0].numpy(), on_range[0].numpy(), scale)
         warn_of_shift(image.lr_path, shift)
@@ -279,11 +281,17 @@ class Benchmark:
 
 
 def _on_range(unit: Tensor, own: Ends, ends: Ends) -> Tensor:
-    """Map an image from its own range to that of another one: equal stored values become equal."""
-    if own == ends:
+    """Map an image from its own ranges to those of another one: equal stored values become equal.
+
+    Shape: (1, C, H, W) -> the same.
+    """
+    if np.array_equal(own, ends):
         return unit
-    stored = unit * (own[1] - own[0]) + own[0]
-    return (stored - ends[0]) / (ends[1] - ends[0])
+    (low, high), (first, last) = (
+        torch.from_numpy(each.T.copy())[..., None, None] for each in (own, ends)
+    )
+    mapped: Tensor = (unit * (high - low) + low - first) / (last - first)
+    return mapped
 
 
 def _difference(a: Tensor, b: Tensor) -> float:

@@ -48,8 +48,8 @@ _ID_DIGITS = 12
 Array = np.ndarray[Any, Any]
 Files = tuple[Path, ...]
 """One file, or the files of a DICOM series."""
-Ends = tuple[float, float]
-"""Stored values of 0 and 1."""
+Ends = Array
+"""Stored values of 0 and 1 of each channel, or of all: (C or 1, 2)."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def read_image(files: Files, square: tuple[int, int] | None = None) -> tuple[Arr
         photo = _photo(files[0])
         levels = int(np.iinfo(photo.dtype).max)
         planes = photo[..., None] if photo.ndim == 2 else photo
-        return planes.astype(np.float64).transpose(2, 0, 1) / levels, levels, (0.0, float(levels))
+        return planes.astype(np.float64).transpose(2, 0, 1) / levels, levels, _whole(levels)
     if format_of(files[0]).has_alpha(files[0]):
         raise BadImageError(f"{files[0]}: must have no transparency, got alpha; remove that band")
     values, meta = _scaled(files, square)
@@ -218,9 +218,9 @@ def read_image(files: Files, square: tuple[int, int] | None = None) -> tuple[Arr
             f"{files[0]}: must be an image of one slice, got a volume; set slice_step to judge "
             "its slices"
         )
-    low, high = (float(v) for v in Facts(meta).range.ravel()[:2])
-    levels = 255 if (low, high) == (0.0, 255.0) else 1
-    ends = (high, low) if Facts(meta).is_inverted else (low, high)
+    ends = np.asarray(Facts(meta).range, dtype=np.float64).reshape(-1, 2)
+    levels = 255 if (ends == _whole(255)).all() else 1
+    ends = ends[:, ::-1] if Facts(meta).is_inverted else ends
     return np.ascontiguousarray(values.swapaxes(1, 2)), levels, ends
 
 
@@ -251,7 +251,11 @@ def read_raster(path: Path, channels: int, area: Box | None) -> tuple[Array, int
         stored = stored[:, columns, rows]
     levels = int(np.iinfo(dtype).max)
     values = stored.swapaxes(1, 2).astype(dtype).astype(np.float64) / levels
-    return np.ascontiguousarray(values), levels, (0.0, float(levels))
+    return np.ascontiguousarray(values), levels, _whole(levels)
+
+
+def _whole(levels: int) -> Ends:
+    return np.array([[0.0, levels]])
 
 
 def read_volume(files: Files) -> Array:

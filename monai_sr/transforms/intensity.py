@@ -62,7 +62,7 @@ class ScaleToUnit(Transform):
         bounds: (low, high) stored values that results are held in; None: what can be stored. What
             a field's values are by their nature (fact ``natural``, or not negative where no value
             but outliers is) results leave only where the input does.
-        is_exact: use the smallest and largest valid value of all bands in place of robust ranges.
+        is_exact: use the smallest and largest valid value of bands on one range, no robust ones.
 
     Raises:
         OptionError: if ``value_range`` or ``bounds`` are not two rising numbers.
@@ -143,7 +143,9 @@ class ScaleToUnit(Transform):
         natural = np.broadcast_to(np.asarray(expected, float), (channels, 2)).copy()
         if levels and (given is None or facts.unit):
             groups: Any = facts.groups if facts.knows("groups") else np.full(channels, 0)
-            found, fill = band_ranges(levels, groups, facts.is_rgb, bool(facts.unit))
+            found, fill = band_ranges(
+                levels, groups, facts.is_rgb, bool(facts.unit), is_exact=self.is_exact
+            )
             codes = set(facts.code_bands.ravel().tolist())  # a class may have many pixels
             warn_of_fill(name, [each for each in fill if each[0] not in codes], channels)
             if given is None:
@@ -155,7 +157,7 @@ class ScaleToUnit(Transform):
                         "value of missing pixels (--nodata) or give the range (--range)"
                     )
                 is_known = np.isfinite(found)
-                ranges = np.where(is_known, (low, high) if self.is_exact else found, ranges)
+                ranges = np.where(is_known, found, ranges)
                 is_positive = np.isinf(natural).all(axis=1) & (found[:, 0] >= 0)
                 natural[is_positive & (self.bounds is None)] = 0, np.inf
             facts.far_share = tell_far(name, levels, ranges, fill)

@@ -209,7 +209,11 @@ def _keeps_away(levels: Levels, end: int, is_map: bool) -> bool:
 
 
 def band_ranges(
-    bands: Sequence[Levels], groups: Sequence[int], is_rgb: bool, is_map: bool = False
+    bands: Sequence[Levels],
+    groups: Sequence[int],
+    is_rgb: bool,
+    is_map: bool = False,
+    is_exact: bool = False,
 ) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[tuple[int, float, float]]]:
     """Return the range of each band, and what looks like fill.
 
@@ -223,6 +227,7 @@ def band_ranges(
             -1 where nothing is declared.
         is_rgb: whether the first three are colors.
         is_map: whether they have a place on the Earth.
+        is_exact: whether outliers and fill lie in the ranges, too.
 
     Returns:
         The ranges; band, value and share of the pixels of each supposed fill.
@@ -240,10 +245,14 @@ def band_ranges(
             fill += [(band, value, share) for value in ends]
         own[band] = robust_range(levels.without(*bins) if bins else levels)
     count, labels = connected_components(_alike(own, np.asarray(groups), is_rgb))
-    ranges = own.copy()
+    if is_exact:
+        whole = np.array([b.extremes if b.counts.size else (np.nan, np.nan) for b in bands])
+    else:
+        whole = own
+    ranges = whole.copy()
     for members in (labels == label for label in range(count)):
         if np.isfinite(own[members]).any():
-            ranges[members] = np.nanmin(own[members, 0]), np.nanmax(own[members, 1])
+            ranges[members] = np.nanmin(whole[members, 0]), np.nanmax(whole[members, 1])
     return ranges, fill
 
 

@@ -112,6 +112,30 @@ def test_given_images_are_on_the_range_of_their_reference(tmp_path, small_type):
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_bands_of_unlike_quantities_are_judged_each_on_its_own_range(tmp_path):
+    """Reflectance beside elevation: on one range its errors would be nothing."""
+    hr = np.stack([pixels((40, 40), "float32", seed) for seed in (1, 2, 3)])
+    hr *= np.array([1e-4, 20, 1])[:, None, None]
+    lr = hr.reshape(3, 20, 2, 20, 2).mean((2, 4))
+    for name, values in (("hr", hr), ("lr", lr)):
+        for file, part in (
+            (f"{name}_all", values),
+            *((f"{name}_{i}", values[[i]]) for i in range(3)),
+        ):
+            (tmp_path / file).mkdir()
+            write_raster(tmp_path / file / "a.tif", part.astype(np.float32))
+    squares = []
+    for case in ("all", "0", "1", "2"):
+        benchmark = folder_benchmark(
+            tmp_path / f"hr_{case}", protocol="native", lr_root=tmp_path / f"lr_{case}"
+        )
+        whole, small = benchmark.load_pair(benchmark.images(tmp_path, 2)[0], 2)
+        large = torch.nn.functional.interpolate(small, scale_factor=2)
+        squares.append(float((large - whole).square().mean()))
+    assert squares[0] == pytest.approx(np.mean(squares[1:]))
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize(
     ("white", "small_type"), [(255, "uint8"), (4095, "uint16"), (1, "float32")]
 )
