@@ -73,7 +73,7 @@ _REMEDY = "if you trust it, set --linked_files anywhere"
 _WEIGHTY = (
     "<srs", "<geotransform", "<gcplist", "<nodatavalue", "<scale", "<offset", "<unittype",
     "<colorinterp", "<colortable", "<maskband", "rpc", "geolocation", "<category",
-    "<gdalrasterattributetable", "layer_type",
+    "<gdalrasterattributetable", "layer_type", ">thematic",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from rasterio.io import DatasetReader
 from monai_sr.formats.raster.fields import cf_tags
 from monai_sr.formats.raster.texts import gdal_facts
 
+_LAYER_TYPES = ("LAYER_TYPE", "RepresentationType")  # of Erdas Imagine, of ArcGIS
 _FLAGS = frozenset({"flag_values", "flag_masks"})  # CF conventions, 3.5
 _PIXEL_COUNT, _NAME, _MIN, _MAX = "1", "2", "3", "4"  # GFU_... of GDAL's attribute tables
 _TEXT = "2"  # GFT_String
@@ -24,7 +25,8 @@ def named_bands(src: DatasetReader) -> dict[int, str]:
     """Return for each band whose values are declared to be classes by what they are so.
 
     Names of categories do; a thematic attribute table that names its rows, unless they are ranges
-    of values, also ArcGIS' beside the file; and Erdas' layer type, which GDAL carries on.
+    of values, also ArcGIS' beside the file; and the layer types of Erdas and ArcGIS, which GDAL
+    carries on.
 
     Args:
         src: an open raster; what only stands for one, as an array does, has no tables.
@@ -41,7 +43,7 @@ def named_bands(src: DatasetReader) -> dict[int, str]:
             found[band] = "category names"
         elif _names_rows(said.find("GDALRasterAttributeTable")):
             found[band] = "a table of classes"
-        elif tags.get("LAYER_TYPE", "").lower() == "thematic":
+        elif any(tags.get(name, "").lower() == "thematic" for name in _LAYER_TYPES):
             found[band] = "a thematic layer"
         elif not _FLAGS.isdisjoint(tags):
             found[band] = "flags of the CF conventions"

@@ -60,6 +60,8 @@ def meta_of(path):
         ('<Metadata><MDI key="flag_values">{1,2}</MDI></Metadata>', "flags of the CF conventions"),
         ('<Metadata><MDI key="flag_masks">{1,2}</MDI></Metadata>', "flags of the CF conventions"),
         ('<Metadata><MDI key="LAYER_TYPE">athematic</MDI></Metadata>', None),
+        ('<Metadata><MDI key="RepresentationType">THEMATIC</MDI></Metadata>', "a thematic layer"),
+        ('<Metadata><MDI key="RepresentationType">ATHEMATIC</MDI></Metadata>', None),
         (table(*CLASSES, kind="athematic"), None),
         (table((VALUE, COUNT), [(7, 12), (9, 13)]), None),
         (table(*RANGES), None),
