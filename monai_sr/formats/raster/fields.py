@@ -51,7 +51,8 @@ def cf_tags(dataset: DatasetReader, band: int) -> dict[str, str]:
         band: its number from 1.
     """
     whole = dataset.tags()
-    return {key: whole[key] for key in _CF_OF_ALL if key in whole} | dataset.tags(band)
+    own: dict[str, str] = dataset.tags(band)
+    return {key: whole[key] for key in _CF_OF_ALL if key in whole} | own
 
 
 def band_groups(dataset: DatasetReader, channels: int, alpha: int) -> tuple[int, ...]:
