@@ -30,7 +30,9 @@ _ASSOCIATED_ALPHA = 1
 _PLACES_OF_PIXELS = (273, 279, 324, 325)  # offsets and lengths of strips and tiles: many
 _BIG_TIFF = 43
 _MOST_PAGES = 64  # that are looked at
-PILLOW_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, struct.error)
+PILLOW_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error,
+)  # fmt: skip
 """What Pillow raises of damaged files."""
 
 

@@ -125,7 +125,8 @@ def open_raster(path: PathLike, drivers: Sequence[str] = DRIVERS, **options: Any
         The open dataset of rasterio.
 
     Raises:
-        BadImageError: it names files elsewhere, or what lies beside it is no image.
+        BadImageError: it names files elsewhere, what lies beside it is no image, or its numbers are
+            complex, as of radar before detection.
         RasterioIOError: none of the drivers opens it.
     """
     asked = options.pop("driver", None)
@@ -134,8 +135,15 @@ def open_raster(path: PathLike, drivers: Sequence[str] = DRIVERS, **options: Any
         drivers = [name for name in (*drivers, "VRT") if name in wanted]
     far = far_of(path)
     if far is not None:
-        return _opened_far(far, options)
-    return _opened(Path(path), drivers, 0, options)
+        dataset = _opened_far(far, options)
+    else:
+        dataset = _opened(Path(path), drivers, 0, options)
+    if found := next((dtype for dtype in dataset.dtypes if "complex" in dtype), None):
+        dataset.close()
+        raise BadImageError(
+            f"{path}: pixels must be real numbers, got {found}; convert them to magnitude."
+        )
+    return dataset
 
 
 def _opened(

@@ -9,7 +9,7 @@ import base64
 import operator
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -168,8 +168,9 @@ def _opened_by_pillow(path: PathLike, driver: str, has_place: bool) -> _Photo:
         exif: Any = {} if has_place else image.getexif()
         if driver == "JPEG" and not (image.info.get("jfif_unit") or exif.get(_X_RESOLUTION)):
             dpi = None  # Pillow says 72 where nothing is said
-        own = exif.tobytes() if exif else b""
-        found = _Photo(frames, exif.get(_ORIENTATION), profile, dpi, hdr, own)
+        found = _Photo(frames, exif.get(_ORIENTATION), profile, dpi, hdr)
+        if exif:  # Pillow cannot write all that it reads
+            found = replace(found, exif=exif.tobytes())
     return found
 
 

@@ -196,11 +196,6 @@ class RasterSource:
     def _inspect(self, kind: str) -> None:
         dataset = self.dataset
         check_single(self.path, dataset)
-        for dtype in dataset.dtypes:
-            if "complex" in dtype:
-                raise BadImageError(
-                    f"{self.path}: pixels must be real numbers, got {dtype}; convert to magnitude."
-                )
         self.dtype = np.result_type(*dataset.dtypes)
         flags = [set(found) for found in dataset.mask_flag_enums]
         self.has_mask = MaskFlags.per_dataset in flags[0] and MaskFlags.alpha not in flags[0]

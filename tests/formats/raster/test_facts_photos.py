@@ -145,6 +145,17 @@ def test_resolution_of_a_jpeg_grows_and_turns_with_it(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+def test_a_photo_whose_exif_cannot_be_written_again_is_upright(tmp_path, name):
+    turned, resolution = struct.pack("<HHIHH", 274, 3, 1, 6, 0), struct.pack("<HHI", 282, 2, 4)
+    entries = struct.pack("<H", 2) + turned + resolution + b"abc\0" + bytes(4)  # text for a number
+    photo().save(tmp_path / name, exif=b"Exif\0\0II*\0" + struct.pack("<I", 8) + entries)
+    upscale(tmp_path / name, tmp_path / "b.png", 2)
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.size == (32, 48)
+        assert not image.getexif()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
 @pytest.mark.parametrize("is_private", [False, True])
 def test_exif_stays_exif_and_becomes_no_text(tmp_path, name, is_private):
     exif = Image.Exif()

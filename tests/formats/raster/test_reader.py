@@ -223,6 +223,14 @@ def test_samples_collate_into_batches(tmp_path):
     assert batch.meta["sr_format"] == ["raster", "raster"]
 
 
+def complex_integers(path):
+    """Write what numpy has no type for, as Sentinel-1 SLC has it."""
+    profile = {"driver": "GTiff", "width": 5, "height": 4, "count": 1, "dtype": "complex_int16"}
+    with rasterio.open(path, "w", transform=NORTH_UP, **profile) as dataset:
+        dataset.write(np.ones((1, 4, 5), np.complex64))
+    return path
+
+
 def broken(tmp_path):
     good = write_raster(tmp_path / "good.tif", pixels((3, 64, 70)))
     nan = pixels((1, 5, 7), "float32")
@@ -243,14 +251,25 @@ def broken(tmp_path):
         "nodata": (write_raster(tmp_path / "n.tif", pixels() * 0, nodata=0), "leave it out"),
         "complex": (
             write_raster(tmp_path / "c.tif", np.ones((1, 4, 5), np.complex64)),
-            "convert to magnitude",
+            "convert them to magnitude",
         ),
+        "complex integers": (complex_integers(tmp_path / "ci.tif"), "got complex_int16; convert"),
         "list": ([good, good], "load one at a time"),
         **{f"cut {s}": (p, "copy or download it again") for s, p in cut.items()},
     }
 
 
-CASES = ["missing", "empty", "text", "folder", "nan", "nodata", "complex", "list"]
+CASES = [
+    "missing",
+    "empty",
+    "text",
+    "folder",
+    "nan",
+    "nodata",
+    "complex",
+    "complex integers",
+    "list",
+]
 
 
 @pytest.mark.parametrize("case", [*CASES, "cut png", "cut jpg", "cut tif", "cut bmp"])
