@@ -130,6 +130,9 @@ def _header(
     check_moved(filename, scale, shape, image.shape)
     header = _of_one_file(image.header)
     header.set_data_shape(shape)
+    # nibabel sets those of absent axes to 1: in one volume of a series the fifth is its time step.
+    unused = slice(1 + len(shape), None)
+    header["pixdim"][unused] = image.header["pixdim"][unused]
     _move_pixdim(header, matrix, scale)
     # sform and qform may differ (scanner and template space): each moves in its own space.
     sform, sform_code = image.header.get_sform(coded=True)

@@ -118,6 +118,15 @@ def test_voxel_sizes_shrink_in_plane_only(tmp_path):
     np.testing.assert_allclose(zooms, [0.225, 0.2, 5, 1], rtol=1e-6)
 
 
+def test_the_time_step_of_a_single_volume_is_kept(tmp_path):
+    source = write_nifti(tmp_path / "a.nii", pixels((7, 5, 3), "int16"))
+    data = bytearray(source.read_bytes())
+    data[92:96] = time_step = np.array([2.5], "<f4").tobytes()  # pixdim[4]; nibabel writes 1
+    source.write_bytes(data)
+    upscale(source, tmp_path / "b.nii")
+    assert (tmp_path / "b.nii").read_bytes()[92:96] == time_step
+
+
 @pytest.mark.parametrize("codes", [(1, 1), (0, 1), (2, 0), (0, 0)])
 def test_affine_read_back_is_that_of_the_meta(tmp_path, codes):
     affine = np.diag([0.9, 0.8, 5.0, 1.0]) if codes == (0, 0) else OBLIQUE
