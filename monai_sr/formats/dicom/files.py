@@ -151,8 +151,11 @@ def open_dicom(path: PathLike, *, stop_before_pixels: bool = False) -> FileDatas
             resolve_unknown(dataset)
             _complete_meta(dataset)
     except OSError as error:
-        reason = error.strerror or "an input/output error"
-        raise BadImageError(f"{path}: must be readable, got '{reason}'; check it.") from error
+        if not error.strerror:  # pydicom's own, where a sequence does not end
+            raise BadImageError(damaged) from error
+        raise BadImageError(
+            f"{path}: must be readable, got '{error.strerror}'; check it."
+        ) from error
     return dataset
 
 

@@ -41,6 +41,15 @@ def test_truncated_files_are_refused(tmp_path, name, keep):
         _load(cut)
 
 
+def test_a_sequence_without_end_is_a_damaged_header(tmp_path):
+    """Of which pydicom says that the system could not read."""
+    whole = Path(get_testdata_file("MR_small_implicit.dcm")).read_bytes()
+    start = bytes.fromhex("0800 1211 ffffffff feff00e0 00000000")  # ReferencedSeriesSequence
+    (tmp_path / "a.dcm").write_bytes(whole[: whole.index(bytes.fromhex("0800 2000"), 132)] + start)
+    with pytest.raises(BadImageError, match=r"a\.dcm: .*damaged header; copy it again"):
+        _load(tmp_path / "a.dcm")
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
