@@ -1,6 +1,7 @@
 """Keeps what a raster says and its format cannot hold: in ``.aux.xml`` beside it, as GDAL does.
 
-GeoTIFF has no place for names of categories, none for reference systems without EPSG method such as
+GeoTIFF has no place for names of categories, none for color tables beside other bands, of types
+other than uint8 and uint16 or with opacity, none for reference systems without EPSG method such as
 a rotated pole, and rasterio none for the epoch of coordinates. PNG of GDAL takes neither XMP nor
 resolution.
 GDAL, Persistent Auxiliary Metadata, https://gdal.org/user/raster_data_model.html; PNG (third
@@ -21,6 +22,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
 from monai_sr.core import atomic_file, gdal_name, ignored_warnings
+from monai_sr.formats.meaning import kind_of
+from monai_sr.formats.raster.facts import has_same_bands
 from monai_sr.formats.raster.keep_list import is_deidentified, kept_crs, kept_wkt
 from monai_sr.formats.raster.tables import class_table
 from monai_sr.formats.raster.texts import gdal_facts
@@ -95,24 +98,32 @@ def beside_text(
         has_epoch = system is not None and "coordinateEpoch" in system.attrib
         if system is not None and dst.driver == "GTiff" and (is_lost or has_epoch):
             root.append(system)
-        was_palette = src.colorinterp[0] == ColorInterp.palette
-        is_palette = dst.colorinterp[0] == ColorInterp.palette
         # A palette that was expanded has colors for values, and none of them a name.
-        is_kept = has_values and src.count == dst.count and not is_deidentified(meta)
-        if is_kept and was_palette == is_palette:
-            for index, band in enumerate(facts.findall("VRTRasterBand"), start=1):
-                _add_band(root, index, band)
+        is_kept = has_values and has_same_bands(src, dst.count, kind_of(meta))
+        for index, band in enumerate(facts.findall("VRTRasterBand") if is_kept else (), start=1):
+            named = (band.find("CategoryNames"), class_table(band))
+            kept = [*(() if is_deidentified(meta) else named)]
+            kept += _lost_colors(src, dst, band) if index == 1 else ()  # GDAL reads no other
+            if any(part is not None for part in kept):
+                element = ElementTree.SubElement(root, "PAMRasterBand", band=str(index))
+                element.extend(part for part in kept if part is not None)
     if not len(root):
         return ""
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _add_band(root: ElementTree.Element, index: int, band: ElementTree.Element) -> None:
-    kept = [part for part in (band.find("CategoryNames"), class_table(band)) if part is not None]
-    if kept:
-        element = ElementTree.SubElement(root, "PAMRasterBand", band=str(index))
-        element.extend(kept)
+def _lost_colors(
+    src: DatasetReader, dst: DatasetReader, band: ElementTree.Element
+) -> list[ElementTree.Element]:
+    """Return the first band's color table if the result has not every color and opacity of it."""
+    table, meaning = band.find("ColorTable"), band.find("ColorInterp")
+    if table is None or meaning is None or src.colorinterp[0] != ColorInterp.palette:
+        return []
+    stored = {}
+    with contextlib.suppress(ValueError):  # it has no table
+        stored = dst.colormap(1)
+    return [] if src.colormap(1).items() <= stored.items() else [meaning, table]
 
 
 def add_png_chunks(

@@ -202,14 +202,15 @@ def _copy_bands(src: DatasetReader, dst: DatasetWriter, is_private: bool) -> Non
 def _copy_colors(src: DatasetReader, dst: DatasetWriter, kind: str) -> None:
     colors = colors_of(src, dst.count, kind)
     others = set(colors[1:]) - {ColorInterp.alpha}
-    # TIFF's table is for one band: beside it GDAL takes a second one for alpha.
-    if colors[0] == ColorInterp.palette and not others:
+    # TIFF's table is of RGB, for one band of few bits (beside it GDAL takes a second one for
+    # alpha): what else the first band has is kept by beside.py.
+    if colors[0] == ColorInterp.palette and not others and dst.dtypes[0] in ("uint8", "uint16"):
         with suppress(ValueError):  # a band may be called palette and have none
             dst.write_colormap(1, src.colormap(1))
-    elif ColorInterp.palette in colors:
+    if ColorInterp.palette in colors[1:]:
         logger.warning(
-            "%s: GeoTIFF has no place for color tables of several bands: they are left out, codes "
-            "stay", src.name,
+            "%s: GeoTIFF has no place for color tables of bands behind the first: they are left "
+            "out, codes stay", src.name,
         )  # fmt: skip
     if dst.count > 1 or colors[0] != ColorInterp.palette:
         dst.colorinterp = colors

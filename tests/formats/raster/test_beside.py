@@ -18,7 +18,7 @@ from monai_sr.formats.facts import Facts
 from monai_sr.formats.raster import writer as raster_writer
 from monai_sr.formats.raster.facts import xmp_of
 from monai_sr.formats.raster.reader import RasterReader
-from tests.formats.raster.test_facts import opened, upscale
+from tests.formats.raster.test_facts import opened, upscale, write
 from tests.image_factory import NORTH_UP, ROTATED_POLE, enlarged, pixels, write_raster
 
 UTM = "EPSG:32633"
@@ -243,6 +243,29 @@ def test_an_expanded_palette_has_no_categories(tmp_path):
     with opened(tmp_path / "b.tif") as dst:
         is_palette = dst.colorinterp[0] == rasterio.enums.ColorInterp.palette
     assert (tmp_path / "b.tif.aux.xml").exists() == is_palette
+
+
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "float32"])
+def test_colors_of_codes_are_kept_with_their_opacity_in_every_type(tmp_path, dtype, private):
+    colors = {0: (10, 20, 30, 255), 1: (1, 100, 1, 0), 2: (200, 100, 1, 128)}
+    codes = np.kron([[0, 1], [2, 0]], np.ones((4, 4)))[None].astype(dtype)
+    source = write_raster(tmp_path / "a.tif", codes, transform=NORTH_UP)
+    entries = "".join(
+        '<Entry c1="{}" c2="{}" c3="{}" c4="{}"/>'.format(*color) for color in colors.values()
+    )
+    beside(
+        source, '<PAMRasterBand band="1"><ColorInterp>Palette</ColorInterp>'
+        f"<ColorTable>{entries}</ColorTable></PAMRasterBand>",
+    )  # fmt: skip
+    reader = RasterReader("auto")
+    stored, meta = reader.get_data(reader.read(source))
+    Facts(meta).is_deidentified = int(private)
+    write(tmp_path, *enlarged(stored, meta, 2))
+    with opened(tmp_path / "b.tif") as dst:
+        assert dst.colorinterp == (rasterio.enums.ColorInterp.palette,)
+        assert {code: dst.colormap(1)[code] for code in colors} == colors
+        assert np.array_equal(dst.read()[:, ::2, ::2], codes)
 
 
 @pytest.mark.parametrize("name", ["b.tif", "b.png"])
