@@ -342,7 +342,11 @@ def result_tags(
                 tags[key] = f"{float(tags[key].strip('() ')) * scale:.9g}"
     is_png = driver == "PNG"
     if is_png:  # which has a place for EXIF; as text it would be public where nobody looks for it
-        tags = {key: value for key, value in tags.items() if not key.startswith("EXIF_")}
+        tags = {
+            key: value
+            for key, value in tags.items()
+            if not key.startswith("EXIF_") and any(c.isprintable() and c != " " for c in key)
+        }  # libpng writes no text under a keyword that nobody sees, W3C PNG 11.3.3.2
     description, program = (
         ("Description", "Software") if is_png else ("TIFFTAG_IMAGEDESCRIPTION", "TIFFTAG_SOFTWARE")
     )

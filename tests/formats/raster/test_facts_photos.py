@@ -216,3 +216,15 @@ def test_a_thumbnail_in_front_of_its_image_is_refused(tmp_path):
     with pytest.raises(BadImageError, match="a thumbnail of it in front"):
         RasterReader().read(tmp_path / "front.tif")
     assert RasterReader().read(tmp_path / "behind.tif").pixels.shape == (3, 32, 32)
+
+
+def test_a_text_whose_keyword_cannot_be_written_is_left_out_alone(tmp_path):
+    said = PngInfo()
+    said.add(b"tEXt", b"\0empty")
+    said.add(b"tEXt", b"\x7f\0control")
+    said.add_text("Title", "rock")
+    photo().save(tmp_path / "a.png", pnginfo=said)
+    upscale(tmp_path / "a.png", tmp_path / "b.png")
+    with opened(tmp_path / "b.png") as dst:
+        assert dst.tags()["Title"] == "rock"
+        assert not {"", "\x7f"} & set(dst.tags())
