@@ -215,11 +215,13 @@ def _exceeds_png(dataset: DatasetReader) -> bool:
     has_mask = not all(flags) or set(flags[0]) == {MaskFlags.per_dataset}
     has_mask |= dataset.driver != "PNG" and set(flags[0]) == _INVALID_COLOR
     colors = [color for color in dataset.colorinterp if color != ColorInterp.alpha]
-    has_tables = len(colors) > 1 and ColorInterp.palette in colors
+    is_no_picture = len(colors) > 1 and ColorInterp.palette in colors
+    # The second or fourth channel of a PNG is alpha.
+    is_no_picture |= dataset.count in (2, 4) and dataset.colorinterp[-1] == ColorInterp.undefined
     has_nodata = dataset.count > 1 and any(value is not None for value in dataset.nodatavals)
     has_nodata = has_nodata and "NODATA_VALUES" not in dataset.tags()
     has_physics = any(dataset.offsets) or any(scale != 1 for scale in dataset.scales)
     has_names = any(dataset.descriptions) or any(dataset.units)
     domains = {name for band in dataset.indexes for name in domains_of(dataset, band)}
     has_domains = any(map(is_kept_domain, domains))
-    return has_mask or has_tables or has_nodata or has_physics or has_names or has_domains
+    return has_mask or is_no_picture or has_nodata or has_physics or has_names or has_domains

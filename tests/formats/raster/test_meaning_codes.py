@@ -376,3 +376,17 @@ def test_bands_that_are_all_classes_are_codes(tmp_path, count, caplog):
         path = write_raster(tmp_path / "c.tif", np.array(years), **options)
         assert kind(path) == ("gray" if count == 2 else "color")
     assert "c.tif: band 1 looks like classes" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, ".png"), (2, ".tif"), (3, ".png"), (4, ".tif")]
+)
+def test_a_band_that_nothing_calls_alpha_does_not_become_it(tmp_path, count, expected):
+    source = write_raster(tmp_path / "a.tif", pixels((count, 9, 9)))
+    rasterio.shutil.copy(source, tmp_path / "b.vrt", driver="VRT")
+    root = ElementTree.parse(tmp_path / "b.vrt").getroot()
+    for band in root.findall("VRTRasterBand"):
+        for color in band.findall("ColorInterp"):
+            band.remove(color)
+    ElementTree.ElementTree(root).write(tmp_path / "b.vrt")
+    assert output_suffix(tmp_path / "b.vrt") == expected
