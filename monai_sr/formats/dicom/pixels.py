@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.uid import UID
+from pydicom.pixels.utils import get_j2k_parameters
+from pydicom.uid import UID, JPEG2000TransferSyntaxes
 
 from monai_sr.core import BadImageError, PathLike, check_memory, get_logger, is_wide
 from monai_sr.formats.dicom.bounds import check_frames
@@ -83,8 +85,8 @@ def decode(dataset: FileDataset, name: PathLike, *, keeps_palette: bool = False)
 
     Raises:
         BadImageError: no pixels, a mask of one bit that is to be gray values, a whole slide, an
-            odd pixel description, values beyond BitsStored, a compression without decoder, or data
-            that are truncated or damaged.
+            odd pixel description, values beyond BitsStored or below zero where none can be, a
+            compression without decoder, or data that are truncated or damaged.
     """
     truncated = (
         f"{name}: pixel data must be whole and match Rows, Columns and NumberOfFrames, got "
@@ -94,6 +96,7 @@ def decode(dataset: FileDataset, name: PathLike, *, keeps_palette: bool = False)
         _check_header(dataset, name, keeps_palette)
         check_frames(dataset)
         array, facts = run_decoder(dataset, name)
+        _check_sign(array, dataset, name)
         array, without_sign = _stored_bits(array, dataset, name)
         photometric = str(facts["photometric_interpretation"])
         samples = int(facts["samples_per_pixel"])
@@ -218,6 +221,20 @@ def _no_pixels(dataset: FileDataset, name: PathLike) -> str:
         f"{name}: must be an image, got a DICOM object without pixels ({kind}); "
         "remove it from the input."
     )
+
+
+def _check_sign(array: NDArray[Any], dataset: FileDataset, name: PathLike) -> None:
+    """Refuse JPEG 2000 values below zero that an unsigned header would wrap (PS3.5 8.2.4)."""
+    is_jpeg_2000 = dataset.file_meta.TransferSyntaxUID in JPEG2000TransferSyntaxes
+    if not is_jpeg_2000 or array.dtype.kind != "u" or array.max() <= np.iinfo(array.dtype).max // 2:
+        return
+    count = int(dataset.get("NumberOfFrames") or 1)
+    frame = next(iter(generate_frames(dataset.PixelData, number_of_frames=count)))
+    if get_j2k_parameters(frame).get("is_signed"):
+        raise BadImageError(
+            f"{name}: PixelRepresentation must be that of its JPEG 2000 pixels, got 0 (unsigned) "
+            "for values below zero; set it to 1, or export the image again."
+        )
 
 
 def _stored_bits(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import JPEG2000Lossless
 
 from monai_sr.cli.main import main
 from monai_sr.core.errors import BadImageError
@@ -49,6 +50,22 @@ def test_a_sign_above_the_stored_bits_may_be_absent_and_that_is_told(tmp_path, c
     assert caplog.text == ""
     np.testing.assert_array_equal(_read(factory.write(path, pixels & 0x0FFF)), pixels)
     assert f"{(pixels < 0).sum()} values are below zero by BitsStored alone" in caplog.text
+
+
+@pytest.mark.parametrize("least", [-1000, 1000])
+def test_jpeg_2000_below_zero_beside_an_unsigned_header_is_refused(tmp_path, least):
+    """The decoder would wrap it: -1000 would come out as 64536."""
+    pixels = np.linspace(least, 3000, 64 * 64).astype(np.int16).reshape(64, 64)
+    made = factory.dataset(pixels, bits=16)
+    made.compress(JPEG2000Lossless)
+    made.PixelRepresentation = 0
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    if least < 0:
+        with pytest.raises(BadImageError, match=r"a\.dcm: .*below zero; set it to 1"):
+            _read(tmp_path / "a.dcm")
+        made.PixelRepresentation = 1
+        made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    np.testing.assert_array_equal(_read(tmp_path / "a.dcm"), pixels)
 
 
 def test_declared_overlay_is_no_part_of_the_values(tmp_path):
