@@ -173,6 +173,10 @@ def read_elements(path: PathLike, **options: Any) -> FileDataset:
         check_inflated(path, stream)
         stream.seek(0)
         dataset = pydicom.dcmread(stream, force=True, **options)
+    # Zeros behind the last element, as of media written in blocks, read as command elements.
+    for tag in list(dataset.keys()):
+        if tag.group == 0:
+            del dataset[tag]
     # All of it is read: what it was read from is not to live as long.
     dataset.filename, dataset.buffer = str(path), None
     return dataset
@@ -242,9 +246,12 @@ def name_representations(dataset: Dataset) -> None:
     text that is not of the declared character set stays byte for byte so.
 
     Args:
-        dataset: as read, with changes; one of another encoding stays as it is.
+        dataset: as read, with changes; one that is explicit stays as it is.
     """
-    if dataset.original_encoding != (True, True):
+    # What is declared explicit and is not has elements without representation, too.
+    raw = map(dataset.get_item, list(dataset.keys()))
+    is_named = all(getattr(element, "VR", None) is not None for element in raw)
+    if dataset.original_encoding != (True, True) and is_named:
         return
     _name_representations(dataset)
     correct_ambiguous_vr(dataset, True)

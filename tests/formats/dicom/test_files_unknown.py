@@ -1,4 +1,7 @@
-"""Elements of unknown representation are read as PS3.5 6.2.2 says: Implicit VR Little Endian."""
+"""Elements that are not as the file declares are read and written.
+
+Those of unknown representation are Implicit VR Little Endian (PS3.5 6.2.2).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pytest
 from pydicom.dataelem import DataElement
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
-from pydicom.uid import ExplicitVRBigEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from monai_sr.formats.dicom.files import open_dicom
 from monai_sr.geometry.dicom_plane import frame_planes
@@ -75,3 +78,37 @@ def test_unknown_private_elements_stay_as_they_are(tmp_path):
     made.private_block(0x0029, "VENDOR", create=True).add_new(0x10, "UN", b"\1\2\3\4")
     made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
     assert open_dicom(tmp_path / "a.dcm")[0x00291010].value == b"\1\2\3\4"
+
+
+@pytest.mark.parametrize("length", [1, 8, 300])
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_zeros_behind_the_last_element_are_none(tmp_path, syntax, length):
+    made = factory.dataset()
+    made.file_meta.TransferSyntaxUID = syntax
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with (tmp_path / "a.dcm").open("ab") as stream:
+        stream.write(bytes(length))
+    factory.enlarge(tmp_path / "a.dcm", tmp_path / "o.dcm", 2)
+    assert min(pydicom.dcmread(tmp_path / "o.dcm").keys()).group == 8
+
+
+def test_implicit_elements_in_a_file_declared_explicit_are_written(tmp_path):
+    made = factory.dataset(PatientComments="kept")
+    made.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    factory.enlarge(tmp_path / "a.dcm", tmp_path / "plain.dcm", 2)
+    data = (tmp_path / "a.dcm").read_bytes()
+    declared = b"1.2.840.10008.1.2\0", b"1.2.840.10008.1.2.1\0"
+    lengths = (len(uid).to_bytes(2, "little") for uid in declared)
+    wrong = [b"UI" + length + uid for length, uid in zip(lengths, declared, strict=True)]
+    group = int.from_bytes(data[140:144], "little")  # length of group 2
+    data = data[:140] + (group + 2).to_bytes(4, "little") + data[144:].replace(*wrong, 1)
+    (tmp_path / "b.dcm").write_bytes(data)
+    with pytest.warns(UserWarning, match="Expected explicit VR, but found implicit VR"):
+        assert (
+            pydicom.dcmread(tmp_path / "b.dcm").file_meta.TransferSyntaxUID.is_implicit_VR is False
+        )
+    factory.enlarge(tmp_path / "b.dcm", tmp_path / "o.dcm", 2)
+    plain, new = (pydicom.dcmread(tmp_path / name) for name in ("plain.dcm", "o.dcm"))
+    assert new.PatientComments == "kept"
+    assert new == plain
