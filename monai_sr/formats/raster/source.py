@@ -264,6 +264,8 @@ class RasterSource:
         pixels = finite
         if own is not None and pixels.dtype.kind == "f":
             pixels, own = np.where(own, pixels, pixels.dtype.type(np.nan)), None
+        elif own is not None and self.meaning.kind in CODES:
+            pixels = self._filled(pixels, own)
         self._check(pixels, mask, own, window is None)
         affine = self.affine.copy()
         if window is not None:
@@ -306,6 +308,15 @@ class RasterSource:
                     f"{extreme:g}; convert to int32."
                 )
         return np.stack([band.astype(self.dtype) for band in bands])
+
+    def _filled(self, codes: npt.NDArray[Any], own: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+        """Give what its own band alone hides the one value that hides it in the result."""
+        if (own & (codes == self.fill)).any():
+            raise BadImageError(
+                f"{self.path}: bands of codes must hide pixels alike, or not have {self.fill:g}, "
+                "the result's one nodata, as a code; enlarge each band alone (gdal_translate -b)."
+            )
+        return np.where(own, codes, codes.dtype.type(self.fill))
 
     def _converted(
         self, stored: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None

@@ -214,3 +214,27 @@ def test_nodata_that_no_result_can_declare_is_refused(tmp_path, dtype, nodata, p
     path.with_name("a.tif.aux.xml").write_text(text.format(nodata) + "</PAMDataset>")
     with pytest.raises(BadImageError, match=rf"within \+-2\^53, got {nodata}; .*-9999"):
         RasterReader().read(path)
+
+
+@pytest.mark.parametrize("has_masks", [True, False])
+@pytest.mark.parametrize("low", [0, 1])
+def test_codes_that_one_band_hides_are_hidden_in_the_result(tmp_path, has_masks, low):
+    codes = np.arange(72, dtype=np.uint8).reshape(2, 4, 9) % 5 + low
+    codes[0, 0], codes[1, 0] = 0, 200
+    bands = []
+    for number, band in enumerate(codes):
+        file = write_raster(tmp_path / f"{number}.tif", band[None])
+        mask = write_raster(tmp_path / f"m{number}.tif", (np.mgrid[:4, :9][:1] > 0) * np.uint8(255))
+        bands.append(
+            (file, "Byte", None if has_masks else (0, 200)[number], mask if has_masks else None)
+        )
+    path = write_vrt(tmp_path / "a.vrt", bands, (4, 9), transform=ROTATED)
+    with RasterSource(path, "label") as source:
+        if not low:
+            with pytest.raises(BadImageError, match="hide pixels alike, or not have 0"):
+                source.read()
+            return
+        image = source.read()
+    assert image.fill == 0
+    assert not image.pixels[:, 0].any()
+    assert np.array_equal(image.pixels[:, 1:], codes[:, 1:])
