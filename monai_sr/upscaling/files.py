@@ -14,7 +14,6 @@ from monai_sr.core import (
     PART,
     BadImageError,
     PathLike,
-    SRError,
     check_memory,
     get_logger,
     sha256,
@@ -253,8 +252,8 @@ class FileDataset(Dataset):
                 return ".tif"
             try:
                 return output_suffix(found[name][0])
-            except (SRError, UnicodeError):
-                # Its reader will say what is wrong with it, or with its name.
+            except Exception:
+                # Its reader will say what is wrong with it, or with its name; others are enlarged.
                 return _NO_SUFFIX
 
         return suffix

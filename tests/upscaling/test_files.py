@@ -13,7 +13,7 @@ from PIL import Image
 
 from monai_sr.core.errors import BadImageError, OptionError
 from monai_sr.transforms import LoadImageSRd
-from monai_sr.upscaling import FileDataset
+from monai_sr.upscaling import FileDataset, files
 from monai_sr.upscaling.files import failure
 from monai_sr.upscaling.manifest import Manifest
 from tests import dicom_factory
@@ -316,6 +316,22 @@ def test_a_map_that_one_file_cannot_hold_is_refused_before_inference(tmp_path, m
     assert "error" not in plain
     refused = dataset(source, tmp_path / "out", scale=2, uncertainty=True)[0]
     assert "use a smaller scale" in refused["error"]
+
+
+def test_an_unforeseen_failure_in_one_header_costs_no_other_file(tmp_path, monkeypatch):
+    real = files.output_suffix
+
+    def fails(path):
+        if Path(path).name == "bad.png":
+            raise TypeError("bad operand type for abs(): 'str'")
+        return real(path)
+
+    monkeypatch.setattr(files, "output_suffix", fails)
+    root = tmp_path / "in"
+    root.mkdir()
+    for name in ("bad.png", "good.png"):
+        write_raster(root / name)
+    assert planned(root, tmp_path / "out")["good.png"] == "good_x4.png"
 
 
 def test_an_unforeseen_failure_is_still_one_line_with_the_file():

@@ -109,7 +109,7 @@ def write_map(
         values = stored_layout(half_width, image.shape, np.dtype(np.float32))
     header = image.header.copy()
     header.set_data_dtype(np.float32)
-    header.set_data_shape(values.shape)
+    _set_shape(header, values.shape)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
     header.set_intent("none")  # the half width of a p-value is none
@@ -129,10 +129,7 @@ def _header(
     matrix, scale = grid_change(source_affine(image), np.asarray(meta["affine"]))
     check_moved(filename, scale, shape, image.shape)
     header = _of_one_file(image.header)
-    header.set_data_shape(shape)
-    # nibabel sets those of absent axes to 1: in one volume of a series the fifth is its time step.
-    unused = slice(1 + len(shape), None)
-    header["pixdim"][unused] = image.header["pixdim"][unused]
+    _set_shape(header, shape)
     _move_pixdim(header, matrix, scale)
     # sform and qform may differ (scanner and template space): each moves in its own space.
     sform, sform_code = image.header.get_sform(coded=True)
@@ -179,6 +176,14 @@ def _of_one_file(header: Any) -> Any:
     single: Any = kind(header.binaryblock, header.endianness, False, header.extensions)
     single["magic"], single["vox_offset"] = kind.single_magic, 0
     return single
+
+
+def _set_shape(header: Any, shape: tuple[int, ...]) -> None:
+    """Set a shape, but keep the sizes of absent axes: the fourth of one volume is its time step."""
+    sizes = header["pixdim"].copy()
+    header.set_data_shape(shape)  # sets them to 1
+    unused = slice(1 + len(shape), None)
+    header["pixdim"][unused] = sizes[unused]
 
 
 def _move_pixdim(

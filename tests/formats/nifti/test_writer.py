@@ -16,7 +16,7 @@ from nibabel.nifti1 import Nifti1Extension
 
 from monai_sr.core.errors import OutputError
 from monai_sr.formats.nifti.reader import NiftiReader, channels_first
-from monai_sr.formats.nifti.writer import NiftiWriter
+from monai_sr.formats.nifti.writer import NiftiWriter, write_map
 from monai_sr.geometry import scaled_affine
 from tests.image_factory import TURNS, enlarged, pixels, same_places, turned, write_nifti
 
@@ -125,6 +125,8 @@ def test_the_time_step_of_a_single_volume_is_kept(tmp_path):
     source.write_bytes(data)
     upscale(source, tmp_path / "b.nii")
     assert (tmp_path / "b.nii").read_bytes()[92:96] == time_step
+    write_map(tmp_path / "b.nii", tmp_path / "c.nii", np.zeros((1, 14, 10, 3), np.float32), {})
+    assert (tmp_path / "c.nii").read_bytes()[92:96] == time_step
 
 
 @pytest.mark.parametrize("codes", [(1, 1), (0, 1), (2, 0), (0, 0)])
