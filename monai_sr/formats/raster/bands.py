@@ -138,9 +138,32 @@ def stored_nodata(path: PathLike, dataset: DatasetReader) -> Sequence[float | No
     return [v if v is not None else t for v, t in zip(values, tagged, strict=True)]
 
 
+def band_colors(dataset: DatasetReader) -> list[ColorInterp]:
+    """Return what each band is; a palette only where the file, not GDAL, made it.
+
+    To gray values of few bits that are white at 0 (tag 262 of TIFF) GDAL adds a table of them.
+
+    Args:
+        dataset: an open raster.
+    """
+    colors = list(dataset.colorinterp)
+    if colors[:1] == [ColorInterp.palette] and is_white_at_zero(dataset):
+        with suppress(ValueError):  # it has no table
+            table = np.array([color for _, color in sorted(dataset.colormap(1).items())])
+            is_gray = bool((table[:, :1] == table[:, :3]).all() and (table[:, 3] == _OPAQUE).all())
+            if is_gray and bool((np.diff(table[:, 0]) <= 0).all()):
+                colors[0] = ColorInterp.gray
+    return colors
+
+
+def is_white_at_zero(dataset: DatasetReader) -> bool:
+    """Tell whether a TIFF's gray values are white at 0 (tag 262)."""
+    return bool(dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES")
+
+
 def stored_colors(dataset: DatasetReader) -> list[ColorInterp]:
     """Return what bands are, without the opaque alpha that GDAL adds to RGB of inks."""
-    colors = list(dataset.colorinterp)
+    colors = band_colors(dataset)
     is_made = dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") == "CMYK"
     return [c for c in colors if c != ColorInterp.alpha] if is_made else colors
 

@@ -23,6 +23,7 @@ from rasterio.io import DatasetReader
 
 from monai_sr.core import atomic_file, gdal_name, ignored_warnings
 from monai_sr.formats.meaning import kind_of
+from monai_sr.formats.raster.bands import band_colors
 from monai_sr.formats.raster.facts import has_same_bands
 from monai_sr.formats.raster.keep_list import is_deidentified, kept_crs, kept_wkt
 from monai_sr.formats.raster.tables import class_table
@@ -118,7 +119,7 @@ def _lost_colors(
 ) -> list[ElementTree.Element]:
     """Return the first band's color table if the result has not every color and opacity of it."""
     table, meaning = band.find("ColorTable"), band.find("ColorInterp")
-    if table is None or meaning is None or src.colorinterp[0] != ColorInterp.palette:
+    if table is None or meaning is None or band_colors(src)[0] != ColorInterp.palette:
         return []
     stored = {}
     with contextlib.suppress(ValueError):  # it has no table

@@ -18,6 +18,7 @@ from rasterio.io import DatasetReader, DatasetWriter
 from monai_sr.core import get_logger
 from monai_sr.formats.facts import Facts
 from monai_sr.formats.meaning import CODES, GRAY, kind_of
+from monai_sr.formats.raster.bands import band_colors
 from monai_sr.formats.raster.keep_list import (
     is_deidentified,
     kept_band,
@@ -115,7 +116,7 @@ def has_same_bands(src: DatasetReader, count: int, kind: str = GRAY) -> bool:
     Returns:
         True when what the source says of each band holds for the result.
     """
-    is_expanded = src.colorinterp[0] == ColorInterp.palette and kind not in CODES and count == 1
+    is_expanded = band_colors(src)[0] == ColorInterp.palette and kind not in CODES and count == 1
     return bool(src.count == count and not is_expanded)
 
 
@@ -131,7 +132,7 @@ def colors_of(src: DatasetReader, count: int, kind: str = GRAY) -> tuple[ColorIn
         One entry per band.
     """
     if has_same_bands(src, count, kind):
-        return tuple(src.colorinterp)
+        return tuple(band_colors(src))
     return RGBA[:count] if count in (3, 4) else (ColorInterp.gray,) * count
 
 

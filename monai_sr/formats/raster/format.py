@@ -13,6 +13,7 @@ from rasterio.io import DatasetReader
 
 from monai_sr.core import BadImageError, PathLike, ignored_warnings, once_in_folder
 from monai_sr.formats.format import NATURAL, SATELLITE, Format, Head, Subject, head_of
+from monai_sr.formats.raster.bands import band_colors
 from monai_sr.formats.raster.facts import is_kept_domain
 from monai_sr.formats.raster.glance import raster_facts
 from monai_sr.formats.raster.open import no_image, open_raster
@@ -201,7 +202,7 @@ def _header_facts(path: PathLike) -> tuple[str, int, bool]:
         with ignored_warnings(NotGeoreferencedWarning), open_raster(path) as dataset:
             if not dataset.count:
                 return "", 0, False
-            has_palette = dataset.colorinterp[0] == ColorInterp.palette
+            has_palette = band_colors(dataset)[0] == ColorInterp.palette
             dtype = "uint8" if has_palette else np.result_type(*dataset.dtypes).name
             return dtype, dataset.count, is_georeferenced(dataset) or _exceeds_png(dataset)
     except (RasterioError, CPLE_BaseError) as error:

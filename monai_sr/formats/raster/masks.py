@@ -12,6 +12,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 
 from monai_sr.core import get_logger
 from monai_sr.formats.meaning import CODES, INTENSITY
+from monai_sr.formats.raster.bands import band_colors
 from monai_sr.formats.raster.reader import RasterReader
 from monai_sr.geometry import covering_samples
 
@@ -40,7 +41,7 @@ def hidden_in(source: Path, src: DatasetReader, kind: str = INTENSITY) -> Raster
     """
     is_code = kind in CODES
     colors = (ColorInterp.alpha, *(() if is_code else (ColorInterp.palette,)))
-    may_hide = any(color in colors for color in src.colorinterp)
+    may_hide = any(color in colors for color in band_colors(src))
     if not may_hide and MaskFlags.per_dataset not in src.mask_flag_enums[0]:
         return None
     image = RasterReader(kind if is_code else INTENSITY).read(source)

@@ -36,6 +36,7 @@ from monai_sr.formats.meaning import (
     packed,
     warn_of_labels,
 )
+from monai_sr.formats.raster.bands import band_colors
 from monai_sr.formats.raster.dates import are_dates
 from monai_sr.formats.raster.fields import cf_texts
 from monai_sr.formats.raster.joint import color_mosaic, complex_parts, packed_bytes
@@ -84,7 +85,7 @@ def raster_meaning(path: Path, dataset: DatasetReader) -> Meaning | None:
     """
     if is_lossy(dataset):
         return None
-    colors, is_map = dataset.colorinterp, is_on_map(dataset)
+    colors, is_map = band_colors(dataset), is_on_map(dataset)
     alphas = {b for b in dataset.indexes if colors[b - 1] == ColorInterp.alpha}
     bands = [b for b in dataset.indexes if b not in alphas or alpha_is_data(dataset, b - 1)]
     reason = "a color table on a map" if is_map else "a color table of one band among several"

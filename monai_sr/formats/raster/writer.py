@@ -18,7 +18,13 @@ from monai_sr.formats.facts import Facts
 from monai_sr.formats.identity import check_unchanged
 from monai_sr.formats.meaning import kind_of
 from monai_sr.formats.naming import check_output_size
-from monai_sr.formats.raster.bands import associated_alpha, premultiplied, premultiplied_alpha
+from monai_sr.formats.raster.bands import (
+    associated_alpha,
+    band_colors,
+    is_white_at_zero,
+    premultiplied,
+    premultiplied_alpha,
+)
 from monai_sr.formats.raster.beside import add_png_chunks, beside_text, side_car
 from monai_sr.formats.raster.check import check_pixels_of, writing
 from monai_sr.formats.raster.cog import becomes_cog, copy_as_cog, overview_resampling
@@ -289,8 +295,7 @@ def has_inverse_gray(src: DatasetReader) -> bool:
     Args:
         src: source raster.
     """
-    said = src.tags(ns="IMAGE_STRUCTURE")
-    return bool(said.get("MINISWHITE") == "YES") and src.colorinterp[0] != ColorInterp.palette
+    return is_white_at_zero(src) and band_colors(src)[0] != ColorInterp.palette
 
 
 def stored_bits(meta: Mapping[str, Any], dtype: np.dtype[Any]) -> int:

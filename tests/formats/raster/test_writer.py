@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import warnings
 
 import numpy as np
@@ -213,6 +214,34 @@ def test_white_at_zero_stays_white(tmp_path, dtype, bits):
     with Image.open(source) as old, Image.open(tmp_path / "b.tif") as new:
         assert old.tag_v2[262] == new.tag_v2[262] == 0
     with opened(tmp_path / "b.tif") as dst:
+        np.testing.assert_array_equal(dst.read(), result)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("uint8", 8), ("uint16", 12)])
+def test_white_at_zero_of_any_writer_is_no_color_table_on_a_map(tmp_path, dtype, bits):
+    ramp = np.linspace(0, 2**bits - 1, 16 * 20).reshape(1, 16, 20).astype(dtype)
+    kept = {"nbits": bits} if bits < 16 else {}
+    path = write_raster(
+        tmp_path / "a.tif",
+        ramp,
+        crs="EPSG:32633",
+        transform=NORTH_UP,
+        photometric="MINISWHITE",
+        **kept,
+    )
+    # Of its own files GDAL knows that there is no table; to those of others it adds one.
+    path.write_bytes(
+        path.read_bytes().replace(struct.pack("<HH", 42112, 2), struct.pack("<HH", 42111, 2))
+    )
+    with opened(path) as src:
+        assert src.colorinterp[0].name == "palette"
+    image = RasterReader("auto").read(path)
+    assert image.meaning.kind != "label"
+    np.testing.assert_array_equal(image.pixels, ramp)
+    result = upscale(path, tmp_path / "b.tif")
+    with opened(tmp_path / "b.tif") as dst:
+        assert dst.dtypes[0] == dtype
+        assert dst.tags(ns="IMAGE_STRUCTURE")["MINISWHITE"] == "YES"
         np.testing.assert_array_equal(dst.read(), result)
 
 
